@@ -1,0 +1,61 @@
+# Two commands for a user: `make rehearse` and `make test`. Both prepare what
+# they need in .venv and cost nothing the second time.
+
+# The first of these that really is Python 3.11 or newer (a name on PATH may be
+# a shim that starts nothing). `make PYTHON=/path/to/python …` overrides.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCKED := --require-hashes --only-binary :all:
+
+.PHONY: rehearse test lint format lock clean
+
+## rehearse: publish a sample release in the embedded PyPI and Sigstore (DIST=folder for your own)
+rehearse: $(VENV)/runtime
+	$(BIN)/attested-publish rehearse $(DIST)
+
+## test: the whole test suite
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -n auto $(TESTS)
+
+## lint: formatting, types, and the linters of the action's YAML and shell
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/zizmor --offline --no-progress --persona=pedantic .
+	$(BIN)/actionlint
+	$(BIN)/shellcheck launch.sh .ci/run
+
+## format: let ruff rewrite the Python files
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+## lock: renew requirements/*.txt from requirements/*.in (universal, with hashes)
+lock: $(VENV)/dev
+	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header requirements/runtime.in --output-file requirements/runtime.txt
+	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header requirements/dev.in --constraints requirements/runtime.txt \
+		--output-file requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+# Installing runs under a lock-free rule: a broken installation leaves no stamp,
+# so the next call starts over instead of trusting half of one.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "attested-publish needs Python 3.11 or newer, and found none on PATH." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); echo "Python's venv module did not work: on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
+
+$(VENV)/runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
+	$(PIP) install $(LOCKED) -r requirements/runtime.txt
+	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev: requirements/dev.txt $(VENV)/runtime
+	$(PIP) install $(LOCKED) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,3 @@
+"""Publish Python distributions to PyPI, each with a signed PEP 740 attestation."""
+
+__version__ = "0.1.0"

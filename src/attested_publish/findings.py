@@ -1,0 +1,32 @@
+"""What the checks say about a file before anything is spent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How sure a finding is, worst first.
+
+    `error`: the index surely refuses. `warning`: it depends on the index or the
+    project. `notice`: legal, but unwise.
+    """
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One remark of one rule about one file.
+
+    `rule` is the rule's name in kebab-case, `message` one sentence with the
+    offending value, `remedy` the tool or the line to change.
+    """
+
+    rule: str
+    severity: Severity
+    message: str
+    remedy: str = ""
