@@ -21,8 +21,11 @@ import io
 import re
 import tarfile
 import zipfile
-from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
 
 Header = str | list[str] | None
 """A header's value, its values, or None to leave it out."""
