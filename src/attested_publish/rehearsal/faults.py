@@ -1,0 +1,316 @@
+"""What can go wrong in the embedded world, on request.
+
+A fault is written ``ENDPOINT=KIND[:VALUE][*COUNT]``::
+
+    log=502*2              the log answers 502 twice, then works
+    upload=429:1*3         three uploads are answered 429 with ``Retry-After: 1``
+    upload=lost*1          one upload is carried out, its answer never arrives
+    certificate=sct        every certificate carries a timestamp of a foreign log
+    mint=expires:3         every API token lives three seconds
+
+Endpoints are the keys of `ENDPOINTS`. COUNT says how many requests are hit; without one all
+are. Several faults for one endpoint happen one after the other, in the order given: a
+request meets the first that is not used up. Faults the *transport* can suffer, at every
+endpoint:
+
+=============  ============================================================================
+``refuse``     the connection is closed without an answer, the request is not carried out
+``hang``       no answer for VALUE seconds (without VALUE: for ever), then as ``refuse``
+``slow``       the answer comes VALUE seconds late
+``400``-``599``  this status instead of an answer; VALUE is sent as ``Retry-After`` seconds
+``html``       200 with a page of HTML, the request is not carried out
+``garbage``    200 with JSON that breaks off, the request is not carried out
+``reset``      carried out, the connection breaks in the middle of the answer
+``lost``       carried out, the connection is closed without an answer
+=============  ============================================================================
+
+Faults of *meaning* are committed by the service itself, which asks `Faults.take`; they count
+separately from those of the transport:
+
+=================  ========================================================================
+``identity``       ``expired``: the identity token has expired already
+``certificate``    ``sct``: its certificate timestamp is signed by another key; ``repository``,
+                   ``workflow``: it names another one than the identity token
+``log``            ``proof``: the inclusion proof is wrong; ``checkpoint``: the tree head is
+                   signed by another key; ``timestamp``: the entry timestamp is signed by
+                   another key; ``time``: rightly signed, but before the certificate's life;
+                   ``signature``: the logged body records another signature
+``mint``           ``expires``: the API token lives VALUE seconds
+``simple``         ``digest``: the files' sha256 are wrong
+``integrity``      ``provenance``: the provenance of something else is served
+=================  ========================================================================
+"""
+
+from __future__ import annotations
+
+import re
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from werkzeug.test import run_wsgi_app
+from werkzeug.wrappers import Request, Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+ENDPOINTS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "identity": frozenset({"expired"}),
+        "certificate": frozenset({"sct", "repository", "workflow"}),
+        "log": frozenset({"proof", "checkpoint", "timestamp", "time", "signature"}),
+        "audience": frozenset(),
+        "mint": frozenset({"expires"}),
+        "burn": frozenset(),
+        "upload": frozenset(),
+        "simple": frozenset({"digest"}),
+        "integrity": frozenset({"provenance"}),
+        "file": frozenset(),
+    }
+)
+"""Every endpoint that can fail, with the faults of meaning it has of its own."""
+
+TRANSPORT = frozenset({"refuse", "hang", "slow", "html", "garbage", "reset", "lost"})
+"""Faults every endpoint can suffer, besides the statuses 400 to 599."""
+
+_NEEDS_VALUE = frozenset({"slow", "expires"})
+_TAKES_VALUE = _NEEDS_VALUE | {"hang"}
+_STATUS = re.compile(r"[45]\d\d")
+_GRAMMAR = re.compile(
+    r"(?P<endpoint>[a-z]+)=(?P<kind>[a-z]+|[45]\d\d)"
+    r"(?::(?P<value>\d{1,7}(?:\.\d{1,6})?))?(?:\*(?P<count>\d{1,6}))?"
+)
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong.
+
+    `value` is seconds where the kind knows any. `count` is how many requests are hit, `None`
+    for all. `str()` gives the text `parse_fault` reads.
+    """
+
+    endpoint: str
+    kind: str
+    value: float | None = None
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.endpoint not in ENDPOINTS:
+            raise ValueError(
+                f"{self.endpoint!r} is no endpoint that can fail; choose from {_list(ENDPOINTS)}."
+            )
+        status = _STATUS.fullmatch(self.kind) is not None
+        kinds = TRANSPORT | ENDPOINTS[self.endpoint]
+        if not status and self.kind not in kinds:
+            raise ValueError(
+                f"{self.endpoint!r} has no fault {self.kind!r}; choose from {_list(kinds)},"
+                " or a status from 400 to 599."
+            )
+        if self.value is None and self.kind in _NEEDS_VALUE:
+            raise ValueError(f"The fault {self.kind!r} needs seconds, as in '{self.kind}:2'.")
+        if self.value is not None and not status and self.kind not in _TAKES_VALUE:
+            raise ValueError(f"The fault {self.kind!r} takes no value.")
+        if self.count is not None and self.count < 1:
+            raise ValueError("A fault happens at least once; leave '*COUNT' out for always.")
+
+    @property
+    def of_transport(self) -> bool:
+        """Whether the connection suffers it, rather than the meaning of an answer."""
+        return self.kind in TRANSPORT or _STATUS.fullmatch(self.kind) is not None
+
+    def __str__(self) -> str:
+        value = "" if self.value is None else f":{self.value:g}"
+        count = "" if self.count is None else f"*{self.count}"
+        return f"{self.endpoint}={self.kind}{value}{count}"
+
+
+def parse_fault(text: str) -> Fault:
+    """Read ``ENDPOINT=KIND[:VALUE][*COUNT]``; the module's docstring lists them.
+
+    Raises `ValueError` with one sentence that says what is wrong.
+    """
+    match = _GRAMMAR.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(
+            f"{text[:80]!r} is no fault; write ENDPOINT=KIND[:SECONDS][*COUNT], as in 'log=502*2'."
+        )
+    value, count = match["value"], match["count"]
+    return Fault(
+        endpoint=match["endpoint"],
+        kind=match["kind"],
+        value=None if value is None else float(value),
+        count=None if count is None else int(count),
+    )
+
+
+class Faults:
+    """The faults of one world, and how often each is still to happen. Thread-safe."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._lock = threading.Lock()
+        self._pending: list[tuple[Fault, int | None]] = []
+        self._stopped = threading.Event()
+        for fault in faults:
+            self.plan(fault)
+
+    def plan(self, fault: Fault) -> None:
+        """Let one more thing go wrong, after those planned before it."""
+        with self._lock:
+            self._pending.append((fault, fault.count))
+
+    def clear(self) -> None:
+        """Let nothing go wrong any more."""
+        with self._lock:
+            self._pending.clear()
+
+    def take(self, endpoint: str, *kinds: str) -> Fault | None:
+        """Use up one occurrence of the first fault planned for `endpoint` of one of `kinds`.
+
+        A service calls this at the moment it would commit the fault, once a request.
+        """
+        return self._take(lambda fault: fault.endpoint == endpoint and fault.kind in kinds)
+
+    def take_transport(self, endpoint: str) -> Fault | None:
+        """Use up one occurrence of the first fault of the transport planned for `endpoint`."""
+        return self._take(lambda fault: fault.endpoint == endpoint and fault.of_transport)
+
+    def _take(self, wanted: Callable[[Fault], bool]) -> Fault | None:
+        with self._lock:
+            for position, (fault, left) in enumerate(self._pending):
+                if not wanted(fault):
+                    continue
+                if left == 1:
+                    del self._pending[position]
+                elif left is not None:
+                    self._pending[position] = (fault, left - 1)
+                return fault
+        return None
+
+    def stop(self) -> None:
+        """End every hanging answer, now and from now on: the servers are going away."""
+        self._stopped.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not longer than until `stop`."""
+        self._stopped.wait(seconds)
+
+    def hang(self, connection: socket.socket, seconds: float | None) -> None:
+        """Wait for `seconds` (`None`: for ever), until the client goes away, or until `stop`."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ)
+            while not self._stopped.is_set():
+                left = 0.1 if deadline is None else min(0.1, deadline - time.monotonic())
+                if left <= 0:
+                    return
+                if selector.select(left):
+                    if not connection.recv(1, socket.MSG_PEEK):
+                        return
+                    self._stopped.wait(left)
+
+
+def faulty(
+    app: WSGIApplication,
+    endpoint_of: Callable[[WSGIEnvironment], str | None],
+    faults: Faults,
+) -> WSGIApplication:
+    """Let the transport of `app` fail as planned.
+
+    `endpoint_of` says which endpoint a request is for, `None` for one that never fails. Works
+    on a `serving.Server` only, which lends its connection to the environ.
+    """
+
+    def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        endpoint = endpoint_of(environ)
+        fault = None if endpoint is None else faults.take_transport(endpoint)
+        if fault is None:
+            return app(environ, start_response)
+        match fault.kind:
+            case "refuse":
+                raise ConnectionAbortedError
+            case "hang":
+                _exhaust(environ)
+                faults.hang(environ["werkzeug.socket"], fault.value)
+                raise ConnectionAbortedError
+            case "slow":
+                faults.pause(fault.value or 0.0)
+                return app(environ, start_response)
+            case "lost":
+                run_wsgi_app(app, environ, buffered=True)
+                raise ConnectionAbortedError
+            case "reset":
+                body, status, headers = run_wsgi_app(app, environ, buffered=True)
+                start_response(status, headers.to_wsgi_list())
+                return _half(b"".join(body))
+        return _wrong_answer(fault)(environ, start_response)
+
+    return respond
+
+
+def _wrong_answer(fault: Fault) -> Response:
+    match fault.kind:
+        case "html":
+            return Response(
+                "<!doctype html><title>Rehearsal</title><h1>Not what you asked for</h1>\n",
+                mimetype="text/html",
+            )
+        case "garbage":
+            return Response('{"rehearsal": ["breaks off', mimetype="application/json")
+    status = int(fault.kind)
+    phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else "Fault"
+    response = Response(
+        f"{status} {phrase}: a fault of the rehearsal\n",
+        f"{status} {phrase}",
+        mimetype="text/plain",
+    )
+    if fault.value is not None:
+        # HTTP knows whole seconds only (RFC 9110, 10.2.3).
+        response.headers["Retry-After"] = str(max(0, round(fault.value)))
+    return response
+
+
+def _half(body: bytes) -> Iterator[bytes]:
+    # The announced Content-Length stays that of the whole, so that the client can tell.
+    if len(body) > 1:
+        yield body[: len(body) // 2]
+    raise ConnectionAbortedError
+
+
+def _exhaust(environ: WSGIEnvironment) -> None:
+    # What the client is still sending would hide that it has gone away.
+    stream = Request(environ).stream
+    while stream.read(_CHUNK):
+        pass
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+_INDEX_PATHS = (
+    ("/_/oidc/audience", "audience"),
+    ("/_/oidc/mint-token", "mint"),
+    ("/_/oidc/github/mint-token", "mint"),
+    ("/_/oidc/burn-token", "burn"),
+    ("/legacy/", "upload"),
+    ("/simple/", "simple"),
+    ("/integrity/", "integrity"),
+    ("/files/", "file"),
+)
+
+
+def index_endpoint(environ: WSGIEnvironment) -> str | None:
+    """Say which endpoint of the embedded PyPI a request is for."""
+    path = environ.get("PATH_INFO", "")
+    for prefix, endpoint in _INDEX_PATHS:
+        if path.startswith(prefix) or path == prefix.rstrip("/"):
+            return endpoint
+    return None
