@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import os
-import shutil
 import stat
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -20,9 +19,321 @@ from typing import BinaryIO
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
+    canonicalize_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import InvalidVersion
+from packaging.version import InvalidVersion, Version
 
+from attested_publish.foreign import shown
 from attested_publish.problems import FilesProblem
+
+SIDECARS = (
+    "*.publish.attestation",
+    "*.slsa.attestation",
+    "*.sigstore",
+    "*.sigstore.json",
+    "*.intoto.jsonl",
+    "*.asc",
+    "*.sha256",
+    "*.sha512",
+    "*.md5",
+    "sha256sums*",
+    "sha512sums*",
+    "md5sums*",
+    "checksums*",
+)
+"""What other tools leave beside distributions; compared without regard to case."""
+
+FOREIGN_ARCHIVES = (
+    *("*.tar", "*.tgz", "*.tar.bz2", "*.tbz", "*.tar.xz", "*.txz", "*.tar.zst", "*.tar.z"),
+    *("*.7z", "*.rar", "*.egg", "*.exe", "*.msi", "*.dmg", "*.rpm", "*.deb", "*.conda", "*.pyz"),
+)
+"""Packages and archives that no index takes as a distribution: most likely a mistake."""
+
+_CHUNK = 1 << 20
+_SHOWN_NAMES = 10
+
+
+class Kind(StrEnum):
+    """What a distribution is, in the words of the upload form's `filetype`."""
+
+    SDIST = "sdist"
+    WHEEL = "bdist_wheel"
+
+
+_EXTENSIONS = {".whl": Kind.WHEEL, ".tar.gz": Kind.SDIST, ".zip": Kind.SDIST}
+
+
+def kind_of(filename: str) -> Kind | None:
+    """Say by its extension what a file would be uploaded as; `None`: as nothing."""
+    for extension, kind in _EXTENSIONS.items():
+        if filename.endswith(extension):
+            return kind
+    return None
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One sdist or wheel: a private copy, known by its digests (hexadecimal)."""
+
+    path: Path
+    source: Path
+    size: int
+    sha256: str
+    md5: str
+    blake2b_256: str
+
+    @property
+    def filename(self) -> str:
+        """The name it is uploaded under."""
+        return self.path.name
+
+    @cached_property
+    def kind(self) -> Kind | None:
+        """Sdist or wheel, by the extension."""
+        return kind_of(self.filename)
+
+    @cached_property
+    def project(self) -> str | None:
+        """The normalized project name in the filename (PEP 503), if it can be read."""
+        return self._parsed[0]
+
+    @cached_property
+    def version(self) -> Version | None:
+        """The version in the filename (PEP 440), if it can be read."""
+        return self._parsed[1]
+
+    @cached_property
+    def _parsed(self) -> tuple[str | None, Version | None]:
+        try:
+            if self.kind is Kind.WHEEL:
+                name, version, _, _ = parse_wheel_filename(self.filename)
+                return canonicalize_name(name), version
+            sdist_name, version = parse_sdist_filename(self.filename)
+        except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+            return None, None
+        return canonicalize_name(sdist_name), version
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What was found: distributions sorted by filename, and the files left aside."""
+
+    distributions: tuple[Distribution, ...]
+    ignored: tuple[Path, ...]
+
+
+@contextlib.contextmanager
+def stage(packages: Sequence[Path]) -> Iterator[Staged]:
+    """Copy the distributions in `packages` to a private folder that is gone afterwards.
+
+    `packages` are files and folders; folders are looked into, and one folder down
+    (download-artifact makes one). What is checked is what is uploaded: the copies
+    share no bytes with the originals, and the originals are only read.
+
+    Raises `FilesProblem`, naming everything at fault at once.
+    """
+    candidates, ignored = find(packages)
+    with tempfile.TemporaryDirectory(prefix="attested-publish-") as folder:
+        distributions = tuple(
+            _private_copy(source, Path(folder)) for source in sorted(candidates, key=_by_name)
+        )
+        yield Staged(distributions, tuple(sorted(ignored)))
+
+
+def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the distributions in the given files and folders, and what is ignored there.
+
+    Raises `FilesProblem` when a path is missing, when nothing is found, and for
+    symbolic links that lead out of their folder, folders and other special files
+    named like a distribution, packages of another kind, and equal filenames.
+    """
+    found: list[Path] = []
+    ignored: list[Path] = []
+    faults: list[str] = []
+    for given in packages:
+        for path, root in _listed(given):
+            if kind_of(path.name) is not None:
+                fault = _fault_of(path, root)
+                if fault:
+                    faults.append(fault)
+                else:
+                    found.append(path)
+            elif any(fnmatch(path.name.lower(), pattern) for pattern in FOREIGN_ARCHIVES):
+                faults.append(
+                    f"{_named(path)} is not a distribution: an index takes wheels (.whl) "
+                    "and sdists (.tar.gz) only"
+                )
+            elif not path.name.startswith(".") and not path.is_dir():
+                ignored.append(path)
+    faults.extend(_equal_names(found))
+    if faults:
+        raise FilesProblem(
+            f"{_count(len(faults), 'file')} cannot be published",
+            detail="\n".join(sorted(faults)),
+            remedy="Leave only the wheels and sdists of this release in the folder.",
+        )
+    if not found:
+        raise _nothing_found(packages)
+    return found, ignored
+
+
+def is_sidecar(path: Path) -> bool:
+    """Say whether a file is known company of a distribution, such as its signature."""
+    return any(fnmatch(path.name.lower(), pattern) for pattern in SIDECARS)
+
+
+def _listed(given: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each path to look at, with the folder it may not lead out of."""
+    try:
+        if not given.is_dir():
+            given.lstat()
+            yield given, given.parent
+            return
+        for entry in sorted(given.iterdir()):
+            is_wheel_named = kind_of(entry.name) is not None
+            if is_wheel_named or not entry.is_dir():
+                yield entry, given
+            elif not _leads_into(entry, given):
+                continue
+            else:
+                for inner in sorted(entry.iterdir()):
+                    yield inner, given
+    except FileNotFoundError:
+        raise _missing(given) from None
+    except OSError as error:
+        raise FilesProblem(
+            f"{shown(given)} cannot be read",
+            detail=f"{shown(given)}: {error.strerror or type(error).__name__}.",
+            remedy="Let the job's user read the folder and the files in it.",
+        ) from error
+
+
+def _leads_into(path: Path, root: Path) -> bool:
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def _fault_of(path: Path, root: Path) -> str | None:
+    try:
+        if not _leads_into(path, root):
+            return f"{_named(path)} is a symbolic link that leads out of {shown(root)}"
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"{_named(path)} cannot be read: {error.strerror or type(error).__name__}"
+    except RuntimeError:
+        return f"{_named(path)} is a symbolic link that leads to itself"
+    if stat.S_ISDIR(mode):
+        return f"{_named(path)} is a folder, not a file"
+    if not stat.S_ISREG(mode):
+        return f"{_named(path)} is not a regular file"
+    if not os.access(path, os.R_OK):
+        return f"{_named(path)} cannot be read: permission denied"
+    return None
+
+
+def _equal_names(found: Iterable[Path]) -> Iterator[str]:
+    by_name: dict[str, list[Path]] = {}
+    for path in found:
+        by_name.setdefault(path.name, []).append(path)
+    for name, paths in by_name.items():
+        if len(paths) > 1:
+            places = ", ".join(sorted({shown(path.parent) for path in paths}))
+            yield f"{shown(name)} is given {len(paths)} times: in {places}"
+
+
+def _missing(given: Path) -> FilesProblem:
+    parent = given.parent
+    there = _names_in(parent)
+    what = f"{shown(parent)} holds {there}" if there else f"{shown(parent)} is empty or missing"
+    return FilesProblem(
+        f"{shown(given)} does not exist",
+        detail=f"There is nothing at {shown(given)}; {what}.",
+        remedy="Build first, or set packages-dir to the folder the distributions are in "
+        "(in a workflow, download the artifact of the build job before this step).",
+    )
+
+
+def _nothing_found(packages: Sequence[Path]) -> FilesProblem:
+    lines = []
+    for given in packages:
+        there = _names_in(given)
+        lines.append(f"{shown(given)} holds {there}" if there else f"{shown(given)} is empty")
+    return FilesProblem(
+        "There is nothing to publish",
+        detail="No wheel (.whl) or sdist (.tar.gz) was found: " + "; ".join(lines) + ".",
+        remedy="Build first, or set packages-dir to the folder the distributions are in; "
+        "it is searched itself and one folder down.",
+    )
+
+
+def _names_in(folder: Path) -> str:
+    try:
+        names = sorted(
+            shown(entry.name, 80) + ("/" if entry.is_dir() else "") for entry in folder.iterdir()
+        )
+    except OSError:
+        return ""
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(names[:_SHOWN_NAMES]) + more
+
+
+def _private_copy(source: Path, folder: Path) -> Distribution:
+    """Copy one file and hash the copy: sha256, md5 and blake2b-256 in one pass."""
+    target = folder / source.name
+    sha256 = hashlib.sha256()
+    md5 = hashlib.md5(usedforsecurity=False)
+    blake2b = hashlib.blake2b(digest_size=32)
+    size = 0
+    try:
+        with source.open("rb") as original, target.open("x+b") as copy:
+            is_cloned = _clone(original, copy)
+            read_from = copy if is_cloned else original
+            for chunk in iter(lambda: read_from.read(_CHUNK), b""):
+                if not is_cloned:
+                    copy.write(chunk)
+                for digest in (sha256, md5, blake2b):
+                    digest.update(chunk)
+                size += len(chunk)
+    except OSError as error:
+        raise FilesProblem(
+            f"{_named(source)} cannot be copied",
+            detail=f"{shown(source)}: {error.strerror or type(error).__name__}.",
+            remedy="Let the job's user read the file, and leave room in the temporary folder "
+            f"({shown(folder.parent)}) for a copy of the distributions.",
+            file=source.name,
+        ) from error
+    return Distribution(
+        path=target,
+        source=source,
+        size=size,
+        sha256=sha256.hexdigest(),
+        md5=md5.hexdigest(),
+        blake2b_256=blake2b.hexdigest(),
+    )
+
+
+def _clone(original: BinaryIO, copy: BinaryIO) -> bool:
+    """Let the file system share the bytes copy-on-write, where it can (ioctl_ficlone(2))."""
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    ficlone = 0x40049409
+    try:
+        fcntl.ioctl(copy.fileno(), ficlone, original.fileno())
+    except OSError:
+        return False
+    return True
+
+
+def _by_name(path: Path) -> str:
+    return path.name
+
+
+def _named(path: Path) -> str:
+    return shown(path.name)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,75 @@
+"""Make text from others fit to show: bounded, escaped, without markup."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import unicodedata
+
+LINE_LIMIT = 500
+"""Characters of foreign text shown in one place."""
+
+_TAGS = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_BLANKS = re.compile(r"\s+")
+
+
+def shown(text: object, limit: int = LINE_LIMIT) -> str:
+    r"""Return `text` as one line that can be printed anywhere, `limit` characters at most.
+
+    Line breaks become spaces; control, formatting (bidirectional overrides among
+    them), surrogate and private characters become `\x..`/`\u....` escapes, so that
+    neither a terminal nor a log's command syntax can be steered from outside.
+    """
+    line = _BLANKS.sub(" ", str(text)).strip()
+    if len(line) > limit:
+        line = line[: limit - 1] + "…"
+    return "".join(
+        char.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+        else char
+        for char in line
+    )
+
+
+def sentence(*, status: int, reason: str, body: bytes, content_type: str = "") -> str:
+    """Return what an HTTP answer says, in one printable line.
+
+    PyPI puts its refusal in the status line's reason phrase and in the body (HTML,
+    JSON `message`, or text by what was accepted); other indexes use one of them.
+    The most telling one is chosen: JSON `message`/`errors`, then a reason phrase
+    that is more than the status's name, then the body without its markup.
+    """
+    text = body.decode("utf-8", errors="replace")
+    told = _from_json(text)
+    if told:
+        return shown(told)
+    told = reason.removeprefix(str(status)).strip()
+    if len(told.split()) > 3:  # noqa: PLR2004 - "Request Entity Too Large" is the longest bare name but one
+        return shown(told)
+    is_markup = "html" in content_type.lower() or text.lstrip()[:1] == "<"
+    stripped = html.unescape(_TAGS.sub(" ", text)) if is_markup else text
+    stripped = _BLANKS.sub(" ", stripped).strip()
+    return shown(stripped or told or f"HTTP status {status}")
+
+
+def _from_json(text: str) -> str:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return ""
+    if not isinstance(answer, dict):
+        return ""
+    errors = answer.get("errors")
+    if isinstance(errors, list):
+        descriptions = [
+            f"{error.get('code', '')}: {error.get('description', '')}".strip(": ")
+            for error in errors
+            if isinstance(error, dict)
+        ]
+        if descriptions:
+            return "; ".join(descriptions)
+    for key in ("message", "detail", "error", "title"):
+        if isinstance(answer.get(key), str) and answer[key]:
+            return str(answer[key])
+    return ""

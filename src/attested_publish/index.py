@@ -1,0 +1,265 @@
+"""An index: its addresses, what it holds, and its refusals in words."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import requests
+
+from attested_publish.foreign import sentence, shown
+from attested_publish.http import bounded_body
+from attested_publish.problems import IndexProblem
+
+PYPI_UPLOAD_URL = "https://upload.pypi.org/legacy/"
+TESTPYPI_UPLOAD_URL = "https://test.pypi.org/legacy/"
+
+_SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+_INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"
+_UPLOAD_HOSTS = {"upload.pypi.org": "pypi.org"}
+_NAMES = {"pypi.org": "PyPI", "test.pypi.org": "TestPyPI"}
+_RESERVED_AUDIENCES = frozenset({"pypi", "testpypi", "sigstore"})
+
+
+@dataclass(frozen=True)
+class IndexFile:
+    """What an index serves of one file (PEP 691, PEP 740)."""
+
+    filename: str
+    sha256: str | None
+    url: str
+    provenance_url: str | None
+
+
+@dataclass(frozen=True)
+class Index:
+    """A package index, known by the address that distributions are uploaded to."""
+
+    upload_url: str
+
+    @classmethod
+    def at(cls, upload_url: str) -> Index:
+        """Check an upload address and return its index.
+
+        Raises `IndexProblem` for an address that is no http(s) URL, carries
+        credentials, or would send a secret unencrypted to another machine.
+        """
+        try:
+            parts = urlsplit(upload_url)
+            _ = parts.port
+        except ValueError:
+            raise _bad_address(upload_url, "it is not a URL") from None
+        if parts.scheme not in {"https", "http"} or not parts.hostname:
+            raise _bad_address(upload_url, "it is not an http(s) URL")
+        if parts.username is not None or parts.password is not None:
+            without = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+            raise _bad_address(without, "it carries credentials; use user and password")
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise _bad_address(
+                upload_url, "tokens would travel unencrypted: plain http is for loopback only"
+            )
+        return cls(upload_url)
+
+    @cached_property
+    def host(self) -> str:
+        """The host that answers all but uploads, in lower case."""
+        host = (urlsplit(self.upload_url).hostname or "").lower()
+        return _UPLOAD_HOSTS.get(host, host)
+
+    @property
+    def name(self) -> str:
+        """What people call it: PyPI, TestPyPI, or its host."""
+        return _NAMES.get(self.host, self.root.partition("://")[2])
+
+    @cached_property
+    def is_pypi(self) -> bool:
+        """Say whether it is PyPI itself or TestPyPI, by the exact host."""
+        return self.host in _NAMES and urlsplit(self.upload_url).port in {None, 443}
+
+    @cached_property
+    def root(self) -> str:
+        """Scheme, host and port, without a trailing slash."""
+        parts = urlsplit(self.upload_url)
+        if parts.netloc.lower() in _UPLOAD_HOSTS:
+            return f"https://{self.host}"
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def audience_url(self) -> str:
+        """Where the index says which audience its identity tokens must name."""
+        return f"{self.root}/_/oidc/audience"
+
+    @property
+    def mint_url(self) -> str:
+        """Where an identity token is exchanged for an API token."""
+        return f"{self.root}/_/oidc/mint-token"
+
+    @property
+    def burn_url(self) -> str:
+        """Where an API token is revoked (PyPI since August 2026)."""
+        return f"{self.root}/_/oidc/burn-token"
+
+    def may_ask_for(self, audience: str) -> bool:
+        """Say whether this index may have identity tokens for `audience`.
+
+        A token for PyPI's, TestPyPI's or Sigstore's audience could be replayed
+        there, so no other index gets one; an index on loopback may (a rehearsal, or
+        a development copy of PyPI's server).
+        """
+        return audience not in _RESERVED_AUDIENCES or (
+            audience != "sigstore" and (self.is_pypi or is_loopback(self.host))
+        )
+
+    def simple_url(self, project: str) -> str:
+        """The project's page in the simple repository API."""
+        return f"{self._base}/simple/{quote(project, safe='')}/"
+
+    def project_url(self, project: str, version: str | None = None) -> str:
+        """The page people look at."""
+        page = f"{self.root}/project/{quote(project, safe='')}/"
+        return page if version is None else f"{page}{quote(version, safe='')}/"
+
+    def provenance_url(self, project: str, version: str, filename: str) -> str:
+        """Where PyPI serves a file's provenance (PEP 740)."""
+        path = "/".join(quote(part, safe="") for part in (project, version, filename))
+        return f"{self.root}/integrity/{path}/provenance"
+
+    @property
+    def _base(self) -> str:
+        if self.is_pypi:
+            return self.root
+        path = urlsplit(self.upload_url).path.rstrip("/")
+        return self.root + path.removesuffix("/legacy").rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address can only be this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def files_of(index: Index, project: str, session: requests.Session) -> dict[str, IndexFile] | None:
+    """Return what the index serves of a project, by filename; `None`: it has no such project.
+
+    Asks for the JSON form of the simple API (PEP 691) past any cache. Raises
+    `IndexProblem` when the index cannot be reached or answers something else.
+    """
+    url = index.simple_url(project)
+    page = _get_json(url, session, accept=_SIMPLE_JSON, index=index)
+    if page is None:
+        return None
+    listed = page.get("files")
+    if not isinstance(listed, list):
+        raise _unusable(index, url, "the project page has no list of files")
+    files = {}
+    for entry in listed:
+        if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
+            raise _unusable(index, url, "the project page lists a file without a name")
+        hashes = entry.get("hashes")
+        sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
+        provenance = entry.get("provenance")
+        files[entry["filename"]] = IndexFile(
+            filename=entry["filename"],
+            sha256=sha256.lower() if isinstance(sha256, str) else None,
+            url=str(entry.get("url", "")),
+            provenance_url=provenance if isinstance(provenance, str) else None,
+        )
+    return files
+
+
+def provenance_of(
+    index: Index, project: str, version: str, filename: str, session: requests.Session
+) -> Mapping[str, Any] | None:
+    """Return the provenance that the index serves of a file; `None`: it has none (yet).
+
+    Raises `IndexProblem` as `files_of` does.
+    """
+    url = index.provenance_url(project, version, filename)
+    return _get_json(url, session, accept=_INTEGRITY_JSON, index=index)
+
+
+def _get_json(
+    url: str, session: requests.Session, *, accept: str, index: Index
+) -> dict[str, Any] | None:
+    headers = {"Accept": accept, "Cache-Control": "no-cache"}
+    try:
+        response = session.get(url, headers=headers, stream=True, timeout=None)
+        body = bounded_body(response)
+    except requests.RequestException as error:
+        raise unreachable(index, url, error) from error
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        return None
+    if response.status_code != HTTPStatus.OK:
+        told = sentence(
+            status=response.status_code,
+            reason=response.reason or "",
+            body=body,
+            content_type=response.headers.get("Content-Type", ""),
+        )
+        raise _unusable(index, url, f"status {response.status_code}: {told}")
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        kind = shown(response.headers.get("Content-Type", "no content type"), 80)
+        raise _unusable(index, url, f"it is not JSON ({kind})") from None
+    if not isinstance(answer, dict):
+        raise _unusable(index, url, "it is not a JSON object")
+    return answer
+
+
+def unreachable(index: Index, url: str, error: requests.RequestException) -> IndexProblem:
+    """Say in one sentence why the index gave no answer."""
+    return IndexProblem(
+        f"{index.name} cannot be reached",
+        detail=f"No answer from {shown(url)}: {why_unreachable(error)}.",
+        remedy="Check repository-url and the network of the runner (proxy, firewall), then run "
+        "again; a re-run uploads only what is missing.",
+    )
+
+
+def why_unreachable(error: BaseException) -> str:
+    """Name the cause of a failed request without the wrapping of the libraries."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate was not accepted"
+    if isinstance(error, requests.Timeout):
+        return "it did not answer in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off in the middle of the answer"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy refused or is not there"
+    text = repr(error)
+    if "NameResolution" in text or "getaddrinfo" in text:
+        return "its host name is not known"
+    if "refused" in text:
+        return "the connection was refused"
+    if "RemoteDisconnected" in text or "reset" in text.lower() or "aborted" in text.lower():
+        return "the connection was closed without an answer"
+    return f"the connection failed ({type(error).__name__})"
+
+
+def _bad_address(url: str, why: str) -> IndexProblem:
+    return IndexProblem(
+        f"{shown(url, 200) or 'An empty repository-url'} cannot be an index",
+        detail=f"This address is not used, because {why}.",
+        remedy=f"Set repository-url to an upload address, such as {PYPI_UPLOAD_URL} or "
+        f"{TESTPYPI_UPLOAD_URL}.",
+    )
+
+
+def _unusable(index: Index, url: str, why: str) -> IndexProblem:
+    return IndexProblem(
+        f"{index.name} answered something unexpected",
+        detail=f"{shown(url)}: {why}.",
+        remedy="Check that repository-url is the index's upload address and that the index is "
+        "up, then run again; a re-run uploads only what is missing.",
+    )
