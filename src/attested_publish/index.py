@@ -85,9 +85,9 @@ class Index:
     @cached_property
     def root(self) -> str:
         """Scheme, host and port, without a trailing slash."""
-        parts = urlsplit(self.upload_url)
-        if parts.netloc.lower() in _UPLOAD_HOSTS:
+        if self.is_pypi:
             return f"https://{self.host}"
+        parts = urlsplit(self.upload_url)
         return f"{parts.scheme}://{parts.netloc}"
 
     @property

@@ -28,6 +28,7 @@ class Problem(Exception):
     """
 
     stage: Stage
+    result = "failed"
 
     def __init__(
         self, title: str, *, detail: str = "", remedy: str = "", file: str | None = None
@@ -49,12 +50,19 @@ class RulesProblem(Problem):
     """The index would refuse a file for what it is."""
 
     stage = Stage.RULES
+    result = "refused"
 
 
 class IndexProblem(Problem):
     """The index cannot be asked, or what it holds stands in the way."""
 
     stage = Stage.INDEX
+
+
+class IndexRefuses(IndexProblem):
+    """What the index holds already makes this release impossible."""
+
+    result = "refused"
 
 
 class IdentityProblem(Problem):
@@ -67,6 +75,12 @@ class TokenProblem(Problem):
     """The index does not give an API token for the job's identity."""
 
     stage = Stage.TOKEN
+
+
+class TokenRefused(TokenProblem):
+    """The index looked at the identity and said no."""
+
+    result = "refused"
 
 
 class SigningProblem(Problem):
@@ -85,6 +99,12 @@ class UploadProblem(Problem):
     """The index refused a file, or it could not be sent."""
 
     stage = Stage.UPLOAD
+
+
+class UploadRefused(UploadProblem):
+    """The index looked at a file and said no."""
+
+    result = "refused"
 
 
 class ConfirmationProblem(Problem):

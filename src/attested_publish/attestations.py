@@ -1,0 +1,338 @@
+"""Sign distributions, and verify attestations the way PyPI does (PEP 740)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+import sigstore.errors
+from cryptography import x509
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from pydantic import ValidationError
+from pypi_attestations import (
+    Attestation,
+    AttestationError,
+    AttestationType,
+    Distribution as AttestedDistribution,
+    GitHubPublisher,
+)
+from sigstore.models import ClientTrustConfig
+from sigstore.oidc import ExpiredIdentity, IdentityError, IdentityToken
+from sigstore.sign import SigningContext
+from sigstore.verify import Verifier
+
+from attested_publish.foreign import sentence, shown
+from attested_publish.http import limit_time
+from attested_publish.index import why_unreachable
+from attested_publish.problems import SigningProblem, VerificationProblem
+
+if TYPE_CHECKING:
+    from sigstore.sign import Signer
+    from sigstore.verify.policy import VerificationPolicy
+
+    from attested_publish.distributions import Distribution
+    from attested_publish.identity import TrustedPublisher
+
+PUBLISH_PREDICATE = AttestationType.PYPI_PUBLISH_V1.value
+FILE_SUFFIX = ".publish.attestation"
+"""What follows the distribution's filename, as pypi-attestations and twine have it."""
+
+_IN_TOTO = "application/vnd.in-toto+json"
+_SIGNERS = 8
+_SAFE_AGAIN = "Nothing was uploaded; a re-run is safe."
+
+
+class AttestationRefused(ValueError):
+    """An attestation does not hold; its text is one sentence that says in what."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """A Sigstore instance: whom to ask for signatures, and what to verify them with."""
+
+    config: ClientTrustConfig
+    verifier: Verifier
+
+
+def load_trust(config_json: str | None) -> Trust:
+    """Return the Sigstore of a ClientTrustConfig JSON, or the public one (through TUF).
+
+    Forces Rekor v1: PEP 740 has no field for the timestamps that an entry of
+    Rekor v2 needs to be verified. Raises `SigningProblem`.
+    """
+    try:
+        if config_json is None:
+            config = ClientTrustConfig.production()
+        else:
+            config = ClientTrustConfig.from_json(config_json)
+        config.force_tlog_version = 1
+        return Trust(config, Verifier(trusted_root=config.trusted_root))
+    except sigstore.errors.TUFError as error:
+        raise SigningProblem(
+            "Sigstore's root of trust could not be had",
+            detail=f"{shown(error)}.",
+            remedy="Allow tuf-repo-cdn.sigstore.dev in the runner's network, and use a current "
+            f"version of this tool: an old one cannot follow a renewed root. {_SAFE_AGAIN}",
+        ) from error
+    except (sigstore.errors.Error, ValidationError, ValueError, TypeError, KeyError) as error:
+        raise SigningProblem(
+            "The Sigstore trust configuration cannot be used",
+            detail=f"sigstore-trust-config: {shown(error)}.",
+            remedy="Give a ClientTrustConfig JSON (media type "
+            "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json) of a Sigstore with a "
+            "Rekor v1 log.",
+        ) from error
+
+
+def attest(
+    distributions: Sequence[Distribution],
+    identity_token: str,
+    trust: Trust,
+    signed: Callable[[Distribution, Attestation], None],
+) -> dict[str, Attestation]:
+    """Sign every distribution with one certificate; `signed` is called as each is done.
+
+    Returns the publish attestations by filename. Raises `SigningProblem`.
+    """
+    context = _signing_context(trust)
+    attestations: dict[str, Attestation] = {}
+    try:
+        with context.signer(IdentityToken(identity_token)) as signer:
+            threads = min(_SIGNERS, len(distributions)) or 1
+            with ThreadPoolExecutor(threads, thread_name_prefix="sign") as pool:
+                by_future = {
+                    pool.submit(_sign, signer, distribution): distribution
+                    for distribution in distributions
+                }
+                try:
+                    for future in as_completed(by_future):
+                        distribution = by_future[future]
+                        attestations[distribution.filename] = future.result()
+                        signed(distribution, attestations[distribution.filename])
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
+    except SigningProblem:
+        raise
+    except Exception as error:
+        # sigstore lets whatever its libraries raise come out: see `_why_not_signed`.
+        raise _not_signed(error) from error
+    return attestations
+
+
+def verify(
+    distributions: Iterable[Distribution],
+    attestations: Mapping[str, Attestation],
+    publisher: TrustedPublisher,
+    trust: Trust,
+) -> None:
+    """Hold every attestation against its staged file as PyPI will (its verifier, its policy).
+
+    Raises `VerificationProblem` for the first one that PyPI would refuse.
+    """
+    policy = publisher_policy(publisher.slug, publisher.workflow)
+    for distribution in distributions:
+        try:
+            verify_attestation(
+                attestations[distribution.filename],
+                filename=distribution.filename,
+                sha256=distribution.sha256,
+                policy=policy,
+                verifier=trust.verifier,
+            )
+        except AttestationRefused as error:
+            raise VerificationProblem(
+                f"The attestation of {shown(distribution.filename)} does not hold",
+                detail=f"{error} {trust_hint(trust)}",
+                remedy="The index would refuse it, so nothing was uploaded. Run again; if it "
+                "stays so, the Sigstore instance or the trusted publisher's fields are wrong.",
+                file=distribution.filename,
+            ) from error
+
+
+def trust_hint(trust: Trust) -> str:
+    """Name the certificate authority that was trusted, for a message."""
+    roots = trust.config.trusted_root.get_fulcio_certs()
+    names = {root.subject.rfc4514_string() for root in roots}
+    return f"Verified against: {shown('; '.join(sorted(names)), 200)}."
+
+
+def verify_attestation(
+    attestation: Attestation,
+    *,
+    filename: str,
+    sha256: str,
+    policy: VerificationPolicy,
+    verifier: Verifier,
+) -> str:
+    """Verify one attestation as PyPI's server does and return its predicate type.
+
+    The steps are those of `pypi_attestations.Attestation.verify`, which takes no
+    other trust root than the public one. Raises `AttestationRefused`.
+    """
+    try:
+        bundle = attestation.to_bundle()
+        payload_type, payload = verifier.verify_dsse(bundle, policy)
+    except (AttestationError, sigstore.errors.Error, x509.ExtensionNotFound) as error:
+        raise AttestationRefused(f"{shown(error)}.") from error
+    except (ValueError, TypeError, KeyError) as error:
+        # Conversion and verification let parsing errors of their libraries through.
+        raise AttestationRefused(f"It cannot be read: {shown(error)}.") from error
+    if payload_type != _IN_TOTO:
+        raise AttestationRefused(f"Its payload type is {shown(payload_type, 80)}, not {_IN_TOTO}.")
+    return _verify_statement(payload, filename, sha256)
+
+
+def publisher_policy(repository: str, workflow: str) -> VerificationPolicy:
+    """Return PyPI's policy for certificates of a GitHub publisher (issuer, repository, workflow).
+
+    It lives in a private method of pypi-attestations: a contract test holds it.
+    """
+    publisher = GitHubPublisher(repository=repository, workflow=workflow)
+    return publisher._as_policy()  # noqa: SLF001
+
+
+def certificate_identity(attestation: Attestation) -> str:
+    """Return the subject alternative name (a URI) of the attestation's certificate."""
+    certificate = x509.load_der_x509_certificate(attestation.verification_material.certificate)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return ", ".join(names.value.get_values_for_type(x509.UniformResourceIdentifier))
+
+
+def log_index(attestation: Attestation) -> int:
+    """Return the index of the attestation's entry in the transparency log."""
+    return int(attestation.verification_material.transparency_entries[0]["logIndex"])
+
+
+def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:
+    """Hold an in-toto statement against a distribution; return its predicate type."""
+    try:
+        statement = json.loads(payload)
+        subjects: list[dict[str, Any]] = statement["subject"]
+        predicate_type = str(statement["predicateType"])
+        if len(subjects) != 1:
+            raise AttestationRefused(f"It has {len(subjects)} subjects instead of one.")
+        subject_name = subjects[0]["name"]
+        subject_digest = subjects[0]["digest"].get("sha256")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, AttestationRefused):
+            raise
+        raise AttestationRefused("Its payload is not an in-toto statement.") from error
+    try:
+        same_name = _parsed(subject_name) == _parsed(filename)
+    except (ValueError, AttributeError):
+        same_name = False
+    if not same_name:
+        raise AttestationRefused(f"It is about {shown(subject_name, 200)}, not about this file.")
+    if subject_digest != sha256:
+        raise AttestationRefused(
+            f"It is about other bytes: sha256 {shown(subject_digest, 80)}, the file has {sha256}."
+        )
+    if predicate_type not in {known.value for known in AttestationType}:
+        raise AttestationRefused(f"Its predicate type {shown(predicate_type, 200)} is not known.")
+    return predicate_type
+
+
+def _parsed(filename: str) -> tuple[object, ...]:
+    """Names are compared as parsed, so that equivalent spellings are equal (as on PyPI)."""
+    if filename.endswith(".whl"):
+        return parse_wheel_filename(filename)
+    return parse_sdist_filename(filename)
+
+
+def _signing_context(trust: Trust) -> SigningContext:
+    """Set up signing, with time limits in sessions for which sigstore sets none."""
+    try:
+        context = SigningContext.from_trust_config(trust.config)
+    except (sigstore.errors.Error, ValueError, IndexError) as error:
+        raise SigningProblem(
+            "The Sigstore instance cannot sign for PyPI",
+            detail=f"{shown(error)}. PEP 740 needs a certificate authority and a Rekor v1 log.",
+            remedy="Check sigstore-trust-config, or publish with attestations: false.",
+        ) from error
+    limit_time(context._fulcio.session)  # noqa: SLF001 - sigstore offers no way to give one
+    return context
+
+
+def _sign(signer: Signer, distribution: Distribution) -> Attestation:
+    limit_time(signer._signing_ctx._rekor._session)  # type: ignore[attr-defined]  # noqa: SLF001 - one a thread
+    attested = AttestedDistribution(name=distribution.filename, digest=distribution.sha256)
+    try:
+        attestation = Attestation.sign(signer, attested)
+        # Shows at once whether the log's entry is of a kind that PEP 740 can carry.
+        attestation.to_bundle()
+    except Exception as error:
+        raise _not_signed(error, distribution.filename) from error
+    return attestation
+
+
+def _not_signed(error: Exception, filename: str | None = None) -> SigningProblem:
+    title = f"{shown(filename)} could not be signed" if filename else "Signing could not begin"
+    return SigningProblem(
+        title, detail=f"{_why_not_signed(error)}.", remedy=_remedy(error), file=filename
+    )
+
+
+def _why_not_signed(error: BaseException) -> str:
+    """Find the one who refused behind the wrapping of sigstore and pypi-attestations.
+
+    Fulcio's and Rekor's client errors hold the HTTP error as cause or argument;
+    connection errors come out bare; expired identities have an empty text.
+    """
+    for link in _chain(error):
+        if isinstance(link, requests.HTTPError) and link.response is not None:
+            answer = link.response
+            told = sentence(
+                status=answer.status_code,
+                reason=answer.reason or "",
+                body=answer.content[: 1 << 16],
+                content_type=answer.headers.get("Content-Type", ""),
+            )
+            return f"{_service(answer.url)} answered {answer.status_code}: {told}"
+        if isinstance(link, requests.RequestException):
+            url = link.request.url if link.request is not None else None
+            return f"No answer from {_service(url)}: {why_unreachable(link)}"
+        if isinstance(link, ExpiredIdentity):
+            return "The job's identity token expired before the signature was made"
+    texts = [shown(link) for link in _chain(error) if str(link)]
+    return texts[0].rstrip(".") if texts else type(error).__name__
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    links: list[BaseException] = []
+    todo: list[BaseException | None] = [error]
+    while todo:
+        link = todo.pop(0)
+        if link is None or link in links:
+            continue
+        links.append(link)
+        todo.append(link.__cause__)
+        todo.extend(part for part in link.args if isinstance(part, BaseException))
+        todo.append(link.__context__)
+    return links
+
+
+def _service(url: str | None) -> str:
+    if url is None:
+        return "Sigstore"
+    if "signingCert" in url:
+        return f"Sigstore's certificate authority ({shown(url, 200)})"
+    if "log/entries" in url:
+        return f"Sigstore's transparency log ({shown(url, 200)})"
+    return shown(url, 200)
+
+
+def _remedy(error: BaseException) -> str:
+    links = _chain(error)
+    if any(isinstance(link, IdentityError | ExpiredIdentity) for link in links):
+        return f"Run again: the job gets a fresh identity token. {_SAFE_AGAIN}"
+    if any(isinstance(link, requests.RequestException) for link in links):
+        return (
+            "If this is an outage, it is Sigstore's, not the index's: see its status page and "
+            f"run again later. {_SAFE_AGAIN} Attestations cannot be added after an upload."
+        )
+    return f"Check the Sigstore instance (sigstore-trust-config) and run again. {_SAFE_AGAIN}"
