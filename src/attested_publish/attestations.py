@@ -17,8 +17,10 @@ from pypi_attestations import (
     Attestation,
     AttestationError,
     AttestationType,
-    Distribution as AttestedDistribution,
     GitHubPublisher,
+)
+from pypi_attestations import (
+    Distribution as AttestedDistribution,
 )
 from sigstore.models import ClientTrustConfig
 from sigstore.oidc import ExpiredIdentity, IdentityError, IdentityToken
@@ -103,7 +105,7 @@ def attest(
     try:
         with context.signer(IdentityToken(identity_token)) as signer:
             threads = min(_SIGNERS, len(distributions)) or 1
-            with ThreadPoolExecutor(threads, thread_name_prefix="sign") as pool:
+            with ThreadPoolExecutor(threads, "sign", lambda: _limit_log_time(context)) as pool:
                 by_future = {
                     pool.submit(_sign, signer, distribution): distribution
                     for distribution in distributions
@@ -258,8 +260,12 @@ def _signing_context(trust: Trust) -> SigningContext:
     return context
 
 
+def _limit_log_time(context: SigningContext) -> None:
+    """Give this thread's session with Rekor time limits (sigstore keeps one a thread)."""
+    limit_time(context._rekor._session)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 def _sign(signer: Signer, distribution: Distribution) -> Attestation:
-    limit_time(signer._signing_ctx._rekor._session)  # type: ignore[attr-defined]  # noqa: SLF001 - one a thread
     attested = AttestedDistribution(name=distribution.filename, digest=distribution.sha256)
     try:
         attestation = Attestation.sign(signer, attested)

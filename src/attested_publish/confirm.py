@@ -1,0 +1,167 @@
+"""Wait until the index serves what was uploaded, and check that it does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from pypi_attestations import Attestation, GitHubPublisher, Provenance
+
+from attested_publish.attestations import (
+    AttestationRefused,
+    Trust,
+    publisher_policy,
+    verify_attestation,
+)
+from attested_publish.foreign import shown
+from attested_publish.index import Index, IndexFile, files_of, provenance_of
+from attested_publish.problems import ConfirmationProblem, IndexProblem
+
+if TYPE_CHECKING:
+    import requests
+
+    from attested_publish.distributions import Distribution
+
+PATIENCE_SECONDS = 300.0
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 15.0
+
+
+@dataclass
+class Confirmation:
+    """What the index serves, by filename; `late` names what it does not serve yet, and why."""
+
+    served: dict[str, IndexFile] = field(default_factory=dict)
+    late: dict[str, str] = field(default_factory=dict)
+
+
+def confirm(
+    distributions: Sequence[Distribution],
+    attestations: Mapping[str, Attestation],
+    index: Index,
+    session: requests.Session,
+    *,
+    trust: Trust | None,
+    seen: Callable[[Distribution, IndexFile], None],
+    patience: float = PATIENCE_SECONDS,
+) -> Confirmation:
+    """Ask the index until it serves every file with its digest and provenance.
+
+    Waits `patience` seconds at most: an index may serve cached pages for a while,
+    so what is late is returned, not raised. `seen` is called once a file is right.
+    Raises `ConfirmationProblem` when the index serves other bytes or a provenance
+    that does not hold.
+    """
+    result = Confirmation()
+    missing = {distribution.filename: distribution for distribution in distributions}
+    deadline = time.monotonic() + patience
+    pause = _FIRST_PAUSE
+    while True:
+        for project in sorted({str(each.project) for each in missing.values()}):
+            of_project = [each for each in missing.values() if str(each.project) == project]
+            for distribution, file in _look(index, project, of_project, session, result):
+                attestation = attestations.get(distribution.filename)
+                if attestation is not None and trust is not None:
+                    reason = _check_provenance(distribution, attestation, index, session, trust)
+                    if reason:
+                        result.late[distribution.filename] = reason
+                        continue
+                result.served[distribution.filename] = file
+                result.late.pop(distribution.filename, None)
+                del missing[distribution.filename]
+                seen(distribution, file)
+        if not missing or time.monotonic() + pause > deadline:
+            return result
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _look(
+    index: Index,
+    project: str,
+    distributions: Sequence[Distribution],
+    session: requests.Session,
+    result: Confirmation,
+) -> list[tuple[Distribution, IndexFile]]:
+    """Return those of a project's files that are served with the right digest."""
+    try:
+        files = files_of(index, project, session) or {}
+        reason = "its project page does not list the file yet"
+    except IndexProblem as problem:
+        files = {}
+        reason = problem.detail
+    found = []
+    for distribution in distributions:
+        file = files.get(distribution.filename)
+        if file is None:
+            result.late[distribution.filename] = reason
+        elif file.sha256 is not None and file.sha256 != distribution.sha256:
+            raise ConfirmationProblem(
+                f"{index.name} serves other bytes as {shown(distribution.filename)}",
+                detail=f"sha256 {shown(file.sha256, 80)} is served at {shown(file.url, 200)}, "
+                f"{distribution.sha256} was uploaded.",
+                remedy="Do not announce this release: find out who uploaded that file, and "
+                "yank the release on the index.",
+                file=distribution.filename,
+            )
+        else:
+            found.append((distribution, file))
+    return found
+
+
+def _check_provenance(
+    distribution: Distribution,
+    uploaded: Attestation,
+    index: Index,
+    session: requests.Session,
+    trust: Trust,
+) -> str | None:
+    """Verify the provenance that is served of a file; return why it is late, if it is."""
+    try:
+        served = provenance_of(
+            index,
+            str(distribution.project),
+            str(distribution.version),
+            distribution.filename,
+            session,
+        )
+    except IndexProblem as problem:
+        return problem.detail
+    if served is None:
+        return "its provenance is not served yet"
+    try:
+        provenance = Provenance.model_validate(served)
+    except ValidationError as error:
+        raise _wrong(distribution, index, f"it cannot be read ({shown(error, 200)}).") from error
+    for bundle in provenance.attestation_bundles:
+        for attestation in bundle.attestations:
+            # The log entry may be spelled differently after its way through the index.
+            if attestation.envelope != uploaded.envelope:
+                continue
+            if not isinstance(bundle.publisher, GitHubPublisher):
+                raise _wrong(distribution, index, "it names a publisher of another kind.")
+            try:
+                verify_attestation(
+                    attestation,
+                    filename=distribution.filename,
+                    sha256=distribution.sha256,
+                    policy=publisher_policy(bundle.publisher.repository, bundle.publisher.workflow),
+                    verifier=trust.verifier,
+                )
+            except AttestationRefused as error:
+                raise _wrong(distribution, index, str(error)) from error
+            return None
+    raise _wrong(distribution, index, "it does not hold the attestation that was uploaded.")
+
+
+def _wrong(distribution: Distribution, index: Index, why: str) -> ConfirmationProblem:
+    return ConfirmationProblem(
+        f"{index.name} serves a wrong provenance for {shown(distribution.filename)}",
+        detail=f"The provenance was fetched and does not hold: {why}",
+        remedy="The file itself is public. Consumers who verify it will be refused: publish a "
+        "new version, and tell the operators of the index.",
+        file=distribution.filename,
+    )

@@ -1,0 +1,196 @@
+"""The table of settings: one row each, for the action, the command and the README."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from attested_publish.foreign import shown
+from attested_publish.index import PYPI_UPLOAD_URL
+
+
+class WrongUsage(Exception):
+    """A setting has a value that it cannot have; the text is one sentence."""
+
+
+class Attestations(StrEnum):
+    """When to attest: wherever the index takes it, always, or never."""
+
+    AUTO = "auto"
+    REQUIRED = "true"
+    NEVER = "false"
+
+
+class VerifyMetadata(StrEnum):
+    """What findings about the files stop a release: errors, warnings too, or none."""
+
+    ERRORS = "true"
+    STRICT = "strict"
+    NOTHING = "false"
+
+
+class Mode(StrEnum):
+    """What to do."""
+
+    PUBLISH = "publish"
+    CHECK = "check"
+    ATTEST = "attest"
+    REHEARSE = "rehearse"
+
+
+class Runtime(StrEnum):
+    """Where the action runs the program; read by launch.sh only."""
+
+    AUTO = "auto"
+    DOCKER = "docker"
+    PYTHON = "python"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table: its name (as an input and an option), default, values, meaning."""
+
+    name: str
+    default: str
+    help: str
+    choices: tuple[str, ...] = ()
+    is_secret: bool = False
+    is_for_action_only: bool = False
+
+
+_SWITCH = ("true", "false")
+
+SETTINGS = (
+    Setting(
+        "packages-dir", "dist", "One folder or several, a line each; also looks one folder down."
+    ),
+    Setting(
+        "repository-url", PYPI_UPLOAD_URL, "The index to upload to; plain http only on loopback."
+    ),
+    Setting("user", "__token__", "User name that goes with the password."),
+    Setting(
+        "password",
+        "",
+        "An API token or custom credentials; empty means trusted publishing.",
+        is_secret=True,
+    ),
+    Setting(
+        "attestations",
+        Attestations.AUTO,
+        "auto: wherever the index takes them, else a notice why not; true: required, stop before "
+        "anything is public; false: none.",
+        tuple(Attestations),
+    ),
+    Setting(
+        "verify-metadata",
+        VerifyMetadata.ERRORS,
+        "Check files before anything is spent: true, strict (warnings count), or false.",
+        tuple(VerifyMetadata),
+    ),
+    Setting(
+        "skip-existing",
+        "false",
+        "The same bytes are always fine; true also tolerates other bytes under the same name.",
+        _SWITCH,
+    ),
+    Setting(
+        "mode",
+        Mode.PUBLISH,
+        "What to do: publish, check only, attest only, or rehearse it all offline.",
+        tuple(Mode),
+    ),
+    Setting(
+        "confirm",
+        "true",
+        "After uploading, wait until each file is served with its digest and provenance.",
+        _SWITCH,
+    ),
+    Setting("parallel-uploads", "6", "How many files are uploaded at a time, 1 to 16."),
+    Setting("attestations-dir", "", "Also leave the attestation files in this folder."),
+    Setting("print-hash", "true", "Print the digests of each file.", _SWITCH),
+    Setting("verbose", "false", "Tell more, tracebacks included.", _SWITCH),
+    Setting("sigstore-trust-config", "", "File with a ClientTrustConfig JSON: a private Sigstore."),
+    Setting(
+        "runtime",
+        Runtime.AUTO,
+        "Where the action runs: in the pinned image (docker), in plain Python (python), or what "
+        "the runner has (auto).",
+        tuple(Runtime),
+        is_for_action_only=True,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values of one run, understood."""
+
+    packages_dir: tuple[Path, ...] = (Path("dist"),)
+    repository_url: str = PYPI_UPLOAD_URL
+    user: str = "__token__"
+    password: str = field(default="", repr=False)
+    attestations: Attestations = Attestations.AUTO
+    verify_metadata: VerifyMetadata = VerifyMetadata.ERRORS
+    skip_existing: bool = False
+    mode: Mode = Mode.PUBLISH
+    confirm: bool = True
+    parallel_uploads: int = 6
+    attestations_dir: Path | None = None
+    print_hash: bool = True
+    verbose: bool = False
+    sigstore_trust_config: Path | None = None
+
+
+def understand(values: Mapping[str, str]) -> Settings:
+    """Turn texts by setting name into `Settings`; what is missing or blank takes its default.
+
+    Raises `WrongUsage` for a value that a setting cannot have.
+    """
+    texts = {}
+    for setting in SETTINGS:
+        if setting.is_for_action_only:
+            continue
+        text = values.get(setting.name, "").strip() or setting.default
+        if setting.choices:
+            text = text.lower()
+            if text not in setting.choices:
+                allowed = ", ".join(setting.choices)
+                raise WrongUsage(f"{setting.name} is {shown(text, 80)!r}; it can be {allowed}.")
+        texts[setting.name] = text
+    return Settings(
+        packages_dir=tuple(
+            Path(line.strip()) for line in texts["packages-dir"].splitlines() if line.strip()
+        ),
+        repository_url=texts["repository-url"],
+        user=texts["user"],
+        password=_password(texts["password"]),
+        attestations=Attestations(texts["attestations"]),
+        verify_metadata=VerifyMetadata(texts["verify-metadata"]),
+        skip_existing=texts["skip-existing"] == "true",
+        mode=Mode(texts["mode"]),
+        confirm=texts["confirm"] == "true",
+        parallel_uploads=_number("parallel-uploads", texts["parallel-uploads"], 1, 16),
+        attestations_dir=_path(texts["attestations-dir"]),
+        print_hash=texts["print-hash"] == "true",
+        verbose=texts["verbose"] == "true",
+        sigstore_trust_config=_path(texts["sigstore-trust-config"]),
+    )
+
+
+def _password(text: str) -> str:
+    if any(not char.isprintable() for char in text):
+        # The value itself must not be shown.
+        raise WrongUsage("password holds a line break or another control character.")
+    return text
+
+
+def _number(name: str, text: str, least: int, most: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise WrongUsage(f"{name} is {shown(text, 80)!r}; it can be {least} to {most}.")
+    return int(text)
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
