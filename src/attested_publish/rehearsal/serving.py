@@ -1,0 +1,267 @@
+"""Serve WSGI applications on loopback, for clients that know nothing of a rehearsal.
+
+Werkzeug serves and parses; what is added here is what it leaves out: connections that are
+kept open (as the real services keep them), a port that is known before serving starts, and a
+stop that leaves neither thread nor connection behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import socket
+import threading
+import time
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
+from wsgiref.handlers import SimpleHandler
+
+from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.wrappers import Request, Response
+from werkzeug.wsgi import LimitedStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from wsgiref.headers import Headers
+
+    from _typeshed import OptExcInfo
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+LOOPBACK = "127.0.0.1"
+
+_LARGEST_JSON_BODY = 1 << 20
+"""Bytes. A signature of a large file is some 10 KB: its statement holds digests only."""
+
+_IDLE = 120.0
+"""Seconds a connection may be silent, as servers in the wild allow about."""
+
+_POLL = 0.02
+"""Seconds until `Server.stop` is noticed."""
+
+_CHUNK = 1 << 16
+
+_LENGTH = re.compile(r"[0-9]{1,15}")
+
+_Connection: TypeAlias = "socket.socket | tuple[bytes, socket.socket]"
+_Address: TypeAlias = "tuple[str, int] | str"
+
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """One WSGI application on one loopback port, each connection in a thread of its own.
+
+    The port is bound (0: any free one) when the object is made, so that `url` is known before
+    `start`. Raises `OSError` where it is taken. The application finds its connection in the
+    environ as ``werkzeug.socket``.
+    """
+
+    def __init__(self, app: WSGIApplication, *, port: int = 0) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
+            if os.name == "posix":
+                # Elsewhere the option means that others may take the port from us.
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((LOOPBACK, port))
+            bound.listen(128)
+            self._server = _Server(app, bound)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever,
+            args=(_POLL,),
+            name=f"rehearsal {self.url}",
+            daemon=True,
+        )
+
+    @property
+    def url(self) -> str:
+        """``http://127.0.0.1:PORT``, without a slash at the end."""
+        return f"http://{LOOPBACK}:{self._server.port}"
+
+    def start(self) -> None:
+        """Answer requests, in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering and close every connection; harmless when not started or stopped."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+        self._server.close_connections()
+
+
+class _Server(ThreadedWSGIServer):
+    """Remembers its connections, to close those that clients keep open."""
+
+    def __init__(self, app: WSGIApplication, bound: socket.socket) -> None:
+        self._connections: set[_Connection] = set()
+        # Told to bind by itself, it would end the whole program where the port is taken.
+        super().__init__(LOOPBACK, bound.getsockname()[1], app, _Handler, fd=bound.fileno())
+
+    def process_request(self, request: _Connection, client_address: _Address) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: _Connection) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        for connection in list(self._connections):
+            if isinstance(connection, socket.socket):
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: _Connection, client_address: _Address) -> None:  # noqa: ARG002
+        # Whatever a client does to its connection is no news to the user of a rehearsal.
+        _log.debug("A connection from %s failed", client_address, exc_info=True)
+
+
+class _Handler(WSGIRequestHandler):
+    """Answers one request after another on a connection (RFC 9112, 9.3).
+
+    Werkzeug's own handler closes after each answer.
+    """
+
+    protocol_version = "HTTP/1.1"
+    timeout = _IDLE
+    # One segment for head and body, and no waiting for the client's acknowledgement: with the
+    # defaults an answer costs the 40 ms of a delayed ACK.
+    wbufsize = _CHUNK
+    disable_nagle_algorithm = True
+
+    def handle_expect_100(self) -> bool:
+        proceed = super().handle_expect_100()
+        self.wfile.flush()
+        return proceed
+
+    def run_wsgi(self) -> None:
+        environ = self.make_environ()
+        body = environ["wsgi.input"]
+        if "wsgi.input_terminated" not in environ:
+            if _LENGTH.fullmatch(environ.get("CONTENT_LENGTH") or "0") is None:
+                self.close_connection = True
+                self.send_error(400, "Content-Length is no number")
+                return
+            length = int(environ.get("CONTENT_LENGTH") or "0")
+            body = environ["wsgi.input"] = LimitedStream(cast("IO[bytes]", self.rfile), length)
+            environ["wsgi.input_terminated"] = True
+        exchange = _Exchange(body, cast("IO[bytes]", self.wfile), environ)
+        exchange.run(self.server.app)
+        if not exchange.complete:
+            self.close_connection = True
+            return
+        # Where the answer came before the end of the request, the next request begins only
+        # after it; and a client that is still sending would not read the answer.
+        while body.read(_CHUNK):
+            pass
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002
+        _log.debug("%s: " + message, type, *args)
+
+
+class _Exchange(SimpleHandler):
+    """One request and its answer."""
+
+    http_version = "1.1"
+    # What the process has in its environment is no business of a request.
+    os_environ: dict[str, str] = {}  # noqa: RUF012
+
+    # Set by `start_response`, unknown to the type stubs.
+    headers: Headers
+    status: str
+
+    def __init__(self, body: IO[bytes], answer: IO[bytes], environ: WSGIEnvironment) -> None:
+        super().__init__(body, answer, environ["wsgi.errors"], environ, multithread=True)
+        self.complete = False
+        self._has_length = False
+
+    def cleanup_headers(self) -> None:
+        super().cleanup_headers()
+        self._has_length = "Content-Length" in self.headers or self.status[:3] in {"204", "304"}
+        if not self._has_length:
+            # Then the end of the connection is the end of the answer.
+            self.headers["Connection"] = "close"
+
+    def close(self) -> None:
+        # Called at the end of a whole answer only.
+        super().close()
+        self.complete = self._has_length
+
+    def log_exception(self, exc_info: OptExcInfo) -> None:
+        _log.error("The rehearsal failed: %r", exc_info[1])
+        _log.debug("The rehearsal failed", exc_info=exc_info)
+
+
+class Refused(Exception):
+    """A request that a JSON service refuses: the status, the code in the body, why."""
+
+    def __init__(self, status: int, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = status if code is None else code
+
+
+def json_app(answer: Callable[[Request], Response]) -> WSGIApplication:
+    """Make an application of a function that answers or raises `Refused`.
+
+    Bodies are limited to 1 MiB. A refusal is told as Fulcio and Rekor do, as
+    ``{"code": ..., "message": ...}``.
+    """
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        request.max_content_length = _LARGEST_JSON_BODY
+        try:
+            response = answer(request)
+        except Refused as refusal:
+            response = _refusal(refusal.status, refusal.code, refusal.message)
+        except HTTPException as refusal:
+            status = refusal.code or BadRequest.code
+            response = _refusal(status, status, refusal.description or "")
+        return response(environ, start_response)
+
+    return app
+
+
+def _refusal(status: int, code: int, message: str) -> Response:
+    return json_response({"code": code, "message": message}, status)
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """Answer with JSON."""
+    return Response(json.dumps(value), status, mimetype="application/json")
+
+
+def json_body(request: Request) -> dict[str, Any]:
+    """Read the JSON object a request carries, whatever its content type says.
+
+    Raises `werkzeug.exceptions.BadRequest` where it is something else.
+    """
+    try:
+        value = json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        raise BadRequest("The request body is not JSON.") from None
+    if not isinstance(value, dict):
+        raise BadRequest("The request body is not a JSON object.")
+    return value
+
+
+def delayed(
+    app: WSGIApplication,
+    stage_of: Callable[[WSGIEnvironment], str | None],
+    latency: Mapping[str, float],
+) -> WSGIApplication:
+    """Let every answer of `app` take longer, by the seconds `latency` has for its stage."""
+
+    def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        stage = stage_of(environ)
+        answer = app(environ, start_response)
+        if stage is not None:
+            time.sleep(latency.get(stage, 0.0))
+        return answer
+
+    return respond
