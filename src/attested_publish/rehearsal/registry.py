@@ -1,0 +1,239 @@
+"""Which trusted publishers the embedded PyPI holds, as read from a registry file.
+
+The file is what people have entered on PyPI, written down::
+
+    {
+      "publishers": [
+        {"owner": "octo-org", "owner_id": "65", "repo": "sample-project",
+         "workflow": "release.yml", "environment": "pypi", "projects": ["sample-project"]}
+      ],
+      "pending_publishers": [
+        {"owner": "octo-org", "owner_id": "65", "repo": "other",
+         "workflow": "release.yml", "project": "other"}
+      ]
+    }
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from packaging.utils import canonicalize_name
+from pypi_attestations import GitHubPublisher
+
+from attested_publish.foreign import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
+_REPO = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
+_WORKFLOW = re.compile(r"[^/@\s][^/@]*\.ya?ml")
+_PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_LARGEST = 10 * 1024 * 1024
+
+_IDENTITY_KEYS = ("owner", "owner_id", "repo", "workflow")
+
+
+class RegistryError(ValueError):
+    """A registry cannot be used; the text is one sentence that says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """A GitHub workflow that may publish, as PyPI's form asks for it.
+
+    `owner` and `repo` are compared with their case, `environment` (lower case) is empty where
+    none was entered.
+    """
+
+    owner: str
+    owner_id: str
+    repo: str
+    workflow: str
+    environment: str = ""
+
+    @property
+    def repository(self) -> str:
+        """The repository as ``owner/repo``."""
+        return f"{self.owner}/{self.repo}"
+
+    @property
+    def workflow_path(self) -> str:
+        """What a `job_workflow_ref` claim has to hold before its ``@``."""
+        return f"{self.repository}/.github/workflows/{self.workflow}"
+
+    @property
+    def attestation_identity(self) -> GitHubPublisher:
+        """The publisher as PEP 740 provenance names it."""
+        return GitHubPublisher(
+            repository=self.repository,
+            workflow=self.workflow,
+            environment=self.environment or None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The trusted publishers of an index.
+
+    `publishers` holds, for each publisher, the names of its projects; `pending` the one
+    project each will create. With `is_open`, any identity of the index's issuer may publish
+    any project, and the other two are empty.
+    """
+
+    publishers: Mapping[Publisher, Sequence[str]]
+    pending: Mapping[Publisher, str]
+    is_open: bool = False
+
+    @classmethod
+    def open(cls) -> Self:
+        """Let any identity of the index's own issuer publish any project."""
+        return cls(publishers={}, pending={}, is_open=True)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the registry file at `path`.
+
+        Raises `RegistryError` with one sentence for a file that cannot be read or is malformed.
+        """
+        try:
+            with path.open("rb") as stream:
+                content = stream.read(_LARGEST + 1)
+        except OSError as error:
+            raise RegistryError(
+                f"The registry file {path} cannot be read: {error.strerror}."
+            ) from error
+        if len(content) > _LARGEST:
+            raise RegistryError(f"The registry file {path} is larger than {_LARGEST} bytes.")
+        try:
+            return cls.parse(content)
+        except RegistryError as error:
+            raise RegistryError(f"In the registry file {path}: {error}") from error
+
+    @classmethod
+    def parse(cls, content: str | bytes) -> Self:
+        """Read a registry from JSON text; raises `RegistryError` as `read` does."""
+        try:
+            document = json.loads(content, object_pairs_hook=_unique)
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, RegistryError):
+                raise
+            raise RegistryError(f"it is not JSON ({error}).") from error
+        if not isinstance(document, dict):
+            raise RegistryError("it is not a JSON object with 'publishers'.")
+        _known(document, "the registry", required=(), optional=("publishers", "pending_publishers"))
+        if not document:
+            raise RegistryError("it holds neither 'publishers' nor 'pending_publishers'.")
+
+        publishers: dict[Publisher, tuple[str, ...]] = {}
+        for where, entry in _entries(document, "publishers"):
+            _known(entry, where, required=(*_IDENTITY_KEYS, "projects"), optional=("environment",))
+            publisher = _publisher(entry, where)
+            if publisher in publishers:
+                raise RegistryError(
+                    f"{where} repeats an earlier publisher; list all its projects in one entry."
+                )
+            publishers[publisher] = _projects(entry["projects"], where)
+
+        pending: dict[Publisher, str] = {}
+        for where, entry in _entries(document, "pending_publishers"):
+            _known(entry, where, required=(*_IDENTITY_KEYS, "project"), optional=("environment",))
+            publisher = _publisher(entry, where)
+            if publisher in pending:
+                raise RegistryError(
+                    f"{where} repeats an earlier pending publisher; PyPI takes one project each."
+                )
+            pending[publisher] = _project(entry["project"], f"'project' of {where}")
+        return cls(publishers=publishers, pending=pending)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        repeated = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
+        raise RegistryError(f"the key {_quoted(repeated)} stands twice in one object.")
+    return document
+
+
+def _known(
+    entry: Mapping[str, object], where: str, *, required: Sequence[str], optional: Sequence[str]
+) -> None:
+    for key in required:
+        if key not in entry:
+            raise RegistryError(f"{where} lacks {key!r}.")
+    for key in entry:
+        if key not in (*required, *optional):
+            names = ", ".join((*required, *optional))
+            raise RegistryError(f"{where} has the unknown key {_quoted(key)}; it knows {names}.")
+
+
+def _entries(document: Mapping[str, object], key: str) -> list[tuple[str, dict[str, object]]]:
+    entries = document.get(key, [])
+    if not isinstance(entries, list):
+        raise RegistryError(f"{key!r} is not a list.")
+    named = [(f"{key}[{number}]", entry) for number, entry in enumerate(entries)]
+    for where, entry in named:
+        if not isinstance(entry, dict):
+            raise RegistryError(f"{where} is not an object.")
+    return named
+
+
+def _publisher(entry: Mapping[str, object], where: str) -> Publisher:
+    owner_id = entry["owner_id"]
+    if isinstance(owner_id, int) and not isinstance(owner_id, bool):
+        owner_id = str(owner_id)
+    if not isinstance(owner_id, str) or not (owner_id.isascii() and owner_id.isdigit()):
+        raise RegistryError(
+            f"'owner_id' of {where} is {_quoted(owner_id)}; it is the number of the GitHub account."
+        )
+    environment = entry.get("environment")
+    if environment is None:
+        environment = ""
+    if not isinstance(environment, str) or environment != environment.strip():
+        raise RegistryError(
+            f"'environment' of {where} is {_quoted(environment)}; it is a name, or empty for any."
+        )
+    return Publisher(
+        owner=_matching(
+            _OWNER, entry["owner"], f"'owner' of {where}", "the name of a GitHub account"
+        ),
+        owner_id=owner_id,
+        repo=_matching(
+            _REPO, entry["repo"], f"'repo' of {where}", "the repository's name without its owner"
+        ),
+        workflow=_matching(
+            _WORKFLOW,
+            entry["workflow"],
+            f"'workflow' of {where}",
+            "the workflow's file name alone, ending in .yml or .yaml",
+        ),
+        environment=environment.lower(),
+    )
+
+
+def _projects(names: object, where: str) -> tuple[str, ...]:
+    if not isinstance(names, list) or not names:
+        raise RegistryError(f"'projects' of {where} is not a list of at least one name.")
+    projects = tuple(_project(name, f"'projects' of {where}") for name in names)
+    if len({canonicalize_name(name) for name in projects}) != len(projects):
+        raise RegistryError(f"'projects' of {where} names a project twice.")
+    return projects
+
+
+def _project(name: object, where: str) -> str:
+    return _matching(_PROJECT, name, where, "a project's name")
+
+
+def _matching(pattern: re.Pattern[str], value: object, where: str, meaning: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise RegistryError(f"{where} is {_quoted(value)}; it has to be {meaning}.")
+    return value
+
+
+def _quoted(value: object) -> str:
+    return shown(repr(value), 80)

@@ -1,0 +1,391 @@
+"""Uploads to the embedded PyPI: judged in the order of PyPI's server, then stored.
+
+The row numbers in the comments count that order (warehouse, `forklift/legacy.py`). What can be
+said about a file by itself is said by `attested_publish.rules`, in the same words as the
+preflight's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import tempfile
+import zipfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from pydantic import TypeAdapter, ValidationError
+from pypi_attestations import Attestation, AttestationBundle, Provenance
+from werkzeug.datastructures import Authorization
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import parse_form_data
+
+from attested_publish.attestations import (
+    AttestationRefused,
+    publisher_policy,
+    verify_attestation,
+)
+from attested_publish.foreign import shown
+from attested_publish.rehearsal.store import StoredFile, StoreRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from _typeshed.wsgi import WSGIEnvironment
+    from sigstore.verify import Verifier
+    from werkzeug.datastructures import FileStorage, MultiDict
+
+    from attested_publish.findings import Finding
+    from attested_publish.rehearsal.registry import Publisher
+    from attested_publish.rehearsal.store import Store
+    from attested_publish.rehearsal.tokens import ApiToken, Tokens
+
+FILE_LIMIT = 100 * 1024 * 1024
+"""Bytes a file may have where a project has not asked for more."""
+
+PROJECT_LIMIT = 10 * 1024 * 1024 * 1024
+"""Bytes all files of a project may have together."""
+
+_FORM_LIMIT = 32 * 1024 * 1024
+_FORM_PARTS = 20_000
+_ATTESTATIONS_A_FILE = 2
+_METADATA_LIMIT = 32 * 1024 * 1024
+_FILE_FIELDS = frozenset({"content", "gpg_signature"})
+_ATTESTATIONS = TypeAdapter(list[Attestation])
+
+
+class UploadRefused(Exception):
+    """The upload is refused with this HTTP status; the text is one sentence."""
+
+    def __init__(self, text: str, *, status: int = 400) -> None:
+        super().__init__(text)
+        self.text = text
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A file as it arrived, with the digests of what arrived."""
+
+    filename: str
+    content_type: str
+    path: Path
+    size: int
+    sha256: str
+    md5: str
+    blake2b_256: str
+
+
+class Uploads:
+    """Takes uploads into a store. Thread-safe; bodies are read and verified side by side.
+
+    `folder` is where contents are kept, `verifier` trusts the Sigstore whose attestations are
+    taken, `is_open` lets minted tokens create projects, the limits are in bytes.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        tokens: Tokens,
+        verifier: Verifier,
+        folder: Path,
+        is_open: bool,
+        file_limit: int,
+        project_limit: int,
+    ) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._verifier = verifier
+        self._folder = folder
+        self._is_open = is_open
+        self._file_limit = file_limit
+        self._project_limit = project_limit
+
+    def receive(self, environ: WSGIEnvironment) -> None:
+        """Take one upload, or find that the same file is there already.
+
+        Raises `UploadRefused`; then nothing has changed.
+        """
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix="incoming-") as incoming:
+            with ExitStack() as streams:
+                form, files = _parsed(environ, Path(incoming), streams)
+            fields = _fields(form, files)  # rows 1 and 2
+            token = self._authenticated(environ)  # rows 3 and 4
+            if fields.get("protocol_version") != ["1"]:  # row 5
+                raise UploadRefused("Unknown protocol version.")
+            from attested_publish.rules import refuse_form
+
+            _refuse(refuse_form(fields))  # rows 6 and 7
+            content = _content(files)  # row 8
+            name = fields["name"][0]
+            self._permit(token, name)  # rows 9 and 10
+            self._take(fields, content, token, name)
+
+    def _take(
+        self, fields: Mapping[str, list[str]], content: _Content, token: ApiToken, name: str
+    ) -> None:
+        """Judge and store the file, unless it is there already."""
+        project = canonicalize_name(name)
+        version = str(Version(fields["version"][0]))
+        kind = fields["filetype"][0]
+        self._check_part(content, name)  # rows 15 and 16
+        _check_digests(fields, content)  # row 17
+        try:
+            if not self._store.is_new(  # rows 18 to 21
+                filename=content.filename,
+                kind=kind,
+                project=project,
+                version=version,
+                sha256=content.sha256,
+                blake2b_256=content.blake2b_256,
+            ):
+                return
+        except StoreRefused as error:
+            raise UploadRefused(str(error)) from error
+        from attested_publish.rules import refuse_file
+
+        # rows 12, 14, 22 to 24
+        _refuse(refuse_file(fields, content.filename, content.path, content.size))
+        attestations = self._attestations(fields, content, token)  # rows 25 to 33
+        kept = self._folder / secrets.token_hex(16)
+        file = StoredFile(
+            filename=content.filename,
+            project=project,
+            version=version,
+            kind=kind,
+            size=content.size,
+            sha256=content.sha256,
+            md5=content.md5,
+            blake2b_256=content.blake2b_256,
+            requires_python=fields.get("requires_python", [""])[0],
+            path=kept,
+            metadata=_wheel_metadata(content) if kind == "bdist_wheel" else None,
+            provenance=_provenance(token.publisher, attestations),
+            uploaded_at=datetime.now(UTC),
+        )
+        content.path.replace(kept)
+        is_kept = False
+        try:
+            # Asked again: the same file may have come in meanwhile.
+            is_kept = self._store.add(file, name=name, metadata=fields)
+        except StoreRefused as error:
+            raise UploadRefused(str(error)) from error
+        finally:
+            if not is_kept:
+                kept.unlink()
+
+    def _authenticated(self, environ: WSGIEnvironment) -> ApiToken:
+        authorization = Authorization.from_header(environ.get("HTTP_AUTHORIZATION"))
+        secret: str | None = None
+        if authorization is not None and authorization.type == "basic":
+            if authorization.username != "__token__":
+                raise UploadRefused(
+                    "User names and passwords are not accepted; use an API token with the user"
+                    " name '__token__', or Trusted Publishing.",
+                    status=403,
+                )
+            secret = authorization.password
+        elif authorization is not None and authorization.type in {"bearer", "token"}:
+            secret = authorization.token
+        token = None if secret is None else self._tokens.find(secret)
+        if token is None:
+            raise UploadRefused(
+                "Invalid or non-existent authentication information: the API token is missing,"
+                " unknown or revoked.",
+                status=403,
+            )
+        return token
+
+    def _permit(self, token: ApiToken, name: str) -> None:
+        if self._store.project(name) is None:
+            if token.publisher is not None and not self._is_open:
+                raise UploadRefused(
+                    f"The project {name!r} does not exist, and a trusted publisher cannot create"
+                    " it; check the spelling, or register a pending publisher for it."
+                )
+            try:
+                self._store.refuse_name(name)
+            except StoreRefused as error:
+                raise UploadRefused(str(error)) from error
+        if token.is_expired:
+            raise UploadRefused("Invalid API Token: token is expired", status=403)
+        if not token.covers(canonicalize_name(name)):
+            scope = "project-scoped" if token.publisher is None else "OIDC scoped"
+            raise UploadRefused(
+                f"Invalid API Token: {scope} token is not valid for project {name!r}", status=403
+            )
+
+    def _check_part(self, content: _Content, name: str) -> None:
+        if not content.content_type or content.content_type.startswith("image/"):
+            raise UploadRefused(
+                "Invalid distribution file: it was sent with the content type"
+                f" {shown(content.content_type, 80)!r}."
+            )
+        if content.size > self._file_limit:
+            raise UploadRefused(
+                f"File too large: {content.size} bytes; the limit for project {name!r} is"
+                f" {_readable(self._file_limit)}."
+            )
+        project = self._store.project(name)
+        total = content.size + (project.size if project else 0)
+        if total > self._project_limit:
+            raise UploadRefused(
+                f"Project size too large: {name!r} would have {total} bytes; the limit is"
+                f" {_readable(self._project_limit)}."
+            )
+
+    def _attestations(
+        self, fields: Mapping[str, list[str]], content: _Content, token: ApiToken
+    ) -> list[Attestation]:
+        texts = fields.get("attestations", [])
+        if not texts or not texts[0]:
+            return []
+        try:
+            return self._verified(texts[0], content, token)
+        except AttestationRefused as error:
+            raise UploadRefused(
+                f"Invalid attestations supplied during upload: {shown(error, 2000)}"
+            ) from error
+
+    def _verified(self, text: str, content: _Content, token: ApiToken) -> list[Attestation]:
+        if token.publisher is None:
+            raise AttestationRefused(
+                "attestations are only supported when using Trusted Publishing"
+            )
+        try:
+            attestations = _ATTESTATIONS.validate_json(text)
+        except ValidationError as error:
+            reasons = "; ".join(
+                f"{'.'.join(map(str, one['loc'])) or 'the field'}: {one['msg']}"
+                for one in error.errors(include_input=False, include_url=False)
+            )
+            raise AttestationRefused(f"Malformed attestations: {reasons}") from error
+        if not attestations:
+            raise AttestationRefused("Malformed attestations: the list is empty")
+        if len(attestations) > _ATTESTATIONS_A_FILE:
+            raise AttestationRefused(
+                f"a file can have {_ATTESTATIONS_A_FILE} attestations, not {len(attestations)}"
+            )
+        policy = publisher_policy(token.publisher.repository, token.publisher.workflow)
+        seen: set[str] = set()
+        for attestation in attestations:
+            kind = verify_attestation(
+                attestation,
+                filename=content.filename,
+                sha256=content.sha256,
+                policy=policy,
+                verifier=self._verifier,
+            )
+            if kind in seen:
+                raise AttestationRefused(
+                    f"two attestations of the predicate type {kind!r} for one file"
+                )
+            seen.add(kind)
+        return attestations
+
+
+def _parsed(
+    environ: WSGIEnvironment, folder: Path, streams: ExitStack
+) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+    """Parse the body; file parts go to `folder` while they arrive."""
+    count = 0
+
+    def part(*_: object, **__: object) -> IO[bytes]:
+        nonlocal count
+        count += 1
+        return streams.enter_context((folder / f"part-{count}").open("w+b"))
+
+    try:
+        _, form, files = parse_form_data(
+            environ,
+            stream_factory=part,
+            max_form_memory_size=_FORM_LIMIT,
+            max_form_parts=_FORM_PARTS,
+            silent=False,
+        )
+    except (ValueError, RequestEntityTooLarge) as error:
+        raise UploadRefused("Invalid Form Data.") from error
+    return form, files
+
+
+def _fields(form: MultiDict[str, str], files: MultiDict[str, FileStorage]) -> dict[str, list[str]]:
+    for name in files:
+        if name not in _FILE_FIELDS:
+            raise UploadRefused(f"{shown(name, 80)}: has to be a plain field, not a file.")
+    # setuptools once wrote UNKNOWN for what was not given.
+    values = {name: [v for v in form.getlist(name) if v.strip() != "UNKNOWN"] for name in form}
+    return {name: given for name, given in values.items() if given}
+
+
+def _content(files: MultiDict[str, FileStorage]) -> _Content:
+    part = files.get("content")
+    if part is None:
+        raise UploadRefused("The upload does not have a file: no part named 'content' with one.")
+    path = Path(part.stream.name)
+    digests = hashlib.sha256(), hashlib.md5(usedforsecurity=False), hashlib.blake2b(digest_size=32)
+    size = 0
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 18):
+            size += len(block)
+            for digest in digests:
+                digest.update(block)
+    sha256, md5, blake2b = (digest.hexdigest() for digest in digests)
+    return _Content(
+        filename=part.filename or "",
+        content_type=part.content_type or "",
+        path=path,
+        size=size,
+        sha256=sha256,
+        md5=md5,
+        blake2b_256=blake2b,
+    )
+
+
+def _check_digests(fields: Mapping[str, list[str]], content: _Content) -> None:
+    for field, digest in (
+        ("md5_digest", content.md5),
+        ("sha256_digest", content.sha256),
+        ("blake2_256_digest", content.blake2b_256),
+    ):
+        given = fields.get(field, [""])[0]
+        if given and given.lower() != digest:
+            raise UploadRefused(
+                f"The digest supplied does not match the file: {field} is {shown(given, 80)},"
+                f" of what arrived it is {digest}."
+            )
+
+
+def _provenance(publisher: Publisher | None, attestations: list[Attestation]) -> bytes | None:
+    if publisher is None or not attestations:
+        return None
+    bundle = AttestationBundle(publisher=publisher.attestation_identity, attestations=attestations)
+    return Provenance(attestation_bundles=[bundle]).model_dump_json().encode()
+
+
+def _wheel_metadata(content: _Content) -> bytes | None:
+    """Read METADATA out of a wheel that the rules have found to be one."""
+    with zipfile.ZipFile(content.path) as wheel:
+        for entry in wheel.infolist():
+            folder, _, name = entry.filename.rpartition("/")
+            if name == "METADATA" and folder.endswith(".dist-info") and "/" not in folder:
+                return wheel.read(entry) if entry.file_size <= _METADATA_LIMIT else None
+    return None
+
+
+def _refuse(finding: Finding | None) -> None:
+    if finding is not None:
+        raise UploadRefused(finding.message)
+
+
+def _readable(size: int) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:  # noqa: PLR2004 - a kibibyte
+            return f"{size} {unit}"
+        size //= 1024
+    return f"{size} GiB"
