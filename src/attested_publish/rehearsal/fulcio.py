@@ -1,0 +1,353 @@
+"""A certificate authority that speaks Fulcio's version 2, for identities of GitHub workflows.
+
+What a certificate holds follows Fulcio's certificate specification and its list of extensions
+(arc 1.3.6.1.4.1.57264.1); each is entered into a certificate transparency log of its own
+(RFC 6962), whose timestamp it carries.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import struct
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import jwt
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+
+from attested_publish.rehearsal.faults import Faults
+from attested_publish.rehearsal.github import ISSUER
+from attested_publish.rehearsal.keys import LogKey, SignersKey, is_signed
+from attested_publish.rehearsal.serving import Refused, json_app, json_body, json_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from _typeshed.wsgi import WSGIApplication
+    from werkzeug.wrappers import Request, Response
+
+_GITHUB = "https://github.com"
+_AUDIENCE = "sigstore"
+ORGANIZATION = "attested-publish rehearsal, trusted nowhere"
+_IN_URI = "!$%&'()*+,/:;=?@"
+_EXTENSIONS = "1.3.6.1.4.1.57264.1"
+
+_INVALID_ARGUMENT = 3
+_NOT_FOUND = 5
+_UNAUTHENTICATED = 16
+"""Fulcio tells the codes of gRPC in its JSON."""
+
+_REQUIRED = (
+    "event_name",
+    "job_workflow_ref",
+    "job_workflow_sha",
+    "ref",
+    "repository",
+    "repository_id",
+    "repository_owner",
+    "repository_owner_id",
+    "run_attempt",
+    "run_id",
+    "runner_environment",
+    "sha",
+    "sub",
+    "workflow",
+    "workflow_ref",
+    "workflow_sha",
+)
+
+
+class CertificateAuthority:
+    """Issues certificates to those who prove a GitHub identity and possess a key.
+
+    `jwks` returns the key set of the identity tokens' issuer. A certificate is valid for
+    `lifetime` seconds. `chain` is the authority's own: intermediate, then root.
+    """
+
+    def __init__(
+        self,
+        *,
+        jwks: Callable[[], dict[str, Any]],
+        lifetime: float = 600.0,
+        faults: Faults | None = None,
+    ) -> None:
+        self._jwks = jwks
+        self._lifetime = dt.timedelta(seconds=lifetime)
+        self._faults = faults or Faults()
+        root_key = ec.generate_private_key(ec.SECP256R1())
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        root = _authority("root", root_key.public_key(), None, root_key, path_length=1)
+        self._certificate = _authority(
+            "intermediate", self._key.public_key(), root, root_key, path_length=0
+        )
+        self._public_der = self._key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        self.chain = (self._certificate, root)
+        self.ct_log = LogKey()
+        self.app: WSGIApplication = json_app(self._answer)
+
+    def _answer(self, request: Request) -> Response:
+        match request.method, request.path:
+            case "POST", "/api/v2/signingCert":
+                return self._signing_certificate(request)
+            case "GET", "/api/v2/trustBundle":
+                return json_response({"chains": [{"certificates": _pems(self.chain)}]})
+        raise Refused(404, "Not Found", code=_NOT_FOUND)
+
+    def _signing_certificate(self, request: Request) -> Response:
+        body = json_body(request)
+        claims = self._claims(_bearer(request, body))
+        key = _proven_key(body, claims["sub"])
+        certificate = self.issue(key, claims)
+        return json_response(
+            {
+                "signedCertificateEmbeddedSct": {
+                    "chain": {"certificates": _pems((certificate, *self.chain))}
+                }
+            }
+        )
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        try:
+            header = jwt.get_unverified_header(token)
+            keys = jwt.PyJWKSet.from_dict(self._jwks())
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                keys[str(header.get("kid"))],
+                algorithms=["RS256"],
+                audience=_AUDIENCE,
+                issuer=ISSUER,
+                options={"require": ["aud", "exp", "iat", "iss", "sub"]},
+            )
+        except (jwt.PyJWTError, KeyError) as error:
+            # A library's words about a token do not hold the token.
+            reason = "it is signed by an unknown key" if isinstance(error, KeyError) else str(error)
+            raise Refused(
+                401,
+                f"There was an error processing the identity token: {reason}",
+                code=_UNAUTHENTICATED,
+            ) from None
+        for name in _REQUIRED:
+            if not isinstance(claims.get(name), str) or not claims[name]:
+                raise _bad(f"The identity token has no claim {name!r}, or one that is no text")
+        return claims
+
+    def issue(self, key: SignersKey, claims: Mapping[str, Any]) -> x509.Certificate:
+        """Return a certificate for `key` that names the workflow `claims` tell of."""
+        claims = self._mistaken(claims)
+        now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([]))
+            .issuer_name(self._certificate.subject)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now)
+            .not_valid_after(now + self._lifetime)
+            .add_extension(_key_usage(), critical=True)
+            .add_extension(
+                x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
+            .add_extension(
+                x509.SubjectAlternativeName(
+                    [x509.UniformResourceIdentifier(_uri(claims["job_workflow_ref"]))]
+                ),
+                # The subject is empty (RFC 5280, 4.2.1.6).
+                critical=True,
+            )
+        )
+        for number, value in _extensions(claims).items():
+            oid = x509.ObjectIdentifier(f"{_EXTENSIONS}.{number}")
+            builder = builder.add_extension(x509.UnrecognizedExtension(oid, value), critical=False)
+        precertificate = builder.sign(self._key, hashes.SHA256())
+        timestamps = self._timestamps(precertificate.tbs_certificate_bytes, now)
+        return builder.add_extension(timestamps, critical=False).sign(self._key, hashes.SHA256())
+
+    def _mistaken(self, claims: Mapping[str, Any]) -> Mapping[str, Any]:
+        repository: str = claims["repository"]
+        if self._faults.take("certificate", "repository"):
+            other = f"{claims['repository_owner']}/not-{repository.partition('/')[2]}"
+            return {
+                name: value.replace(repository, other) if isinstance(value, str) else value
+                for name, value in claims.items()
+            }
+        if self._faults.take("certificate", "workflow"):
+            workflow = claims["workflow_ref"].rpartition("@")[0]
+            other = f"{repository}/.github/workflows/not-{workflow.rpartition('/')[2]}"
+            return {
+                **claims,
+                "workflow_ref": claims["workflow_ref"].replace(workflow, other),
+                "job_workflow_ref": claims["job_workflow_ref"].replace(workflow, other),
+            }
+        return claims
+
+    def _timestamps(self, tbs: bytes, now: dt.datetime) -> x509.UnrecognizedExtension:
+        # Whole seconds: clients read the milliseconds back through floating point.
+        milliseconds = int(now.timestamp()) * 1000
+        key_hash = hashlib.sha256(self._public_der).digest()
+        # RFC 6962, 3.2: version, signature type, time, entry type precert_entry, the issuer's
+        # key, the certificate without the timestamps, no extensions.
+        entry = struct.pack("!BBQH32s", 0, 0, milliseconds, 1, key_hash)
+        entry += len(tbs).to_bytes(3) + tbs + bytes(2)
+        log = LogKey() if self._faults.take("certificate", "sct") else self.ct_log
+        signature = log.sign(entry)
+        # 3.3: version, log, time, no extensions, SHA-256 (4) with ECDSA (3), signature.
+        timestamp = struct.pack(
+            "!B32sQHBBH", 0, self.ct_log.log_id, milliseconds, 0, 4, 3, len(signature)
+        )
+        timestamp += signature
+        listed = struct.pack("!HH", len(timestamp) + 2, len(timestamp)) + timestamp
+        return x509.UnrecognizedExtension(
+            ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS, asn1.encode_der(listed)
+        )
+
+
+def _extensions(claims: Mapping[str, Any]) -> dict[int, bytes]:
+    plain = {
+        1: claims["iss"],
+        2: claims["event_name"],
+        3: claims["sha"],
+        4: claims["workflow"],
+        5: claims["repository"],
+        6: claims["ref"],
+    }
+    repository = f"{_GITHUB}/{claims['repository']}"
+    texts = {
+        8: claims["iss"],
+        9: f"{_GITHUB}/{claims['job_workflow_ref']}",
+        10: claims["job_workflow_sha"],
+        11: claims["runner_environment"],
+        12: repository,
+        13: claims["sha"],
+        14: claims["ref"],
+        15: claims["repository_id"],
+        16: f"{_GITHUB}/{claims['repository_owner']}",
+        17: claims["repository_owner_id"],
+        18: f"{_GITHUB}/{claims['workflow_ref']}",
+        19: claims["workflow_sha"],
+        20: claims["event_name"],
+        21: f"{repository}/actions/runs/{claims['run_id']}/attempts/{claims['run_attempt']}",
+        22: claims.get("repository_visibility"),
+        23: claims.get("environment"),
+        24: claims["sub"],
+    }
+    encoded = {number: text.encode() for number, text in plain.items()}
+    encoded |= {number: asn1.encode_der(str(text)) for number, text in texts.items() if text}
+    return encoded
+
+
+def _uri(path: str) -> str:
+    # Names of files and branches may have any letters, an IA5String has ASCII's.
+    return f"{_GITHUB}/{quote(path, safe=_IN_URI)}"
+
+
+def _bearer(request: Request, body: Mapping[str, Any]) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    credentials = body.get("credentials")
+    if isinstance(credentials, dict) and isinstance(credentials.get("oidcIdentityToken"), str):
+        return str(credentials["oidcIdentityToken"])
+    raise Refused(401, "The request has no identity token", code=_UNAUTHENTICATED)
+
+
+def _proven_key(body: Mapping[str, Any], subject: str) -> SignersKey:
+    """Return the key of a request whose sender has shown to possess it."""
+    key: object
+    if (encoded := body.get("certificateSigningRequest")) is not None:
+        try:
+            request = x509.load_pem_x509_csr(_decoded(encoded))
+            key, proven = request.public_key(), request.is_signature_valid
+        except (ValueError, UnsupportedAlgorithm):
+            raise _bad("The certificate signing request could not be parsed") from None
+    else:
+        # What clients other than sigstore-python send: a key, and the subject signed with it.
+        key, proof = _key_and_proof(body.get("publicKeyRequest"))
+        proven = isinstance(key, SignersKey) and is_signed(subject.encode(), proof, key)
+    if not isinstance(key, SignersKey):
+        raise _bad("The public key supplied in the request is of a kind that is not supported")
+    if not proven:
+        raise _bad("The signature supplied in the request could not be verified")
+    return key
+
+
+def _key_and_proof(request: Any) -> tuple[object, bytes]:  # noqa: ANN401 - JSON
+    try:
+        key = serialization.load_pem_public_key(request["publicKey"]["content"].encode())
+        return key, _decoded(request["proofOfPossession"])
+    except (AttributeError, KeyError, TypeError, ValueError, UnsupportedAlgorithm):
+        raise _bad("The public key supplied in the request could not be parsed") from None
+
+
+def _decoded(text: object) -> bytes:
+    # `binascii.Error` is a `ValueError`, too.
+    return base64.b64decode(text if isinstance(text, str) else "?", validate=True)
+
+
+def _bad(message: str) -> Refused:
+    return Refused(400, message, code=_INVALID_ARGUMENT)
+
+
+def _authority(
+    role: str,
+    key: ec.EllipticCurvePublicKey,
+    issuer: x509.Certificate | None,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    *,
+    path_length: int,
+) -> x509.Certificate:
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANIZATION),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"attested-publish rehearsal {role} CA"),
+        ]
+    )
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.subject if issuer else subject)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_after(now + dt.timedelta(days=30))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(_key_usage(certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
+        )
+        .sign(issuer_key, hashes.SHA256())
+    )
+
+
+def _key_usage(*, certificates: bool = False) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not certificates,
+        key_cert_sign=certificates,
+        crl_sign=certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pems(certificates: Iterable[x509.Certificate]) -> list[str]:
+    return [each.public_bytes(serialization.Encoding.PEM).decode() for each in certificates]

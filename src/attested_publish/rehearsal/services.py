@@ -1,0 +1,172 @@
+"""The embedded world: one job's token issuer, Sigstore and PyPI, each on a loopback port."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
+
+from sigstore.models import ClientTrustConfig
+
+from attested_publish.rehearsal.faults import Faults, faulty, index_endpoint
+from attested_publish.rehearsal.fulcio import CertificateAuthority
+from attested_publish.rehearsal.github import Issuer, job_environment
+from attested_publish.rehearsal.pypi import Index
+from attested_publish.rehearsal.rekor import TransparencyLog
+from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed
+from attested_publish.rehearsal.trust import client_trust_config, trusted_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+    from attested_publish.rehearsal.faults import Fault
+    from attested_publish.rehearsal.registry import Registry
+
+STAGES = ("identity", "certificate", "log", "upload", "index")
+"""What can be made slow: the names `World` takes in `latency`."""
+
+
+class World:
+    """Everything a release talks to, with fresh keys, from entering it to leaving it.
+
+    `claims` (of `github.job_claims`) are those of the pretended job, `registry` says which
+    publishers the index knows, `port` is the index's (0: any free one). `latency` adds seconds
+    to each answer, by the names in `STAGES`. Identity tokens, API tokens and certificates live
+    for `identity_lifetime`, `token_lifetime` and `certificate_lifetime` seconds. What goes
+    wrong is planned with the argument `faults`, and later with the attribute of that name.
+
+    The addresses are known when the object is made; it raises `OSError` where `port` is taken,
+    `ValueError` for an unknown stage.
+    """
+
+    def __init__(
+        self,
+        *,
+        claims: Mapping[str, str],
+        registry: Registry,
+        port: int = 0,
+        latency: Mapping[str, float] = MappingProxyType({}),
+        faults: Sequence[Fault] = (),
+        identity_lifetime: float = 300.0,
+        token_lifetime: float = 900.0,
+        certificate_lifetime: float = 600.0,
+    ) -> None:
+        if unknown := sorted(latency.keys() - set(STAGES)):
+            raise ValueError(f"There is no stage {unknown[0]!r}; choose from {', '.join(STAGES)}.")
+        self.claims = dict(claims)
+        self.faults = Faults(faults)
+        self.issuer = Issuer(claims, token_lifetime=identity_lifetime, faults=self.faults)
+        self.authority = CertificateAuthority(
+            jwks=self.issuer.jwks, lifetime=certificate_lifetime, faults=self.faults
+        )
+        self.log = TransparencyLog(signer=LOOPBACK, faults=self.faults)
+
+        with contextlib.ExitStack() as made:
+
+            def serve(
+                app: WSGIApplication,
+                stage_of: Callable[[WSGIEnvironment], str | None],
+                endpoint_of: Callable[[WSGIEnvironment], str | None],
+                port: int = 0,
+            ) -> Server:
+                app = faulty(app, endpoint_of, self.faults)
+                server = Server(delayed(app, stage_of, latency), port=port)
+                made.callback(server.stop)
+                return server
+
+            issuer, authority, log = (
+                serve(app, endpoint, endpoint)
+                for app, endpoint in (
+                    (self.issuer.app, partial(_only, "/token", "identity")),
+                    (self.authority.app, partial(_only, "/api/v2/signingCert", "certificate")),
+                    (self.log.app, partial(_only, "/api/v1/log/entries", "log")),
+                )
+            )
+            root = trusted_root(
+                ca_url=authority.url,
+                ca_chain=self.authority.chain,
+                ct_log=self.authority.ct_log,
+                log_url=log.url,
+                log=self.log.key,
+            )
+            config = client_trust_config(
+                root, ca_url=authority.url, oidc_url=issuer.url, log_url=log.url
+            )
+            self.trusted_root = json.dumps(root, indent=2)
+            self.trust_config = json.dumps(config, indent=2)
+            self.index = Index(
+                jwks=self.issuer.jwks,
+                trusted_root=ClientTrustConfig.from_json(self.trust_config).trusted_root,
+                registry=registry,
+                token_lifetime=token_lifetime,
+                faults=self.faults,
+            )
+            made.callback(self.index.close)
+            index = serve(self.index.app, _index_stage, index_endpoint, port)
+            # Called first: what hangs would keep the servers from stopping.
+            made.callback(self.faults.stop)
+            self._servers = (issuer, authority, log, index)
+            self._made = made.pop_all()
+
+        self.index_url = f"{index.url}/simple/"
+        self.upload_url = f"{index.url}/legacy/"
+        self.environment = {
+            **job_environment(self.claims),
+            "ACTIONS_ID_TOKEN_REQUEST_URL": self.issuer.request_url(issuer.url),
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.issuer.request_token,
+        }
+
+    def __enter__(self) -> Self:
+        for server in self._servers:
+            server.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop all services and remove what the index holds; harmless when done twice."""
+        self._made.close()
+
+    def export(self, folder: Path) -> None:
+        """Write what other programs need to use this world, and to stand in for its job.
+
+        `trust_config.json`, `trusted_root.json`, `jwks.json`, and, readable by their owner
+        only, `issuer-key.pem` and `env.json`. Files of these names are replaced.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "trust_config.json").write_text(self.trust_config, encoding="utf-8")
+        (folder / "trusted_root.json").write_text(self.trusted_root, encoding="utf-8")
+        jwks = json.dumps(self.issuer.jwks(), indent=2)
+        (folder / "jwks.json").write_text(jwks, encoding="utf-8")
+        _write_private(folder / "issuer-key.pem", self.issuer.key_pem())
+        environment = json.dumps(self.environment, indent=2)
+        _write_private(folder / "env.json", environment.encode())
+
+
+def _only(path: str, name: str, environ: WSGIEnvironment) -> str | None:
+    return name if environ["PATH_INFO"] == path else None
+
+
+def _index_stage(environ: WSGIEnvironment) -> str:
+    return "upload" if index_endpoint(environ) == "upload" else "index"
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    # A file that is there may be readable by all, or lead elsewhere.
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+        file.write(content)
