@@ -1,0 +1,58 @@
+"""What PyPI refuses to find inside a Python file.
+
+Facts: the YARA rules in PyPI's `warehouse/utils/scanner_rules`, which it applies to `.py` and
+`.pye` members of at most 5 MiB.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from attested_publish.rules.wording import doubtful, refused, shown
+
+if TYPE_CHECKING:
+    from attested_publish.findings import Finding
+
+SCANNED_SIZE: Final = 5 << 20
+"""Bytes of the largest member that PyPI scans."""
+
+_PYARMOR = (
+    b"__pyarmor__(__name__, __file__,",
+    b"__pyarmor_enter__",
+    b"__pyarmor_exit__",
+    b"__pyarmor_assert__",
+    b"__pyarmor_bcc__",
+)
+_SOURCEDEFENDER = (b"---BEGIN PYE FILE---", b"---END PYE FILE---")
+_TOKEN_START = b"pypi-AgEIcHlwaS5vcmcCJ"
+_TOKEN = re.compile(re.escape(_TOKEN_START) + rb"[a-zA-Z0-9_-]{150,157}")
+
+
+def is_scanned(name: str, size: int) -> bool:
+    """Say whether PyPI scans the member `name` of `size` bytes."""
+    return size <= SCANNED_SIZE and name.lower().endswith((".py", ".pye"))
+
+
+def content_findings(name: str, content: bytes) -> Iterator[Finding]:
+    """Say what PyPI refuses in the member `name`. A token found is not repeated."""
+    encrypted = "Publish the source; PyPI's acceptable use policy excludes encrypted code."
+    if b"__pyarmor_" in content and any(mark in content for mark in _PYARMOR):
+        yield refused(
+            "content-encrypted",
+            f"The member {shown(name)} is encrypted by PyArmor.",
+            encrypted,
+        )
+    if all(mark in content for mark in _SOURCEDEFENDER):
+        yield refused(
+            "content-encrypted",
+            f"The member {shown(name)} is encrypted by SourceDefender.",
+            encrypted,
+        )
+    if _TOKEN_START in content and _TOKEN.search(content):
+        yield doubtful(
+            "content-token",
+            f"The member {shown(name)} holds a PyPI API token; PyPI refuses or revokes it.",
+            "Revoke the token on PyPI, remove it from the file, and rebuild.",
+        )

@@ -1,0 +1,113 @@
+"""Whether PyPI can render a project's description, which it does with readme_renderer."""
+
+from __future__ import annotations
+
+import io
+import re
+from email.message import EmailMessage
+from typing import TYPE_CHECKING, Final
+
+from attested_publish.rules.wording import doubtful, refused, sentence, shown, unwise
+
+if TYPE_CHECKING:
+    from packaging.metadata import RawMetadata
+
+    from attested_publish.findings import Finding
+
+JUDGED: Final = 1 << 20
+"""Characters of a description that are rendered here; docutils needs seconds for more."""
+
+_KNOWN = frozenset({"text/plain", "text/markdown", "text/x-rst"})
+_REPORT: Final = re.compile(r"<string>:(?P<line>\d+): \([A-Z]+/\d\) (?P<text>.*)")
+
+
+def description_findings(raw: RawMetadata) -> list[Finding]:
+    """Say whether PyPI renders the description in `raw`.
+
+    Content types that PyPI refuses by themselves are passed over.
+    """
+    description = raw.get("description")
+    if not description:
+        return [
+            unwise(
+                "description-missing",
+                "There is no description, so the project's page will be empty.",
+                "Set `readme` in pyproject.toml.",
+            )
+        ]
+    declared = raw.get("description_content_type")
+    content_type, variant = _parsed(declared)
+    if content_type not in _KNOWN:
+        return []
+    if len(description) > JUDGED:
+        return [
+            doubtful(
+                "description-not-judged",
+                f"The description has {len(description)} characters, too many to try here "
+                f"whether PyPI can render it.",
+                "Shorten the readme.",
+            )
+        ]
+    findings = _rendered(description, content_type, variant)
+    if declared is None:
+        findings.append(
+            unwise(
+                "content-type-missing",
+                "The description has no content type, so PyPI takes it for reStructuredText.",
+                "Give `readme` in pyproject.toml a known file ending or a content-type.",
+            )
+        )
+    return findings
+
+
+def _parsed(declared: str | None) -> tuple[str, str]:
+    """Give the content type and the Markdown variant of a Description-Content-Type."""
+    if not declared:
+        return "text/x-rst", "GFM"
+    header = EmailMessage()
+    try:
+        header["content-type"] = declared
+        return header.get_content_type(), header["content-type"].params.get("variant", "GFM")
+    except (ValueError, IndexError):
+        return "", "GFM"
+
+
+def _rendered(description: str, content_type: str, variant: str) -> list[Finding]:
+    # docutils and the Markdown renderer take a third of a second to import.
+    from readme_renderer import markdown, rst, txt
+
+    warnings = io.StringIO()
+    try:
+        if content_type == "text/x-rst":
+            html = rst.render(description, stream=warnings)
+        elif content_type == "text/markdown":
+            html = markdown.render(description, variant=variant)
+        else:
+            html = txt.render(description)
+    except Exception as broken:  # noqa: BLE001 - PyPI makes the same call and answers 500
+        html = None
+        warnings.write(f"the renderer fails with {type(broken).__name__}: {sentence(broken)}")
+    if html is not None:
+        return []
+    reason = _reason(warnings.getvalue())
+    remedy = (
+        "Correct the line in the readme; `twine check` shows the same. Sphinx roles and "
+        "directives are not reStructuredText."
+        if content_type == "text/x-rst"
+        else "Give the readme some content."
+    )
+    return [
+        refused(
+            "description-not-rendered",
+            f"PyPI cannot render the description as {shown(content_type)}"
+            f"{': ' + reason if reason else ''}.",
+            remedy,
+        )
+    ]
+
+
+def _reason(report: str) -> str:
+    found = _REPORT.search(report)
+    if found:
+        return f"line {found['line']}: {sentence(found['text']).rstrip('.')}"
+    return sentence(report).rstrip(".") if report.strip() else "nothing comes out of it"

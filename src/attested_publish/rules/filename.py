@@ -1,0 +1,146 @@
+"""What PyPI refuses for the name of a file, alone and compared with the metadata sent along."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from attested_publish.rules import platforms
+from attested_publish.rules.wording import doubtful, refused, sentence, shown
+
+if TYPE_CHECKING:
+    from packaging.metadata import RawMetadata
+    from packaging.tags import Tag
+
+    from attested_publish.findings import Finding
+
+NAME_LIMIT = 255 - len(".metadata")
+"""Bytes in a wheel's name: the server writes `<name>.metadata` beside the file."""
+
+_EXTENSIONS = {"sdist": (".tar.gz", ".zip"), "bdist_wheel": (".whl",)}
+
+
+def filename_findings(filename: str, filetype: str) -> Iterator[Finding]:
+    """Say what PyPI refuses in a file name before it looks at the file."""
+    if re.search(r"[\x00-\x1f\x7f]", filename):
+        yield refused(
+            "filename-control-character",
+            f"The file name {shown(filename)} has a control character.",
+            "Rename the project or rebuild; build backends write plain names.",
+        )
+    if "/" in filename or "\\" in filename:
+        yield refused(
+            "filename-separator",
+            f"The file name {shown(filename)} has a '/' or a '\\'.",
+            "Send the bare file name.",
+        )
+    if not filename.endswith(_EXTENSIONS.get(filetype, ())):
+        yield refused(
+            "filename-extension",
+            f"{shown(filename)} does not end as a {filetype} does, in "
+            f"{' or '.join(_EXTENSIONS.get(filetype, ('.tar.gz', '.whl')))}, in lower case.",
+            "Publish the .tar.gz and .whl files that a build backend wrote, and nothing else.",
+        )
+
+
+def sdist_name_findings(filename: str, raw: RawMetadata) -> Iterator[Finding]:
+    """Hold an sdist's name to PEP 625: exactly `name-version.tar.gz`, both normalized."""
+    try:
+        version = str(Version(raw.get("version", "")))
+    except InvalidVersion:
+        return
+    expected = f"{_normalized(raw)}-{version}.tar.gz"
+    if filename != expected:
+        yield refused(
+            "sdist-filename",
+            f"The sdist is named {shown(filename)}, PyPI takes only {shown(expected, 300)}.",
+            "Rebuild with a current build backend (PEP 625): setuptools from 69.3, "
+            "or flit, hatchling, poetry-core of this year; .zip is refused.",
+        )
+
+
+def _normalized(raw: RawMetadata) -> str:
+    return canonicalize_name(raw.get("name", "")).replace("-", "_")
+
+
+def wheel_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Finding]:
+    """Hold a wheel's name to its grammar, PyPI's platforms, and the metadata where known."""
+    try:
+        name, version, _, tags = parse_wheel_filename(filename)
+    except InvalidWheelFilename as invalid:
+        yield from _unparsed_wheel_name(filename, invalid)
+        return
+    yield from _platforms(tags)
+    if raw is None:
+        return
+    expected = _normalized(raw)
+    part = filename.partition("-")[0]
+    if canonicalize_name(raw.get("name", "")) != name:
+        yield refused(
+            "wheel-name-mismatch",
+            f"The file name starts with {shown(part)}, the metadata sent along says "
+            f"{shown(raw.get('name', ''))}.",
+            f"Rebuild the wheel; its name has to start with {shown(expected)}.",
+        )
+    elif part != expected:
+        yield refused(
+            "wheel-name-not-normalized",
+            f"The file name starts with {shown(part)}, PyPI takes only {shown(expected)}.",
+            "Rebuild with a current build backend: the name in lower case, with single '_'.",
+        )
+    try:
+        declared = Version(raw.get("version", ""))
+    except InvalidVersion:
+        return
+    if declared != version:
+        yield refused(
+            "wheel-version-mismatch",
+            f"The file name says version {shown(version)}, the metadata sent along "
+            f"{shown(declared)}.",
+            "Remove stale files from the folder and rebuild the wheel.",
+        )
+
+
+def _unparsed_wheel_name(filename: str, invalid: InvalidWheelFilename) -> Iterator[Finding]:
+    message = f"{shown(filename)} is not the name of a wheel: {sentence(invalid)}."
+    remedy = "Rebuild the wheel: name-version[-build]-python-abi-platform.whl."
+    if "tag component" in str(invalid):
+        # packaging became stricter about tags in 26.3; the server has 26.2.
+        yield doubtful("wheel-filename-tags", message, remedy)
+    else:
+        yield refused("wheel-filename", message, remedy)
+
+
+def _platforms(tags: frozenset[Tag]) -> Iterator[Finding]:
+    for platform in sorted({tag.platform for tag in tags}):
+        match platforms.standing(platform):
+            case platforms.Standing.REFUSED:
+                yield refused(
+                    "wheel-platform",
+                    f"PyPI does not take the platform tag {shown(platform)}.",
+                    platforms.remedy(platform),
+                )
+            case platforms.Standing.NEWER:
+                yield doubtful(
+                    "wheel-platform-newer",
+                    f"The platform tag {shown(platform)} names a macOS newer than those known "
+                    f"here; PyPI may not take it yet.",
+                    platforms.remedy(platform),
+                )
+            case platforms.Standing.TAKEN:
+                pass
+
+
+def wheel_name_length(filename: str) -> Iterator[Finding]:
+    """Hold a wheel's name to the length that the server can store."""
+    length = len(filename.encode("utf-8", "surrogateescape"))
+    if length > NAME_LIMIT:
+        yield refused(
+            "wheel-name-length",
+            f"The file name has {length} bytes, {NAME_LIMIT} are possible: {shown(filename)}.",
+            "Shorten the name or the version, or split the compressed tags into several wheels.",
+        )

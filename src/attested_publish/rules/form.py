@@ -1,0 +1,201 @@
+"""The form an upload consists of: what twine sends for a file, and what the index reads in it.
+
+An index judges the fields of the form, not the metadata in the file; the form is what twine
+makes of that metadata. Facts: twine 7.0.0, `twine/package.py` and `twine/repository.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+from packaging.metadata import RawMetadata, parse_email
+from packaging.version import InvalidVersion, Version
+
+from attested_publish.rules.wording import first, refused, sentence, shown
+
+if TYPE_CHECKING:
+    from attested_publish.findings import Finding
+
+Form = Mapping[str, Sequence[str]]
+"""An upload's form: the values of each field, in order."""
+
+SINGLE_FIELDS = frozenset(
+    {
+        "author",
+        "author_email",
+        "description",
+        "description_content_type",
+        "download_url",
+        "home_page",
+        "keywords",
+        "license",
+        "license_expression",
+        "maintainer",
+        "maintainer_email",
+        "metadata_version",
+        "name",
+        "requires_python",
+        "summary",
+        "version",
+    }
+)
+LIST_FIELDS = frozenset(
+    {
+        "classifiers",
+        "dynamic",
+        "import_names",
+        "import_namespaces",
+        "license_files",
+        "obsoletes",
+        "obsoletes_dist",
+        "platforms",
+        "provides",
+        "provides_dist",
+        "provides_extra",
+        "requires",
+        "requires_dist",
+        "requires_external",
+        "supported_platforms",
+    }
+)
+# The fields whose name in the form is not their name in packaging's RawMetadata.
+_FORM_NAMES = {
+    "import_names": "import_name",
+    "import_namespaces": "import_namespace",
+    "license_files": "license_file",
+    "platforms": "platform",
+    "supported_platforms": "supported_platform",
+}
+# What twine 7.0.0 checks but does not send.
+_UNSENT = frozenset({"import_names", "import_namespaces"})
+
+_LICENSE_FILES_SINCE = Version("2.4")
+
+_WHEEL_PYTHON = re.compile(
+    r"^(?P<namever>.+?(-\d.+?)?)((-\d.*?)?-(?P<pyver>.+?)-(?P<abi>.+?)-(?P<plat>.+?)\.whl)$"
+)
+
+
+def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
+    """Parse METADATA or PKG-INFO as twine does, and say what makes twine refuse to send it.
+
+    Gives None and findings where twine stops.
+    """
+    try:
+        raw, unparsed = parse_email(metadata)
+        declared = Version(raw.get("metadata_version", "0"))
+    except InvalidVersion as invalid:
+        return None, [
+            refused(
+                "metadata-version-invalid",
+                f"The metadata cannot be sent: {sentence(invalid)} (Metadata-Version).",
+                "Rebuild with a current build backend.",
+            )
+        ]
+    except Exception as broken:  # noqa: BLE001 - twine makes the same call and ends the same way
+        return None, [
+            refused(
+                "metadata-unreadable",
+                f"The metadata cannot be parsed, so twine cannot send the file: {sentence(broken)}",
+                "Rebuild with a current build backend.",
+            )
+        ]
+    if declared < _LICENSE_FILES_SINCE:
+        # setuptools wrote License-File long before it was standard; twine drops it.
+        raw.pop("license_files", None)
+        unparsed.pop("license-file", None)
+    if unparsed:
+        return None, [
+            refused(
+                "metadata-field-unparsed",
+                f"twine does not send metadata with unknown, repeated or garbled fields: "
+                f"{first(sorted(unparsed))}.",
+                "Remove the field, or state it once and in UTF-8; a current build backend "
+                "writes it right.",
+            )
+        ]
+    return raw, []
+
+
+def form_of(raw: RawMetadata, filename: str) -> Form:
+    """Give the metadata part of the form that twine sends for a file named `filename`.
+
+    `raw` is what `read_metadata` gave. Digests are not part of it.
+    """
+    form: dict[str, list[str]] = {}
+    for field, value in raw.items():
+        if field in _UNSENT:
+            continue
+        name = _FORM_NAMES.get(field, field)
+        if field == "project_urls":
+            urls = cast("Mapping[str, str]", value)
+            form[name] = [f"{label}, {url}" for label, url in urls.items()]
+        elif field == "keywords":
+            form[name] = [", ".join(cast("Sequence[str]", value))]
+        elif isinstance(value, str):
+            form[name] = [value]
+        else:
+            form[name] = list(cast("Sequence[str]", value))
+    form["name"] = [re.sub(r"[^A-Za-z0-9.]+", "-", raw.get("name", ""))]
+    wheel = filename.endswith(".whl")
+    form["filetype"] = ["bdist_wheel" if wheel else "sdist"]
+    form["pyversion"] = [_wheel_python(filename) if wheel else "source"]
+    return {name: values for name, values in form.items() if values}
+
+
+def _wheel_python(filename: str) -> str:
+    parsed = _WHEEL_PYTHON.match(filename)
+    return parsed["pyver"] if parsed else "any"
+
+
+def raw_of(form: Form) -> tuple[RawMetadata, list[Finding]]:
+    """Read metadata from a form as the index does, and say which fields it cannot read.
+
+    The index drops fields that are empty or `UNKNOWN` (distutils wrote that), and ignores
+    fields it does not know.
+    """
+    raw: dict[str, str | list[str] | dict[str, str]] = {}
+    findings: list[Finding] = []
+    for field in sorted(SINGLE_FIELDS | LIST_FIELDS | {"project_urls"}):
+        values = list(form.get(_FORM_NAMES.get(field, field), ()))
+        if not values or values == [""] or values[-1].strip() == "UNKNOWN":
+            continue
+        if field in LIST_FIELDS:
+            raw[field] = values
+        elif field == "project_urls":
+            pairs = [_label_and_url(value) for value in values]
+            if len(dict(pairs)) < len(pairs):
+                findings.append(_repeated_label(pairs))
+            raw[field] = dict(pairs)
+        elif len(values) > 1:
+            findings.append(_repeated_field(field, values))
+        elif field == "keywords":
+            raw[field] = [keyword.strip() for keyword in values[0].split(",")]
+        else:
+            raw[field] = values[0]
+    return cast("RawMetadata", raw), findings
+
+
+def _label_and_url(value: str) -> tuple[str, str]:
+    label, _, url = value.partition(",")
+    return label.strip(), url.strip()
+
+
+def _repeated_label(pairs: Sequence[tuple[str, str]]) -> Finding:
+    labels = [label for label, _ in pairs]
+    twice = next(label for label in labels if labels.count(label) > 1)
+    return refused(
+        "project-url-repeated",
+        f"Two project URLs have the same label {shown(twice)}.",
+        "Give each entry of [project.urls] its own label.",
+    )
+
+
+def _repeated_field(field: str, values: Sequence[str]) -> Finding:
+    return refused(
+        "form-field-repeated",
+        f"The form has {len(values)} values for {field}, which takes one.",
+        "Send the field once.",
+    )

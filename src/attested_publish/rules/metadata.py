@@ -1,0 +1,453 @@
+"""What PyPI refuses in the metadata of an upload.
+
+Two judges in this order, as on the server: `packaging.metadata`, which knows the core metadata
+specification, and PyPI's own additions (`warehouse/forklift/metadata.py`). A judge's refusals
+are ordered by field: metadata version, name, version, then by the alphabet.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from email.message import EmailMessage
+from email.utils import getaddresses
+from typing import TYPE_CHECKING
+
+from packaging.errors import ExceptionGroup as PackagingErrors
+from packaging.metadata import InvalidMetadata, Metadata
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion, Version
+
+from attested_publish.rules.wording import doubtful, refused, sentence, shown
+
+if TYPE_CHECKING:
+    from packaging.metadata import RawMetadata
+
+    from attested_publish.findings import Finding
+
+METADATA_VERSIONS = ("1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5")
+"""The metadata versions that PyPI takes as of August 2026; 2.0 was withdrawn."""
+
+SUMMARY_LIMIT = 512
+LABEL_LIMIT = 32
+
+# PyPI's list: every field but those that identify the release.
+_DYNAMIC = frozenset(
+    {
+        "author",
+        "author-email",
+        "classifier",
+        "description",
+        "description-content-type",
+        "download-url",
+        "home-page",
+        "import-name",
+        "import-namespace",
+        "keywords",
+        "license",
+        "license-expression",
+        "license-file",
+        "maintainer",
+        "maintainer-email",
+        "obsoletes",
+        "obsoletes-dist",
+        "platform",
+        "project-url",
+        "provides",
+        "provides-dist",
+        "provides-extra",
+        "requires",
+        "requires-dist",
+        "requires-external",
+        "requires-python",
+        "summary",
+        "supported-platform",
+    }
+)
+
+# What each refusal of packaging is called here, and what to change.
+_PACKAGING_RULES = {
+    "description-content-type": (
+        "content-type-invalid",
+        "Use text/markdown, text/x-rst or text/plain, as `readme` with a known file ending does.",
+    ),
+    "dynamic": ("dynamic-invalid", "List only core metadata fields under Dynamic."),
+    "import-name": ("import-name-invalid", "Correct `import-names` in pyproject.toml."),
+    "import-namespace": ("import-name-invalid", "Correct `import-namespaces` in pyproject.toml."),
+    "license-expression": (
+        "license-expression-invalid",
+        'Use an SPDX expression: license = "MIT" or "Apache-2.0 OR MIT" in pyproject.toml.',
+    ),
+    "license-file": (
+        "license-file-path",
+        "Name licence files by their path inside the project, with '/' and without '..'.",
+    ),
+    "name": (
+        "name-invalid",
+        "Use ASCII letters, digits, '.', '_' and '-', with a letter or digit at both ends.",
+    ),
+    "provides-extra": ("extra-invalid", "Rename the extra: letters, digits, '.', '_' and '-'."),
+    "requires-dist": ("requirement-invalid", "Correct `dependencies` (PEP 508)."),
+    "requires-python": (
+        "requires-python-invalid",
+        'Write requires-python as version specifiers, such as ">=3.9".',
+    ),
+    "summary": ("summary-lines", "Keep `description` in pyproject.toml on one line."),
+    "version": ("version-invalid", "Use a PEP 440 version, such as 1.2.3 or 1.2.3rc1."),
+}
+
+
+def in_server_order(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
+    """Order `findings`, each with the core metadata field it is about, as PyPI reports them."""
+    first = ("metadata-version", "name", "version")
+
+    def rank(item: tuple[str, Finding]) -> tuple[int, str]:
+        field = item[0]
+        return (first.index(field), "") if field in first else (len(first), field)
+
+    return [finding for _, finding in sorted(findings, key=rank)]
+
+
+def specification_findings(raw: RawMetadata) -> list[Finding]:
+    """Say what `packaging.metadata` refuses in `raw`, in the server's order."""
+    try:
+        Metadata.from_raw(raw)
+    except PackagingErrors as group:
+        errors = [one for one in group.exceptions if isinstance(one, InvalidMetadata)]
+        return in_server_order([(error.field, _explained(raw, error)) for error in errors])
+    except Exception as broken:  # noqa: BLE001 - twine makes the same call and ends the same way
+        return [
+            refused(
+                "metadata-unreadable",
+                f"The metadata cannot be judged, so twine cannot send the file: {sentence(broken)}",
+                "Rebuild with a current build backend.",
+            )
+        ]
+    return []
+
+
+def _explained(raw: RawMetadata, error: InvalidMetadata) -> Finding:
+    if error.field == "metadata-version":
+        return _metadata_version(raw.get("metadata_version"))
+    if error.field in {"name", "version"} and not raw.get(error.field):
+        return refused(
+            "metadata-field-missing",
+            f"The metadata has no {error.field.title()}.",
+            "Rebuild with a current build backend.",
+        )
+    if "introduced in metadata version" in str(error):
+        return refused(
+            "metadata-field-too-new",
+            f"{error.field.title()} is not allowed in metadata version "
+            f"{shown(raw.get('metadata_version', ''))}: {sentence(error)}.",
+            "Rebuild with a build backend that states the metadata version it writes.",
+        )
+    rule, remedy = _PACKAGING_RULES.get(
+        error.field, ("metadata-invalid", "Rebuild with a current build backend.")
+    )
+    # The cause, where there is one, says more than that the value is invalid.
+    reason = sentence(error)
+    if error.__cause__ is not None:
+        reason = f"{reason} ({sentence(error.__cause__)})"
+    return refused(rule, f"{error.field.title()} is not valid: {reason}.", remedy)
+
+
+def _metadata_version(version: str | None) -> Finding:
+    if version is None:
+        return refused(
+            "metadata-field-missing",
+            "The metadata has no Metadata-Version.",
+            "Rebuild with a current build backend.",
+        )
+    known = f"{METADATA_VERSIONS[0]} to {METADATA_VERSIONS[-1]}, without 2.0"
+    try:
+        newer = Version(version) > Version(METADATA_VERSIONS[-1])
+    except InvalidVersion:
+        newer = False
+    if newer:
+        return doubtful(
+            "metadata-version-newer",
+            f"Metadata version {shown(version)} is newer than what PyPI is known to take "
+            f"({known}).",
+            "Let the index decide, or build with a backend that writes an older version.",
+        )
+    return refused(
+        "metadata-version-invalid",
+        f"Metadata version {shown(version)} is not one that PyPI takes ({known}).",
+        "Rebuild with a current build backend.",
+    )
+
+
+def index_findings(raw: RawMetadata) -> list[Finding]:
+    """Say what PyPI refuses in `raw` beyond the specification, in the server's order.
+
+    Values that the specification already refuses are passed over here.
+    """
+    return in_server_order(
+        [(field, finding) for field, rule in _INDEX_RULES for finding in rule(raw)]
+    )
+
+
+def _version_unsupported(raw: RawMetadata) -> Iterator[Finding]:
+    version = raw.get("metadata_version")
+    if version is not None and version not in METADATA_VERSIONS:
+        yield _metadata_version(version)
+
+
+def _version_local(raw: RawMetadata) -> Iterator[Finding]:
+    try:
+        version = Version(raw.get("version", ""))
+    except InvalidVersion:
+        return
+    if version.local:
+        yield refused(
+            "version-local",
+            f"Version {shown(version)} has a local part, '+{version.local}', which PyPI "
+            f"does not take."[:400],
+            "Build from a clean, tagged commit; with setuptools-scm or hatch-vcs set "
+            'local_scheme = "no-local-version".',
+        )
+
+
+def _summary_length(raw: RawMetadata) -> Iterator[Finding]:
+    summary = raw.get("summary", "")
+    if len(summary) > SUMMARY_LIMIT:
+        yield refused(
+            "summary-length",
+            f"The summary has {len(summary)} characters, {SUMMARY_LIMIT} are allowed: "
+            f"{shown(summary)}.",
+            "Shorten `description` in pyproject.toml; the long text belongs into the readme.",
+        )
+
+
+def _email(field: str, value: str | None) -> Iterator[Finding]:
+    """PyPI examines a single address; where there are several or none it sees none."""
+    addresses = getaddresses([value]) if value else []
+    if len(addresses) != 1 or not addresses[0][1]:
+        return
+    # Slow to import, and few files come here.
+    from email_validator import EmailNotValidError, validate_email
+
+    address = addresses[0][1]
+    try:
+        validate_email(address, check_deliverability=False)
+    except EmailNotValidError as invalid:
+        yield refused(
+            "email-invalid",
+            f"{field} has {shown(address)}, which is not a valid email address: "
+            f"{sentence(invalid)}",
+            "Correct or leave out the address under `authors` or `maintainers`.",
+        )
+
+
+def _author_email(raw: RawMetadata) -> Iterator[Finding]:
+    return _email("Author-Email", raw.get("author_email"))
+
+
+def _maintainer_email(raw: RawMetadata) -> Iterator[Finding]:
+    return _email("Maintainer-Email", raw.get("maintainer_email"))
+
+
+def _classifiers_unknown(raw: RawMetadata) -> Iterator[Finding]:
+    import trove_classifiers as trove
+
+    for classifier in sorted(set(raw.get("classifiers", [])) - set(trove.all_classifiers)):
+        # In the list also stand the deprecated ones; those have their own rule.
+        if classifier in trove.deprecated_classifiers:
+            continue
+        yield _unknown_classifier(classifier, trove.sorted_classifiers)
+
+
+def _unknown_classifier(classifier: str, known: Sequence[str]) -> Finding:
+    if classifier.strip().lower().startswith("private ::"):
+        return refused(
+            "classifier-private",
+            f"The classifier {shown(classifier)} is there to make PyPI refuse the file.",
+            "Remove it if the project is meant to be public.",
+        )
+
+    def plain(text: str) -> str:
+        return re.sub(r"\s*::\s*", " :: ", " ".join(text.split())).casefold()
+
+    meant = next((one for one in known if plain(one) == plain(classifier)), None)
+    if meant is not None:
+        return refused(
+            "classifier-misspelled",
+            f"The classifier {shown(classifier)} is not spelled as PyPI has it.",
+            f"Write exactly {shown(meant)}.",
+        )
+    near = difflib.get_close_matches(classifier[:200], known, n=1)
+    hint = f" Close to it: {shown(near[0])}." if near else ""
+    return doubtful(
+        "classifier-unknown",
+        f"The classifier {shown(classifier)} is not in the list of trove classifiers known "
+        f"here.{hint}",
+        "PyPI refuses it unless it is newer than this list: correct or remove it.",
+    )
+
+
+def _classifiers_deprecated(raw: RawMetadata) -> Iterator[Finding]:
+    import trove_classifiers as trove
+
+    for classifier in sorted(set(raw.get("classifiers", [])) & set(trove.deprecated_classifiers)):
+        instead = trove.deprecated_classifiers[classifier]
+        yield refused(
+            "classifier-deprecated",
+            f"The classifier {shown(classifier)} is deprecated, and PyPI refuses it.",
+            f"Use {' or '.join(map(shown, instead))} instead." if instead else "Remove it.",
+        )
+
+
+def _is_web_address(url: str) -> bool:
+    """Judge as PyPI does: a scheme, http or https, and valid parts; a host is not required."""
+    from rfc3986 import uri_reference  # type: ignore[import-untyped]
+    from rfc3986.exceptions import RFC3986Exception  # type: ignore[import-untyped]
+    from rfc3986.validators import Validator  # type: ignore[import-untyped]
+
+    validator = Validator().allow_schemes("http", "https").require_presence_of("scheme")
+    validator.check_validity_of("scheme", "host", "port", "path", "query")
+    try:
+        validator.validate(uri_reference(url).normalize())
+    except (RFC3986Exception, ValueError):
+        return False
+    return True
+
+
+def _url(field: str, url: str | None) -> Iterator[Finding]:
+    if url is not None and not _is_web_address(url):
+        yield refused(
+            "url-invalid",
+            f"{field} has {shown(url)}, which is not an http or https address.",
+            "Write the whole address, https:// included; mailto: and ftp: are refused.",
+        )
+
+
+def _home_page(raw: RawMetadata) -> Iterator[Finding]:
+    return _url("Home-Page", raw.get("home_page"))
+
+
+def _download_url(raw: RawMetadata) -> Iterator[Finding]:
+    return _url("Download-URL", raw.get("download_url"))
+
+
+def _project_urls(raw: RawMetadata) -> Iterator[Finding]:
+    for label, url in raw.get("project_urls", {}).items():
+        if not label or not url:
+            yield refused(
+                "project-url-incomplete",
+                f"A project URL lacks its {'label' if not label else 'address'}: "
+                f"{shown(f'{label}, {url}')}.",
+                'Write each entry of [project.urls] as Label = "https://…".',
+            )
+        elif len(label) > LABEL_LIMIT:
+            yield refused(
+                "project-url-label",
+                f"The project URL label {shown(label)} has {len(label)} characters, "
+                f"{LABEL_LIMIT} are allowed.",
+                "Shorten the label in [project.urls].",
+            )
+        else:
+            yield from _url(f"Project-URL {shown(label)}", url)
+
+
+def _direct(field: str, requirement: str) -> Finding:
+    return refused(
+        "direct-dependency",
+        f"{field} names an address: {shown(requirement)}. PyPI takes only dependencies that "
+        f"come from an index.",
+        "Depend on a released version; keep addresses for development, for instance under "
+        "[dependency-groups].",
+    )
+
+
+def _requires_dist(raw: RawMetadata) -> Iterator[Finding]:
+    for text in raw.get("requires_dist", []):
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if requirement.url is not None:
+            yield _direct("Requires-Dist", text)
+
+
+def _legacy_dist(field: str, values: Sequence[str]) -> Iterator[Finding]:
+    """`packaging.metadata` does not examine these two; PyPI does."""
+    for text in values:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as invalid:
+            yield refused(
+                "requirement-invalid",
+                f"{field} has {shown(text)}, which is not a requirement: {sentence(invalid)}.",
+                f"Correct or remove {field}.",
+            )
+        else:
+            if requirement.url is not None:
+                yield _direct(field, text)
+
+
+def _provides_dist(raw: RawMetadata) -> Iterator[Finding]:
+    return _legacy_dist("Provides-Dist", raw.get("provides_dist", []))
+
+
+def _obsoletes_dist(raw: RawMetadata) -> Iterator[Finding]:
+    return _legacy_dist("Obsoletes-Dist", raw.get("obsoletes_dist", []))
+
+
+def _dynamic(raw: RawMetadata) -> Iterator[Finding]:
+    for field in raw.get("dynamic", []):
+        if field.lower() not in _DYNAMIC:
+            yield refused(
+                "dynamic-invalid",
+                f"Dynamic names {shown(field)}, which PyPI does not take there.",
+                "List only core metadata fields under Dynamic.",
+            )
+
+
+def _license_twice(raw: RawMetadata) -> Iterator[Finding]:
+    if raw.get("license") and raw.get("license_expression"):
+        yield refused(
+            "license-twice",
+            f"The metadata has both License and License-Expression "
+            f"({shown(raw['license_expression'])}); PyPI takes only the latter.",
+            'State the licence once: license = "<SPDX expression>" in pyproject.toml.',
+        )
+
+
+def _charset_spelling(raw: RawMetadata) -> Iterator[Finding]:
+    """The server's packaging 26.2 takes only `charset=UTF-8`; 26.3 any case."""
+    header = EmailMessage()
+    try:
+        header["content-type"] = raw.get("description_content_type", "")
+        charset = header["content-type"].params.get("charset", "UTF-8")
+    except (ValueError, IndexError):
+        return
+    if charset != "UTF-8" and charset.upper() == "UTF-8":
+        yield doubtful(
+            "content-type-spelling",
+            f"Description-Content-Type spells its charset {shown(charset)}; PyPI may take only "
+            f"'UTF-8'.",
+            "Leave the charset out, or write charset=UTF-8.",
+        )
+
+
+# Each with the field under which PyPI reports it.
+_INDEX_RULES: tuple[tuple[str, Callable[[RawMetadata], Iterator[Finding]]], ...] = (
+    ("metadata-version", _version_unsupported),
+    ("version", _version_local),
+    ("summary", _summary_length),
+    ("author-email", _author_email),
+    ("maintainer-email", _maintainer_email),
+    ("classifier", _classifiers_unknown),
+    ("classifier", _classifiers_deprecated),
+    ("home-page", _home_page),
+    ("download-url", _download_url),
+    ("project-url", _project_urls),
+    ("provides-dist", _provides_dist),
+    ("obsoletes-dist", _obsoletes_dist),
+    ("requires-dist", _requires_dist),
+    ("dynamic", _dynamic),
+    ("license", _license_twice),
+    ("description-content-type", _charset_spelling),
+)

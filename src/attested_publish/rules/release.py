@@ -1,0 +1,68 @@
+"""What PyPI refuses in files that are each fine alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_version
+
+from attested_publish.rules.wording import refused, shown
+
+if TYPE_CHECKING:
+    from attested_publish.distributions import Distribution
+    from attested_publish.findings import Finding
+
+
+def check_release(distributions: Sequence[Distribution]) -> dict[str, list[Finding]]:
+    """Compare the files of one upload with each other; findings by file name.
+
+    Files without findings are left out. Where two files exclude each other, the one that is
+    later by name carries the finding.
+    """
+    findings: dict[str, list[Finding]] = defaultdict(list)
+    ordered = sorted(distributions, key=lambda one: one.filename)
+    _same_bytes(ordered, findings)
+    _two_sdists(ordered, findings)
+    return dict(findings)
+
+
+def _same_bytes(distributions: Sequence[Distribution], findings: dict[str, list[Finding]]) -> None:
+    seen: dict[str, str] = {}
+    for one in distributions:
+        other = seen.setdefault(one.blake2b_256, one.filename)
+        if other != one.filename:
+            findings[one.filename].append(
+                refused(
+                    "release-same-bytes",
+                    f"The file has the same bytes as {shown(other)}; PyPI takes each content "
+                    f"only once, under one name.",
+                    "Remove one of the two; a wheel for several platforms carries all its tags "
+                    "in one name.",
+                )
+            )
+
+
+def _two_sdists(distributions: Sequence[Distribution], findings: dict[str, list[Finding]]) -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for one in distributions:
+        if not one.filename.endswith((".tar.gz", ".zip")):
+            continue
+        if one.project is None or one.version is None:
+            continue
+        # PyPI takes versions that are equal, such as 1.0 and 1.0.0, for one release.
+        other = seen.setdefault((one.project, _release(one)), one.filename)
+        if other != one.filename:
+            findings[one.filename].append(
+                refused(
+                    "release-two-sdists",
+                    f"The release already has the sdist {shown(other)}; PyPI takes one.",
+                    "Publish only the .tar.gz.",
+                )
+            )
+
+
+def _release(distribution: Distribution) -> str:
+    assert distribution.version is not None
+    return canonicalize_version(distribution.version)

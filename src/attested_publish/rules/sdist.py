@@ -1,0 +1,267 @@
+"""Sdists: one bounded look inside, and what PyPI refuses there."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import posixpath
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from attested_publish.rules import zips
+from attested_publish.rules.contents import content_findings, is_scanned
+from attested_publish.rules.limits import Limits, too_much
+from attested_publish.rules.wording import doubtful, first, refused, sentence, shown
+
+if TYPE_CHECKING:
+    from attested_publish.findings import Finding
+
+_CHUNK: Final = 1 << 20
+_REBUILD: Final = "Build the sdist with a build backend: `python -m build --sdist`."
+
+
+@dataclass(slots=True)
+class Sdist:
+    """What one look into an sdist found.
+
+    `names`: of all members; `irregular`: those that are not plain files; `metadata`: the
+    content of each PKG-INFO by its path; `findings`: what PyPI refuses in the archive, in the
+    server's order; `whole`: whether the look went to the end.
+    """
+
+    names: set[str] = field(default_factory=set)
+    irregular: set[str] = field(default_factory=set)
+    metadata: dict[str, bytes] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    whole: bool = False
+
+    @property
+    def top(self) -> str:
+        """The folder that holds everything, as PyPI and twine find it; "" if there is none."""
+        try:
+            return posixpath.commonpath(self.names)
+        except ValueError:
+            return ""
+
+    @property
+    def pkg_info(self) -> str:
+        """The path at which PyPI and twine look for the metadata."""
+        return posixpath.join(self.top, "PKG-INFO")
+
+
+class _TooMuch(Exception):
+    """The archive is larger than what is looked at."""
+
+
+def open_sdist(path: Path, filename: str, size: int, limits: Limits) -> Sdist:
+    """Look into the sdist at `path`, of `size` bytes, that is to be uploaded as `filename`."""
+    sdist = Sdist()
+    if filename.endswith(".zip"):
+        _look_into_zip(sdist, path, size, limits)
+    else:
+        _look_into_tar(sdist, path, limits)
+    if sdist.whole:
+        sdist.findings.extend(_layout(sdist))
+    return sdist
+
+
+def _look_into_zip(sdist: Sdist, path: Path, size: int, limits: Limits) -> None:
+    archive = zips.opened(path, limits)
+    if not isinstance(archive, zipfile.ZipFile):
+        sdist.findings.append(archive)
+        return
+    with archive:
+        bombs = list(zips.bomb_findings(archive, size))
+        sdist.findings.extend(bombs or zips.compression_findings(archive))
+        if bombs:
+            return
+        sdist.findings.extend(zips.framing_findings(path, archive.infolist()))
+        sdist.names.update(archive.namelist())
+        try:
+            content = zips.read(archive, sdist.pkg_info, limits)
+        except zips.NotRead as why:
+            sdist.findings.append(zips.unreadable_member(sdist.pkg_info, why))
+            return
+        if content is not None:
+            sdist.metadata[sdist.pkg_info] = content
+        sdist.whole = True
+
+
+def _look_into_tar(sdist: Sdist, path: Path, limits: Limits) -> None:
+    try:
+        if not tarfile.is_tarfile(path):
+            sdist.findings.append(_not_a_tar("it does not start as one"))
+            return
+        if zipfile.is_zipfile(path):
+            sdist.findings.append(
+                refused(
+                    "archive-ambiguous",
+                    "The file is a zip archive and a tar archive at once.",
+                    _REBUILD,
+                )
+            )
+        with path.open("rb") as file, _Unpacked(file, limits.unpacked) as unpacked:
+            _walk(sdist, unpacked, limits)
+        sdist.whole = True
+    except _TooMuch as why:
+        sdist.findings.append(too_much(str(why)))
+    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError) as bad:
+        sdist.findings.append(_not_a_tar(sentence(bad)))
+
+
+def _not_a_tar(why: str) -> Finding:
+    return refused(
+        "tar-unreadable",
+        f"The file is not a gzipped tar archive that can be read: {why}.",
+        "Build or download it again; it may be cut off or not be an sdist at all.",
+    )
+
+
+class _Unpacked(io.RawIOBase):
+    """The tar in a gzip file, readable and seekable forwards, up to a number of bytes."""
+
+    def __init__(self, file: io.BufferedReader, limit: int) -> None:
+        super().__init__()
+        self._gzip = gzip.GzipFile(fileobj=file)
+        self._limit = limit
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._gzip.read(_CHUNK if size < 0 else size)
+        if self._gzip.tell() > self._limit:
+            raise _TooMuch(f"it unpacks to more than {self._limit:,} bytes")
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET or offset < self._gzip.tell():
+            return self._gzip.seek(offset, whence)
+        while (left := offset - self._gzip.tell()) > 0 and self.read(min(left, _CHUNK)):
+            pass
+        return self._gzip.tell()
+
+    def tell(self) -> int:
+        return self._gzip.tell()
+
+    def close(self) -> None:
+        self._gzip.close()
+        super().close()
+
+
+def _walk(sdist: Sdist, unpacked: _Unpacked, limits: Limits) -> None:
+    kept = 0
+    sparse: list[str] = []
+    with tarfile.open(fileobj=unpacked, mode="r:") as archive:
+        while (member := archive.next()) is not None:
+            # tarfile keeps every member it has seen, of which a bomb has millions.
+            archive.members = []  # type: ignore[attr-defined]
+            if len(sdist.names) >= limits.members:
+                raise _TooMuch(f"it has more than {limits.members:,} members")
+            sdist.names.add(member.name)
+            if member.issparse():
+                sparse.append(member.name)
+            if not member.isfile():
+                sdist.irregular.add(member.name)
+                continue
+            sdist.irregular.discard(member.name)
+            metadata = posixpath.basename(member.name) == "PKG-INFO"
+            if not metadata and not is_scanned(member.name, member.size):
+                continue
+            if metadata and kept + member.size > limits.text:
+                raise _TooMuch(f"its PKG-INFO files have more than {limits.text:,} bytes")
+            content = _content(archive, member)
+            if metadata:
+                kept += len(content)
+                sdist.metadata[member.name] = content
+            else:
+                sdist.findings.extend(content_findings(member.name, content))
+    if sparse:
+        sdist.findings.append(
+            refused(
+                "tar-sparse",
+                f"The sdist has sparse members, which PyPI does not take: {first(sparse)}.",
+                "Build it without `tar --sparse`.",
+            )
+        )
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    return file.read() if file is not None else b""
+
+
+def _layout(sdist: Sdist) -> Iterator[Finding]:
+    """Hold an sdist to one top folder with PKG-INFO in it."""
+    absolute = sorted(name for name in sdist.names if name.startswith("/"))
+    if absolute and len(absolute) < len(sdist.names):
+        yield refused(
+            "sdist-absolute-path",
+            f"The sdist has absolute paths, at which PyPI fails with a server error: "
+            f"{first(absolute)}.",
+            _REBUILD,
+        )
+        return
+    if absolute:
+        yield doubtful(
+            "sdist-all-absolute",
+            f"All paths in the sdist are absolute: {first(absolute)}.",
+            _REBUILD,
+        )
+    if sdist.top in {"", ".", "/"}:
+        tops = sorted({name.partition("/")[0] for name in sdist.names})
+        yield refused(
+            "sdist-top-folder",
+            f"The sdist has no single top folder: {first(tops) or 'it is empty'}.",
+            "Put everything into one folder name-version/; `python -m build --sdist` does.",
+        )
+    elif sdist.pkg_info not in sdist.names:
+        yield refused(
+            "pkg-info-missing",
+            f"The sdist has no {shown(sdist.pkg_info)}, where PyPI looks for the metadata.",
+            "Put everything, with PKG-INFO, right into one folder name-version/ (not ./): "
+            "`python -m build --sdist` does. PKG-INFO must not be the only file.",
+        )
+
+
+def metadata_of(sdist: Sdist) -> tuple[bytes | None, list[Finding]]:
+    """Give the metadata that twine sends for the sdist, and why there is none."""
+    if not sdist.whole or sdist.pkg_info not in sdist.names:
+        return None, []
+    content = sdist.metadata.get(sdist.pkg_info)
+    if sdist.pkg_info in sdist.irregular or content is None:
+        return None, [
+            refused(
+                "pkg-info-not-a-file",
+                f"{shown(sdist.pkg_info)} is not a plain file, so twine cannot send the sdist.",
+                _REBUILD,
+            )
+        ]
+    if b"Metadata-Version" not in content:
+        return None, [
+            refused(
+                "metadata-empty",
+                "PKG-INFO has no Metadata-Version, so twine has nothing to send.",
+                _REBUILD,
+            )
+        ]
+    return content, []
+
+
+def license_findings(sdist: Sdist, license_files: Sequence[str]) -> Iterator[Finding]:
+    """Look for the licence files that the metadata names."""
+    for file in _missing(sdist, license_files):
+        yield refused(
+            "license-file-missing",
+            f"The metadata names the licence file {shown(file)}, which is not in "
+            f"{shown(f'{sdist.top}/')}.",
+            "Add the file to the sdist, or correct `license-files` in pyproject.toml.",
+        )
+
+
+def _missing(sdist: Sdist, license_files: Sequence[str]) -> Iterable[str]:
+    if not sdist.whole:
+        return ()
+    return [file for file in license_files if posixpath.join(sdist.top, file) not in sdist.names]

@@ -1,0 +1,271 @@
+"""Wheels: one bounded look inside, and what PyPI refuses there."""
+
+from __future__ import annotations
+
+import configparser
+import csv
+import tarfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from attested_publish.rules import zips
+from attested_publish.rules.contents import content_findings, is_scanned
+from attested_publish.rules.limits import Limits, too_much
+from attested_publish.rules.wording import doubtful, first, refused, sentence, shown, unwise
+
+if TYPE_CHECKING:
+    from attested_publish.findings import Finding
+
+_CANDIDATES: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel that is open, or the finding that says why it cannot be looked at.
+
+    `info` is the folder that PyPI looks into: `name-version.dist-info` as the file name spells
+    name and version. None if the file name has no such parts.
+    """
+
+    path: Path
+    info: str | None
+    archive: zipfile.ZipFile | None
+    limits: Limits
+    obstacle: Finding | None = None
+
+    def names(self) -> list[str]:
+        """Give the member names in the order of the directory."""
+        return self.archive.namelist() if self.archive else []
+
+    def read(self, name: str) -> bytes | None:
+        """Read a member of dist-info by its name there; None if there is none.
+
+        Raises zips.NotRead.
+        """
+        if self.archive is None or self.info is None:
+            return None
+        return zips.read(self.archive, f"{self.info}/{name}", self.limits)
+
+
+def open_wheel(path: Path, filename: str, size: int, limits: Limits) -> Wheel:
+    """Open the wheel at `path`, of `size` bytes, that is to be uploaded as `filename`.
+
+    A bomb is not opened. The caller closes `.archive`.
+    """
+    parts = filename.split("-", 2)
+    info = f"{parts[0]}-{parts[1]}.dist-info" if len(parts) > 2 else None  # noqa: PLR2004
+    archive = zips.opened(path, limits)
+    if not isinstance(archive, zipfile.ZipFile):
+        return Wheel(path, info, None, limits, archive)
+    for bomb in zips.bomb_findings(archive, size):
+        archive.close()
+        return Wheel(path, info, None, limits, bomb)
+    return Wheel(path, info, archive, limits)
+
+
+def shape_findings(wheel: Wheel) -> Iterator[Finding]:
+    """Say what PyPI refuses in the archive itself, in the server's order."""
+    if wheel.archive is None:
+        if wheel.obstacle is not None:
+            yield wheel.obstacle
+        return
+    yield from _also_a_tar(wheel)
+    yield from zips.compression_findings(wheel.archive)
+    yield from _required_files(wheel)
+    yield from zips.framing_findings(wheel.path, wheel.archive.infolist())
+    yield from _scanned(wheel)
+
+
+def _also_a_tar(wheel: Wheel) -> Iterator[Finding]:
+    if tarfile.is_tarfile(wheel.path):
+        yield refused(
+            "archive-ambiguous",
+            "The file is a zip archive and a tar archive at once.",
+            "Build the file again with a build backend.",
+        )
+
+
+def _required_files(wheel: Wheel) -> Iterator[Finding]:
+    """Look for WHEEL, RECORD and METADATA where the file name says they are."""
+    if wheel.info is None:
+        return
+    names = set(wheel.names())
+    folders = sorted({folder for name in names if (folder := _dist_info(name))})
+    if folders and wheel.info not in folders:
+        yield refused(
+            "dist-info-misnamed",
+            f"PyPI looks into {shown(wheel.info)}, as the file name says; the wheel has "
+            f"{first(folders)}.",
+            "Do not rename wheels: rebuild it, or use `wheel tags` to change its tags.",
+        )
+        return
+    rules = (("WHEEL", "wheel-file"), ("RECORD", "record"), ("METADATA", "metadata"))
+    for name, rule in rules:
+        if f"{wheel.info}/{name}" not in names:
+            yield refused(
+                f"{rule}-missing",
+                f"The wheel has no {shown(f'{wheel.info}/{name}')}.",
+                "Rebuild the wheel; tools that repack it (`wheel pack`) write what is missing.",
+            )
+    if extra := [folder for folder in folders if folder != wheel.info]:
+        yield unwise(
+            "dist-info-extra",
+            f"Besides {shown(wheel.info)} the wheel has {first(extra)}.",
+            "Rebuild from a clean tree; installers refuse wheels with two projects in them.",
+        )
+
+
+def _dist_info(name: str) -> str | None:
+    folder = name.partition("/")[0]
+    return folder if folder.endswith(".dist-info") and folder != name else None
+
+
+def _scanned(wheel: Wheel) -> Iterator[Finding]:
+    assert wheel.archive is not None
+    left = wheel.limits.unpacked
+    for entry in wheel.archive.infolist():
+        if not is_scanned(entry.filename, entry.file_size) or entry.is_dir():
+            continue
+        left -= entry.file_size
+        if left < 0:
+            yield too_much(f"its Python files have more than {wheel.limits.unpacked:,} bytes")
+            return
+        try:
+            content = zips.read_entry(wheel.archive, entry, wheel.limits)
+        except zips.NotRead as why:
+            yield zips.unreadable_member(entry.filename, why)
+            return
+        yield from content_findings(entry.filename, content)
+
+
+def metadata_of(wheel: Wheel) -> tuple[bytes | None, list[Finding]]:
+    """Give the metadata that twine sends for the wheel, and what is wrong with that choice.
+
+    twine 7.0.0 takes the least deep, alphabetically first member with METADATA in its name
+    and `Metadata-Version` in its content.
+    """
+    candidates = sorted(
+        (name.split("/") for name in wheel.names() if "METADATA" in name),
+        key=lambda parts: (len(parts), parts),
+    )
+    for parts in candidates[:_CANDIDATES]:
+        name = "/".join(parts)
+        try:
+            assert wheel.archive is not None
+            content = zips.read(wheel.archive, name, wheel.limits)
+        except zips.NotRead as why:
+            return None, [zips.unreadable_member(name, why)]
+        if content is not None and b"Metadata-Version" in content:
+            return content, list(_other_metadata(wheel, name))
+    return None, list(_nothing_to_send(wheel))
+
+
+def _other_metadata(wheel: Wheel, name: str) -> Iterator[Finding]:
+    if wheel.info is not None and name != f"{wheel.info}/METADATA":
+        yield doubtful(
+            "metadata-from-elsewhere",
+            f"twine sends the metadata in {shown(name)}, not in {shown(wheel.info)}.",
+            "Rebuild the wheel from a clean tree, without that file.",
+        )
+
+
+def _nothing_to_send(wheel: Wheel) -> Iterator[Finding]:
+    if wheel.info is not None and f"{wheel.info}/METADATA" in wheel.names():
+        yield refused(
+            "metadata-empty",
+            "METADATA has no Metadata-Version, so twine has nothing to send.",
+            "Rebuild the wheel with a current build backend.",
+        )
+    else:
+        yield refused(
+            "metadata-missing",
+            f"The wheel has no {shown(f'{wheel.info}/METADATA')}.",
+            "Rebuild the wheel; tools that repack it (`wheel pack`) write what is missing.",
+        )
+
+
+def content_rules(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Finding]:
+    """Say what PyPI refuses in a wheel's dist-info, in the server's order."""
+    if wheel.archive is None or wheel.info is None:
+        return
+    yield from _license_files(wheel, license_files)
+    for name, rule in (("RECORD", _record), ("entry_points.txt", _entry_points)):
+        try:
+            content = wheel.read(name)
+        except zips.NotRead as why:
+            yield zips.unreadable_member(f"{wheel.info}/{name}", why)
+            continue
+        if content is not None:
+            yield from rule(wheel, content)
+
+
+def _license_files(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Finding]:
+    names = set(wheel.names())
+    for file in license_files:
+        if f"{wheel.info}/licenses/{file}" not in names:
+            yield refused(
+                "license-file-missing",
+                f"The metadata names the licence file {shown(file)}, which is not in "
+                f"{shown(f'{wheel.info}/licenses/')}.",
+                "Rebuild with a current build backend (PEP 639); setuptools from 77 puts "
+                "licence files there.",
+            )
+
+
+def _record(wheel: Wheel, content: bytes) -> Iterator[Finding]:
+    """PyPI compares only names; and a difference is only mailed to the owners."""
+    try:
+        rows = list(csv.reader(content.decode().splitlines()))
+    except (UnicodeDecodeError, csv.Error) as bad:
+        yield refused(
+            "record-unreadable",
+            f"RECORD cannot be read, so PyPI takes it for missing: {sentence(bad)}.",
+            "Rebuild the wheel, or repack it with `wheel pack`.",
+        )
+        return
+    if any(not row for row in rows):
+        yield refused(
+            "record-blank-line",
+            f"RECORD has a blank line ({rows.index([]) + 1}), at which PyPI fails with a server "
+            f"error.",
+            "Remove the blank line from RECORD, or repack the wheel with `wheel pack`.",
+        )
+        return
+    listed = {row[0].replace("\\", "/") for row in rows}
+    exempt = {f"{wheel.info}/RECORD.jws", f"{wheel.info}/RECORD.p7s"}
+    held = {name for name in wheel.names() if not name.endswith(("/", "\\"))} - exempt
+    if listed != held:
+        differing = sorted(listed ^ held)
+        yield unwise(
+            "record-mismatch",
+            f"RECORD and the wheel differ in {first(differing)}; PyPI mails that to the owners.",
+            "Repack the wheel with `wheel pack`.",
+        )
+
+
+class _CaseSensitive(configparser.ConfigParser):
+    optionxform = staticmethod(str)  # type: ignore[assignment]
+
+
+def _entry_points(wheel: Wheel, content: bytes) -> Iterator[Finding]:  # noqa: ARG001
+    """Names of scripts become file names on installation."""
+    remedy = "Correct [project.scripts] or [project.gui-scripts] and rebuild."
+    parser = _CaseSensitive(delimiters=("=",))
+    try:
+        parser.read_string(content.decode())
+    except (UnicodeDecodeError, configparser.Error) as bad:
+        yield refused(
+            "entry-points-invalid", f"entry_points.txt cannot be read: {sentence(bad)}.", remedy
+        )
+        return
+    for group in ("console_scripts", "gui_scripts"):
+        for name in parser[group] if parser.has_section(group) else ():
+            if not name or not all(one.isalnum() or one in "_.-" for one in name):
+                yield refused(
+                    "entry-points-invalid",
+                    f"entry_points.txt has {shown(name)} under {group}, which is no script name.",
+                    remedy,
+                )

@@ -1,0 +1,44 @@
+"""How rules speak: three strengths of a finding, and others' text shown safely."""
+
+from __future__ import annotations
+
+from attested_publish.findings import Finding, Severity
+
+SHOWN = 80
+"""Characters of somebody else's value that a sentence quotes."""
+
+
+def refused(rule: str, message: str, remedy: str) -> Finding:
+    """Say that the index surely refuses the file, or that it cannot even be sent."""
+    return Finding(rule, Severity.ERROR, message, remedy)
+
+
+def doubtful(rule: str, message: str, remedy: str) -> Finding:
+    """Say that the index refuses as far as is known here, but may know or allow more."""
+    return Finding(rule, Severity.WARNING, message, remedy)
+
+
+def unwise(rule: str, message: str, remedy: str) -> Finding:
+    """Say that the index accepts something that is seldom meant."""
+    return Finding(rule, Severity.NOTICE, message, remedy)
+
+
+def shown(value: object, limit: int = SHOWN) -> str:
+    """Give `value` quoted: one line, every control character escaped, `limit` characters."""
+    text = str(value)
+    return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+def sentence(reason: object, limit: int = 200) -> str:
+    """Give the first line of a library's words, with control characters escaped, bounded."""
+    text = str(reason).strip()
+    line = text.splitlines()[0].strip() if text else type(reason).__name__
+    line = line if len(line) <= limit else line[:limit] + "…"
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
+
+
+def first(names: list[str], limit: int = 3) -> str:
+    """Give the first few of `names` quoted, and how many more there are."""
+    more = len(names) - limit
+    listed = ", ".join(shown(name) for name in names[:limit])
+    return f"{listed} and {more} more" if more > 0 else listed

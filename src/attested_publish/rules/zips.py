@@ -1,0 +1,354 @@
+"""Zip archives: opened within bounds, and held to the strict form that PyPI demands.
+
+Installers read a zip from its directory at the end, other programs from its start. PyPI takes
+only archives in which both see the same files, and no rare features. Facts: PyPI's
+`warehouse/utils/zipfiles.py`; records as in PKWARE's APPNOTE.TXT.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import IO, TYPE_CHECKING, Final
+
+from attested_publish.rules.limits import Limits, too_much
+from attested_publish.rules.wording import refused, shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from attested_publish.findings import Finding
+
+RATIO_FROM: Final = 64 << 20
+"""Unpacked bytes above which PyPI looks at the compression ratio."""
+RATIO: Final = 50
+
+_LOCAL, _CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
+_END, _END64, _END64_LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+_END_SIZE: Final = 22
+_COMMENT_LIMIT: Final = 0xFFFF
+_UNSET16, _UNSET32 = 0xFFFF, 0xFFFFFFFF
+_ZIP64, _UNICODE_PATH = 0x0001, 0x7075
+_ZIP64_SIZES: Final = frozenset({0, 8, 16, 24, 28})
+_DATA_DESCRIPTOR: Final = 0x08
+
+_REBUILD: Final = (
+    "Write the archive with a build backend straight into a file, not through a pipe and not "
+    "with another zip program."
+)
+
+
+class NotRead(Exception):
+    """A member cannot be read; the text says why."""
+
+
+def opened(path: Path, limits: Limits) -> zipfile.ZipFile | Finding:
+    """Open the zip at `path`, or say why it cannot be. The caller closes it."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return _not_a_zip("it has no zip directory")
+        if (count := _directory_records(path, limits.members)) > limits.members:
+            return too_much(f"it lists {count:,} members or more")
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError) as bad:
+        return _not_a_zip(str(bad) or type(bad).__name__)
+
+
+def _not_a_zip(why: str) -> Finding:
+    return refused(
+        "zip-unreadable",
+        f"The file is not a zip archive that can be read: {shown(why)}.",
+        "Build or download it again; it may be cut off or not be a wheel at all.",
+    )
+
+
+def _directory_records(path: Path, enough: int) -> int:
+    """Count the entries of the directory, without making objects of them, up to about `enough`.
+
+    `zipfile` would make one object of each, of which a bomb can list millions.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _END_SIZE - _COMMENT_LIMIT))
+        tail = file.read()
+        end = tail.rfind(_END)
+        directory = struct.unpack_from("<L", tail, end + 12)[0] if end >= 0 else 0
+        before_end = size - len(tail) + end
+        if directory == _UNSET32:
+            directory = before_end
+        file.seek(max(0, before_end - directory - (1 << 10)))
+        count, overlap = 0, b""
+        while count <= enough and (chunk := file.read(1 << 20)):
+            count += (overlap + chunk).count(_CENTRAL)
+            overlap = chunk[-3:]
+    return count
+
+
+def read(archive: zipfile.ZipFile, name: str, limits: Limits) -> bytes | None:
+    """Read the member `name`; None if there is none. Raises NotRead."""
+    try:
+        info = archive.getinfo(name)
+    except KeyError:
+        return None
+    return read_entry(archive, info, limits)
+
+
+def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits) -> bytes:
+    """Read one member. Raises NotRead where it is too large, damaged or encrypted."""
+    if info.file_size > limits.text:
+        raise NotRead(f"it has {info.file_size:,} bytes")
+    try:
+        return archive.read(info)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        RuntimeError,  # encrypted
+        NotImplementedError,  # a compression method Python does not know
+        ValueError,
+    ) as bad:
+        raise NotRead(str(bad) or type(bad).__name__) from bad
+
+
+def unreadable_member(name: str, why: NotRead) -> Finding:
+    """Say that a member which PyPI reads cannot be read."""
+    return refused(
+        "zip-member-unreadable",
+        f"The member {shown(name)} cannot be read: {shown(str(why))}.",
+        "Build the file again; it is damaged, encrypted or far too large.",
+    )
+
+
+def bomb_findings(archive: zipfile.ZipFile, size: int) -> Iterator[Finding]:
+    """Hold a zip of `size` bytes to PyPI's compression ratio."""
+    unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > RATIO_FROM and unpacked > RATIO * size:
+        yield refused(
+            "zip-ratio",
+            f"The archive unpacks to {unpacked:,} bytes, {unpacked // max(size, 1)} times its "
+            f"size; PyPI allows {RATIO} times.",
+            "Leave out what is mostly empty, or make it when the package is installed.",
+        )
+
+
+def compression_findings(archive: zipfile.ZipFile) -> Iterator[Finding]:
+    """Hold every member to the two compression methods that PyPI takes."""
+    for entry in archive.infolist():
+        if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            yield refused(
+                "zip-compression",
+                f"The member {shown(entry.filename)} is compressed with method "
+                f"{entry.compress_type}; PyPI takes only stored and deflated members.",
+                _REBUILD,
+            )
+            return
+
+
+def framing_findings(path: Path, entries: Iterable[zipfile.ZipInfo]) -> Iterator[Finding]:
+    """Walk the records of the zip at `path` from its start and report the first oddity.
+
+    `entries` is the archive's directory as `zipfile` reads it.
+    """
+    sizes = {entry.orig_filename: (entry.compress_size, entry.file_size) for entry in entries}
+    with path.open("rb") as file:
+        try:
+            _Walk(file, sizes).run()
+        except _Odd as odd:
+            yield odd.finding
+
+
+class _Odd(Exception):
+    def __init__(self, rule: str, message: str, remedy: str = _REBUILD) -> None:
+        super().__init__(message)
+        self.finding = refused(rule, message, remedy)
+
+
+def _malformed(what: str) -> _Odd:
+    return _Odd("zip-malformed", f"The zip archive is malformed: {what}.")
+
+
+class _Walk:
+    """One pass over a zip's records, from the first to the last byte."""
+
+    def __init__(self, file: IO[bytes], sizes: dict[str, tuple[int, int]]) -> None:
+        self._file = file
+        self._sizes = sizes
+        self._local: set[bytes] = set()
+        self._central: set[bytes] = set()
+        self._directory_start: int | None = None
+        self._directory_size = 0
+        # What the end record says of the directory: entries, bytes, offset.
+        self._stated: tuple[int, int, int] | None = None
+        self._end64 = False
+        self._located = False
+
+    def run(self) -> None:
+        records = {
+            _LOCAL: self._local_file,
+            _CENTRAL: self._central_entry,
+            _END64: self._zip64_end,
+            _END64_LOCATOR: self._zip64_locator,
+        }
+        while (signature := self._take(4)) != _END:
+            record = records.get(signature)
+            if record is None:
+                raise _Odd(
+                    "zip-unknown-record",
+                    f"The zip archive has bytes at {self._file.tell() - 4:,} that belong to no "
+                    f"file in it.",
+                )
+            record()
+        self._end()
+
+    def _take(self, count: int) -> bytes:
+        data = self._file.read(count)
+        if len(data) != count:
+            raise _malformed("it ends in the middle of a record")
+        return data
+
+    def _name(self, length: int) -> bytes:
+        name = self._take(length)
+        _no_control_character(name)
+        return name
+
+    def _local_file(self) -> None:
+        flags, method, packed, unpacked, name_size, extra_size = struct.unpack(
+            "<2xHH8xLLHH", self._take(26)
+        )
+        name = self._name(name_size)
+        packed, unpacked = _true_sizes(
+            dict(_extras(self._take(extra_size))).get(_ZIP64), method, packed, unpacked
+        )
+        if flags & _DATA_DESCRIPTOR:
+            raise _Odd(
+                "zip-data-descriptor",
+                f"The member {_text(name)} states its size only after its data (a data "
+                f"descriptor), as zips written to a pipe do.",
+            )
+        try:
+            stated = self._sizes.get(name.decode())
+        except UnicodeDecodeError:
+            raise _Odd(
+                "zip-name-encoding", f"The member name {_text(name)} is not UTF-8."
+            ) from None
+        if stated is None:
+            raise _Odd(
+                "zip-listing",
+                f"The member {_text(name)} is not listed in the zip's directory.",
+            )
+        if stated != (packed, unpacked):
+            raise _Odd(
+                "zip-sizes",
+                f"The sizes of the member {_text(name)} differ from those in the zip's directory.",
+            )
+        self._file.seek(packed, 1)
+        if name in self._local:
+            raise _Odd("zip-duplicate", f"The member {_text(name)} is there twice.")
+        self._local.add(name)
+
+    def _central_entry(self) -> None:
+        start = self._file.tell() - 4
+        if self._directory_start is None:
+            self._directory_start = start
+        name_size, extra_size, comment_size = struct.unpack("<24xHHH12x", self._take(42))
+        if comment_size:
+            raise _Odd("zip-comment", "A member of the zip archive has a comment.")
+        name = self._name(name_size)
+        self._take(extra_size)
+        if name in self._central:
+            raise _Odd("zip-duplicate", f"The member {_text(name)} is listed twice.")
+        if name not in self._local:
+            raise _Odd(
+                "zip-listing", f"The zip's directory lists {_text(name)}, which is not there."
+            )
+        self._central.add(name)
+        self._directory_size += self._file.tell() - start
+
+    def _zip64_end(self) -> None:
+        self._end64 = True
+        size, here, total, directory, offset = struct.unpack("<Q12xQQQQ", self._take(52))
+        if here != total:
+            raise _malformed("it claims to span several disks")
+        if size != 44:  # noqa: PLR2004 - what is left of the record when nothing is appended
+            raise _malformed("its zip64 end record has extra data")
+        self._stated = (total, directory, offset)
+
+    def _zip64_locator(self) -> None:
+        self._located = True
+        self._take(16)
+
+    def _end(self) -> None:
+        if self._end64 and not self._located:
+            raise _malformed("its zip64 end record has no locator")
+        start = self._file.tell() - 4
+        here, total, directory, offset, comment = struct.unpack("<4xHHLLH", self._take(18))
+        if here != total:
+            raise _malformed("it claims to span several disks")
+        stated = self._stated if self._stated and self._located else (total, directory, offset)
+        beginning = start if self._directory_start is None else self._directory_start
+        if stated != (len(self._central), self._directory_size, beginning):
+            raise _Odd(
+                "zip-directory",
+                "The zip's end record states another number, size or place of its directory "
+                "than it has.",
+            )
+        self._file.seek(comment, 1)
+        if self._file.read(1):
+            raise _Odd("zip-trailing-data", "The file goes on after the end of the zip archive.")
+
+
+def _text(name: bytes) -> str:
+    return shown(name.decode("utf-8", "backslashreplace"))
+
+
+def _no_control_character(name: bytes) -> None:
+    if any(byte < 0x20 or byte == 0x7F for byte in name):  # noqa: PLR2004 - ASCII's control range
+        raise _Odd(
+            "zip-name-control-character", f"The member name {_text(name)} has a control character."
+        )
+
+
+def _extras(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give the extra fields of a member by their ids."""
+    seen = set()
+    while data:
+        if len(data) < 4:  # noqa: PLR2004 - two 16-bit numbers
+            raise _malformed("an extra field is cut off")
+        kind, size = struct.unpack_from("<HH", data)
+        field, data = data[4 : 4 + size], data[4 + size :]
+        if len(field) != size:
+            raise _malformed("an extra field is cut off")
+        if kind in seen and kind in {_ZIP64, _UNICODE_PATH}:
+            raise _malformed("an extra field comes twice")
+        seen.add(kind)
+        if kind == _UNICODE_PATH:
+            _no_control_character(field[5:])
+            try:
+                field[5:].decode()
+            except UnicodeDecodeError:
+                raise _Odd(
+                    "zip-name-encoding", f"The member name {_text(field[5:])} is not UTF-8."
+                ) from None
+        yield kind, field
+
+
+def _true_sizes(zip64: bytes | None, method: int, packed: int, unpacked: int) -> tuple[int, int]:
+    """Give packed and unpacked size of a member, taking its zip64 field into account."""
+    if zip64 is None:
+        return packed, unpacked
+    if len(zip64) not in _ZIP64_SIZES:
+        raise _malformed("a zip64 field has an impossible length")
+    if not zip64:
+        if _UNSET32 in {packed, unpacked}:
+            raise _malformed("a zip64 field is empty though sizes are left to it")
+        return packed, unpacked
+    (first,) = struct.unpack_from("<Q", zip64)
+    if len(zip64) == 8:  # noqa: PLR2004 - one 64-bit number, so both sizes have to be the same
+        if method != zipfile.ZIP_STORED:
+            raise _malformed("a zip64 field lacks the packed size")
+        return first, first if unpacked == _UNSET32 else unpacked
+    (second,) = struct.unpack_from("<Q", zip64, 8)
+    return second, first if unpacked == _UNSET32 else unpacked
