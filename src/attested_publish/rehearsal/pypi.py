@@ -28,7 +28,8 @@ from attested_publish.rehearsal.github import ISSUER
 from attested_publish.rehearsal.reading import Reading
 from attested_publish.rehearsal.store import Store
 from attested_publish.rehearsal.tokens import Tokens
-from attested_publish.rehearsal.uploads import FILE_LIMIT, PROJECT_LIMIT, UploadRefused, Uploads
+from attested_publish.rehearsal.uploads import PROJECT_LIMIT, UploadRefused, Uploads
+from attested_publish.rules import FILE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -133,6 +134,11 @@ class Index:
         except HTTPException as error:
             return error(environ, start_response)
         return response(environ, start_response)
+
+    @property
+    def folder(self) -> Path:
+        """Where contents lie while the index is there."""
+        return Path(self._folder.name)
 
     @property
     def issued_tokens(self) -> list[ApiToken]:

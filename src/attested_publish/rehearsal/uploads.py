@@ -32,6 +32,7 @@ from attested_publish.attestations import (
 )
 from attested_publish.foreign import shown
 from attested_publish.rehearsal.store import StoredFile, StoreRefused
+from attested_publish.rules import refuse_file, refuse_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     from attested_publish.rehearsal.registry import Publisher
     from attested_publish.rehearsal.store import Store
     from attested_publish.rehearsal.tokens import ApiToken, Tokens
-
-FILE_LIMIT = 100 * 1024 * 1024
-"""Bytes a file may have where a project has not asked for more."""
 
 PROJECT_LIMIT = 10 * 1024 * 1024 * 1024
 """Bytes all files of a project may have together."""
@@ -119,8 +117,6 @@ class Uploads:
             token = self._authenticated(environ)  # rows 3 and 4
             if fields.get("protocol_version") != ["1"]:  # row 5
                 raise UploadRefused("Unknown protocol version.")
-            from attested_publish.rules import refuse_form
-
             _refuse(refuse_form(fields))  # rows 6 and 7
             content = _content(files)  # row 8
             name = fields["name"][0]
@@ -148,8 +144,6 @@ class Uploads:
                 return
         except StoreRefused as error:
             raise UploadRefused(str(error)) from error
-        from attested_publish.rules import refuse_file
-
         # rows 12, 14, 22 to 24
         _refuse(refuse_file(fields, content.filename, content.path, content.size))
         attestations = self._attestations(fields, content, token)  # rows 25 to 33
