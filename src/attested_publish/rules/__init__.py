@@ -95,8 +95,8 @@ def _sdist_findings(path: Path, filename: str, size: int, limits: Limits) -> Ite
     yield from findings
     raw, findings = _judged(metadata, filename)
     yield from findings
+    yield from names.sdist_name_findings(filename, raw)
     if raw is not None:
-        yield from names.sdist_name_findings(filename, raw)
         yield from sdists.license_findings(sdist, raw.get("license_files", []))
 
 

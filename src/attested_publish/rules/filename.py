@@ -6,7 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 from packaging.version import InvalidVersion, Version
 
 from attested_publish.rules import platforms
@@ -47,19 +53,33 @@ def filename_findings(filename: str, filetype: str) -> Iterator[Finding]:
         )
 
 
-def sdist_name_findings(filename: str, raw: RawMetadata) -> Iterator[Finding]:
-    """Hold an sdist's name to PEP 625: exactly `name-version.tar.gz`, both normalized."""
+def sdist_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Finding]:
+    """Hold an sdist's name to PEP 625: exactly `name-version.tar.gz`, both normalized.
+
+    Without metadata (`raw`), name and version are those that the file name itself states.
+    """
+    remedy = (
+        "Rebuild with a current build backend (PEP 625): setuptools from 69.3, or flit, "
+        "hatchling, poetry-core; .zip is refused."
+    )
     try:
-        version = str(Version(raw.get("version", "")))
+        if raw is None:
+            name, version = parse_sdist_filename(filename)
+        else:
+            name, version = canonicalize_name(raw.get("name", "")), Version(raw.get("version", ""))
+    except InvalidSdistFilename as invalid:
+        yield refused(
+            "sdist-filename", f"{shown(filename)} names no sdist: {sentence(invalid)}.", remedy
+        )
+        return
     except InvalidVersion:
         return
-    expected = f"{_normalized(raw)}-{version}.tar.gz"
+    expected = f"{name.replace('-', '_')}-{version}.tar.gz"
     if filename != expected:
         yield refused(
             "sdist-filename",
             f"The sdist is named {shown(filename)}, PyPI takes only {shown(expected, 300)}.",
-            "Rebuild with a current build backend (PEP 625): setuptools from 69.3, "
-            "or flit, hatchling, poetry-core of this year; .zip is refused.",
+            remedy,
         )
 
 

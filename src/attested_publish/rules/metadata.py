@@ -144,7 +144,7 @@ def _explained(raw: RawMetadata, error: InvalidMetadata) -> Finding:
             "Rebuild with a build backend that states the metadata version it writes.",
         )
     rule, remedy = _PACKAGING_RULES.get(
-        error.field, ("metadata-invalid", "Rebuild with a current build backend.")
+        error.field, ("metadata-unreadable", "Rebuild with a current build backend.")
     )
     # The cause, where there is one, says more than that the value is invalid.
     reason = sentence(error)

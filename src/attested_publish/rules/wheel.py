@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from attested_publish.findings import Finding
 
 _CANDIDATES: Final = 50
+_REBUILD: Final = "Rebuild the wheel with a build backend."
+_REPACK: Final = "Rebuild the wheel, or repack it with `wheel pack`, which writes RECORD."
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +104,22 @@ def _required_files(wheel: Wheel) -> Iterator[Finding]:
             "Do not rename wheels: rebuild it, or use `wheel tags` to change its tags.",
         )
         return
-    rules = (("WHEEL", "wheel-file"), ("RECORD", "record"), ("METADATA", "metadata"))
-    for name, rule in rules:
-        if f"{wheel.info}/{name}" not in names:
-            yield refused(
-                f"{rule}-missing",
-                f"The wheel has no {shown(f'{wheel.info}/{name}')}.",
-                "Rebuild the wheel; tools that repack it (`wheel pack`) write what is missing.",
-            )
+    if f"{wheel.info}/WHEEL" not in names:
+        yield refused("wheel-file-missing", _has_no(wheel, "WHEEL"), _REBUILD)
+    if f"{wheel.info}/RECORD" not in names:
+        yield refused("record-missing", _has_no(wheel, "RECORD"), _REPACK)
+    if f"{wheel.info}/METADATA" not in names:
+        yield refused("metadata-missing", _has_no(wheel, "METADATA"), _REBUILD)
     if extra := [folder for folder in folders if folder != wheel.info]:
         yield unwise(
             "dist-info-extra",
             f"Besides {shown(wheel.info)} the wheel has {first(extra)}.",
             "Rebuild from a clean tree; installers refuse wheels with two projects in them.",
         )
+
+
+def _has_no(wheel: Wheel, name: str) -> str:
+    return f"The wheel has no {shown(f'{wheel.info}/{name}')}."
 
 
 def _dist_info(name: str) -> str | None:
@@ -173,17 +177,12 @@ def _other_metadata(wheel: Wheel, name: str) -> Iterator[Finding]:
 
 
 def _nothing_to_send(wheel: Wheel) -> Iterator[Finding]:
-    if wheel.info is not None and f"{wheel.info}/METADATA" in wheel.names():
+    # A METADATA that is missing is reported as such.
+    if f"{wheel.info}/METADATA" in wheel.names():
         yield refused(
             "metadata-empty",
             "METADATA has no Metadata-Version, so twine has nothing to send.",
-            "Rebuild the wheel with a current build backend.",
-        )
-    else:
-        yield refused(
-            "metadata-missing",
-            f"The wheel has no {shown(f'{wheel.info}/METADATA')}.",
-            "Rebuild the wheel; tools that repack it (`wheel pack`) write what is missing.",
+            _REBUILD,
         )
 
 
@@ -192,7 +191,8 @@ def content_rules(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Findin
     if wheel.archive is None or wheel.info is None:
         return
     yield from _license_files(wheel, license_files)
-    for name, rule in (("RECORD", _record), ("entry_points.txt", _entry_points)):
+    rules = {"WHEEL": _nothing, "RECORD": _record, "entry_points.txt": _entry_points}
+    for name, rule in rules.items():
         try:
             content = wheel.read(name)
         except zips.NotRead as why:
@@ -215,6 +215,11 @@ def _license_files(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Findi
             )
 
 
+def _nothing(_wheel: Wheel, _content: bytes) -> Iterator[Finding]:
+    """PyPI reads WHEEL, but takes whatever is in it."""
+    return iter(())
+
+
 def _record(wheel: Wheel, content: bytes) -> Iterator[Finding]:
     """PyPI compares only names; and a difference is only mailed to the owners."""
     try:
@@ -223,7 +228,7 @@ def _record(wheel: Wheel, content: bytes) -> Iterator[Finding]:
         yield refused(
             "record-unreadable",
             f"RECORD cannot be read, so PyPI takes it for missing: {sentence(bad)}.",
-            "Rebuild the wheel, or repack it with `wheel pack`.",
+            _REPACK,
         )
         return
     if any(not row for row in rows):
@@ -231,7 +236,7 @@ def _record(wheel: Wheel, content: bytes) -> Iterator[Finding]:
             "record-blank-line",
             f"RECORD has a blank line ({rows.index([]) + 1}), at which PyPI fails with a server "
             f"error.",
-            "Remove the blank line from RECORD, or repack the wheel with `wheel pack`.",
+            _REPACK,
         )
         return
     listed = {row[0].replace("\\", "/") for row in rows}
@@ -242,7 +247,7 @@ def _record(wheel: Wheel, content: bytes) -> Iterator[Finding]:
         yield unwise(
             "record-mismatch",
             f"RECORD and the wheel differ in {first(differing)}; PyPI mails that to the owners.",
-            "Repack the wheel with `wheel pack`.",
+            _REPACK,
         )
 
 
@@ -250,7 +255,7 @@ class _CaseSensitive(configparser.ConfigParser):
     optionxform = staticmethod(str)  # type: ignore[assignment]
 
 
-def _entry_points(wheel: Wheel, content: bytes) -> Iterator[Finding]:  # noqa: ARG001
+def _entry_points(_wheel: Wheel, content: bytes) -> Iterator[Finding]:
     """Names of scripts become file names on installation."""
     remedy = "Correct [project.scripts] or [project.gui-scripts] and rebuild."
     parser = _CaseSensitive(delimiters=("=",))

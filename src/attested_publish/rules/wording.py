@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attested_publish import foreign
 from attested_publish.findings import Finding, Severity
 
 SHOWN = 80
@@ -30,11 +31,9 @@ def shown(value: object, limit: int = SHOWN) -> str:
 
 
 def sentence(reason: object, limit: int = 200) -> str:
-    """Give the first line of a library's words, with control characters escaped, bounded."""
-    text = str(reason).strip()
-    line = text.splitlines()[0].strip() if text else type(reason).__name__
-    line = line if len(line) <= limit else line[:limit] + "…"
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
+    """Give the first line of a library's words, printable and without its full stop."""
+    lines = str(reason).strip().splitlines()
+    return foreign.shown(lines[0] if lines else type(reason).__name__, limit).rstrip(".")
 
 
 def first(names: list[str], limit: int = 3) -> str:
