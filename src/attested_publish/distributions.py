@@ -95,25 +95,31 @@ class Distribution:
         return kind_of(self.filename)
 
     @cached_property
+    def release(self) -> tuple[str | None, Version | None]:
+        """Project and version in the filename, as `release_of` reads them."""
+        return release_of(self.filename)
+
+    @property
     def project(self) -> str | None:
         """The normalized project name in the filename (PEP 503), if it can be read."""
-        return self._parsed[0]
+        return self.release[0]
 
-    @cached_property
+    @property
     def version(self) -> Version | None:
         """The version in the filename (PEP 440), if it can be read."""
-        return self._parsed[1]
+        return self.release[1]
 
-    @cached_property
-    def _parsed(self) -> tuple[str | None, Version | None]:
-        try:
-            if self.kind is Kind.WHEEL:
-                name, version, _, _ = parse_wheel_filename(self.filename)
-                return canonicalize_name(name), version
-            sdist_name, version = parse_sdist_filename(self.filename)
-        except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
-            return None, None
-        return canonicalize_name(sdist_name), version
+
+def release_of(filename: str) -> tuple[str | None, Version | None]:
+    """Read the normalized project name and the version in a filename; `None` where it is wrong."""
+    try:
+        if kind_of(filename) is Kind.WHEEL:
+            name, version, _, _ = parse_wheel_filename(filename)
+            return canonicalize_name(name), version
+        sdist_name, version = parse_sdist_filename(filename)
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None, None
+    return canonicalize_name(sdist_name), version
 
 
 @dataclass(frozen=True)

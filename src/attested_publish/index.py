@@ -15,7 +15,7 @@ import requests
 
 from attested_publish.foreign import sentence, shown
 from attested_publish.http import bounded_body
-from attested_publish.problems import IndexProblem
+from attested_publish.problems import IndexProblem, IndexUnusable
 
 PYPI_UPLOAD_URL = "https://upload.pypi.org/legacy/"
 TESTPYPI_UPLOAD_URL = "https://test.pypi.org/legacy/"
@@ -256,8 +256,8 @@ def _bad_address(url: str, why: str) -> IndexProblem:
     )
 
 
-def _unusable(index: Index, url: str, why: str) -> IndexProblem:
-    return IndexProblem(
+def _unusable(index: Index, url: str, why: str) -> IndexUnusable:
+    return IndexUnusable(
         f"{index.name} answered something unexpected",
         detail=f"{shown(url)}: {why}.",
         remedy="Check that repository-url is the index's upload address and that the index is "

@@ -59,6 +59,10 @@ class IndexProblem(Problem):
     stage = Stage.INDEX
 
 
+class IndexUnusable(IndexProblem):
+    """The index answers, but with something that cannot be used."""
+
+
 class IndexRefuses(IndexProblem):
     """What the index holds already makes this release impossible."""
 

@@ -10,12 +10,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
 import rich
+from twine.commands.upload import skip_upload
 from twine.package import PackageFile
 from twine.settings import Settings as TwineSettings
 
@@ -35,6 +37,13 @@ _UPLOAD_SECONDS = 300.0
 _SHOWN_NAMES = 10
 
 
+class Outcome(Enum):
+    """What became of a file that was sent."""
+
+    UPLOADED = "uploaded"
+    NAME_TAKEN = "name taken"
+
+
 @dataclass(frozen=True)
 class Credentials:
     """What an upload is authorized with."""
@@ -51,24 +60,26 @@ def upload(
     *,
     new_releases: frozenset[tuple[str | None, Version | None]],
     parallel: int,
-    uploaded: Callable[[Distribution], None],
+    skip_existing: bool,
+    done: Callable[[Distribution, Outcome], None],
 ) -> None:
     """Upload distributions, each with its attestation file where there is one.
 
     The first file of a release that the index does not have yet goes alone (it
     creates the release there), then the other wheels, `parallel` at a time, then
     the sdists, so that no installer builds from source while wheels are on their
-    way. `uploaded` is called as each is done.
+    way. `done` is called as each is. With `skip_existing` a file whose name is taken
+    is left as it is on the index.
 
     Raises `UploadProblem` (`UploadRefused`) for the first file that fails; those in
     flight are finished, no further one is started.
     """
-    courier = _Courier(index, credentials, attestation_files)
-    done: list[Distribution] = []
+    courier = _Courier(index, credentials, attestation_files, skip_existing=skip_existing)
+    public: list[Distribution] = []
 
-    def record(distribution: Distribution) -> None:
-        done.append(distribution)
-        uploaded(distribution)
+    def record(distribution: Distribution, outcome: Outcome) -> None:
+        public.append(distribution)
+        done(distribution, outcome)
 
     try:
         for batch in upload_order(distributions, new_releases):
@@ -78,7 +89,7 @@ def upload(
                 }
                 _collect(futures, record)
     except UploadProblem as problem:
-        problem.detail = f"{problem.detail}\n{_what_is_public(index, done)}"
+        problem.detail = f"{problem.detail}\n{_what_is_public(index, public)}"
         raise
     finally:
         courier.close()
@@ -92,12 +103,8 @@ def upload_order(
     wheels = [each for each in distributions if each.kind is Kind.WHEEL]
     sdists = [each for each in distributions if each.kind is not Kind.WHEEL]
     first: list[Distribution] = []
-    for release in sorted(
-        {(each.project, each.version) for each in distributions} & new_releases, key=str
-    ):
-        of_release = [
-            each for each in (*wheels, *sdists) if (each.project, each.version) == release
-        ]
+    for release in sorted({each.release for each in distributions} & new_releases, key=str):
+        of_release = [each for each in (*wheels, *sdists) if each.release == release]
         # The smallest wheel shows soonest whether the index accepts the release.
         first.append(min(of_release, key=lambda each: (each.kind is not Kind.WHEEL, each.size)))
     batches = [
@@ -112,7 +119,12 @@ class _Courier:
     """Sends files through twine, with one connection to the index a thread."""
 
     def __init__(
-        self, index: Index, credentials: Credentials, attestation_files: Mapping[str, Path]
+        self,
+        index: Index,
+        credentials: Credentials,
+        attestation_files: Mapping[str, Path],
+        *,
+        skip_existing: bool,
     ) -> None:
         self._index = index
         self._attestation_files = attestation_files
@@ -125,19 +137,26 @@ class _Courier:
             disable_progress_bar=True,
         )
         self._credentials = credentials
+        self._skip_existing = skip_existing
         self._per_thread = threading.local()
         self._repositories: list[Repository] = []
         # twine tells its story on rich's global console; ours is told by a reporter.
         rich.get_console().quiet = True
 
-    def send(self, distribution: Distribution) -> None:
+    def send(self, distribution: Distribution) -> Outcome:
         """Upload one file; raises `UploadProblem`."""
+        package = self._package(distribution)
         try:
-            response = self._repository().upload(self._package(distribution))
+            response = self._repository().upload(package)
         except requests.RequestException as error:
             raise _not_sent(self._index, distribution, error) from error
+        # Left to twine, which knows how the various indexes word it; its own setting
+        # of the name is refused for all of them but PyPI.
+        if skip_upload(response, self._skip_existing, package):
+            return Outcome.NAME_TAKEN
         if response.status_code != HTTPStatus.OK:
             raise self._refused(distribution, response)
+        return Outcome.UPLOADED
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -204,7 +223,8 @@ class _Courier:
 
 
 def _collect(
-    futures: Mapping[Future[None], Distribution], record: Callable[[Distribution], None]
+    futures: Mapping[Future[Outcome], Distribution],
+    record: Callable[[Distribution, Outcome], None],
 ) -> None:
     """Record each upload as it ends; after a failure start none, but finish those in flight."""
     failure: Problem | None = None
@@ -212,13 +232,13 @@ def _collect(
         if future.cancelled():
             continue
         try:
-            future.result()
+            outcome = future.result()
         except Problem as problem:
             failure = failure or problem
             for other in futures:
                 other.cancel()
         else:
-            record(futures[future])
+            record(futures[future], outcome)
     if failure is not None:
         raise failure
 
@@ -239,11 +259,11 @@ def _remedy(status: int, told: str) -> str:
     return "Change what the index names, build again, and run again."
 
 
-def _what_is_public(index: Index, done: Sequence[Distribution]) -> str:
-    if not done:
-        return "Nothing of this release was uploaded."
-    names = ", ".join(shown(each.filename) for each in done[:_SHOWN_NAMES])
-    more = f" and {len(done) - _SHOWN_NAMES} more" if len(done) > _SHOWN_NAMES else ""
+def _what_is_public(index: Index, public: Sequence[Distribution]) -> str:
+    if not public:
+        return "This run uploaded nothing."
+    names = ", ".join(shown(each.filename) for each in public[:_SHOWN_NAMES])
+    more = f" and {len(public) - _SHOWN_NAMES} more" if len(public) > _SHOWN_NAMES else ""
     return f"Public on {index.name} already: {names}{more}."
 
 

@@ -1,0 +1,203 @@
+"""The command: `attested-publish publish | check | attest | rehearse | services`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attested_publish import __version__
+from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand
+
+if TYPE_CHECKING:
+    from attested_publish.reporter import Reporter
+
+PASSWORD_VARIABLE = "ATTESTED_PUBLISH_PASSWORD"  # noqa: S105 - a variable's name
+
+_SUMMARIES = {
+    Mode.PUBLISH: "check, attest, upload and confirm a release",
+    Mode.CHECK: "say what the index would refuse, without spending anything",
+    Mode.ATTEST: "sign only, and leave the attestation files",
+    Mode.REHEARSE: "publish to an embedded PyPI and Sigstore, offline",
+}
+_SERVICES_SUMMARY = "keep the embedded PyPI and Sigstore running for any client"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. Returns 0: done, 1: refused or failed, 2: wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        # A console that cannot show a mark must not stop a release.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "services":
+            return _serve(options)
+        return _run(options)
+    except WrongUsage as error:
+        parser.exit(2, f"attested-publish: {error}\n")
+
+
+def _run(options: argparse.Namespace) -> int:
+    mode = Mode(options.command)
+    settings = replace(understand(_values(options)), mode=mode)
+    if options.paths:
+        settings = replace(settings, packages_dir=tuple(options.paths))
+
+    from rich.console import Console
+
+    from attested_publish.front import carry_out, write_report
+    from attested_publish.report import Report, Result
+    from attested_publish.reporter import Reporter
+
+    report = Report(mode=mode.value, index=settings.repository_url)
+    reporter = Reporter(report, Console(highlight=False), verbose=settings.verbose)
+    reporter.mask(settings.password)
+    result = carry_out(lambda: _work(options, settings, reporter), reporter)
+    if options.report is not None:
+        try:
+            write_report(report, options.report)
+        except OSError as error:
+            raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
+    return 0 if result is Result.DONE else 1
+
+
+def _work(options: argparse.Namespace, settings: Settings, reporter: Reporter) -> None:
+    from attested_publish import publish
+    from attested_publish.services import chosen
+
+    match settings.mode:
+        case Mode.PUBLISH:
+            publish.publish(settings, chosen(settings), reporter)
+        case Mode.CHECK if options.offline:
+            publish.check_files(settings, chosen(settings), reporter)
+        case Mode.CHECK:
+            publish.check(settings, chosen(settings), reporter)
+        case Mode.ATTEST:
+            publish.attest(settings, chosen(settings), reporter)
+        case Mode.REHEARSE:
+            from attested_publish.rehearsal.rehearse import rehearse
+
+            has_own_files = bool(options.paths) or options.packages_dir is not None
+            rehearse(settings, reporter, options.registry, options.claim, sample=not has_own_files)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from attested_publish.rehearsal.command import WorldOptions, serve
+
+    serve(
+        WorldOptions(
+            port=options.port,
+            registry=options.registry,
+            claims=options.claim,
+            latency=options.latency,
+            faults=options.fault,
+            export=options.export,
+        )
+    )
+    return 0
+
+
+def _values(options: argparse.Namespace) -> Mapping[str, str]:
+    values = {
+        setting.name: given
+        for setting in SETTINGS
+        if (given := getattr(options, setting.name.replace("-", "_"), None)) is not None
+    }
+    values.setdefault("password", os.environ.get(PASSWORD_VARIABLE, ""))
+    return values
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="attested-publish",
+        description="Publish Python distributions, each with a signed PEP 740 attestation.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for mode, summary in _SUMMARIES.items():
+        command = commands.add_parser(mode.value, help=summary, description=f"{summary}.")
+        command.add_argument(
+            "paths",
+            nargs="*",
+            type=Path,
+            metavar="PATH",
+            help="distributions, or folders that hold them (instead of --packages-dir)",
+        )
+        command.add_argument(
+            "--report", type=Path, metavar="FILE", help="write a JSON report of the run here"
+        )
+        if mode is Mode.CHECK:
+            command.add_argument(
+                "--offline", action="store_true", help="use no network: the files only"
+            )
+        if mode is Mode.REHEARSE:
+            _add_world_options(command)
+        _add_settings(command)
+    services = commands.add_parser(
+        "services", help=_SERVICES_SUMMARY, description=f"{_SERVICES_SUMMARY}."
+    )
+    _add_world_options(services)
+    _add_service_options(services)
+    return parser
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    for setting in SETTINGS:
+        if setting.name == "mode" or setting.is_for_action_only:
+            continue
+        more = f" (default: {setting.default or 'empty'})"
+        if setting.is_secret:
+            more = f" (better given as {PASSWORD_VARIABLE} in the environment)"
+        command.add_argument(
+            f"--{setting.name}",
+            metavar="{" + ",".join(setting.choices) + "}" if setting.choices else "VALUE",
+            help=(setting.help + more).replace("%", "%%"),
+        )
+
+
+def _add_world_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--registry",
+        type=Path,
+        metavar="FILE",
+        help="JSON file with the trusted publishers that the embedded PyPI holds "
+        "(default: any job may publish any project)",
+    )
+    command.add_argument(
+        "--claim",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a claim of the pretended job's identity token; may be repeated",
+    )
+
+
+def _add_service_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--port", type=int, default=0, metavar="N", help="the index's port (default: any free one)"
+    )
+    command.add_argument(
+        "--latency",
+        action="append",
+        default=[],
+        metavar="STAGE=SECONDS",
+        help="delay each answer of a stage: identity, certificate, log, upload, index",
+    )
+    command.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="ENDPOINT=KIND",
+        help="make an endpoint misbehave; may be repeated (see docs/rehearsal.md)",
+    )
+    command.add_argument(
+        "--export",
+        type=Path,
+        metavar="DIR",
+        help="write trust_config.json, trusted_root.json, jwks.json, issuer-key.pem and env.json",
+    )

@@ -1,0 +1,91 @@
+"""What both fronts do around a run: end it well, whatever happens, and write the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attested_publish.foreign import shown
+from attested_publish.problems import Problem, Stage
+from attested_publish.settings import WrongUsage
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from attested_publish.report import Report, Result
+    from attested_publish.reporter import Reporter
+
+ISSUES = "https://github.com/attested-publish/attested-publish/issues"
+
+
+class Stopped(BaseException):
+    """The run was told to stop by a signal; unwinding revokes the API token."""
+
+
+class StoppedProblem(Problem):
+    """The run was told to stop before it was done."""
+
+
+class UnexpectedProblem(Problem):
+    """Something went wrong that nobody has thought of: a mistake of this tool."""
+
+
+def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
+    """Do the work of a run; tell whatever stops it as a problem, never as a traceback.
+
+    Only `WrongUsage` is left to the front, which knows how its user calls it.
+    """
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
+    try:
+        work()
+    except Problem as problem:
+        reporter.traceback()
+        reporter.problem(problem)
+    except Stopped as error:
+        reporter.problem(_stopped(str(error), reporter.current))
+    except WrongUsage:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        # A user must not be left with a traceback alone.
+        reporter.traceback()
+        reporter.problem(_unexpected(error, reporter.current))
+    return reporter.report.result
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write the JSON report."""
+    text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + os.linesep, encoding="utf-8", newline="")
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(signal.Signals(number).name)
+
+
+def _stopped(name: str, stage: Stage) -> StoppedProblem:
+    problem = StoppedProblem(
+        "The run was stopped before it was done",
+        detail=f"It received {name}: somebody cancelled the job, or its time was up.",
+        remedy="Run again: a re-run asks the index what it holds, and uploads only what is "
+        "missing.",
+    )
+    problem.stage = stage
+    return problem
+
+
+def _unexpected(error: Exception, stage: Stage) -> UnexpectedProblem:
+    problem = UnexpectedProblem(
+        "Something unexpected happened",
+        detail=f"{type(error).__name__}: {shown(error)}",
+        remedy="This is a mistake of attested-publish. Run again with verbose to see where it "
+        f"happened, and please report it: {ISSUES}. A re-run uploads only what is missing.",
+    )
+    problem.stage = stage
+    return problem

@@ -1,0 +1,351 @@
+"""The stages of a release, each told to the reporter as it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attested_publish.distributions import Distribution, is_sidecar, stage
+from attested_publish.findings import Severity
+from attested_publish.foreign import shown
+from attested_publish.holdings import Held, Holdings, holdings, refuse_other_bytes
+from attested_publish.identity import SIGSTORE_AUDIENCE, AmbientIdentity, Identity, understand
+from attested_publish.identity_rules import AttestationPlan, attestation_plan, refuse_hopeless
+from attested_publish.problems import FilesProblem, IdentityProblem, RulesProblem, Stage
+from attested_publish.report import AttestationReport, Status
+from attested_publish.reporter import Reporter, size_text
+from attested_publish.settings import Attestations, Settings, VerifyMetadata
+
+if TYPE_CHECKING:
+    import requests
+    from pypi_attestations import Attestation
+
+    from attested_publish.attestations import Trust
+    from attested_publish.index import IndexFile
+    from attested_publish.services import Services
+    from attested_publish.upload import Credentials, Outcome
+
+_MOVE_TO_TRUSTED_PUBLISHING = (
+    "Uploading with a password: no attestations are made, and a long-lived secret has to be "
+    "kept. With a trusted publisher registered on the index and `permissions: id-token: write` "
+    "in the job, leave the password out and have both solved."
+)
+
+
+@dataclass(frozen=True)
+class Journey:
+    """One release on its way: what was asked for, the services, and who is told.
+
+    Its methods are the stages. Each raises a `Problem` of its own where the release
+    has to stop, and leaves what it learned in the reporter's report.
+    """
+
+    settings: Settings
+    services: Services
+    reporter: Reporter
+    session: requests.Session
+    ambient: AmbientIdentity
+
+    @contextlib.contextmanager
+    def staged(self) -> Iterator[tuple[Distribution, ...]]:
+        """Hold a private copy of the distributions, hashed once, sorted by filename."""
+        with contextlib.ExitStack() as until_done:
+            folders = ", ".join(shown(path) for path in self.settings.packages_dir)
+            with self.reporter.stage(Stage.FILES, f"a private copy of what is in {folders}"):
+                staged = until_done.enter_context(stage(self.settings.packages_dir))
+                self.reporter.report.add_files(staged.distributions)
+                for each in staged.distributions:
+                    self._tell_file(each)
+                for path in staged.ignored:
+                    kind = "goes with a distribution" if is_sidecar(path) else "is none"
+                    self.reporter.notice(f"{shown(path.name)} {kind} and is left aside.")
+            yield staged.distributions
+
+    def follow_rules(self, distributions: Sequence[Distribution]) -> None:
+        """Find everything about the files that the index would refuse, before anything else."""
+        if self.settings.verify_metadata is VerifyMetadata.NOTHING:
+            return
+        from attested_publish.rules import check_distribution, check_release
+
+        report = self.reporter.report
+        with self.reporter.stage(Stage.RULES, "what the index would refuse"):
+            of_release = check_release(distributions)
+            for each in distributions:
+                for finding in (*check_distribution(each), *of_release.get(each.filename, ())):
+                    self.reporter.finding(each, finding)
+            stopping = {Severity.ERROR}
+            if self.settings.verify_metadata is VerifyMetadata.STRICT:
+                stopping.add(Severity.WARNING)
+            found = report.findings(*stopping)
+            if not found:
+                self.reporter.item(f"{counted(len(distributions), 'file')} in order")
+                return
+        refused = {file.filename: file for file, _ in found}
+        for file in refused.values():
+            file.status = Status.REFUSED
+        raise RulesProblem(
+            f"{len(refused)} of {counted(len(distributions), 'file')} would be refused",
+            detail="\n".join(f"{shown(file.filename)}: {each.message}" for file, each in found),
+            remedy="Nothing was uploaded. Change what is named, build again, and run again.",
+            file=next(iter(refused)) if len(refused) == 1 else None,
+        )
+
+    def mark_checked(self, distributions: Sequence[Distribution]) -> None:
+        """Record that the rules have nothing against these files."""
+        for each in distributions:
+            self._set_status(each, Status.CHECKED)
+
+    def holdings(self, distributions: Sequence[Distribution]) -> Holdings:
+        """Ask the index what it holds, and stop where other bytes are in the way."""
+        index = self.services.index
+        with self.reporter.stage(Stage.INDEX, f"what {index.name} holds already"):
+            held = holdings(distributions, index, self.session)
+            if held.unreadable:
+                self.reporter.notice(
+                    f"{index.name} does not say what it holds ({held.unreadable.rstrip('.')}): "
+                    "a re-run cannot tell what is there, and nothing will be confirmed."
+                )
+            if not self.settings.skip_existing:
+                refuse_other_bytes(distributions, held, index)
+            for each in distributions:
+                self._tell_held(each, held)
+        return held
+
+    def identify(self) -> tuple[Identity, AttestationPlan]:
+        """Learn who the job is, and whether the index will take attestations of it."""
+        index = self.services.index
+        with self.reporter.stage(Stage.IDENTITY, "who this job is"):
+            identity = self._identity()
+            refuse_hopeless(identity, index)
+            plan = attestation_plan(
+                self.settings.attestations,
+                identity,
+                index,
+                is_public_log=self.services.is_public_log,
+            )
+            if plan.why_not:
+                self.reporter.notice(plan.why_not)
+        return identity, plan
+
+    def identify_signer(self) -> Identity:
+        """Learn who the job is, for signing alone."""
+        with self.reporter.stage(Stage.IDENTITY, "who this job is"):
+            return self._identity()
+
+    @contextlib.contextmanager
+    def trusted(self, identity: Identity) -> Iterator[Credentials]:
+        """Hold an API token for the job's identity; it is revoked on every way out."""
+        from attested_publish.trusted_publishing import Revocation, trusted_token
+        from attested_publish.upload import Credentials
+
+        index = self.services.index
+        reporter = self.reporter
+        with contextlib.ExitStack() as until_done:
+            with reporter.stage(Stage.TOKEN, f"an API token of {index.name} for this identity"):
+                token = until_done.enter_context(
+                    trusted_token(index, self.ambient, identity, self.session, reporter.mask)
+                )
+                reporter.item("minted", "short-lived, for this release only")
+            try:
+                yield Credentials("__token__", token.value)
+            finally:
+                until_done.close()
+                if token.revocation is Revocation.REVOKED:
+                    reporter.item("API token revoked")
+                else:
+                    reporter.notice(f"The API token is {token.revocation}.")
+
+    def given_credentials(self) -> Credentials:
+        """Return the given user and password; they cannot go with attestations."""
+        from attested_publish.upload import Credentials
+
+        if self.settings.attestations is Attestations.REQUIRED:
+            raise IdentityProblem(
+                "Attestations are required, but a password is given",
+                detail="Indexes take attestations only from trusted publishers, whose identity "
+                "they can hold the signatures against.",
+                remedy="Leave the password out and publish with a trusted publisher, or set "
+                "attestations to auto.",
+            )
+        self.reporter.mask(self.settings.password)
+        self.reporter.notice(_MOVE_TO_TRUSTED_PUBLISHING)
+        return Credentials(self.settings.user, self.settings.password)
+
+    def attest(
+        self, distributions: Sequence[Distribution], identity: Identity, trust: Trust
+    ) -> Mapping[str, Attestation]:
+        """Sign every distribution, then verify each attestation as the index will."""
+        from attested_publish import attestations
+
+        reporter = self.reporter
+
+        def signed(distribution: Distribution, attestation: Attestation) -> None:
+            entry = attestations.log_index(attestation)
+            reporter.report.files[distribution.filename].attestation = AttestationReport(
+                predicate_type=attestations.PUBLISH_PREDICATE,
+                log_index=entry,
+                identity=attestations.certificate_identity(attestation),
+            )
+            reporter.item(shown(distribution.filename), f"log entry {entry}")
+
+        with reporter.stage(Stage.SIGNATURES, "one certificate, a logged signature for each file"):
+            token = self.ambient.token(SIGSTORE_AUDIENCE)
+            made = attestations.attest(distributions, token, trust, signed)
+        with reporter.stage(Stage.VERIFICATION, "each attestation, as the index will verify it"):
+            attestations.verify(distributions, made, identity.publisher, trust)
+            reporter.item(f"{counted(len(made), 'attestation')} in order")
+        return made
+
+    def upload(
+        self,
+        distributions: Sequence[Distribution],
+        attestations: Mapping[str, Attestation],
+        held: Holdings,
+        credentials: Credentials,
+    ) -> None:
+        """Upload distributions, each with its attestation where there is one."""
+        from attested_publish.upload import Outcome, upload
+
+        def done(distribution: Distribution, outcome: Outcome) -> None:
+            name = shown(distribution.filename)
+            if outcome is Outcome.NAME_TAKEN:
+                self._set_status(distribution, Status.ALREADY_THERE)
+                self.reporter.warning(f"{name}: its name is taken on the index already; skipped.")
+            else:
+                self._set_status(distribution, Status.UPLOADED)
+                self.reporter.item(name, size_text(distribution.size))
+
+        with _attestation_files(attestations) as files:
+            if self.settings.attestations_dir is not None:
+                self._keep(files, distributions)
+            with self.reporter.stage(Stage.UPLOAD, f"to {self.services.index.name}"):
+                upload(
+                    distributions,
+                    files,
+                    self.services.index,
+                    credentials,
+                    new_releases=held.new_releases(distributions),
+                    parallel=self.settings.parallel_uploads,
+                    skip_existing=self.settings.skip_existing,
+                    done=done,
+                )
+
+    def confirm(
+        self,
+        distributions: Sequence[Distribution],
+        attestations: Mapping[str, Attestation],
+        trust: Trust | None,
+    ) -> None:
+        """Wait until the index serves what was uploaded, and hold it against what was sent."""
+        from attested_publish.confirm import confirm
+
+        index = self.services.index
+        files = self.reporter.report.files
+        uploaded = [
+            each for each in distributions if files[each.filename].status is Status.UPLOADED
+        ]
+        if not uploaded:
+            return
+
+        def seen(distribution: Distribution, file: IndexFile) -> None:
+            self._tell_served(distribution, file)
+            what = "digest and provenance" if distribution.filename in attestations else "digest"
+            self.reporter.item(shown(distribution.filename), f"served, {what} right")
+
+        with self.reporter.stage(Stage.CONFIRMATION, f"until {index.name} serves every file"):
+            outcome = confirm(uploaded, attestations, index, self.session, trust=trust, seen=seen)
+            for filename, reason in outcome.late.items():
+                self.reporter.warning(
+                    f"{shown(filename)} is uploaded, but not confirmed in time: {reason}."
+                )
+
+    def keep_attestations(
+        self, distributions: Sequence[Distribution], attestations: Mapping[str, Attestation]
+    ) -> None:
+        """Leave attestation files in `attestations-dir`, or next to each distribution."""
+        for each in distributions:
+            self._set_status(each, Status.ATTESTED)
+        with _attestation_files(attestations) as files:
+            self._keep(files, distributions)
+
+    def _identity(self) -> Identity:
+        identity = understand(self.ambient.token(SIGSTORE_AUDIENCE))
+        self.reporter.report.identity = identity.as_json()
+        publisher = identity.publisher
+        environment = f", environment {publisher.environment}" if publisher.environment else ""
+        self.reporter.item(
+            shown(f"{publisher.slug}, {publisher.workflow}{environment}"), shown(identity.ref)
+        )
+        return identity
+
+    def _tell_file(self, distribution: Distribution) -> None:
+        self.reporter.item(shown(distribution.filename), size_text(distribution.size))
+        if self.settings.print_hash:
+            self.reporter.detail(f"sha256       {distribution.sha256}")
+            self.reporter.detail(f"blake2b-256  {distribution.blake2b_256}")
+            self.reporter.detail(f"md5          {distribution.md5}")
+
+    def _tell_held(self, distribution: Distribution, held: Holdings) -> None:
+        file = held.file(distribution)
+        state = held.held(distribution)
+        if file is None or state is Held.NOT_YET:
+            return
+        name = shown(distribution.filename)
+        if state is Held.SAME:
+            self.reporter.item(name, "there already, with the same bytes")
+        else:
+            self.reporter.warning(f"{name} is there already, with other bytes, and is skipped.")
+        self._set_status(distribution, Status.ALREADY_THERE)
+        self._tell_served(distribution, file)
+
+    def _tell_served(self, distribution: Distribution, file: IndexFile) -> None:
+        record = self.reporter.report.files[distribution.filename]
+        record.url = file.url or None
+        record.provenance_url = file.provenance_url
+        record.served_after = self.reporter.elapsed
+
+    def _set_status(self, distribution: Distribution, status: Status) -> None:
+        self.reporter.report.files[distribution.filename].status = status
+
+    def _keep(self, files: Mapping[str, Path], distributions: Sequence[Distribution]) -> None:
+        try:
+            for each in distributions:
+                if each.filename in files:
+                    folder = self.settings.attestations_dir or each.source.parent
+                    folder.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(files[each.filename], folder / files[each.filename].name)
+                    self.reporter.report.attestations_dir = folder
+        except OSError as error:
+            raise FilesProblem(
+                "The attestation files cannot be written",
+                detail=f"{shown(error.filename)}: {error.strerror}.",
+                remedy="Set attestations-dir to a folder that the job may write to.",
+            ) from error
+
+
+def load_trust(services: Services) -> Trust:
+    """Return the Sigstore instance of these services."""
+    from attested_publish import attestations
+
+    return attestations.load_trust(services.trust_config)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in `1 file` and `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+@contextlib.contextmanager
+def _attestation_files(attestations: Mapping[str, Attestation]) -> Iterator[dict[str, Path]]:
+    """Write attestations where twine can read them, in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="attested-publish-") as folder:
+        files = {}
+        for filename, attestation in attestations.items():
+            files[filename] = Path(folder, f"{filename}.publish.attestation")
+            files[filename].write_text(attestation.model_dump_json(), encoding="utf-8")
+        yield files

@@ -1,0 +1,81 @@
+"""The journey of a release, and its two shorter forms: check and attest."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from attested_publish.http import new_session
+from attested_publish.identity import AmbientIdentity
+from attested_publish.journey import Journey, load_trust
+from attested_publish.report import Result
+
+if TYPE_CHECKING:
+    from pypi_attestations import Attestation
+
+    from attested_publish.reporter import Reporter
+    from attested_publish.services import Services
+    from attested_publish.settings import Settings
+
+
+def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
+    """Check, attest, upload and confirm a release; the report tells what became of it.
+
+    Raises a `Problem` where the release has to stop. Nothing irreversible happens
+    while anything checkable is unchecked, and what the index holds already is done.
+    """
+    with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
+        journey.follow_rules(distributions)
+        held = journey.holdings(distributions)
+        missing = held.missing_of(distributions)
+        attestations: Mapping[str, Attestation] = {}
+        trust = None
+        if not missing:
+            reporter.notice("The index holds everything already: there is nothing to upload.")
+        elif settings.password:
+            journey.upload(missing, {}, held, journey.given_credentials())
+        else:
+            identity, plan = journey.identify()
+            trust = load_trust(services) if plan.attest else None
+            with journey.trusted(identity) as credentials:
+                if trust is not None:
+                    attestations = journey.attest(missing, identity, trust)
+                journey.upload(missing, attestations, held, credentials)
+        if settings.confirm and not held.unreadable:
+            journey.confirm(missing, attestations, trust)
+    reporter.report.result = Result.DONE
+
+
+def check(settings: Settings, services: Services, reporter: Reporter) -> None:
+    """Say what the index would refuse, for all files at once; spends nothing."""
+    with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
+        journey.follow_rules(distributions)
+        journey.mark_checked(distributions)
+        journey.holdings(distributions)
+    reporter.report.result = Result.DONE
+
+
+def check_files(settings: Settings, services: Services, reporter: Reporter) -> None:
+    """Say what can be told from the files alone, without any network."""
+    with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
+        journey.follow_rules(distributions)
+        journey.mark_checked(distributions)
+    reporter.report.result = Result.DONE
+
+
+def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
+    """Sign and verify, and leave the attestation files; uploads nothing."""
+    with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
+        journey.follow_rules(distributions)
+        identity = journey.identify_signer()
+        attestations = journey.attest(distributions, identity, load_trust(services))
+        journey.keep_attestations(distributions, attestations)
+    reporter.report.result = Result.DONE
+
+
+@contextlib.contextmanager
+def _journey(settings: Settings, services: Services, reporter: Reporter) -> Iterator[Journey]:
+    with new_session() as session:
+        ambient = AmbientIdentity(reporter.mask, services.ambient)
+        yield Journey(settings, services, reporter, session, ambient)

@@ -1,0 +1,215 @@
+"""Rehearse a release: the whole journey, with other services and a pretended job."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.tags import sys_tags
+from packaging.utils import parse_wheel_filename
+from rich.table import Table
+from rich.text import Text
+
+from attested_publish.distributions import Kind, kind_of
+from attested_publish.foreign import shown
+from attested_publish.index import Index
+from attested_publish.problems import ConfirmationProblem
+from attested_publish.publish import publish
+from attested_publish.rehearsal.github import job_claims
+from attested_publish.rehearsal.registry import Registry, RegistryError
+from attested_publish.rehearsal.sample import build_sample
+from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.serving import LOOPBACK
+from attested_publish.reporter import size_text
+from attested_publish.services import Services
+from attested_publish.settings import WrongUsage
+
+if TYPE_CHECKING:
+    from attested_publish.report import FileReport, Report
+    from attested_publish.reporter import Reporter
+    from attested_publish.settings import Settings
+
+_INSTALL_SECONDS = 120
+
+
+def rehearse(
+    settings: Settings,
+    reporter: Reporter,
+    registry_file: Path | None,
+    claims: Sequence[str],
+    *,
+    sample: bool,
+) -> None:
+    """Publish to an embedded PyPI and Sigstore, as a pretended GitHub Actions job.
+
+    `claims` are `NAME=VALUE` overrides of the job's claims; with `sample` a small
+    project is built and published instead of the user's files. Raises `WrongUsage`
+    for a registry or claims that cannot be read, else what `publish` raises.
+    """
+    registry = read_registry(registry_file)
+    overrides = read_claims(claims)
+    with contextlib.ExitStack() as until_done:
+        if sample:
+            folder = Path(until_done.enter_context(tempfile.TemporaryDirectory()))
+            settings = replace(settings, packages_dir=(build_sample(folder),))
+        world = until_done.enter_context(
+            World(claims=job_claims(os.environ, overrides), registry=registry)
+        )
+        until_done.enter_context(pretended_job(world.environment))
+        reporter.report.index = world.upload_url
+        reporter.notice(
+            "This is a rehearsal: PyPI, Sigstore and GitHub's identity provider are embedded, on "
+            f"loopback, with fresh keys. Nothing leaves this machine. Index: {world.index_url}"
+        )
+        rehearsed = replace(
+            settings,
+            repository_url=world.upload_url,
+            user="__token__",
+            password="",
+            sigstore_trust_config=None,
+        )
+        services = Services(Index.at(world.upload_url), world.trust_config)
+        publish(rehearsed, services, reporter)
+        installed = install_a_wheel(reporter.report, world.index_url)
+        reporter.console.print()
+        reporter.console.print(result_table(reporter.report))
+        reporter.console.print(Text(installed))
+
+
+def read_registry(path: Path | None) -> Registry:
+    """Read a registry file; without one, any job may publish any project."""
+    try:
+        return Registry.open() if path is None else Registry.read(path)
+    except RegistryError as error:
+        raise WrongUsage(f"--registry: {error}") from error
+
+
+def read_claims(texts: Sequence[str]) -> dict[str, str]:
+    """Read `NAME=VALUE` overrides of a pretended job's claims."""
+    claims = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise WrongUsage(f"--claim is {shown(text, 80)!r}; it has the form NAME=VALUE.")
+        claims[name.strip()] = value
+    return claims
+
+
+@contextlib.contextmanager
+def pretended_job(environment: Mapping[str, str]) -> Iterator[None]:
+    """Let this process look like the job, so that the identity comes the ordinary way."""
+    before = dict(os.environ)
+    os.environ.update(environment)
+    # A proxy of the machine must not be asked for what is on this machine.
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, (before.get(name), LOOPBACK, "localhost")))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def install_a_wheel(report: Report, index_url: str) -> str:
+    """Install one of the wheels from the embedded index with pip; say in a line how it went.
+
+    Raises `ConfirmationProblem` when pip cannot install what was just published.
+    """
+    wheel = _wheel_to_install(report)
+    if wheel is None:
+        return "No wheel was published, so none was installed."
+    if not _has_pip():
+        return "There is no pip beside this Python, so no wheel was installed to prove it."
+    with tempfile.TemporaryDirectory() as target:
+        command = [
+            *(sys.executable, "-I", "-m", "pip", "--isolated", "--disable-pip-version-check"),
+            *("install", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"),
+            *("--index-url", index_url, "--target", target, *_tags(wheel.filename)),
+            f"{wheel.project}=={wheel.version}",
+        ]
+        try:
+            done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
+                command,
+                env=_without_pip_settings(),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_INSTALL_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            said = f"It took more than {_INSTALL_SECONDS} s."
+        else:
+            if done.returncode == 0:
+                return f"pip installed {wheel.filename} from {index_url}"
+            said = shown(done.stderr or done.stdout)
+    raise ConfirmationProblem(
+        f"pip cannot install {shown(wheel.filename)} from the embedded index",
+        detail=said,
+        remedy="Published like this, the wheel could not be installed from the index either.",
+        file=wheel.filename,
+    )
+
+
+def result_table(report: Report) -> Table:
+    """Return the files of a rehearsal as a table: what they are and where they are served."""
+    table = Table(title="Rehearsed", title_justify="left", title_style="bold", header_style="bold")
+    table.add_column("file", overflow="fold")
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("sha256", no_wrap=True)
+    table.add_column("log index", justify="right")
+    table.add_column("served at", overflow="fold")
+    table.add_column("after", justify="right", no_wrap=True)
+    for file in report.files.values():
+        entry = "none" if file.attestation is None else str(file.attestation.log_index)
+        after = "" if file.served_after is None else f"{file.served_after:.2f} s"
+        table.add_row(
+            Text(shown(file.filename)),
+            size_text(file.size),
+            f"{file.sha256[:12]}…",
+            entry,
+            Text(shown(_address(file))),
+            after,
+        )
+    return table
+
+
+def _address(file: FileReport) -> str:
+    """Where a file is served, without the fragment that repeats its digest."""
+    return (file.url or "not served").partition("#")[0]
+
+
+def _wheel_to_install(report: Report) -> FileReport | None:
+    """Choose a wheel that suits this Python, or else any."""
+    wheels = [file for file in report.files.values() if kind_of(file.filename) is Kind.WHEEL]
+    fitting = [file for file in wheels if not _tags(file.filename)]
+    return next(iter(fitting or wheels), None)
+
+
+def _tags(filename: str) -> list[str]:
+    """Return what pip must be told to take a wheel that is for another Python or machine."""
+    tags = parse_wheel_filename(filename)[3]
+    if tags.intersection(sys_tags()):
+        return []
+    tag = min(tags, key=str)
+    implementation, version = tag.interpreter[:2], tag.interpreter[2:]
+    options = ["--implementation", implementation, "--abi", tag.abi, "--platform", tag.platform]
+    return [*options, "--python-version", version] if version.isdecimal() else options
+
+
+def _has_pip() -> bool:
+    return importlib.util.find_spec("pip") is not None
+
+
+def _without_pip_settings() -> dict[str, str]:
+    """The environment without what would send pip to another index."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    return {**kept, "PIP_CONFIG_FILE": os.devnull}

@@ -1,0 +1,140 @@
+"""What a run did: the one record that the console, the summary and the JSON are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from attested_publish.distributions import Distribution
+    from attested_publish.findings import Finding, Severity
+
+SCHEMA = 1
+
+
+class Result(StrEnum):
+    """How a run ended."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class Status(StrEnum):
+    """What became of a file."""
+
+    NOT_ATTEMPTED = "not-attempted"
+    CHECKED = "checked"
+    ATTESTED = "attested"
+    UPLOADED = "uploaded"
+    ALREADY_THERE = "already-there"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class AttestationReport:
+    """The attestation of a file: its predicate type, its place in the log, who signed."""
+
+    predicate_type: str
+    log_index: int
+    identity: str
+
+
+@dataclass
+class FileReport:
+    """One distribution: `size` in bytes, `sha256` hexadecimal.
+
+    `served_after` are the seconds from the start of the run until the index was seen
+    to serve it; it is shown, but not part of the JSON.
+    """
+
+    filename: str
+    project: str | None
+    version: str | None
+    size: int
+    sha256: str
+    status: Status = Status.NOT_ATTEMPTED
+    findings: list[Finding] = field(default_factory=list)
+    attestation: AttestationReport | None = None
+    url: str | None = None
+    provenance_url: str | None = None
+    served_after: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the JSON report holds of the file."""
+        record = asdict(self)
+        del record["served_after"]
+        return record
+
+
+@dataclass(frozen=True)
+class ProblemReport:
+    """A problem as it was shown."""
+
+    stage: str
+    title: str
+    detail: str
+    remedy: str
+    file: str | None
+
+
+@dataclass
+class Report:
+    """One run. `seconds` are by stage; `index` is the address that is uploaded to."""
+
+    mode: str
+    index: str
+    result: Result = Result.FAILED
+    identity: dict[str, Any] | None = None
+    files: dict[str, FileReport] = field(default_factory=dict)
+    problems: list[ProblemReport] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    attestations_dir: Path | None = None
+
+    def add_files(self, distributions: Sequence[Distribution]) -> None:
+        """Start the record of each distribution."""
+        for each in distributions:
+            self.files[each.filename] = FileReport(
+                filename=each.filename,
+                project=each.project,
+                version=None if each.version is None else str(each.version),
+                size=each.size,
+                sha256=each.sha256,
+            )
+
+    def findings(self, *severities: Severity) -> list[tuple[FileReport, Finding]]:
+        """Return the findings of these severities with the files they are about."""
+        return [
+            (file, finding)
+            for file in self.files.values()
+            for finding in file.findings
+            if finding.severity in severities
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the JSON report holds (the design's schema 1)."""
+        return {
+            "schema": SCHEMA,
+            "mode": self.mode,
+            "result": self.result.value,
+            "index": self.index,
+            "identity": self.identity,
+            "files": [file.as_json() for file in self.files.values()],
+            "problems": [asdict(problem) for problem in self.problems],
+            "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
+        }
+
+    def projects(self) -> list[dict[str, Any]]:
+        """Return the releases of the run with the files of each, for the action's output."""
+        releases: dict[tuple[str, str], list[str]] = {}
+        for file in self.files.values():
+            releases.setdefault((file.project or "", file.version or ""), []).append(file.filename)
+        return [
+            {"project": project, "version": version, "files": names}
+            for (project, version), names in releases.items()
+        ]

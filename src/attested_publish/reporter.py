@@ -1,0 +1,151 @@
+"""Tell the run as it goes, and keep its record."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from attested_publish.findings import Finding, Severity
+from attested_publish.foreign import shown
+from attested_publish.problems import Stage
+from attested_publish.report import ProblemReport, Report, Result, Status
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from attested_publish.distributions import Distribution
+    from attested_publish.problems import Problem
+
+_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan"}
+_MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTICE: "·"}
+_NAME_WIDTH = 13
+_SHORTEST_SECRET = 4
+
+
+class Reporter:
+    """Prints stages, files and problems to a console and writes them into the report.
+
+    Every text goes through `clean`, which blots out all secrets named to `mask`.
+    """
+
+    def __init__(self, report: Report, console: Console, *, verbose: bool = False) -> None:
+        self.report = report
+        self.console = console
+        self.verbose = verbose
+        self.current = Stage.FILES
+        self._started = time.monotonic()
+        self._secrets: set[str] = set()
+
+    def mask(self, secret: str) -> None:
+        """Keep a secret out of everything that is shown or recorded from now on."""
+        if len(secret) >= _SHORTEST_SECRET:
+            self._secrets.add(secret)
+
+    def clean(self, text: str) -> str:
+        """Return `text` without the secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._started
+
+    @contextlib.contextmanager
+    def stage(self, stage: Stage, doing: str) -> Iterator[None]:
+        """Time a stage and frame what it tells; `doing` says in a few words what it does."""
+        self.current = stage
+        self._begin(stage, doing)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - started
+            self.report.seconds[stage] = self.report.seconds.get(stage, 0.0) + spent
+            self._end(spent)
+
+    def item(self, text: str, note: str = "") -> None:
+        """Tell one thing done, usually a file, with a note about it."""
+        self._line(("  ✓ ", "green"), (self.clean(text), ""), (f"  {self.clean(note)}", "dim"))
+
+    def detail(self, text: str) -> None:
+        """Tell more about the item before."""
+        self._line((f"      {self.clean(text)}", "dim"))
+
+    def notice(self, text: str) -> None:
+        """Tell something worth knowing."""
+        self._line(("  · ", "cyan"), (self.clean(text), ""))
+
+    def warning(self, text: str) -> None:
+        """Tell something that may need a hand, but does not stop the release."""
+        self._line(("  ! ", "yellow"), (self.clean(text), ""))
+
+    def finding(self, distribution: Distribution, finding: Finding) -> None:
+        """Record what a rule found in a file, and tell it."""
+        self.report.files[distribution.filename].findings.append(finding)
+        self._line(
+            (f"  {_MARKS[finding.severity]} ", _STYLES[finding.severity]),
+            (shown(distribution.filename), "bold"),
+            (f"  {finding.severity}: {self.clean(finding.message)}", ""),
+        )
+        if finding.remedy:
+            self._line((f"      {self.clean(finding.remedy)}", "dim"))
+
+    def problem(self, problem: Problem) -> None:
+        """Record what ended the run, and explain it."""
+        record = ProblemReport(
+            stage=problem.stage.value,
+            title=self.clean(problem.title),
+            detail=self.clean(problem.detail),
+            remedy=self.clean(problem.remedy),
+            file=problem.file,
+        )
+        self.report.problems.append(record)
+        self.report.result = Result(problem.result)
+        if problem.file in self.report.files:
+            self.report.files[problem.file].status = Status(problem.result)
+        self.explain(record)
+
+    def explain(self, problem: ProblemReport) -> None:
+        """Print a problem: title, what happened, what to do."""
+        self.console.print()
+        self._line(("✗ ", "bold red"), (problem.title, "bold"), (f"  [{problem.stage}]", "dim"))
+        for line in problem.detail.splitlines():
+            self._line((f"  {line}", ""))
+        if problem.remedy:
+            head, *rest = problem.remedy.splitlines()
+            self._line(("  → ", "bold green"), (head, ""))
+            for line in rest:
+                self._line((f"    {line}", ""))
+
+    def traceback(self) -> None:
+        """Print the current exception's traceback, secrets blotted out, when verbose."""
+        if self.verbose:
+            import traceback
+
+            self._line((self.clean(traceback.format_exc()), "dim"))
+
+    def _begin(self, stage: Stage, doing: str) -> None:
+        self._line((f"{stage.value:<{_NAME_WIDTH}}", "bold"), (self.clean(doing), ""))
+
+    def _end(self, spent: float) -> None:
+        self._line((f"  {spent:.1f} s", "dim"))
+
+    def _line(self, *parts: tuple[str, str]) -> None:
+        # Assembled, never parsed: foreign text must not be taken for markup.
+        self.console.print(Text.assemble(*parts), soft_wrap=True)
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as people read it (decimal units)."""
+    amount = float(size)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:  # noqa: PLR2004 - decimal units
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"

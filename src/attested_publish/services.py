@@ -1,0 +1,54 @@
+"""The services a release is made with: the one seam between a rehearsal and the real thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from attested_publish.foreign import shown
+from attested_publish.identity import Ambient, detect
+from attested_publish.index import Index
+from attested_publish.problems import SigningProblem
+
+if TYPE_CHECKING:
+    from attested_publish.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """Where a release goes, who signs for it, and where its identity comes from.
+
+    `trust_config` is the ClientTrustConfig JSON of a Sigstore instance; `None`
+    stands for the public one.
+    """
+
+    index: Index
+    trust_config: str | None = None
+    ambient: Ambient = detect
+
+    @property
+    def is_public_log(self) -> bool:
+        """Say whether signatures enter Sigstore's public transparency log."""
+        return self.trust_config is None
+
+
+def chosen(settings: Settings) -> Services:
+    """Return the services that the settings name.
+
+    Raises `IndexProblem` for an address that cannot be an index, `SigningProblem`
+    for a trust configuration that cannot be read.
+    """
+    index = Index.at(settings.repository_url)
+    if settings.sigstore_trust_config is None:
+        return Services(index)
+    try:
+        trust_config = settings.sigstore_trust_config.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SigningProblem(
+            "The Sigstore trust configuration cannot be read",
+            detail=f"sigstore-trust-config is {shown(settings.sigstore_trust_config)}: {why}.",
+            remedy="Name a file with a ClientTrustConfig JSON, or leave the setting out to use "
+            "the public Sigstore.",
+        ) from error
+    return Services(index, trust_config)
