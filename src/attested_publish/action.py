@@ -1,0 +1,180 @@
+"""The GitHub front: inputs in; workflow commands, outputs and a step summary out."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from attested_publish.findings import Severity
+from attested_publish.foreign import shown
+from attested_publish.front import carry_out, write_report
+from attested_publish.report import Report, Result
+from attested_publish.reporter import Reporter
+from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand
+from attested_publish.summary import summary
+
+if TYPE_CHECKING:
+    from attested_publish.distributions import Distribution
+    from attested_publish.findings import Finding
+    from attested_publish.problems import Problem, Stage
+
+_LOG_WIDTH = 140
+_ANNOTATIONS = 10
+"""GitHub shows so many of each kind for a step, and drops the rest."""
+
+_SUMMARY_LIMIT = 1 << 20
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "notice"}
+
+
+def main(environment: Mapping[str, str] = os.environ) -> int:
+    """Run as a step of a GitHub Actions job. Returns 0: done, 1: refused or failed, 2: wrong usage."""
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    try:
+        settings = understand(inputs(environment))
+    except WrongUsage as error:
+        print(command("error", str(error), title="Wrong input"))
+        return 2
+    report = Report(mode=settings.mode.value, index=settings.repository_url)
+    reporter = GitHubReporter(report, _console(), verbose=settings.verbose)
+    reporter.mask(settings.password)
+    try:
+        result = carry_out(lambda: _work(settings, reporter), reporter)
+    except WrongUsage as error:
+        print(command("error", str(error), title="Wrong input"))
+        return 2
+    hand_over(report, environment)
+    return 0 if result is Result.DONE else 1
+
+
+def inputs(environment: Mapping[str, str]) -> dict[str, str]:
+    """Read the action's inputs: `INPUT_` and the setting's name, upper-cased, hyphens kept."""
+    names = {setting.name: f"INPUT_{setting.name.upper()}" for setting in SETTINGS}
+    return {
+        name: environment[variable] for name, variable in names.items() if variable in environment
+    }
+
+
+def _work(settings: Settings, reporter: Reporter) -> None:
+    from attested_publish import publish
+    from attested_publish.services import chosen
+
+    match settings.mode:
+        case Mode.PUBLISH:
+            publish.publish(settings, chosen(settings), reporter)
+        case Mode.CHECK:
+            publish.check(settings, chosen(settings), reporter)
+        case Mode.ATTEST:
+            publish.attest(settings, chosen(settings), reporter)
+        case Mode.REHEARSE:
+            from attested_publish.rehearsal.rehearse import rehearse
+
+            rehearse(settings, reporter, registry_file=None, claims=(), sample=False)
+
+
+class GitHubReporter(Reporter):
+    """Tells a run to a workflow's log: masks, groups, and annotations."""
+
+    def __init__(self, report: Report, console: Console, *, verbose: bool = False) -> None:
+        super().__init__(report, console, verbose=verbose)
+        self._annotated = dict.fromkeys(_LEVELS.values(), 0)
+
+    def mask(self, secret: str) -> None:
+        """Have the runner blot the secret out too, line by line as it compares lines."""
+        super().mask(secret)
+        for line in secret.splitlines():
+            if line.strip():
+                self._command("add-mask", line)
+
+    def clean(self, text: str) -> str:
+        """Blot secrets out, and keep the runner from taking anything in `text` for a command."""
+        lines = super().clean(text).replace("##[", "##\u200b[").split("\n")
+        return "\n".join(
+            line.replace("::", ":\u200b:", 1) if line.lstrip().startswith("::") else line
+            for line in lines
+        )
+
+    def warning(self, text: str) -> None:
+        """Annotate a warning."""
+        super().warning(text)
+        self._annotate("warning", text)
+
+    def finding(self, distribution: Distribution, finding: Finding) -> None:
+        """Annotate a finding with the file's name."""
+        super().finding(distribution, finding)
+        text = f"{finding.message} {finding.remedy}".strip()
+        title = f"{distribution.filename}: {finding.rule}"
+        self._annotate(_LEVELS[finding.severity], text, title=title)
+
+    def problem(self, problem: Problem) -> None:
+        """Annotate the problem; what rules found has its own annotations already."""
+        super().problem(problem)
+        text = "\n".join(filter(None, (problem.detail, problem.remedy)))
+        self._annotate("error", text, title=problem.title)
+
+    def _begin(self, stage: Stage, doing: str) -> None:
+        self._command("group", self.clean(f"{stage.value}: {doing}"))
+
+    def _end(self, spent: float) -> None:
+        super()._end(spent)
+        self._command("endgroup", "")
+
+    def _annotate(self, level: str, text: str, title: str | None = None) -> None:
+        self._annotated[level] += 1
+        if self._annotated[level] <= _ANNOTATIONS:
+            properties = {} if title is None else {"title": self.clean(title)}
+            self._command(level, self.clean(text), **properties)
+
+    def _command(self, name: str, text: str, **properties: str) -> None:
+        print(command(name, text, **properties), file=self.console.file, flush=True)
+
+
+def command(name: str, text: str, **properties: str) -> str:
+    """Return a workflow command, escaped as the runner unescapes it."""
+    listed = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items())
+    return f"::{name}{' ' if listed else ''}{listed}::{_escape(text)}"
+
+
+def hand_over(report: Report, environment: Mapping[str, str]) -> None:
+    """Write the JSON report, the step's outputs and its summary where the runner wants them."""
+    folder = Path(environment.get("RUNNER_TEMP") or tempfile.gettempdir())
+    path = folder / f"attested-publish-{secrets.token_hex(4)}.json"
+    write_report(report, path)
+    record = report.as_json()
+    outputs = {
+        "result": report.result.value,
+        "files": json.dumps(record["files"]),
+        "projects": json.dumps(report.projects()),
+        "attestations-dir": str(report.attestations_dir or ""),
+        "report": str(path),
+    }
+    if environment.get("GITHUB_OUTPUT"):
+        with Path(environment["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as file:
+            for name, value in outputs.items():
+                # Random, so that no value can end its own block and set other outputs.
+                mark = f"end-{secrets.token_hex(16)}"
+                file.write(f"{name}<<{mark}\n{value}\n{mark}\n")
+    if environment.get("GITHUB_STEP_SUMMARY"):
+        with Path(environment["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as file:
+            file.write(summary(report, limit=_SUMMARY_LIMIT))
+
+
+def _console() -> Console:
+    return Console(
+        highlight=False, width=_LOG_WIDTH, force_terminal=False, color_system=None, emoji=False
+    )
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escape_property(text: str) -> str:
+    return _escape(shown(text)).replace(":", "%3A").replace(",", "%2C")
