@@ -15,14 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import requests
+from pypi_attestations import Attestation, AttestationType
+from sigstore.dsse import Statement
 from sigstore.models import ClientTrustConfig
+from sigstore.oidc import IdentityToken
+from sigstore.sign import SigningContext
 
 from attested_publish.rehearsal.github import ISSUER, Issuer, job_claims
 from attested_publish.rehearsal.pypi import Index
+from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.services import World
 from attested_publish.rehearsal.serving import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from sigstore.models import TrustedRoot
@@ -109,8 +115,20 @@ class Client:
         form: dict[str, str | list[str] | None] | None = None,
         files: dict[str, tuple[str, bytes]] | None = None,
         attestations: str | None = None,
+        edit: Callable[[bytes], bytes] = lambda body: body,
     ) -> requests.Response:
-        """Upload as twine does; `form` changes fields, `None` leaves one out."""
+        """Upload as twine does; `form` changes fields, `None` leaves one out.
+
+        `edit` gives the body that is sent for the one that was written.
+        """
+
+        def prepared(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            # Also keeps requests from putting credentials of a .netrc file there.
+            assert isinstance(request.body, bytes)
+            request.body = edit(request.body)
+            request.prepare_content_length(request.body)
+            return request
+
         fields: dict[str, Any] = {**form_of(path), **(form or {})}
         if attestations is not None:
             fields["attestations"] = attestations
@@ -124,7 +142,7 @@ class Client:
             data={name: value for name, value in fields.items() if value is not None},
             files=parts,
             headers=headers,
-            auth=_keep_authorization,
+            auth=prepared,
             timeout=60,
         )
 
@@ -178,12 +196,48 @@ def serving(**options: Any) -> Iterator[tuple[Client, Index]]:
             server.stop()
 
 
-def _keep_authorization(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    # Without this requests would put credentials of a .netrc file there.
-    return request
-
-
 @functools.cache
 def trusted_root() -> TrustedRoot:
     """Give some root of trust, for tests in which nothing is signed."""
-    return ClientTrustConfig.production(offline=True).trusted_root
+    world = World(claims=JOB, registry=Registry.open())
+    world.close()
+    return ClientTrustConfig.from_json(world.trust_config).trusted_root
+
+
+def client_of(world: World) -> Client:
+    """Give a client of a world's index, with its issuer."""
+    return Client(world.index_url.removesuffix("/simple/"), world.issuer)
+
+
+def sign(
+    world: World,
+    *paths: Path,
+    subject: str | None = None,
+    predicate_types: Sequence[str] = (AttestationType.PYPI_PUBLISH_V1.value,),
+) -> list[Attestation]:
+    """Attest files with the world's Sigstore, in the job's name.
+
+    As pypi-attestations does; `subject` names another file than the one that is signed.
+    """
+    config = ClientTrustConfig.from_json(world.trust_config)
+    config.force_tlog_version = 1
+    context = SigningContext.from_trust_config(config)
+    made = []
+    with context.signer(IdentityToken(world.issuer.issue("sigstore"))) as signer:
+        for path in paths:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            for predicate_type in predicate_types:
+                statement = {
+                    "_type": "https://in-toto.io/Statement/v1",
+                    "subject": [{"name": subject or path.name, "digest": {"sha256": digest}}],
+                    "predicateType": predicate_type,
+                    "predicate": None,
+                }
+                bundle = signer.sign_dsse(Statement(json.dumps(statement).encode()))
+                made.append(Attestation.from_bundle(bundle))
+    return made
+
+
+def sent(*attestations: Attestation) -> str:
+    """Give attestations as an upload's form has them."""
+    return json.dumps([json.loads(one.model_dump_json()) for one in attestations])

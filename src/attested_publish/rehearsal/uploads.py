@@ -332,7 +332,8 @@ def _content(files: MultiDict[str, FileStorage]) -> _Content:
     sha256, md5, blake2b = (digest.hexdigest() for digest in digests)
     return _Content(
         filename=part.filename or "",
-        content_type=part.content_type or "",
+        # uv sends none, which counts as unspecific bytes.
+        content_type=part.headers.get("Content-Type", "application/octet-stream"),
         path=path,
         size=size,
         sha256=sha256,
