@@ -35,7 +35,7 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
-    """Run as a step of a GitHub Actions job. Returns 0: done, 1: refused or failed, 2: wrong usage."""
+    """Run as a step of a job. Returns 0: done, 1: refused or failed, 2: wrong usage."""
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     try:
         settings = understand(inputs(environment))

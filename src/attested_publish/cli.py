@@ -14,6 +14,8 @@ from attested_publish import __version__
 from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from attested_publish.reporter import Reporter
 
 PASSWORD_VARIABLE = "ATTESTED_PUBLISH_PASSWORD"  # noqa: S105 - a variable's name
@@ -48,14 +50,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.paths:
         settings = replace(settings, packages_dir=tuple(options.paths))
 
-    from rich.console import Console
-
     from attested_publish.front import carry_out, write_report
     from attested_publish.report import Report, Result
     from attested_publish.reporter import Reporter
 
     report = Report(mode=mode.value, index=settings.repository_url)
-    reporter = Reporter(report, Console(highlight=False), verbose=settings.verbose)
+    reporter = Reporter(report, _console(), verbose=settings.verbose)
     reporter.mask(settings.password)
     result = carry_out(lambda: _work(options, settings, reporter), reporter)
     if options.report is not None:
@@ -64,6 +64,14 @@ def _run(options: argparse.Namespace) -> int:
         except OSError as error:
             raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
     return 0 if result is Result.DONE else 1
+
+
+def _console() -> Console:
+    """Return a console as wide as the terminal, or wide enough for a log."""
+    from rich.console import Console
+
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=120)
 
 
 def _work(options: argparse.Namespace, settings: Settings, reporter: Reporter) -> None:

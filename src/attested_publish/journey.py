@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,10 @@ class Journey:
             file.status = Status.REFUSED
         raise RulesProblem(
             f"{len(refused)} of {counted(len(distributions), 'file')} would be refused",
-            detail="\n".join(f"{shown(file.filename)}: {each.message}" for file, each in found),
+            detail="\n".join(
+                f"{shown(name)}: {counted(count, 'reason')}"
+                for name, count in Counter(file.filename for file, _ in found).items()
+            ),
             remedy="Nothing was uploaded. Change what is named, build again, and run again.",
             file=next(iter(refused)) if len(refused) == 1 else None,
         )
@@ -114,6 +118,8 @@ class Journey:
                 refuse_other_bytes(distributions, held, index)
             for each in distributions:
                 self._tell_held(each, held)
+            missing = held.missing_of(distributions)
+            self.reporter.item(f"{counted(len(missing), 'file')} of {len(distributions)} to upload")
         return held
 
     def identify(self) -> tuple[Identity, AttestationPlan]:

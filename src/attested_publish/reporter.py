@@ -71,7 +71,8 @@ class Reporter:
 
     def item(self, text: str, note: str = "") -> None:
         """Tell one thing done, usually a file, with a note about it."""
-        self._line(("  ✓ ", "green"), (self.clean(text), ""), (f"  {self.clean(note)}", "dim"))
+        beside = f"  {self.clean(note)}" if note else ""
+        self._line(("  ✓ ", "green"), (self.clean(text), ""), (beside, "dim"))
 
     def detail(self, text: str) -> None:
         """Tell more about the item before."""

@@ -18,7 +18,7 @@ _HEADINGS = {
     Result.REFUSED: "❌ {mode}: refused",
     Result.FAILED: "❌ {mode}: failed",
 }
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-!|~&@$:])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&@$])")
 
 
 def summary(report: Report, limit: int) -> str:
@@ -68,11 +68,13 @@ def _row(file: FileReport) -> str:
 
 
 def _problem(problem: ProblemReport) -> str:
-    lines = [f"**{escaped(problem.title)}** ({problem.stage})\n"]
-    for line in (*problem.detail.splitlines(), "", *problem.remedy.splitlines()):
-        # Indented lines are something to paste: keep them as they are.
-        lines.append(f"    {shown(line[4:])}" if line.startswith("    ") else escaped(line))
-    return "\n".join(lines) + "\n\n"
+    told = (*problem.detail.splitlines(), "", *problem.remedy.splitlines())
+    # Indented lines are something to paste: they stay as they are.
+    lines = (
+        f"    {shown(line[4:])}" if line.startswith("    ") else f"{escaped(line)}  "
+        for line in told
+    )
+    return "\n".join((f"**{escaped(problem.title)}** ({problem.stage})", "", *lines, "", ""))
 
 
 def _url(url: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -80,7 +81,7 @@ def rehearse(
         publish(rehearsed, services, reporter)
         installed = install_a_wheel(reporter.report, world.index_url)
         reporter.console.print()
-        reporter.console.print(result_table(reporter.report))
+        reporter.console.print(result_table(reporter.report, world.index_url))
         reporter.console.print(Text(installed))
 
 
@@ -159,32 +160,38 @@ def install_a_wheel(report: Report, index_url: str) -> str:
     )
 
 
-def result_table(report: Report) -> Table:
+def result_table(report: Report, index_url: str) -> Table:
     """Return the files of a rehearsal as a table: what they are and where they are served."""
-    table = Table(title="Rehearsed", title_justify="left", title_style="bold", header_style="bold")
+    root = index_url.removesuffix("/simple/")
+    table = Table(
+        title=f"Rehearsed on {root}",
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("file", overflow="fold")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("sha256", no_wrap=True)
-    table.add_column("log index", justify="right")
-    table.add_column("served at", overflow="fold")
+    table.add_column("log", justify="right", no_wrap=True)
+    table.add_column("served at", overflow="ellipsis", no_wrap=True, max_width=26)
     table.add_column("after", justify="right", no_wrap=True)
     for file in report.files.values():
-        entry = "none" if file.attestation is None else str(file.attestation.log_index)
-        after = "" if file.served_after is None else f"{file.served_after:.2f} s"
+        entry = "-" if file.attestation is None else f"#{file.attestation.log_index}"
+        after = "-" if file.served_after is None else f"{file.served_after:.2f} s"
+        address = Text(shown((file.url or "nowhere").partition("#")[0].removeprefix(root)))
+        if file.url:
+            address.stylize(f"link {file.url}")
         table.add_row(
             Text(shown(file.filename)),
             size_text(file.size),
             f"{file.sha256[:12]}…",
             entry,
-            Text(shown(_address(file))),
+            address,
             after,
         )
     return table
-
-
-def _address(file: FileReport) -> str:
-    """Where a file is served, without the fragment that repeats its digest."""
-    return (file.url or "not served").partition("#")[0]
 
 
 def _wheel_to_install(report: Report) -> FileReport | None:

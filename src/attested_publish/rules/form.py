@@ -98,7 +98,8 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
         return None, [
             refused(
                 "metadata-unreadable",
-                f"The metadata cannot be parsed, so twine cannot send the file: {sentence(broken)}",
+                f"The metadata cannot be parsed, so twine cannot send the file: "
+                f"{sentence(broken)}.",
                 "Rebuild with a current build backend.",
             )
         ]

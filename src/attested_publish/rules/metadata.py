@@ -120,7 +120,7 @@ def specification_findings(raw: RawMetadata) -> list[Finding]:
         return [
             refused(
                 "metadata-unreadable",
-                f"The metadata cannot be judged, so twine cannot send the file: {sentence(broken)}",
+                f"The metadata cannot be judged, so twine cannot send the file: {sentence(broken)}.",
                 "Rebuild with a current build backend.",
             )
         ]
@@ -236,7 +236,7 @@ def _email(field: str, value: str | None) -> Iterator[Finding]:
         yield refused(
             "email-invalid",
             f"{field} has {shown(address)}, which is not a valid email address: "
-            f"{sentence(invalid)}",
+            f"{sentence(invalid)}.",
             "Correct or leave out the address under `authors` or `maintainers`.",
         )
 
@@ -365,7 +365,7 @@ def _requires_dist(raw: RawMetadata) -> Iterator[Finding]:
     for text in raw.get("requires_dist", []):
         try:
             requirement = Requirement(text)
-        except InvalidRequirement:
+        except (InvalidRequirement, RecursionError):
             continue
         if requirement.url is not None:
             yield _direct("Requires-Dist", text)
@@ -376,7 +376,7 @@ def _legacy_dist(field: str, values: Sequence[str]) -> Iterator[Finding]:
     for text in values:
         try:
             requirement = Requirement(text)
-        except InvalidRequirement as invalid:
+        except (InvalidRequirement, RecursionError) as invalid:
             yield refused(
                 "requirement-invalid",
                 f"{field} has {shown(text)}, which is not a requirement: {sentence(invalid)}.",

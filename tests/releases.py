@@ -1,0 +1,96 @@
+"""Run releases in the embedded world, as the fronts do, and look at what came of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import requests
+from rich.console import Console
+
+from attested_publish import publish
+from attested_publish.front import carry_out
+from attested_publish.index import Index
+from attested_publish.rehearsal.faults import parse_fault
+from attested_publish.rehearsal.github import job_claims
+from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.rehearse import pretended_job
+from attested_publish.rehearsal.services import World
+from attested_publish.report import Report
+from attested_publish.reporter import Reporter
+from attested_publish.services import Services
+from attested_publish.settings import Settings, understand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+
+@dataclass
+class Stage:
+    """One embedded world, and a folder of distributions to publish to it."""
+
+    world: World
+    folder: Path
+    printed: str = field(default="")
+
+    def run(self, do: Any = publish.publish, **settings: str) -> Report:
+        """Run `do` with settings by name (underscores for hyphens); return its report."""
+        values = {name.replace("_", "-"): value for name, value in settings.items()}
+        chosen = understand(
+            {"packages-dir": str(self.folder), "repository-url": self.world.upload_url, **values}
+        )
+        index = Index.at(chosen.repository_url)
+        report, self.printed = run(do, chosen, Services(index, self.world.trust_config), self.world)
+        return report
+
+    def served(self, project: str = "sample") -> dict[str, Any]:
+        """Return what a plain client sees of a project, by filename."""
+        response = requests.get(
+            f"{self.world.index_url}{project}/",
+            headers={"Accept": "application/vnd.pypi.simple.v1+json"},
+            timeout=10,
+        )
+        if response.status_code == 404:
+            return {}
+        return {file["filename"]: file for file in response.json()["files"]}
+
+    def fault(self, text: str) -> None:
+        """Let something go wrong from now on."""
+        self.world.faults.plan(parse_fault(text))
+
+
+def run(do: Any, settings: Settings, services: Services, world: World) -> tuple[Report, str]:
+    """Run `do` as a job of this world; return the report and what was printed."""
+    printed = io.StringIO()
+    report = Report(mode="publish", index=settings.repository_url)
+    reporter = Reporter(report, Console(file=printed, width=200), verbose=settings.verbose)
+    with pretended_job(world.environment):
+        carry_out(lambda: do(settings, services, reporter), reporter)
+    return report, printed.getvalue()
+
+
+@contextlib.contextmanager
+def staged(
+    folder: Path,
+    *,
+    claims: Mapping[str, str] | None = None,
+    registry: Registry | None = None,
+    **options: Any,
+) -> Iterator[Stage]:
+    """Raise a world for the distributions in `folder`."""
+    told = job_claims({}, claims or {})
+    with World(claims=told, registry=registry or Registry.open(), **options) as world:
+        yield Stage(world, folder)
+
+
+def problem(report: Report) -> str:
+    """Return the text of the one problem that ended a run."""
+    assert len(report.problems) == 1, report.problems
+    only = report.problems[0]
+    return f"{only.title}\n{only.detail}\n{only.remedy}"
+
+
+__all__ = ["Stage", "problem", "replace", "run", "staged"]
