@@ -120,7 +120,7 @@ def specification_findings(raw: RawMetadata) -> list[Finding]:
         return [
             refused(
                 "metadata-unreadable",
-                f"The metadata cannot be judged, so twine cannot send the file: {sentence(broken)}.",
+                f"The metadata breaks what judges it, so twine cannot send it: {sentence(broken)}.",
                 "Rebuild with a current build backend.",
             )
         ]
