@@ -11,6 +11,7 @@ import json
 import time
 import uuid
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -176,7 +177,10 @@ def form_of(path: Path) -> dict[str, str | list[str] | None]:
         "blake2_256_digest": hashlib.blake2b(content, digest_size=32).hexdigest(),
     }
     if is_wheel:
-        with contextlib.suppress(zipfile.BadZipFile, KeyError), zipfile.ZipFile(path) as wheel:
+        with (
+            contextlib.suppress(zipfile.BadZipFile, zlib.error, KeyError),
+            zipfile.ZipFile(path) as wheel,
+        ):
             metadata = email.message_from_bytes(wheel.read(f"{name}-{version}.dist-info/METADATA"))
             fields["description"] = metadata.get_payload()
             fields["description_content_type"] = metadata["Description-Content-Type"]

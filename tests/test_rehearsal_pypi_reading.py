@@ -147,9 +147,12 @@ def test_names_that_are_not_normalized_are_redirected(client):
     "path",
     [
         "/simple/unknown/",
+        "/simple/Un.Known/",
+        "/simple/%00%0d%0aX:%20y/",
         "/pypi/unknown/json",
         "/pypi/some-sample/2.0/json",
         "/pypi/some-sample/garbage/json",
+        f"/pypi/some-sample/{'9' * 5000}/json",
         "/integrity/unknown/1.0/x.whl/provenance",
         "/integrity/some-sample/1.0/x.whl/provenance",
         "/integrity/some-sample/2.0/some_sample-1.0-py3-none-any.whl/provenance",

@@ -316,6 +316,15 @@ def test_contents_of_a_wheel(client, token, tmp_path, omit):
     told(client.upload(make_wheel(tmp_path, omit=[omit]), token))
 
 
+def test_metadata_that_cannot_be_read(client, token, wheel):
+    content = bytearray(wheel.read_bytes())
+    place = content.index(b"sample-1.0.dist-info/METADATA") + len("sample-1.0.dist-info/METADATA")
+    content[place + 5] ^= 0xFF
+    wheel.write_bytes(content)
+    told(client.upload(wheel, token, form={"description": None}))
+    assert client.simple("sample")["files"] == []
+
+
 def test_contents_of_an_sdist(client, token, tmp_path):
     told(client.upload(make_sdist(tmp_path, omit=["PKG-INFO"]), token))
 

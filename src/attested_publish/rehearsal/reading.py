@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 from werkzeug.exceptions import NotFound
 from werkzeug.utils import redirect, send_file
 from werkzeug.wrappers import Response
@@ -63,10 +63,10 @@ class Reading:
 
     def simple_project(self, request: Request, project: str) -> Response:
         """List a project's files, with digests and the address of their provenance."""
+        held = self._held(project)
         normalized = canonicalize_name(project)
         if normalized != project:
             return redirect(f"/simple/{normalized}/", 301)
-        held = self._held(project)
         files = [self._file_entry(request, file) for file in _sorted_files(held)]
         if self._faults.take("simple", "digest"):
             for entry in files:
@@ -221,7 +221,8 @@ class Reading:
 def _canonical(version: str) -> str | None:
     try:
         return str(Version(version))
-    except InvalidVersion:
+    except ValueError:
+        # Not only InvalidVersion: a number may have more digits than Python converts.
         return None
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 import tempfile
-import zipfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +31,9 @@ from attested_publish.attestations import (
 )
 from attested_publish.foreign import shown
 from attested_publish.rehearsal.store import StoredFile, StoreRefused
-from attested_publish.rules import refuse_file, refuse_form
+from attested_publish.rules import Limits, refuse_file, refuse_form
+from attested_publish.rules.wheel import open_wheel
+from attested_publish.rules.zips import NotRead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,6 @@ PROJECT_LIMIT = 10 * 1024 * 1024 * 1024
 _FORM_LIMIT = 32 * 1024 * 1024
 _FORM_PARTS = 20_000
 _ATTESTATIONS_A_FILE = 2
-_METADATA_LIMIT = 32 * 1024 * 1024
 _FILE_FIELDS = frozenset({"content", "gpg_signature"})
 _ATTESTATIONS = TypeAdapter(list[Attestation])
 
@@ -148,6 +148,7 @@ class Uploads:
         _refuse(refuse_file(fields, content.filename, content.path, content.size))
         attestations = self._attestations(fields, content, token)  # rows 25 to 33
         kept = self._folder / secrets.token_hex(16)
+        metadata = _wheel_metadata(content) if kind == "bdist_wheel" else None
         file = StoredFile(
             filename=content.filename,
             project=project,
@@ -159,7 +160,7 @@ class Uploads:
             blake2b_256=content.blake2b_256,
             requires_python=fields.get("requires_python", [""])[0],
             path=kept,
-            metadata=_wheel_metadata(content) if kind == "bdist_wheel" else None,
+            metadata=metadata,
             provenance=_provenance(token.publisher, attestations),
             uploaded_at=datetime.now(UTC),
         )
@@ -364,13 +365,14 @@ def _provenance(publisher: Publisher | None, attestations: list[Attestation]) ->
 
 
 def _wheel_metadata(content: _Content) -> bytes | None:
-    """Read METADATA out of a wheel that the rules have found to be one."""
-    with zipfile.ZipFile(content.path) as wheel:
-        for entry in wheel.infolist():
-            folder, _, name = entry.filename.rpartition("/")
-            if name == "METADATA" and folder.endswith(".dist-info") and "/" not in folder:
-                return wheel.read(entry) if entry.file_size <= _METADATA_LIMIT else None
-    return None
+    wheel = open_wheel(content.path, content.filename, content.size, Limits())
+    if wheel.archive is None:
+        return None
+    with wheel.archive:
+        try:
+            return wheel.read("METADATA")
+        except NotRead as why:
+            raise UploadRefused(f"Invalid distribution file: METADATA: {shown(why)}.") from why
 
 
 def _refuse(finding: Finding | None) -> None:
