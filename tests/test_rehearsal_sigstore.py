@@ -783,19 +783,19 @@ class TestWorld:
 
     def test_leaves_nothing_running(self):
         before = threading.active_count()
-        with new_world(faults=[parse_fault("log=hang")]) as world:
-            session = requests.Session()
-            assert session.get(world.index_url, timeout=5).status_code == 200
-            asking = threading.Thread(target=ask_in_vain, args=[world])
-            asking.start()
-            time.sleep(0.2)
-        asking.join(5)
-        assert not asking.is_alive()
-        session.close()
-        deadline = time.monotonic() + 5
-        while threading.active_count() > before and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert threading.active_count() <= before
+        faults = [parse_fault("log=hang"), parse_fault("upload=slow:60")]
+        with requests.Session() as idle:
+            with new_world(faults=faults) as world:
+                assert idle.get(world.index_url, timeout=5).status_code == 200
+                urls = [f"{log_url(world)}/entries", world.upload_url]
+                asking = [threading.Thread(target=ask_in_vain, args=[url]) for url in urls]
+                for each in asking:
+                    each.start()
+                time.sleep(0.2)
+            deadline = time.monotonic() + 5
+            while threading.active_count() > before and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert threading.active_count() <= before
         with pytest.raises(requests.ConnectionError):
             requests.get(world.index_url, timeout=5)
 
@@ -824,6 +824,6 @@ class TestWorld:
         assert world.environment["GITHUB_REF_NAME"] == "v1.0.0"
 
 
-def ask_in_vain(world) -> None:
+def ask_in_vain(url) -> None:
     with pytest.raises(requests.ConnectionError):
-        requests.post(f"{log_url(world)}/entries", json={}, timeout=30)
+        requests.post(url, json={}, timeout=30)

@@ -198,9 +198,9 @@ class Faults:
         """End every hanging answer, now and from now on: the servers are going away."""
         self._stopped.set()
 
-    def pause(self, seconds: float) -> None:
-        """Wait, but not longer than until `stop`."""
-        self._stopped.wait(seconds)
+    def pause(self, seconds: float) -> bool:
+        """Wait, but not longer than until `stop`; tell whether that came first."""
+        return self._stopped.wait(seconds)
 
     def hang(self, connection: socket.socket, seconds: float | None) -> None:
         """Wait for `seconds` (`None`: for ever), until the client goes away, or until `stop`."""
@@ -241,7 +241,8 @@ def faulty(
                 faults.hang(environ["werkzeug.socket"], fault.value)
                 raise ConnectionAbortedError
             case "slow":
-                faults.pause(fault.value or 0.0)
+                if faults.pause(fault.value or 0.0):
+                    raise ConnectionAbortedError
                 return app(environ, start_response)
             case "lost":
                 run_wsgi_app(app, environ, buffered=True)

@@ -127,8 +127,8 @@ class _Handler(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = _IDLE
-    # One segment for head and body, and no waiting for the client's acknowledgement: with the
-    # defaults an answer costs the 40 ms of a delayed ACK.
+    # One segment for head and body, and no waiting for the client's acknowledgement: with
+    # neither an answer costs the 40 ms of a delayed ACK.
     wbufsize = _CHUNK
     disable_nagle_algorithm = True
 
