@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from makers import make_release, make_wheel
 from pypi_attestations import GitHubPublisher, Provenance
-from releases import problem, staged
 from sigstore.models import ClientTrustConfig
 from sigstore.verify import Verifier
 
 from attested_publish import publish
 from attested_publish.attestations import publisher_policy
 from attested_publish.rehearsal.registry import Registry
+from makers import make_release, make_wheel
+from releases import problem, staged
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,6 +16,7 @@ from rich.console import Console
 from attested_publish.findings import Severity
 from attested_publish.foreign import shown
 from attested_publish.front import carry_out, write_report
+from attested_publish.index import without_credentials
 from attested_publish.report import Report, Result
 from attested_publish.reporter import Reporter
 from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand
@@ -42,7 +43,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     except WrongUsage as error:
         print(command("error", str(error), title="Wrong input"))
         return 2
-    report = Report(mode=settings.mode.value, index=settings.repository_url)
+    report = Report(mode=settings.mode.value, index=without_credentials(settings.repository_url))
     reporter = GitHubReporter(report, _console(), verbose=settings.verbose)
     reporter.mask(settings.password)
     try:
@@ -92,14 +93,6 @@ class GitHubReporter(Reporter):
         for line in secret.splitlines():
             if line.strip():
                 self._command("add-mask", line)
-
-    def clean(self, text: str) -> str:
-        """Blot secrets out, and keep the runner from taking anything in `text` for a command."""
-        lines = super().clean(text).replace("##[", "##\u200b[").split("\n")
-        return "\n".join(
-            line.replace("::", ":\u200b:", 1) if line.lstrip().startswith("::") else line
-            for line in lines
-        )
 
     def warning(self, text: str) -> None:
         """Annotate a warning."""

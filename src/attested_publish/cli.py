@@ -51,10 +51,11 @@ def _run(options: argparse.Namespace) -> int:
         settings = replace(settings, packages_dir=tuple(options.paths))
 
     from attested_publish.front import carry_out, write_report
+    from attested_publish.index import without_credentials
     from attested_publish.report import Report, Result
     from attested_publish.reporter import Reporter
 
-    report = Report(mode=mode.value, index=settings.repository_url)
+    report = Report(mode=mode.value, index=without_credentials(settings.repository_url))
     reporter = Reporter(report, _console(), verbose=settings.verbose)
     reporter.mask(settings.password)
     result = carry_out(lambda: _work(options, settings, reporter), reporter)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 
@@ -58,8 +58,9 @@ class Index:
         if parts.scheme not in {"https", "http"} or not parts.hostname:
             raise _bad_address(upload_url, "it is not an http(s) URL")
         if parts.username is not None or parts.password is not None:
-            without = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-            raise _bad_address(without, "it carries credentials; use user and password")
+            raise _bad_address(
+                without_credentials(upload_url), "it carries credentials; use user and password"
+            )
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise _bad_address(
                 upload_url, "tokens would travel unencrypted: plain http is for loopback only"
@@ -136,6 +137,15 @@ class Index:
             return self.root
         path = urlsplit(self.upload_url).path.rstrip("/")
         return self.root + path.removesuffix("/legacy").rstrip("/")
+
+
+def without_credentials(url: str) -> str:
+    """Return an address without the user and password that somebody wrote into it."""
+    head, scheme_end, rest = url.partition("://")
+    if not scheme_end:
+        return url
+    authority, slash, path = rest.partition("/")
+    return f"{head}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def is_loopback(host: str) -> bool:

@@ -46,10 +46,18 @@ class Reporter:
             self._secrets.add(secret)
 
     def clean(self, text: str) -> str:
-        """Return `text` without the secrets."""
+        """Return `text` without the secrets, and without what a runner takes for a command.
+
+        GitHub's runner obeys `::…::` at the start of a line and `##[…]` anywhere, also
+        in what a `run:` step prints. An invisible character breaks them up.
+        """
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return text
+        lines = text.replace("##[", "##\u200b[").split("\n")
+        return "\n".join(
+            line.replace("::", ":\u200b:", 1) if line.lstrip().startswith("::") else line
+            for line in lines
+        )
 
     @property
     def elapsed(self) -> float:

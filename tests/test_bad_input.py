@@ -1,0 +1,333 @@
+"""Wrong, missing and hostile input: one clear problem, exit 1, no traceback, nothing lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from werkzeug.wrappers import Request, Response
+
+from attested_publish.rehearsal.serving import Server
+from makers import make_release, make_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does, outside any job."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GITHUB_", "ACTIONS_", "INPUT_"))
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "attested_publish", *map(str, arguments)],
+        env={**kept, "NO_PROXY": "127.0.0.1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def fails(done: subprocess.CompletedProcess[str], report: Path, *words: str) -> dict[str, str]:
+    """Hold that a run ended with one clear problem that says `words`; return it."""
+    output = done.stdout + done.stderr
+    assert done.returncode == 1, output
+    assert "Traceback" not in output
+    (problem,) = json.loads(report.read_text())["problems"]
+    told = f"{problem['title']}\n{problem['detail']}\n{problem['remedy']}"
+    assert problem["title"] in done.stdout
+    assert problem["remedy"]
+    for word in words:
+        assert word in told
+    return problem
+
+
+def no_folder(folder: Path) -> Path:
+    (folder / "build").mkdir()
+    return folder / "dist"
+
+
+def empty_folder(folder: Path) -> Path:
+    (folder / "dist").mkdir()
+    return folder / "dist"
+
+
+def folder_of_other_files(folder: Path) -> Path:
+    (folder / "notes.txt").write_text("no wheel")
+    return folder
+
+
+def text_file_named_like_a_wheel(folder: Path) -> Path:
+    path = folder / "sample-1.0-py3-none-any.whl"
+    path.write_text("I am no zip archive.")
+    return path
+
+
+def empty_file_named_like_a_wheel(folder: Path) -> Path:
+    path = folder / "sample-1.0-py3-none-any.whl"
+    path.touch()
+    return path
+
+
+def text_file_named_like_an_sdist(folder: Path) -> Path:
+    path = folder / "sample-1.0.tar.gz"
+    path.write_text("I am no tar archive.")
+    return path
+
+
+def folder_named_like_a_wheel(folder: Path) -> Path:
+    (folder / "dist" / "sample-1.0-py3-none-any.whl").mkdir(parents=True)
+    return folder / "dist"
+
+
+def link_out_of_the_folder(folder: Path) -> Path:
+    (folder / "dist").mkdir()
+    secret = make_wheel(folder)
+    (folder / "dist" / secret.name).symlink_to(secret)
+    return folder / "dist"
+
+
+def link_to_itself(folder: Path) -> Path:
+    path = folder / "sample-1.0-py3-none-any.whl"
+    path.symlink_to(path)
+    return folder
+
+
+def dangling_link(folder: Path) -> Path:
+    (folder / "sample-1.0-py3-none-any.whl").symlink_to(folder / "gone")
+    return folder
+
+
+def same_name_twice(folder: Path) -> Path:
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        make_wheel(folder / name, metadata={"Summary": name})
+    return folder
+
+
+def named_pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "sample-1.0-py3-none-any.whl")
+    return folder
+
+
+def foreign_archive(folder: Path) -> Path:
+    make_release(folder)
+    (folder / "docs.tar.bz2").write_bytes(b"BZh9")
+    return folder
+
+
+def bad_filename(folder: Path) -> Path:
+    make_wheel(folder).rename(folder / "sample.whl")
+    return folder
+
+
+def hostile_filename(folder: Path) -> Path:
+    make_wheel(folder).rename(folder / "::add-mask::e\n::error::x\x1b[31m-1.0-py3-none-any.whl")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (no_folder, ["does not exist", "build/"]),
+        (empty_folder, ["nothing to publish", "is empty"]),
+        (folder_of_other_files, ["nothing to publish", "notes.txt"]),
+        (text_file_named_like_a_wheel, ["sample-1.0-py3-none-any.whl"]),
+        (empty_file_named_like_a_wheel, ["sample-1.0-py3-none-any.whl"]),
+        (text_file_named_like_an_sdist, ["sample-1.0.tar.gz"]),
+        (folder_named_like_a_wheel, ["sample-1.0-py3-none-any.whl", "a folder"]),
+        (link_out_of_the_folder, ["sample-1.0-py3-none-any.whl", "leads out"]),
+        (link_to_itself, ["sample-1.0-py3-none-any.whl"]),
+        (dangling_link, ["sample-1.0-py3-none-any.whl"]),
+        (same_name_twice, ["sample-1.0-py3-none-any.whl", "2 times"]),
+        (named_pipe, ["sample-1.0-py3-none-any.whl", "not a regular file"]),
+        (foreign_archive, ["docs.tar.bz2"]),
+        (bad_filename, ["sample.whl"]),
+        (hostile_filename, ["\\x1b"]),
+    ],
+)
+def test_bad_files(prepare: Callable[[Path], Path], words: list[str], tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    (tmp_path / "given").mkdir()
+    path = prepare(tmp_path / "given")
+    done = command("publish", path, "--report", report)
+    fails(done, report, *words)
+    assert "\x1b" not in done.stdout
+    assert not any(line.lstrip().startswith("::") for line in done.stdout.splitlines())
+
+
+def test_unreadable_file(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path)
+    wheel.chmod(0)
+    if os.access(wheel, os.R_OK):
+        # root may read everything; what it may not is a folder that is a file.
+        wheel = wheel / "below"
+    report = tmp_path / "report.json"
+    fails(command("publish", wheel, "--report", report), report, "sample-1.0-py3-none-any.whl")
+
+
+def test_no_identity(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    with serving(not_found) as server:
+        report = tmp_path / "report.json"
+        url = f"{server.url}/legacy/"
+        done = command("publish", tmp_path, "--report", report, "--repository-url", url)
+        fails(done, report, "id-token: write", "password")
+
+
+def test_no_permission_for_an_identity(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    report = tmp_path / "report.json"
+    with serving(not_found) as server:
+        url = f"{server.url}/legacy/"
+        done = command(
+            *("publish", tmp_path, "--report", report, "--repository-url", url),
+            GITHUB_ACTIONS="true",
+            GITHUB_EVENT_NAME="pull_request",
+        )
+        fails(done, report, "fork", "permissions:")
+
+
+def test_unreachable_index(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    with serving(not_found) as server:
+        gone = server.url
+    report = tmp_path / "report.json"
+    done = command("publish", tmp_path, "--report", report, "--repository-url", f"{gone}/legacy/")
+    fails(done, report, "cannot be reached", "connection was refused")
+
+
+@pytest.mark.parametrize("mode", ["publish", "check"])
+def test_index_that_answers_html(tmp_path: Path, mode: str) -> None:
+    make_release(tmp_path)
+    report = tmp_path / "report.json"
+    with serving(html) as server:
+        done = command(
+            *(mode, tmp_path, "--report", report, "--repository-url", f"{server.url}/legacy/"),
+            *("--attestations", "false"),
+            **job(server.url),
+        )
+        if mode == "check":
+            assert done.returncode == 0, done.stdout
+            assert "not JSON" in done.stdout
+            return
+        problem = fails(done, report, "audience")
+        assert "<h1>" not in json.dumps(problem)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://example.org/legacy/", "unencrypted"),
+        ("ftp://example.org/legacy/", "not an http"),
+        ("pypi", "not an http"),
+        ("https://user:geheim@example.org/legacy/", "credentials"),
+        ("https://[::1/legacy/", "not a URL"),
+        ("http://localhost.example.org/legacy/", "unencrypted"),
+    ],
+)
+def test_bad_addresses(tmp_path: Path, url: str, words: str) -> None:
+    make_release(tmp_path)
+    report = tmp_path / "report.json"
+    done = command("publish", tmp_path, "--report", report, "--repository-url", url)
+    fails(done, report, words)
+    assert "geheim" not in done.stdout + done.stderr + report.read_text()
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "no JSON", '{"mediaType": "x"}'])
+def test_bad_trust_config(tmp_path: Path, content: str) -> None:
+    make_release(tmp_path)
+    config = tmp_path / "config.txt"
+    config.write_text(content)
+    report = tmp_path / "report.json"
+    with serving(github_only) as server:
+        done = command(
+            *("publish", tmp_path, "--report", report, "--sigstore-trust-config", config),
+            *("--repository-url", f"{server.url}/legacy/"),
+            **job(server.url),
+        )
+    fails(done, report, "trust configuration")
+
+
+def test_missing_trust_config(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    report = tmp_path / "report.json"
+    done = command(
+        "publish", tmp_path, "--report", report, "--sigstore-trust-config", tmp_path / "none"
+    )
+    fails(done, report, "none", "No such file")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["publish", "--attestations", "maybe"], "attestations is 'maybe'"),
+        (["publish", "--parallel-uploads", "17"], "1 to 16"),
+        (["publish", "--parallel-uploads", "many"], "1 to 16"),
+        (["publish", "--unknown"], "unrecognized"),
+        (["rehearse", "--claim", "repository"], "NAME=VALUE"),
+        (["rehearse", "--registry", "missing.json"], "missing.json"),
+        (["services", "--latency", "upload"], "STAGE=SECONDS"),
+        (["services", "--latency", "lunch=1"], "lunch"),
+        (["services", "--fault", "log=lazy"], "lazy"),
+        (["services", "--port", "70000"], "70000"),
+        ([], "COMMAND"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], words: str) -> None:
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@contextlib.contextmanager
+def serving(app) -> Iterator[Server]:
+    server = Server(app)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def not_found(environ, start_response):
+    return Response("nothing here", HTTPStatus.NOT_FOUND)(environ, start_response)
+
+
+def html(environ, start_response):
+    if Request(environ).path == "/token":
+        return github_only(environ, start_response)
+    page = "<html><head><title>Hi</title></head><body><h1>It works!</h1></body></html>"
+    return Response(page, content_type="text/html")(environ, start_response)
+
+
+def github_only(environ, start_response):
+    """Give identity tokens, and nothing else."""
+    from attested_publish.rehearsal.github import Issuer, job_claims
+
+    request = Request(environ)
+    if request.path != "/token":
+        return not_found(environ, start_response)
+    token = Issuer(job_claims({}, {})).issue(request.args["audience"])
+    answer = Response(json.dumps({"value": token}), content_type="application/json")
+    return answer(environ, start_response)
+
+
+def job(url: str) -> dict[str, str]:
+    return {
+        "GITHUB_ACTIONS": "true",
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{url}/token?api-version=2",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "request-token",
+    }
