@@ -25,10 +25,11 @@ from attested_publish.foreign import shown
 from attested_publish.rehearsal.exchange import Exchange, ExchangeBroken, ExchangeRefused
 from attested_publish.rehearsal.faults import Faults
 from attested_publish.rehearsal.github import ISSUER
+from attested_publish.rehearsal.incoming import UploadRefused
 from attested_publish.rehearsal.reading import Reading
 from attested_publish.rehearsal.store import Store
 from attested_publish.rehearsal.tokens import Tokens
-from attested_publish.rehearsal.uploads import PROJECT_LIMIT, UploadRefused, Uploads
+from attested_publish.rehearsal.uploads import PROJECT_LIMIT, Uploads
 from attested_publish.rules import FILE_LIMIT
 
 if TYPE_CHECKING:

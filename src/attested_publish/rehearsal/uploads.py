@@ -7,22 +7,17 @@ preflight's.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import tempfile
-from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import TypeAdapter, ValidationError
 from pypi_attestations import Attestation, AttestationBundle, Provenance
 from werkzeug.datastructures import Authorization
-from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.formparser import parse_form_data
 
 from attested_publish.attestations import (
     AttestationRefused,
@@ -30,6 +25,7 @@ from attested_publish.attestations import (
     verify_attestation,
 )
 from attested_publish.foreign import shown
+from attested_publish.rehearsal.incoming import Content, Incoming, UploadRefused
 from attested_publish.rehearsal.store import StoredFile, StoreRefused
 from attested_publish.rules import Limits, refuse_file, refuse_form
 from attested_publish.rules.wheel import open_wheel
@@ -40,7 +36,6 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIEnvironment
     from sigstore.verify import Verifier
-    from werkzeug.datastructures import FileStorage, MultiDict
 
     from attested_publish.findings import Finding
     from attested_publish.rehearsal.registry import Publisher
@@ -50,33 +45,8 @@ if TYPE_CHECKING:
 PROJECT_LIMIT = 10 * 1024 * 1024 * 1024
 """Bytes all files of a project may have together."""
 
-_FORM_LIMIT = 32 * 1024 * 1024
-_FORM_PARTS = 20_000
 _ATTESTATIONS_A_FILE = 2
-_FILE_FIELDS = frozenset({"content", "gpg_signature"})
 _ATTESTATIONS = TypeAdapter(list[Attestation])
-
-
-class UploadRefused(Exception):
-    """The upload is refused with this HTTP status; the text is one sentence."""
-
-    def __init__(self, text: str, *, status: int = 400) -> None:
-        super().__init__(text)
-        self.text = text
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """A file as it arrived, with the digests of what arrived."""
-
-    filename: str
-    content_type: str
-    path: Path
-    size: int
-    sha256: str
-    md5: str
-    blake2b_256: str
 
 
 class Uploads:
@@ -110,28 +80,27 @@ class Uploads:
 
         Raises `UploadRefused`; then nothing has changed.
         """
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix="incoming-") as incoming:
-            with ExitStack() as streams:
-                form, files = _parsed(environ, Path(incoming), streams)
-            fields = _fields(form, files)  # rows 1 and 2
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix="incoming-") as folder:
+            incoming = Incoming(environ, Path(folder))  # rows 1 and 2
+            fields = incoming.fields
             token = self._authenticated(environ)  # rows 3 and 4
             if fields.get("protocol_version") != ["1"]:  # row 5
                 raise UploadRefused("Unknown protocol version.")
             _refuse(refuse_form(fields))  # rows 6 and 7
-            content = _content(files)  # row 8
+            content = incoming.content()  # row 8
             name = fields["name"][0]
             self._permit(token, name)  # rows 9 and 10
             self._take(fields, content, token, name)
 
     def _take(
-        self, fields: Mapping[str, list[str]], content: _Content, token: ApiToken, name: str
+        self, fields: Mapping[str, list[str]], content: Content, token: ApiToken, name: str
     ) -> None:
         """Judge and store the file, unless it is there already."""
         project = canonicalize_name(name)
         version = str(Version(fields["version"][0]))
         kind = fields["filetype"][0]
         self._check_part(content, name)  # rows 15 and 16
-        _check_digests(fields, content)  # row 17
+        content.check_digests(fields)  # row 17
         try:
             if not self._store.is_new(  # rows 18 to 21
                 filename=content.filename,
@@ -144,7 +113,8 @@ class Uploads:
                 return
         except StoreRefused as error:
             raise UploadRefused(str(error)) from error
-        # rows 12, 14, 22 to 24
+        # Rows 12, 14, 22 to 24. PyPI looks at description and name, 12 and 14, before row 15:
+        # of a file with two faults it may tell the other one first.
         _refuse(refuse_file(fields, content.filename, content.path, content.size))
         attestations = self._attestations(fields, content, token)  # rows 25 to 33
         kept = self._folder / secrets.token_hex(16)
@@ -216,7 +186,7 @@ class Uploads:
                 f"Invalid API Token: {scope} token is not valid for project {name!r}", status=403
             )
 
-    def _check_part(self, content: _Content, name: str) -> None:
+    def _check_part(self, content: Content, name: str) -> None:
         if not content.content_type or content.content_type.startswith("image/"):
             raise UploadRefused(
                 "Invalid distribution file: it was sent with the content type"
@@ -236,7 +206,7 @@ class Uploads:
             )
 
     def _attestations(
-        self, fields: Mapping[str, list[str]], content: _Content, token: ApiToken
+        self, fields: Mapping[str, list[str]], content: Content, token: ApiToken
     ) -> list[Attestation]:
         texts = fields.get("attestations", [])
         if not texts or not texts[0]:
@@ -248,7 +218,7 @@ class Uploads:
                 f"Invalid attestations supplied during upload: {shown(error, 2000)}"
             ) from error
 
-    def _verified(self, text: str, content: _Content, token: ApiToken) -> list[Attestation]:
+    def _verified(self, text: str, content: Content, token: ApiToken) -> list[Attestation]:
         if token.publisher is None:
             raise AttestationRefused(
                 "attestations are only supported when using Trusted Publishing"
@@ -285,78 +255,6 @@ class Uploads:
         return attestations
 
 
-def _parsed(
-    environ: WSGIEnvironment, folder: Path, streams: ExitStack
-) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
-    """Parse the body; file parts go to `folder` while they arrive."""
-    count = 0
-
-    def part(*_: object, **__: object) -> IO[bytes]:
-        nonlocal count
-        count += 1
-        return streams.enter_context((folder / f"part-{count}").open("w+b"))
-
-    try:
-        _, form, files = parse_form_data(
-            environ,
-            stream_factory=part,
-            max_form_memory_size=_FORM_LIMIT,
-            max_form_parts=_FORM_PARTS,
-            silent=False,
-        )
-    except (ValueError, RequestEntityTooLarge) as error:
-        raise UploadRefused("Invalid Form Data.") from error
-    return form, files
-
-
-def _fields(form: MultiDict[str, str], files: MultiDict[str, FileStorage]) -> dict[str, list[str]]:
-    for name in files:
-        if name not in _FILE_FIELDS:
-            raise UploadRefused(f"{shown(name, 80)}: has to be a plain field, not a file.")
-    # setuptools once wrote UNKNOWN for what was not given.
-    values = {name: [v for v in form.getlist(name) if v.strip() != "UNKNOWN"] for name in form}
-    return {name: given for name, given in values.items() if given}
-
-
-def _content(files: MultiDict[str, FileStorage]) -> _Content:
-    part = files.get("content")
-    if part is None:
-        raise UploadRefused("The upload does not have a file: no part named 'content' with one.")
-    path = Path(part.stream.name)
-    digests = hashlib.sha256(), hashlib.md5(usedforsecurity=False), hashlib.blake2b(digest_size=32)
-    size = 0
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 18):
-            size += len(block)
-            for digest in digests:
-                digest.update(block)
-    sha256, md5, blake2b = (digest.hexdigest() for digest in digests)
-    return _Content(
-        filename=part.filename or "",
-        # uv sends none, which counts as unspecific bytes.
-        content_type=part.headers.get("Content-Type", "application/octet-stream"),
-        path=path,
-        size=size,
-        sha256=sha256,
-        md5=md5,
-        blake2b_256=blake2b,
-    )
-
-
-def _check_digests(fields: Mapping[str, list[str]], content: _Content) -> None:
-    for field, digest in (
-        ("md5_digest", content.md5),
-        ("sha256_digest", content.sha256),
-        ("blake2_256_digest", content.blake2b_256),
-    ):
-        given = fields.get(field, [""])[0]
-        if given and given.lower() != digest:
-            raise UploadRefused(
-                f"The digest supplied does not match the file: {field} is {shown(given, 80)},"
-                f" of what arrived it is {digest}."
-            )
-
-
 def _provenance(publisher: Publisher | None, attestations: list[Attestation]) -> bytes | None:
     if publisher is None or not attestations:
         return None
@@ -364,7 +262,7 @@ def _provenance(publisher: Publisher | None, attestations: list[Attestation]) ->
     return Provenance(attestation_bundles=[bundle]).model_dump_json().encode()
 
 
-def _wheel_metadata(content: _Content) -> bytes | None:
+def _wheel_metadata(content: Content) -> bytes | None:
     wheel = open_wheel(content.path, content.filename, content.size, Limits())
     if wheel.archive is None:
         return None
