@@ -57,11 +57,23 @@ def look(path: Path) -> tuple[dict[str, Any], float]:
 
 def million_members(folder: Path) -> Path:
     path = folder / "sample-1.0.tar.gz"
+    thousand = b"".join(tarfile.TarInfo(f"sample-1.0/{n}").tobuf() for n in range(1000))
     with gzip.open(path, "wb", compresslevel=1) as file:
-        for thousand in range(1000):
-            headers = (tarfile.TarInfo(f"sample-1.0/{thousand}/{n}").tobuf() for n in range(1000))
-            file.write(b"".join(headers))
+        for _ in range(1000):
+            file.write(thousand)
         file.write(bytes(1024))
+    return path
+
+
+def endless_header(folder: Path) -> Path:
+    """A member whose extended header alone has hundreds of megabytes."""
+    path = folder / "sample-1.0.tar.gz"
+    header = tarfile.TarInfo("sample-1.0/x")
+    header.type, header.size = tarfile.XHDTYPE, 800 << 20
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(header.tobuf())
+        for _ in range(header.size >> 24):
+            file.write(bytes(1 << 24))
     return path
 
 
@@ -88,7 +100,7 @@ def deflated_zeros(folder: Path) -> Path:
 def crowded_zip(folder: Path) -> Path:
     path = folder / "sample-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        for number in range(300_000):
+        for number in range(150_000):
             archive.writestr(f"sample/{number}", b"")
     return path
 
@@ -114,6 +126,7 @@ def overlapping_zip(folder: Path) -> Path:
     [
         (million_members, "archive-not-judged"),
         (endless_member, "archive-not-judged"),
+        (endless_header, "archive-not-judged"),
         (endless_metadata, "archive-not-judged"),
         (crowded_zip, "archive-not-judged"),
         (deflated_zeros, "zip-ratio"),
@@ -151,9 +164,8 @@ def test_the_limits_are_the_callers(tmp_path: Path) -> None:
 
 
 def test_the_name_is_judged_even_where_the_content_cannot_be(tmp_path: Path) -> None:
-    path = tmp_path / "Sample-1.0.tar.gz"
-    million_members(tmp_path).rename(path)
-    found = rules.check_file(path, path.name, path.stat().st_size)
+    path = make_sdist(tmp_path, filename="Sample-1.0.tar.gz")
+    found = rules.check_file(path, path.name, path.stat().st_size, Limits(members=2))
     assert {one.rule for one in found} == {"sdist-filename", "archive-not-judged"}
 
 

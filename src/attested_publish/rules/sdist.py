@@ -94,9 +94,6 @@ def _look_into_zip(sdist: Sdist, path: Path, size: int, limits: Limits) -> None:
 
 def _look_into_tar(sdist: Sdist, path: Path, limits: Limits) -> None:
     try:
-        if not tarfile.is_tarfile(path):
-            sdist.findings.append(_not_a_tar("it does not start as one"))
-            return
         if zipfile.is_zipfile(path):
             sdist.findings.append(
                 refused(
@@ -105,7 +102,7 @@ def _look_into_tar(sdist: Sdist, path: Path, limits: Limits) -> None:
                     _REBUILD,
                 )
             )
-        with path.open("rb") as file, _Unpacked(file, limits.unpacked) as unpacked:
+        with path.open("rb") as file, _Unpacked(file, limits) as unpacked:
             _walk(sdist, unpacked, limits)
         sdist.whole = True
     except _TooMuch as why:
@@ -123,17 +120,22 @@ def _not_a_tar(why: str) -> Finding:
 
 
 class _Unpacked(io.RawIOBase):
-    """The tar in a gzip file, readable and seekable forwards, up to a number of bytes."""
+    """The tar in a gzip file, readable and seekable forwards, up to a number of bytes.
 
-    def __init__(self, file: io.BufferedReader, limit: int) -> None:
+    tarfile reads an extended header in one piece, however long that says it is.
+    """
+
+    def __init__(self, file: io.BufferedReader, limits: Limits) -> None:
         super().__init__()
         self._gzip = gzip.GzipFile(fileobj=file)
-        self._limit = limit
+        self._limits = limits
 
     def read(self, size: int = -1) -> bytes:
+        if size > self._limits.text + tarfile.RECORDSIZE:
+            raise _TooMuch(f"one header in it has {size:,} bytes")
         data = self._gzip.read(_CHUNK if size < 0 else size)
-        if self._gzip.tell() > self._limit:
-            raise _TooMuch(f"it unpacks to more than {self._limit:,} bytes")
+        if self._gzip.tell() > self._limits.unpacked:
+            raise _TooMuch(f"it unpacks to more than {self._limits.unpacked:,} bytes")
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -152,13 +154,14 @@ class _Unpacked(io.RawIOBase):
 
 
 def _walk(sdist: Sdist, unpacked: _Unpacked, limits: Limits) -> None:
-    kept = 0
+    count = kept = 0
     sparse: list[str] = []
     with tarfile.open(fileobj=unpacked, mode="r:") as archive:
         while (member := archive.next()) is not None:
             # tarfile keeps every member it has seen, of which a bomb has millions.
             archive.members = []  # type: ignore[attr-defined]
-            if len(sdist.names) >= limits.members:
+            count += 1
+            if count > limits.members:
                 raise _TooMuch(f"it has more than {limits.members:,} members")
             sdist.names.add(member.name)
             if member.issparse():

@@ -82,11 +82,14 @@ def shape_findings(wheel: Wheel) -> Iterator[Finding]:
 
 
 def _also_a_tar(wheel: Wheel) -> Iterator[Finding]:
-    if tarfile.is_tarfile(wheel.path):
+    """A zip is found from its end, a tar from its start; one file can be both."""
+    with wheel.path.open("rb") as file:
+        start = file.read(tarfile.BLOCKSIZE)
+    if start[257:262] == b"ustar" or start.startswith(b"\x1f\x8b"):
         yield refused(
             "archive-ambiguous",
-            "The file is a zip archive and a tar archive at once.",
-            "Build the file again with a build backend.",
+            "The file is a zip archive and starts as a tar archive.",
+            _REBUILD,
         )
 
 

@@ -44,6 +44,10 @@ class NotRead(Exception):
     """A member cannot be read; the text says why."""
 
 
+class TooLarge(NotRead):
+    """A member is larger than what is read here."""
+
+
 def opened(path: Path, limits: Limits) -> zipfile.ZipFile | Finding:
     """Open the zip at `path`, or say why it cannot be. The caller closes it."""
     try:
@@ -96,9 +100,9 @@ def read(archive: zipfile.ZipFile, name: str, limits: Limits) -> bytes | None:
 
 
 def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits) -> bytes:
-    """Read one member. Raises NotRead where it is too large, damaged or encrypted."""
+    """Read one member. NotRead: it is damaged or encrypted. TooLarge: over `limits.text`."""
     if info.file_size > limits.text:
-        raise NotRead(f"it has {info.file_size:,} bytes")
+        raise TooLarge(f"it has {info.file_size:,} bytes")
     try:
         return archive.read(info)
     except (
@@ -115,10 +119,12 @@ def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits) 
 
 def unreadable_member(name: str, why: NotRead) -> Finding:
     """Say that a member which PyPI reads cannot be read."""
+    if isinstance(why, TooLarge):
+        return too_much(f"the member {shown(name)} has more than is read here: {why}")
     return refused(
         "zip-member-unreadable",
         f"The member {shown(name)} cannot be read: {shown(str(why))}.",
-        "Build the file again; it is damaged, encrypted or far too large.",
+        "Build the file again; it is damaged or encrypted.",
     )
 
 
