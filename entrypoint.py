@@ -3,5 +3,6 @@
 import sys
 
 from attested_publish.entry import main
+from attested_publish.stopping import leave
 
-sys.exit(main(sys.argv[1:]))
+leave(main(sys.argv[1:]))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 
 def main() -> None:
     """Run the command and exit with its status."""
     from attested_publish.cli import main as run
+    from attested_publish.stopping import leave
 
-    sys.exit(run())
+    leave(run())
 
 
 if __name__ == "__main__":

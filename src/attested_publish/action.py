@@ -56,11 +56,19 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def inputs(environment: Mapping[str, str]) -> dict[str, str]:
-    """Read the action's inputs: `INPUT_` and the setting's name, upper-cased, hyphens kept."""
-    names = {setting.name: f"INPUT_{setting.name.upper()}" for setting in SETTINGS}
-    return {
-        name: environment[variable] for name, variable in names.items() if variable in environment
-    }
+    """Read the action's inputs: `INPUT_` and the setting's name, upper-cased.
+
+    GitHub's runner keeps the hyphens when it starts a Docker action; our composite
+    action spells them as underscores, which no shell drops.
+    """
+    values = {}
+    for setting in SETTINGS:
+        variable = f"INPUT_{setting.name.upper()}"
+        for spelling in (variable, variable.replace("-", "_")):
+            if spelling in environment:
+                values[setting.name] = environment[spelling]
+                break
+    return values
 
 
 def _work(settings: Settings, reporter: Reporter) -> None:

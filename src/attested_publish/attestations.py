@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -30,6 +30,7 @@ from sigstore.verify import Verifier
 from attested_publish.foreign import sentence, shown
 from attested_publish.http import limit_time
 from attested_publish.index import why_unreachable
+from attested_publish.parallel import in_parallel
 from attested_publish.problems import SigningProblem, VerificationProblem
 
 if TYPE_CHECKING:
@@ -104,20 +105,14 @@ def attest(
     attestations: dict[str, Attestation] = {}
     try:
         with context.signer(IdentityToken(identity_token)) as signer:
-            threads = min(_SIGNERS, len(distributions)) or 1
-            with ThreadPoolExecutor(threads, "sign", lambda: _limit_log_time(context)) as pool:
-                by_future = {
-                    pool.submit(_sign, signer, distribution): distribution
-                    for distribution in distributions
-                }
-                try:
-                    for future in as_completed(by_future):
-                        distribution = by_future[future]
-                        attestations[distribution.filename] = future.result()
-                        signed(distribution, attestations[distribution.filename])
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+            for distribution, attestation in in_parallel(
+                partial(_sign, signer),
+                distributions,
+                threads=_SIGNERS,
+                begin=partial(_limit_log_time, context),
+            ):
+                attestations[distribution.filename] = attestation
+                signed(distribution, attestation)
     except SigningProblem:
         raise
     except Exception as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,18 +11,13 @@ from typing import TYPE_CHECKING
 from attested_publish.foreign import shown
 from attested_publish.problems import Problem, Stage
 from attested_publish.settings import WrongUsage
+from attested_publish.stopping import Stopped, unwind_when_told_to_stop
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from attested_publish.report import Report, Result
     from attested_publish.reporter import Reporter
 
 ISSUES = "https://github.com/attested-publish/attested-publish/issues"
-
-
-class Stopped(BaseException):
-    """The run was told to stop by a signal; unwinding revokes the API token."""
 
 
 class StoppedProblem(Problem):
@@ -39,9 +33,7 @@ def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
 
     Only `WrongUsage` is left to the front, which knows how its user calls it.
     """
-    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _stop)
+    unwind_when_told_to_stop()
     try:
         work()
     except Problem as problem:
@@ -63,10 +55,6 @@ def write_report(report: Report, path: Path) -> None:
     text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + os.linesep, encoding="utf-8", newline="")
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    raise Stopped(signal.Signals(number).name)
 
 
 def _stopped(name: str, stage: Stage) -> StoppedProblem:

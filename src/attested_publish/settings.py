@@ -187,7 +187,7 @@ def _password(text: str) -> str:
 
 
 def _number(name: str, text: str, least: int, most: int) -> int:
-    if not text.isdecimal() or not least <= int(text) <= most:
+    if not (text.isascii() and text.isdecimal()) or not least <= int(text) <= most:
         raise WrongUsage(f"{name} is {shown(text, 80)!r}; it can be {least} to {most}.")
     return int(text)
 

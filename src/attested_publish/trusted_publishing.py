@@ -16,6 +16,7 @@ from attested_publish.foreign import sentence, shown
 from attested_publish.http import bounded_body
 from attested_publish.index import Index, unreachable
 from attested_publish.problems import IndexProblem, TokenProblem, TokenRefused
+from attested_publish.stopping import not_now
 
 if TYPE_CHECKING:
     from attested_publish.identity import AmbientIdentity, Identity, TrustedPublisher
@@ -55,11 +56,16 @@ def trusted_token(
     `TokenProblem` (`TokenRefused` when it is the index that says no).
     """
     audience = audience_of(index, session)
-    token = mint(index, ambient.spend(audience), identity, session, mask)
+    identity_token = ambient.spend(audience)
+    token: ApiToken | None = None
     try:
+        with not_now():
+            token = mint(index, identity_token, identity, session, mask)
         yield token
     finally:
-        token.revocation = burn(index, token, session)
+        if token is not None:
+            with not_now():
+                token.revocation = burn(index, token, session)
 
 
 def audience_of(index: Index, session: requests.Session) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
@@ -25,7 +24,8 @@ from attested_publish.distributions import Distribution, Kind
 from attested_publish.foreign import sentence, shown
 from attested_publish.http import limit_time
 from attested_publish.index import Index, unreachable
-from attested_publish.problems import Problem, UploadProblem, UploadRefused
+from attested_publish.parallel import in_parallel
+from attested_publish.problems import UploadProblem, UploadRefused
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -76,18 +76,11 @@ def upload(
     """
     courier = _Courier(index, credentials, attestation_files, skip_existing=skip_existing)
     public: list[Distribution] = []
-
-    def record(distribution: Distribution, outcome: Outcome) -> None:
-        public.append(distribution)
-        done(distribution, outcome)
-
     try:
         for batch in upload_order(distributions, new_releases):
-            with ThreadPoolExecutor(min(parallel, len(batch)), "upload") as pool:
-                futures = {
-                    pool.submit(courier.send, distribution): distribution for distribution in batch
-                }
-                _collect(futures, record)
+            for distribution, outcome in in_parallel(courier.send, batch, threads=parallel):
+                public.append(distribution)
+                done(distribution, outcome)
     except UploadProblem as problem:
         problem.detail = f"{problem.detail}\n{_what_is_public(index, public)}"
         raise
@@ -220,27 +213,6 @@ class _Courier:
             remedy=_remedy(status, told),
             file=distribution.filename,
         )
-
-
-def _collect(
-    futures: Mapping[Future[Outcome], Distribution],
-    record: Callable[[Distribution, Outcome], None],
-) -> None:
-    """Record each upload as it ends; after a failure start none, but finish those in flight."""
-    failure: Problem | None = None
-    for future in as_completed(futures):
-        if future.cancelled():
-            continue
-        try:
-            outcome = future.result()
-        except Problem as problem:
-            failure = failure or problem
-            for other in futures:
-                other.cancel()
-        else:
-            record(futures[future], outcome)
-    if failure is not None:
-        raise failure
 
 
 def _remedy(status: int, told: str) -> str:
