@@ -1,0 +1,297 @@
+#!/usr/bin/env bash
+# Where the action runs: in the image of this very commit, or in plain Python.
+#
+#   launch.sh prepare    choose a runtime and get it ready, before any credential is needed
+#   launch.sh publish    run the program in it
+#
+# Also runs with the bash 3.2 of macOS and the bash of Git for Windows. Everything
+# comes from the folder this file lies in, which the pinned commit fixes.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+main() {
+  case ${1-} in
+    prepare) prepare ;;
+    publish) publish ;;
+    *) fail "launch.sh was called with '${1-}'; it knows prepare and publish." ;;
+  esac
+}
+
+prepare() {
+  # Whatever is pulled, built or installed here gets no chance to speak for the job.
+  unset ACTIONS_ID_TOKEN_REQUEST_URL ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_RUNTIME_TOKEN
+  local runtime why_not python
+  runtime=$(printf '%s' "${INPUT_RUNTIME:-auto}" | tr -d '[:space:]' | tr '[:upper:]' '[:lower:]')
+  case ${runtime:-auto} in
+    docker)
+      why_not=$(why_no_engine)
+      [[ -z $why_not ]] || fail "runtime is docker, but $why_not."
+      prepare_image || fail "runtime is docker, but the image could not be had; the lines above say why."
+      ;;
+    python)
+      python=$(find_python) || fail "runtime is python, but $NO_PYTHON."
+      prepare_python "$python" || fail "$NO_PACKAGES"
+      ;;
+    auto)
+      why_not=$(why_no_engine)
+      [[ -n $why_not ]] || why_not=$(why_no_mounts)
+      if [[ -z $why_not ]]; then
+        if prepare_image; then
+          return
+        fi
+        why_not="the image could not be had"
+        printf '::warning title=attested-publish::%s\n' "The image could not be had (the log says why); plain Python is tried instead."
+      fi
+      python=$(find_python) || fail "There is nothing to run in: $why_not, and $NO_PYTHON."
+      printf 'Runtime: Python, because %s.\n' "$why_not"
+      prepare_python "$python" || fail "$NO_PACKAGES"
+      ;;
+    *) fail "runtime is '$runtime'; it can be auto, docker, python." ;;
+  esac
+}
+
+readonly NO_PYTHON="no Python 3.11 or newer with its venv module is on PATH: add a step with actions/setup-python, or install it on the runner (python3-venv on Debian and Ubuntu)"
+readonly NO_PACKAGES="The locked packages could not be installed; pip's words above name the host it could not reach or the file that did not match."
+
+# Print why no Docker engine can be used; nothing when one can.
+why_no_engine() {
+  local answer
+  if [[ $(uname -s) != Linux ]]; then
+    printf 'Docker is used on Linux only'
+  elif ! command -v docker >/dev/null; then
+    printf 'there is no docker command on PATH'
+  elif ! answer=$(timeout 20 docker info --format '{{.OSType}}' 2>/dev/null) || [[ $answer != linux ]]; then
+    printf 'no Docker engine for Linux containers answers'
+  fi
+}
+
+# Print why an engine that answers could not see this job's folders.
+why_no_mounts() {
+  local engine
+  if [[ -e /.dockerenv || -e /run/.containerenv || -n ${KUBERNETES_SERVICE_HOST-} ]]; then
+    printf 'the job is in a container, whose folders a Docker engine outside cannot see'
+  elif ! engine=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null) || [[ $engine != unix://* ]]; then
+    printf 'the Docker engine is not on this machine'
+  fi
+}
+
+# The image that the commit names by digest; a branch or a fork names none, and builds it.
+prepare_image() {
+  local image=
+  if [[ -e $here/image.txt ]]; then
+    image=$(tr -d '[:space:]' <"$here/image.txt")
+  fi
+  if [[ -n $image ]]; then
+    docker image inspect "$image" >/dev/null 2>&1 || in_group "Pull $image" pull "$image" || return 1
+  else
+    image=attested-publish:$(content_hash)
+    docker image inspect "$image" >/dev/null 2>&1 || in_group "Build $image" build "$image" || return 1
+  fi
+  printf 'Runtime: Docker, %s\n' "$image"
+  hand_over runtime docker image "$image"
+}
+
+pull() {
+  timeout 300 docker pull --quiet "$1" || {
+    printf '%s did not give the image.\n' "${1%%/*}"
+    return 1
+  }
+}
+
+build() {
+  local extra
+  split extra "${ATTESTED_PUBLISH_DOCKER_BUILD_ARGS-}"
+  timeout 900 docker build ${extra[@]+"${extra[@]}"} --tag "$1" "$here"
+}
+
+# Name the content, so that the next call in the job finds what this one built.
+content_hash() {
+  (
+    cd "$here"
+    find Dockerfile .dockerignore entrypoint.py pyproject.toml requirements/runtime.txt src \
+      -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+  ) | sha256sum | cut -c 1-16
+}
+
+find_python() {
+  local name
+  for name in python3 python python3.14 python3.13 python3.12 python3.11; do
+    if "$name" -I -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+      printf '%s' "$name"
+      return
+    fi
+  done
+  return 1
+}
+
+# A virtual environment of our own, which the next call of the same job finds again.
+prepare_python() {
+  local python=$1 temp key venv bin=bin
+  temp=$(cd "$RUNNER_TEMP" && pwd)
+  # Python tells the name: macOS has no sha256sum. Without a line's end, which Windows would
+  # make two characters long.
+  key=$("$python" -I -c '
+import hashlib, pathlib, sys
+parts = [pathlib.Path(sys.argv[1], "requirements", "runtime.txt").read_bytes()]
+parts += [text.encode() for text in (sys.argv[1], sys.version, sys.executable)]
+sys.stdout.write(hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])' "$here")
+  venv=$temp/attested-publish-$key
+  [[ $(uname -s) == MINGW* || $(uname -s) == MSYS* ]] && bin=Scripts
+  if [[ ! -e $venv/complete ]]; then
+    in_group "Install the locked packages" install_packages "$python" "$venv" "$venv/$bin/python" || return 1
+    : >"$venv/complete"
+  fi
+  printf 'Runtime: %s\n' "$("$venv/$bin/python" -VV)"
+  hand_over runtime python python "$venv/$bin/python"
+}
+
+install_packages() {
+  local python=$1 venv=$2 inner=$3
+  # These would send the packages elsewhere.
+  unset PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT
+  "$python" -I -m venv --clear "$venv" || return 1
+  "$inner" -I -m pip --disable-pip-version-check --no-input install --quiet --progress-bar off \
+    --require-hashes --only-binary :all: -r "$here/requirements/runtime.txt" || return 1
+  # The package itself is used where it lies.
+  "$inner" -I -c '
+import pathlib, sys, sysconfig
+path = pathlib.Path(sysconfig.get_path("purelib"), "attested_publish.pth")
+path.write_text(sys.argv[1] + "\n")' "$here/src"
+}
+
+publish() {
+  case ${ATTESTED_PUBLISH_RUNTIME-} in
+    docker) publish_in_docker ;;
+    # Replaces this shell, so that a cancelled job's signal reaches the program.
+    python) exec "$ATTESTED_PUBLISH_PYTHON" -I "$here/entrypoint.py" ;;
+    *) fail "There is no runtime: the step before this one did not finish." ;;
+  esac
+}
+
+# What the program reads, and what the way to the network needs; values stay off the command line.
+readonly VARIABLES="
+  INPUT_ATTESTATIONS INPUT_ATTESTATIONS_DIR INPUT_CONFIRM INPUT_MODE INPUT_PACKAGES_DIR
+  INPUT_PARALLEL_UPLOADS INPUT_PASSWORD INPUT_PRINT_HASH INPUT_REPOSITORY_URL
+  INPUT_SIGSTORE_TRUST_CONFIG INPUT_SKIP_EXISTING INPUT_USER INPUT_VERBOSE INPUT_VERIFY_METADATA
+  ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_ID_TOKEN_REQUEST_URL
+  CI GITHUB_ACTIONS GITHUB_ACTOR GITHUB_ACTOR_ID GITHUB_BASE_REF GITHUB_EVENT_NAME GITHUB_HEAD_REF
+  GITHUB_OUTPUT GITHUB_REF GITHUB_REF_PROTECTED GITHUB_REPOSITORY GITHUB_REPOSITORY_ID
+  GITHUB_REPOSITORY_OWNER_ID GITHUB_RUN_ATTEMPT GITHUB_RUN_ID GITHUB_RUN_NUMBER GITHUB_SHA
+  GITHUB_STEP_SUMMARY GITHUB_WORKFLOW GITHUB_WORKFLOW_REF GITHUB_WORKFLOW_SHA RUNNER_ENVIRONMENT
+  HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy
+  CURL_CA_BUNDLE REQUESTS_CA_BUNDLE SSL_CERT_FILE
+"
+
+publish_in_docker() {
+  local arguments name work extra security
+  # Private copies, Sigstore's cached trust root and the report; not in memory, where a large
+  # release has no room. The runner empties its temporary folder after the job.
+  work=$(mktemp -d "$RUNNER_TEMP/attested-publish-XXXXXXXX")
+  mkdir "$work/home" "$work/tmp"
+  arguments=(
+    run --rm --pull never --read-only --cap-drop ALL --security-opt no-new-privileges
+    --workdir "$PWD"
+    --env "HOME=$work/home" --env "TMPDIR=$work/tmp" --env "RUNNER_TEMP=$work"
+  )
+  for name in $VARIABLES; do
+    arguments+=(--env "$name")
+  done
+
+  security=$(docker info --format '{{.SecurityOptions}}')
+  case $security in
+    # The root of a rootless engine's containers is the caller.
+    *name=rootless*) arguments+=(--user 0:0) ;;
+    *name=userns*) arguments+=(--userns host --user "$(id -u):$(id -g)") ;;
+    *) arguments+=(--user "$(id -u):$(id -g)") ;;
+  esac
+
+  share "$work"
+  for name in GITHUB_OUTPUT GITHUB_STEP_SUMMARY; do
+    [[ -z ${!name-} ]] || share "${!name}"
+  done
+  for name in CURL_CA_BUNDLE REQUESTS_CA_BUNDLE SSL_CERT_FILE; do
+    [[ ! -f ${!name-} ]] || share "${!name}" readonly
+  done
+  mount_files
+
+  split extra "${ATTESTED_PUBLISH_DOCKER_ARGS-}"
+  exec docker "${arguments[@]}" ${extra[@]+"${extra[@]}"} "$ATTESTED_PUBLISH_IMAGE"
+}
+
+# The user's files, at the paths they have here, so that messages name them right.
+mount_files() {
+  local line found=
+  line=$(trimmed "${INPUT_ATTESTATIONS_DIR-}")
+  if [[ -n $line ]]; then
+    # Asked for as a place to write to; if it is one of the packages folders too, so be it.
+    mkdir -p "$line"
+    share "$line"
+  fi
+  while read -r line; do
+    line=$(trimmed "$line")
+    if [[ -n $line ]]; then
+      found=yes
+      mount_packages "$line"
+    fi
+  done <<<"${INPUT_PACKAGES_DIR-}"
+  [[ -n $found ]] || mount_packages dist
+  line=$(trimmed "${INPUT_SIGSTORE_TRUST_CONFIG-}")
+  [[ ! -e $line ]] || share "$line" readonly
+}
+
+mount_packages() {
+  local path
+  path=$(realpath -sm -- "$1")
+  # What is missing is explained by what is there instead.
+  [[ -e $path ]] || path=$(dirname "$path")
+  [[ ! -e $path || $path == / ]] || share "$path" readonly
+}
+
+shared=$'\n'
+
+# share PATH [readonly]: mount it at the same path in the container; the first one wins.
+share() {
+  local path field
+  path=$(realpath -sm -- "$1")
+  [[ $shared != *$'\n'"$path"$'\n'* ]] || return 0
+  shared+=$path$'\n'
+  # A field of CSV, quoted for commas in the path.
+  field=${path//\"/\"\"}
+  arguments+=(--mount "type=bind,\"source=$field\",\"target=$field\"${2:+,$2}")
+}
+
+# Hand NAME VALUE pairs to the next step.
+hand_over() {
+  while (($# > 1)); do
+    printf '%s=%s\n' "$1" "$2" >>"$GITHUB_OUTPUT"
+    shift 2
+  done
+}
+
+in_group() {
+  local status=0
+  printf '::group::%s\n' "$1"
+  "${@:2}" 2>&1 || status=$?
+  printf '::endgroup::\n'
+  return "$status"
+}
+
+# split NAME TEXT: words between white space, into the array NAME; nothing is expanded.
+split() {
+  read -r -d '' -a "$1" <<<"$2" || true
+}
+
+trimmed() {
+  local text=$1
+  text=${text#"${text%%[![:space:]]*}"}
+  printf '%s' "${text%"${text##*[![:space:]]}"}"
+}
+
+fail() {
+  local text=${1//%/%25}
+  printf '::error title=attested-publish cannot run here::%s\n' "${text//$'\n'/%0A}"
+  exit 1
+}
+
+main "$@"
