@@ -56,19 +56,18 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def inputs(environment: Mapping[str, str]) -> dict[str, str]:
-    """Read the action's inputs: `INPUT_` and the setting's name, upper-cased.
+    """Read the action's inputs: `INPUT_` and the setting's name in capitals.
 
-    GitHub's runner keeps the hyphens when it starts a Docker action; our composite
-    action spells them as underscores, which no shell drops.
+    The runner keeps hyphens (`INPUT_PACKAGES-DIR`), which not every shell passes on;
+    where that name is missing, the one with underscores is read.
     """
-    values = {}
+    given = {}
     for setting in SETTINGS:
         variable = f"INPUT_{setting.name.upper()}"
-        for spelling in (variable, variable.replace("-", "_")):
-            if spelling in environment:
-                values[setting.name] = environment[spelling]
-                break
-    return values
+        value = environment.get(variable, environment.get(variable.replace("-", "_")))
+        if value is not None:
+            given[setting.name] = value
+    return given
 
 
 def _work(settings: Settings, reporter: Reporter) -> None:
