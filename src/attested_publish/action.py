@@ -8,6 +8,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,10 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     except WrongUsage as error:
         print(command("error", str(error), title="Wrong input"))
         return 2
+    if settings.mode is Mode.ATTEST and settings.attestations_dir is None:
+        # The user's folder is only read; the output `attestations-dir` says where they are.
+        folder = tempfile.mkdtemp(prefix="attestations-", dir=environment.get("RUNNER_TEMP"))
+        settings = replace(settings, attestations_dir=Path(folder))
     report = Report(mode=settings.mode.value, index=without_credentials(settings.repository_url))
     reporter = GitHubReporter(report, _console(), verbose=settings.verbose)
     reporter.mask(settings.password)
