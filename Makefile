@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := --require-hashes --only-binary :all:
 
-.PHONY: rehearse test lint format lock clean
+.PHONY: rehearse test bench lint format lock clean
 
 ## rehearse: publish a sample release in the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -19,6 +19,10 @@ rehearse: $(VENV)/runtime
 ## test: the whole test suite
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto $(TESTS)
+
+## bench: seconds and memory of a release beside the manual way (FILES="2 10" RUNS=1 narrows it)
+bench: $(VENV)/runtime
+	@$(BIN)/python benchmarks/bench.py $(if $(FILES),--files $(FILES)) $(if $(RUNS),--runs $(RUNS))
 
 ## lint: formatting, types, and the linters of the action's YAML and shell
 lint: $(VENV)/dev

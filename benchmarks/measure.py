@@ -1,0 +1,86 @@
+"""Run a program and learn what it cost: time on the wall, time on the CPU, memory.
+
+Works where there is `os.wait4`: on Linux and macOS.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_TAIL = 4000
+
+
+class ProgramFailed(Exception):
+    """A program that is measured ended with another status than expected."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What programs took.
+
+    `seconds` on the wall, `cpu_seconds` of user and system together, `peak_bytes` of
+    resident memory, children included (the largest one's, not their sum).
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+
+    def __add__(self, later: Cost) -> Cost:
+        """Give the cost of one after the other."""
+        return Cost(
+            self.seconds + later.seconds,
+            self.cpu_seconds + later.cpu_seconds,
+            max(self.peak_bytes, later.peak_bytes),
+        )
+
+    @property
+    def peak_mb(self) -> float:
+        """Peak memory in megabytes (10^6 bytes)."""
+        return self.peak_bytes / 1e6
+
+
+def typical(costs: Sequence[Cost]) -> Cost:
+    """Give the median of each figure."""
+    return Cost(
+        median(cost.seconds for cost in costs),
+        median(cost.cpu_seconds for cost in costs),
+        round(median(cost.peak_bytes for cost in costs)),
+    )
+
+
+def measured(
+    command: Sequence[str], environment: Mapping[str, str], *, status: int = 0
+) -> tuple[Cost, str]:
+    """Run a program to its end; return its cost and what it printed to stdout.
+
+    Raises `ProgramFailed`, with the end of what it printed, where its exit status is
+    not `status`.
+    """
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as complained:
+        begin = time.perf_counter()
+        process = subprocess.Popen(command, env=environment, stdout=printed, stderr=complained)
+        _, waited, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(waited)
+        printed.seek(0)
+        output = printed.read().decode(errors="replace")
+        if process.returncode != status:
+            complained.seek(0)
+            errors = complained.read().decode(errors="replace")
+            raise ProgramFailed(
+                f"{' '.join(command)[:300]}\nended with status {process.returncode}:\n"
+                f"{output[-_TAIL:]}\n{errors[-_TAIL:]}"
+            )
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, peak), output
