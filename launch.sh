@@ -21,75 +21,56 @@ main() {
 prepare() {
   # Whatever is pulled, built or installed here gets no chance to speak for the job.
   unset ACTIONS_ID_TOKEN_REQUEST_URL ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_RUNTIME_TOKEN
-  local runtime why_not python
-  runtime=$(printf '%s' "${INPUT_RUNTIME:-auto}" | tr -d '[:space:]' | tr '[:upper:]' '[:lower:]')
+  local runtime why_not
+  runtime=$(trimmed "${INPUT_RUNTIME-}" | tr '[:upper:]' '[:lower:]')
   case ${runtime:-auto} in
-    docker)
-      why_not=$(why_no_engine)
-      [[ -z $why_not ]] || fail "runtime is docker, but $why_not."
-      prepare_image || fail "runtime is docker, but the image could not be had; the lines above say why."
-      ;;
-    python)
-      python=$(find_python) || fail "runtime is python, but $NO_PYTHON."
-      prepare_python "$python" || fail "$NO_PACKAGES"
-      ;;
+    docker) prepare_docker || fail "runtime is docker, but $why_not." ;;
+    python) prepare_python || fail "runtime is python, but $why_not." ;;
     auto)
-      why_not=$(why_no_engine)
-      [[ -n $why_not ]] || why_not=$(why_no_mounts)
-      if [[ -z $why_not ]]; then
-        if prepare_image; then
-          return
-        fi
-        why_not="the image could not be had"
-        printf '::warning title=attested-publish::%s\n' "The image could not be had (the log says why); plain Python is tried instead."
+      if ! prepare_docker; then
+        printf 'Plain Python is used: %s.\n' "$why_not"
+        local no_docker=$why_not
+        prepare_python || fail "There is nothing to run in: $no_docker, and $why_not."
       fi
-      python=$(find_python) || fail "There is nothing to run in: $why_not, and $NO_PYTHON."
-      printf 'Runtime: Python, because %s.\n' "$why_not"
-      prepare_python "$python" || fail "$NO_PACKAGES"
       ;;
     *) fail "runtime is '$runtime'; it can be auto, docker, python." ;;
   esac
 }
 
-readonly NO_PYTHON="no Python 3.11 or newer with its venv module is on PATH: add a step with actions/setup-python, or install it on the runner (python3-venv on Debian and Ubuntu)"
-readonly NO_PACKAGES="The locked packages could not be installed; pip's words above name the host it could not reach or the file that did not match."
-
-# Print why no Docker engine can be used; nothing when one can.
-why_no_engine() {
-  local answer
+# Get the image ready, or say in `why_not` why it cannot be used here.
+prepare_docker() {
+  local image system
   if [[ $(uname -s) != Linux ]]; then
-    printf 'Docker is used on Linux only'
+    why_not="Docker is used on Linux only"
   elif ! command -v docker >/dev/null; then
-    printf 'there is no docker command on PATH'
-  elif ! answer=$(timeout 20 docker info --format '{{.OSType}}' 2>/dev/null) || [[ $answer != linux ]]; then
-    printf 'no Docker engine for Linux containers answers'
+    why_not="there is no docker command on PATH"
+  elif ! system=$(timeout 20 docker info --format '{{.OSType}}' 2>/dev/null) || [[ $system != linux ]]; then
+    why_not="no Docker engine for Linux containers answers"
+  elif ! prepare_image; then
+    why_not="the image could not be had (its group above says why)"
+    printf '::warning title=attested-publish::%s\n' "The image could not be had; the log says why."
+  elif ! sees_our_folders "$image"; then
+    why_not="the Docker engine does not see this job's folders, as from inside a job container"
+  else
+    printf 'Runtime: Docker, %s\n' "$image"
+    hand_over runtime docker image "$image"
+    return
   fi
+  return 1
 }
 
-# Print why an engine that answers could not see this job's folders.
-why_no_mounts() {
-  local engine
-  if [[ -e /.dockerenv || -e /run/.containerenv || -n ${KUBERNETES_SERVICE_HOST-} ]]; then
-    printf 'the job is in a container, whose folders a Docker engine outside cannot see'
-  elif ! engine=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null) || [[ $engine != unix://* ]]; then
-    printf 'the Docker engine is not on this machine'
-  fi
-}
-
-# The image that the commit names by digest; a branch or a fork names none, and builds it.
+# Find the image that the commit names by digest; a branch or a fork names none, and builds it.
 prepare_image() {
-  local image=
+  image=
   if [[ -e $here/image.txt ]]; then
     image=$(tr -d '[:space:]' <"$here/image.txt")
   fi
   if [[ -n $image ]]; then
-    docker image inspect "$image" >/dev/null 2>&1 || in_group "Pull $image" pull "$image" || return 1
+    docker image inspect "$image" >/dev/null 2>&1 || in_group "Pull $image" pull "$image"
   else
     image=attested-publish:$(content_hash)
-    docker image inspect "$image" >/dev/null 2>&1 || in_group "Build $image" build "$image" || return 1
+    docker image inspect "$image" >/dev/null 2>&1 || in_group "Build $image" build "$image"
   fi
-  printf 'Runtime: Docker, %s\n' "$image"
-  hand_over runtime docker image "$image"
 }
 
 pull() {
@@ -109,9 +90,20 @@ build() {
 content_hash() {
   (
     cd "$here"
-    find Dockerfile .dockerignore entrypoint.py pyproject.toml requirements/runtime.txt src \
-      -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+    find Dockerfile .dockerignore LICENSE README.md entrypoint.py pyproject.toml \
+      requirements/runtime.txt src -type f ! -name '*.pyc' -print0 |
+      LC_ALL=C sort -z | xargs -0 sha256sum
   ) | sha256sum | cut -c 1-16
+}
+
+# An engine elsewhere has no folder of this fresh name, and makes no container with it.
+sees_our_folders() {
+  local probe container status=0
+  probe=$(mktemp -d "$RUNNER_TEMP/attested-publish-probe-XXXXXXXX")
+  container=$(docker create --network none --mount "$(bind_mount "$probe" readonly)" "$1" 2>/dev/null) || status=1
+  [[ -z $container ]] || docker rm "$container" >/dev/null
+  rmdir "$probe"
+  return "$status"
 }
 
 find_python() {
@@ -125,9 +117,14 @@ find_python() {
   return 1
 }
 
-# A virtual environment of our own, which the next call of the same job finds again.
+# Get a virtual environment ready, or say in `why_not` why it cannot be. The next call of the
+# same job finds it again.
 prepare_python() {
-  local python=$1 temp key venv bin=bin
+  local python temp key venv bin=bin
+  if ! python=$(find_python); then
+    why_not="no Python 3.11 or newer with its venv module is on PATH: add a step with actions/setup-python, or install it on the runner (python3-venv on Debian and Ubuntu)"
+    return 1
+  fi
   temp=$(cd "$RUNNER_TEMP" && pwd)
   # Python tells the name: macOS has no sha256sum. Without a line's end, which Windows would
   # make two characters long.
@@ -139,7 +136,10 @@ sys.stdout.write(hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])' "$here")
   venv=$temp/attested-publish-$key
   [[ $(uname -s) == MINGW* || $(uname -s) == MSYS* ]] && bin=Scripts
   if [[ ! -e $venv/complete ]]; then
-    in_group "Install the locked packages" install_packages "$python" "$venv" "$venv/$bin/python" || return 1
+    if ! in_group "Install the locked packages" install_packages "$python" "$venv" "$venv/$bin/python"; then
+      why_not="the locked packages could not be installed (pip names above the host it could not reach, or the file that did not match)"
+      return 1
+    fi
     : >"$venv/complete"
   fi
   printf 'Runtime: %s\n' "$("$venv/$bin/python" -VV)"
@@ -252,13 +252,17 @@ shared=$'\n'
 
 # share PATH [readonly]: mount it at the same path in the container; the first one wins.
 share() {
-  local path field
+  local path
   path=$(realpath -sm -- "$1")
   [[ $shared != *$'\n'"$path"$'\n'* ]] || return 0
   shared+=$path$'\n'
-  # A field of CSV, quoted for commas in the path.
-  field=${path//\"/\"\"}
-  arguments+=(--mount "type=bind,\"source=$field\",\"target=$field\"${2:+,$2}")
+  arguments+=(--mount "$(bind_mount "$path" ${2+"$2"})")
+}
+
+# bind_mount PATH [readonly]: what --mount is told; its fields are CSV, and a path may hold a comma.
+bind_mount() {
+  local path=${1//\"/\"\"}
+  printf 'type=bind,"source=%s","target=%s"%s' "$path" "$path" "${2:+,$2}"
 }
 
 # Hand NAME VALUE pairs to the next step.
