@@ -12,7 +12,6 @@ import requests
 import sigstore.errors
 from cryptography import x509
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
-from pydantic import ValidationError
 from pypi_attestations import (
     Attestation,
     AttestationError,
@@ -58,6 +57,7 @@ class Trust:
     """A Sigstore instance: whom to ask for signatures, and what to verify them with."""
 
     config: ClientTrustConfig
+    signing: SigningContext
     verifier: Verifier
 
 
@@ -73,7 +73,10 @@ def load_trust(config_json: str | None) -> Trust:
         else:
             config = ClientTrustConfig.from_json(config_json)
         config.force_tlog_version = 1
-        return Trust(config, Verifier(trusted_root=config.trusted_root))
+        signing = SigningContext.from_trust_config(config)
+        # sigstore sets no time limits, and offers no way to set some.
+        limit_time(signing._fulcio.session)  # noqa: SLF001
+        return Trust(config, signing, Verifier(trusted_root=config.trusted_root))
     except sigstore.errors.TUFError as error:
         raise SigningProblem(
             "Sigstore's root of trust could not be had",
@@ -81,7 +84,7 @@ def load_trust(config_json: str | None) -> Trust:
             remedy="Allow tuf-repo-cdn.sigstore.dev in the runner's network, and use a current "
             f"version of this tool: an old one cannot follow a renewed root. {_SAFE_AGAIN}",
         ) from error
-    except (sigstore.errors.Error, ValidationError, ValueError, TypeError, KeyError) as error:
+    except (sigstore.errors.Error, ValueError, TypeError, LookupError) as error:
         raise SigningProblem(
             "The Sigstore trust configuration cannot be used",
             detail=f"sigstore-trust-config: {shown(error)}.",
@@ -101,15 +104,14 @@ def attest(
 
     Returns the publish attestations by filename. Raises `SigningProblem`.
     """
-    context = _signing_context(trust)
     attestations: dict[str, Attestation] = {}
     try:
-        with context.signer(IdentityToken(identity_token)) as signer:
+        with trust.signing.signer(IdentityToken(identity_token)) as signer:
             for distribution, attestation in in_parallel(
                 partial(_sign, signer),
                 distributions,
                 threads=_SIGNERS,
-                begin=partial(_limit_log_time, context),
+                begin=partial(_limit_log_time, trust.signing),
             ):
                 attestations[distribution.filename] = attestation
                 signed(distribution, attestation)
@@ -239,20 +241,6 @@ def _parsed(filename: str) -> tuple[object, ...]:
     if filename.endswith(".whl"):
         return parse_wheel_filename(filename)
     return parse_sdist_filename(filename)
-
-
-def _signing_context(trust: Trust) -> SigningContext:
-    """Set up signing, with time limits in sessions for which sigstore sets none."""
-    try:
-        context = SigningContext.from_trust_config(trust.config)
-    except (sigstore.errors.Error, ValueError, IndexError) as error:
-        raise SigningProblem(
-            "The Sigstore instance cannot sign for PyPI",
-            detail=f"{shown(error)}. PEP 740 needs a certificate authority and a Rekor v1 log.",
-            remedy="Check sigstore-trust-config, or publish with attestations: false.",
-        ) from error
-    limit_time(context._fulcio.session)  # noqa: SLF001 - sigstore offers no way to give one
-    return context
 
 
 def _limit_log_time(context: SigningContext) -> None:
