@@ -47,23 +47,30 @@ class Services:
 def services(latency: Mapping[str, float]) -> Iterator[Services]:
     """Keep fresh services running, with `latency` in seconds by stage."""
     options = [f"--latency={stage}={seconds}" for stage, seconds in latency.items()]
-    with tempfile.TemporaryDirectory(prefix="bench-services-") as folder:
-        process = subprocess.Popen(
-            [*PROGRAM, "services", f"--export={folder}", *options], stdout=subprocess.PIPE
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-services-") as folder,
+        running([*PROGRAM, "services", f"--export={folder}", *options], folder) as started,
+    ):
+        yield started
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], folder: str) -> Iterator[Services]:
+    """Run the services that `command` starts, which exports to `folder`, as long as needed."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        told: dict[str, Any] = json.loads(process.stdout.readline())
+        yield Services(
+            upload_url=told["upload_url"],
+            index_url=told["index_url"],
+            trust_config=Path(folder, "trust_config.json"),
+            # What is reached on loopback needs no proxy.
+            environment={**os.environ, **told["env"], "NO_PROXY": "127.0.0.1"},
         )
-        try:
-            assert process.stdout is not None
-            told: dict[str, Any] = json.loads(process.stdout.readline())
-            yield Services(
-                upload_url=told["upload_url"],
-                index_url=told["index_url"],
-                trust_config=Path(folder, "trust_config.json"),
-                # What is reached on loopback needs no proxy.
-                environment={**os.environ, **told["env"], "NO_PROXY": "127.0.0.1"},
-            )
-        finally:
-            process.terminate()
-            process.communicate()
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 def publish(files: Sequence[Path], to: Services) -> Cost:
