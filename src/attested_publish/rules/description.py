@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from email.message import EmailMessage
@@ -48,7 +49,7 @@ def description_findings(raw: RawMetadata) -> list[Finding]:
                 "Shorten the readme.",
             )
         ]
-    findings = _rendered(description, content_type, variant)
+    findings = list(_rendered(description, content_type, variant))
     if declared is None:
         findings.append(
             unwise(
@@ -72,7 +73,9 @@ def _parsed(declared: str | None) -> tuple[str, str]:
         return "", "GFM"
 
 
-def _rendered(description: str, content_type: str, variant: str) -> list[Finding]:
+# All files of a release carry the same readme, and docutils takes its time.
+@functools.lru_cache(maxsize=8)
+def _rendered(description: str, content_type: str, variant: str) -> tuple[Finding, ...]:
     # docutils and the Markdown renderer take a third of a second to import.
     from readme_renderer import markdown, rst, txt
 
@@ -88,7 +91,7 @@ def _rendered(description: str, content_type: str, variant: str) -> list[Finding
         html = None
         warnings.write(f"the renderer fails with {type(broken).__name__}: {sentence(broken)}")
     if html is not None:
-        return []
+        return ()
     reason = _reason(warnings.getvalue())
     remedy = (
         "Correct the line in the readme; `twine check` shows the same. Sphinx roles and "
@@ -96,14 +99,14 @@ def _rendered(description: str, content_type: str, variant: str) -> list[Finding
         if content_type == "text/x-rst"
         else "Give the readme some content."
     )
-    return [
+    return (
         refused(
             "description-not-rendered",
             f"PyPI cannot render the description as {shown(content_type)}"
             f"{': ' + reason if reason else ''}.",
             remedy,
-        )
-    ]
+        ),
+    )
 
 
 def _reason(report: str) -> str:

@@ -29,29 +29,30 @@ _REBUILD: Final = "Build the sdist with a build backend: `python -m build --sdis
 class Sdist:
     """What one look into an sdist found.
 
-    `names`: of all members; `irregular`: those that are not plain files; `metadata`: the
+    `names`: of all members; `top`: the folder that holds everything, as PyPI and twine find
+    it, "" if there is none; `irregular`: those that are not plain files; `metadata`: the
     content of each PKG-INFO by its path; `findings`: what PyPI refuses in the archive, in the
     server's order; `whole`: whether the look went to the end.
     """
 
     names: set[str] = field(default_factory=set)
+    top: str = ""
     irregular: set[str] = field(default_factory=set)
     metadata: dict[str, bytes] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     whole: bool = False
 
     @property
-    def top(self) -> str:
-        """The folder that holds everything, as PyPI and twine find it; "" if there is none."""
-        try:
-            return posixpath.commonpath(self.names)
-        except ValueError:
-            return ""
-
-    @property
     def pkg_info(self) -> str:
         """The path at which PyPI and twine look for the metadata."""
         return posixpath.join(self.top, "PKG-INFO")
+
+
+def _top(names: Iterable[str]) -> str:
+    try:
+        return posixpath.commonpath(names)
+    except ValueError:
+        return ""
 
 
 class _TooMuch(Exception):
@@ -82,6 +83,7 @@ def _look_into_zip(sdist: Sdist, path: Path, size: int, limits: Limits) -> None:
             return
         sdist.findings.extend(zips.framing_findings(path, archive.infolist()))
         sdist.names.update(archive.namelist())
+        sdist.top = _top(sdist.names)
         try:
             content = zips.read(archive, sdist.pkg_info, limits)
         except zips.NotRead as why:
@@ -104,6 +106,7 @@ def _look_into_tar(sdist: Sdist, path: Path, limits: Limits) -> None:
             )
         with path.open("rb") as file, _Unpacked(file, limits) as unpacked:
             _walk(sdist, unpacked, limits)
+        sdist.top = _top(sdist.names)
         sdist.whole = True
     except _TooMuch as why:
         sdist.findings.append(too_much(str(why)))

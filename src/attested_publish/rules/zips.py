@@ -7,6 +7,7 @@ only archives in which both see the same files, and no rare features. Facts: PyP
 
 from __future__ import annotations
 
+import re
 import struct
 import zipfile
 import zlib
@@ -33,6 +34,7 @@ _UNSET16, _UNSET32 = 0xFFFF, 0xFFFFFFFF
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 _ZIP64_SIZES: Final = frozenset({0, 8, 16, 24, 28})
 _DATA_DESCRIPTOR: Final = 0x08
+_CONTROL_CHARACTER: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 _REBUILD: Final = (
     "Write the archive with a build backend straight into a file, not through a pipe and not "
@@ -311,7 +313,7 @@ def _text(name: bytes) -> str:
 
 
 def _no_control_character(name: bytes) -> None:
-    if any(byte < 0x20 or byte == 0x7F for byte in name):  # noqa: PLR2004 - ASCII's control range
+    if _CONTROL_CHARACTER.search(name):
         raise _Odd(
             "zip-name-control-character", f"The member name {_text(name)} has a control character."
         )
