@@ -262,8 +262,11 @@ def test_a_project_is_created_only_with_a_file_that_is_taken(client, index, tmp_
 
 @pytest.mark.parametrize("name", ["samp1e", "json"])
 def test_a_user_cannot_create_any_project(client, index, tmp_path, name):
-    answer = client.upload(make_wheel(tmp_path, name), index.add_user_token())
-    assert name in told(answer)
+    # The name is looked at before the file.
+    answer = client.upload(
+        make_wheel(tmp_path, name), index.add_user_token(), form={"md5_digest": "0" * 32}
+    )
+    assert f"The name '{name}'" in told(answer)
 
 
 def test_the_scope_of_a_token(client, index, token, tmp_path):
@@ -501,7 +504,7 @@ def test_a_whole_release_at_once(client, token, tmp_path):
     assert held["versions"] == ["1.0"]
 
 
-def test_of_many_files_of_one_name_at_once_one_is_taken(client, token, tmp_path):
+def test_of_many_files_of_one_name_at_once_one_is_taken(client, index, token, tmp_path):
     wheels = [
         make_wheel(tmp_path / str(n), extra_files={"sample/n.py": str(n).encode()})
         for n in range(8)
@@ -510,6 +513,7 @@ def test_of_many_files_of_one_name_at_once_one_is_taken(client, token, tmp_path)
         answers = list(pool.map(lambda path: client.upload(path, token), wheels))
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
     assert len(client.simple("sample")["files"]) == 1
+    assert len(list(index.folder.iterdir())) == 1
 
 
 def test_nothing_stays_on_disk(client, index, token, wheel, tmp_path):
