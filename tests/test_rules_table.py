@@ -427,7 +427,12 @@ CASES = [
         wheel(tag="cp312-cp312-macosx_31_0_arm64"),
         wheel(tag="cp312-cp312-macosx_26_0_arm64"),
     ),
-    Case("wheel-name-length", ERROR, wheel(name="s" * 228)),
+    Case(
+        "wheel-name-length",
+        ERROR,
+        make_wheel,
+        sent_as=f"sample-1.0-py3-none-{'.'.join(['any'] * 57)}.whl",
+    ),
     # The size.
     Case("file-over-limit", WARNING, sized(100 * 2**20 + 1)),
     Case("file-beyond-cap", ERROR, sized(2 * 2**30)),

@@ -148,8 +148,8 @@ def _explained(raw: RawMetadata, error: InvalidMetadata) -> Finding:
     )
     # The cause, where there is one, says more than that the value is invalid.
     reason = sentence(error)
-    if error.__cause__ is not None:
-        reason = f"{reason} ({sentence(error.__cause__)})"
+    if error.__cause__ is not None and (cause := sentence(error.__cause__)) not in reason:
+        reason = f"{reason} ({cause})"
     return refused(rule, f"{error.field.title()} is not valid: {reason}.", remedy)
 
 
