@@ -168,9 +168,9 @@ def test_a_used_identity_token_is_told_apart(stage: Stage) -> None:
     token = stage.world.issuer.issue("pypi")
     identity = understand(token)
     with new_session() as session:
-        mint(index, token, identity, session, lambda _: None)
+        mint(index, token, identity, {}, session=session, mask=lambda _: None)
         with pytest.raises(TokenRefused) as caught:
-            mint(index, token, identity, session, lambda _: None)
+            mint(index, token, identity, {}, session=session, mask=lambda _: None)
     assert "invalid-reuse-token" in caught.value.detail
     assert token not in caught.value.detail
 
@@ -193,7 +193,9 @@ def test_a_tampered_attestation_is_refused_by_the_index_too(signed: Signed, tmp_
         files[name].write_text(signed.wheel.model_dump_json())
     identity = signed.stage.world.issuer.issue("pypi")
     with new_session() as session:
-        token = mint(index, identity, understand(identity), session, lambda _: None)
+        token = mint(
+            index, identity, understand(identity), {}, session=session, mask=lambda _: None
+        )
     (sdist,) = (each for each in signed.distributions if each.filename.endswith(".tar.gz"))
     with pytest.raises(UploadRefused) as caught:
         upload(

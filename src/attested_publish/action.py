@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,12 +111,14 @@ class GitHubReporter(Reporter):
         super().warning(text)
         self._annotate("warning", text)
 
-    def finding(self, distribution: Distribution, finding: Finding) -> None:
-        """Annotate a finding with the file's name."""
-        super().finding(distribution, finding)
-        text = f"{finding.message} {finding.remedy}".strip()
-        title = f"{distribution.filename}: {finding.rule}"
-        self._annotate(_LEVELS[finding.severity], text, title=title)
+    def findings(self, distribution: Distribution, found: Iterable[Finding]) -> None:
+        """Annotate findings with the file's name."""
+        told = list(found)
+        super().findings(distribution, told)
+        for finding in told:
+            text = f"{finding.message} {finding.remedy}".strip()
+            title = f"{distribution.filename}: {finding.rule}"
+            self._annotate(_LEVELS[finding.severity], text, title=title)
 
     def problem(self, problem: Problem) -> None:
         """Annotate the problem; what rules found has its own annotations already."""

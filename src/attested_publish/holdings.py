@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from attested_publish.distributions import release_of
+from attested_publish.distributions import Kind, kind_of, release_of
+from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
 from attested_publish.index import Index, IndexFile, files_of
-from attested_publish.problems import IndexRefuses, IndexUnusable
+from attested_publish.problems import IndexUnusable
 
 if TYPE_CHECKING:
     import requests
     from packaging.version import Version
 
     from attested_publish.distributions import Distribution
+
+CLOSED_AFTER = timedelta(days=14)
+"""PyPI takes no new files for a release older than this (since July 2026)."""
+
+PROJECT_LIMIT = 10_000_000_000
+"""Bytes that a project may have in all on PyPI, unless it was raised."""
 
 
 class Held(StrEnum):
@@ -38,9 +46,18 @@ class Holdings:
     files: Mapping[str, Mapping[str, IndexFile] | None] = field(default_factory=dict)
     unreadable: str | None = None
 
+    @property
+    def projects(self) -> dict[str, bool]:
+        """The projects that were asked for, and whether they exist."""
+        return {project: files is not None for project, files in self.files.items()}
+
+    def of_project(self, project: str | None) -> Mapping[str, IndexFile]:
+        """Return the files of a project; none where it does not exist."""
+        return self.files.get(project or "") or {}
+
     def file(self, distribution: Distribution) -> IndexFile | None:
         """Return what the index serves under the distribution's filename."""
-        return (self.files.get(distribution.project or "") or {}).get(distribution.filename)
+        return self.of_project(distribution.project).get(distribution.filename)
 
     def held(self, distribution: Distribution) -> Held:
         """Compare a distribution with what is served under its name, by sha256."""
@@ -80,23 +97,101 @@ def holdings(
     return Holdings(files)
 
 
-def refuse_other_bytes(distributions: Sequence[Distribution], held: Holdings, index: Index) -> None:
-    """Raise `IndexRefuses` when a filename is taken by other bytes, naming every such file."""
-    lines = []
+def findings_against(
+    held: Holdings, distributions: Sequence[Distribution], now: datetime
+) -> Iterator[tuple[Distribution, Finding]]:
+    """Yield what the index's holdings have against each file that is still to be uploaded.
+
+    The rules are PyPI's (rows 16 and 18 to 21 of its upload). What they cannot know:
+    filenames that were used and deleted, as no page tells of those.
+    """
     for each in distributions:
-        file = held.file(each)
-        if file is not None and held.held(each) is Held.OTHER:
-            lines.append(
-                f"{shown(each.filename)}: the index serves sha256 {shown(file.sha256, 64)}, "
-                f"here it is {each.sha256}"
-            )
-    if not lines:
-        return
-    raise IndexRefuses(
-        f"{index.name} holds other bytes under the same name",
-        detail="\n".join(lines),
-        remedy="A filename is taken once and for all: publish these changes under a new "
-        "version. If the files were merely built twice, upload the ones built first, or set "
-        "skip-existing to true to leave what is there.",
-        file=next(each.filename for each in distributions if held.held(each) is Held.OTHER),
+        state = held.held(each)
+        if state is Held.OTHER:
+            yield each, _name_taken(each, held)
+        elif state is Held.NOT_YET:
+            for finding in (
+                _content_taken(each, held),
+                _second_sdist(each, held),
+                _closed_release(each, held, now),
+            ):
+                if finding is not None:
+                    yield each, finding
+    yield from _over_limit(held, distributions)
+
+
+def _name_taken(distribution: Distribution, held: Holdings) -> Finding:
+    file = held.file(distribution)
+    served = shown(file.sha256 if file else None, 64)
+    return Finding(
+        "filename-taken",
+        Severity.ERROR,
+        f"The index holds other bytes under this name: sha256 {served} there, "
+        f"{distribution.sha256} here.",
+        "A filename is taken once and for all: publish these changes under a new version. If "
+        "the file was merely built twice, upload the one built first, or set skip-existing to "
+        "true to leave what is there.",
     )
+
+
+def _content_taken(distribution: Distribution, held: Holdings) -> Finding | None:
+    for name, file in held.of_project(distribution.project).items():
+        if file.sha256 == distribution.sha256:
+            return Finding(
+                "content-taken",
+                Severity.ERROR,
+                f"The index holds the same bytes already, as {shown(name)}.",
+                "The same content is taken once only: leave this file out, or build it anew.",
+            )
+    return None
+
+
+def _second_sdist(distribution: Distribution, held: Holdings) -> Finding | None:
+    if distribution.kind is not Kind.SDIST:
+        return None
+    for name in held.of_project(distribution.project):
+        if kind_of(name) is Kind.SDIST and release_of(name) == distribution.release:
+            return Finding(
+                "second-sdist",
+                Severity.ERROR,
+                f"The index holds an sdist of this release already: {shown(name)}.",
+                "A release has one sdist: publish this one under a new version.",
+            )
+    return None
+
+
+def _closed_release(distribution: Distribution, held: Holdings, now: datetime) -> Finding | None:
+    times = [
+        file.uploaded_at
+        for name, file in held.of_project(distribution.project).items()
+        if file.uploaded_at is not None and release_of(name) == distribution.release
+    ]
+    if not times or now - min(times) <= CLOSED_AFTER:
+        return None
+    return Finding(
+        "release-closed",
+        Severity.ERROR,
+        f"The release {distribution.version} was begun on {min(times):%Y-%m-%d}; it takes no new "
+        f"files after {CLOSED_AFTER.days} days.",
+        "Publish this file under a new version.",
+    )
+
+
+def _over_limit(
+    held: Holdings, distributions: Sequence[Distribution]
+) -> Iterator[tuple[Distribution, Finding]]:
+    for project in held.files:
+        new = [each for each in held.missing_of(distributions) if each.project == project]
+        there = sum(file.size for file in held.of_project(project).values())
+        total = there + sum(each.size for each in new)
+        if new and total > PROJECT_LIMIT:
+            yield (
+                max(new, key=lambda each: each.size),
+                Finding(
+                    "project-size",
+                    Severity.WARNING,
+                    f"With this release {shown(project)} has {total / 1e9:.1f} GB on the index; "
+                    f"a project may have {PROJECT_LIMIT / 1e9:.0f} GB, unless it was raised.",
+                    "Delete old releases that nobody needs, or ask PyPI for a higher limit.",
+                ),
+            )

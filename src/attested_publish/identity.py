@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attested_publish.foreign import shown
-from attested_publish.problems import IdentityProblem
+from attested_publish.problems import IdentityProblem, NoIdentity
 
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
 SIGSTORE_AUDIENCE = "sigstore"
@@ -152,7 +152,7 @@ def detect(audience: str) -> str:
             "Nothing was uploaded.",
         ) from error
     if token is None:
-        raise IdentityProblem(
+        raise NoIdentity(
             "There is no identity to publish with",
             detail="No password is given, and this is not a job whose machine offers OIDC "
             "identity tokens.",
@@ -233,7 +233,7 @@ def _workflow_file(workflow_ref: str) -> str:
     return match.group(1) if match else ""
 
 
-def _no_permission(environment: Mapping[str, str]) -> IdentityProblem:
+def _no_permission(environment: Mapping[str, str]) -> NoIdentity:
     event = environment.get("GITHUB_EVENT_NAME", "")
     if event == "pull_request":
         cause = (
@@ -242,7 +242,7 @@ def _no_permission(environment: Mapping[str, str]) -> IdentityProblem:
         )
     else:
         cause = "The job has no permission to ask GitHub for its identity token."
-    return IdentityProblem(
+    return NoIdentity(
         "The job may not ask for an identity token",
         detail=f"{cause} Where the job stands in a called workflow, the calling job needs the "
         "permission too. If an API token was meant to be used, the password input was empty: "

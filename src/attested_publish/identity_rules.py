@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attested_publish.foreign import shown
-from attested_publish.index import is_loopback
 from attested_publish.problems import IdentityProblem
 from attested_publish.settings import Attestations
 
@@ -29,7 +28,7 @@ def refuse_hopeless(identity: Identity, index: Index) -> None:
     PyPI compares `job_workflow_ref` with the repository that the job runs for, and
     refuses `pull_request_target`. Another index may do as it likes: it is asked.
     """
-    if not (index.is_pypi or is_loopback(index.host)):
+    if not index.works_as_pypi:
         return
     if identity.event == "pull_request_target":
         raise IdentityProblem(
@@ -47,6 +46,22 @@ def refuse_hopeless(identity: Identity, index: Index) -> None:
             remedy="Let the called workflow build and hand over the files as an artifact, and "
             "publish in a job that is written out in the calling workflow.",
         )
+
+
+def advice(identity: Identity) -> list[str]:
+    """Return what is legal in this identity, but unwise: a sentence each."""
+    told = []
+    if identity.environment is None:
+        told.append(
+            "The job runs in no environment: whoever can push a workflow file can publish. Give "
+            "the job an `environment:` with required reviewers, and name it in the publisher."
+        )
+    if not identity.ref.startswith("refs/tags/") and identity.event != "release":
+        told.append(
+            f"The release comes from {shown(identity.ref, 200)}, not from a tag: what was "
+            "released cannot be found again by its version. Publish on a tag or a release."
+        )
+    return told
 
 
 def attestation_plan(
@@ -84,7 +99,7 @@ def attestation_plan(
             why_not="No attestations: the repository is not public, and signing would write its "
             "name and commit into Sigstore's public log for good. `attestations: true` allows it.",
         )
-    if is_public_log and not (index.is_pypi or is_loopback(index.host)):
+    if is_public_log and not index.works_as_pypi:
         return AttestationPlan(
             attest=False,
             why_not=f"No attestations: {index.name} is not known to take them. "

@@ -6,10 +6,11 @@ import ipaddress
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 
@@ -29,12 +30,14 @@ _RESERVED_AUDIENCES = frozenset({"pypi", "testpypi", "sigstore"})
 
 @dataclass(frozen=True)
 class IndexFile:
-    """What an index serves of one file (PEP 691, PEP 740)."""
+    """What an index serves of one file (PEP 691, 700, 740); `size` in bytes, where it says."""
 
     filename: str
     sha256: str | None
     url: str
     provenance_url: str | None
+    size: int = 0
+    uploaded_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class Index:
         a development copy of PyPI's server).
         """
         return audience not in _RESERVED_AUDIENCES or (
-            audience != "sigstore" and (self.is_pypi or is_loopback(self.host))
+            audience != "sigstore" and self.works_as_pypi
         )
 
     def simple_url(self, project: str) -> str:
@@ -125,6 +128,25 @@ class Index:
         """The page people look at."""
         page = f"{self.root}/project/{quote(project, safe='')}/"
         return page if version is None else f"{page}{quote(version, safe='')}/"
+
+    def publishers_url(self, project: str, fields: Mapping[str, str]) -> str:
+        """Where an existing project's publishers are managed, the form filled in (PyPI)."""
+        return f"{self.root}/manage/project/{quote(project, safe='')}/settings/publishing/?" + (
+            urlencode(fields)
+        )
+
+    @property
+    def pending_publishers_url(self) -> str:
+        """Where a publisher is registered for a project that does not exist yet (PyPI)."""
+        return f"{self.root}/manage/account/publishing/"
+
+    @property
+    def works_as_pypi(self) -> bool:
+        """Say whether PyPI's rules hold there: PyPI, TestPyPI, and an index on loopback.
+
+        What runs on loopback is a rehearsal, or a copy of PyPI's server.
+        """
+        return self.is_pypi or is_loopback(self.host)
 
     def provenance_url(self, project: str, version: str, filename: str) -> str:
         """Where PyPI serves a file's provenance (PEP 740)."""
@@ -183,8 +205,18 @@ def files_of(index: Index, project: str, session: requests.Session) -> dict[str,
             sha256=sha256.lower() if isinstance(sha256, str) else None,
             url=str(entry.get("url", "")),
             provenance_url=provenance if isinstance(provenance, str) else None,
+            size=entry["size"] if isinstance(entry.get("size"), int) else 0,
+            uploaded_at=_time(entry.get("upload-time")),
         )
     return files
+
+
+def _time(text: object) -> datetime | None:
+    """Read an upload time (PEP 700: ISO 8601 in UTC, ending in Z)."""
+    try:
+        return datetime.fromisoformat(str(text)).astimezone(UTC)
+    except ValueError:
+        return None
 
 
 def provenance_of(

@@ -5,20 +5,32 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.distributions import Distribution, is_sidecar, stage
-from attested_publish.findings import Severity
+from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
-from attested_publish.holdings import Held, Holdings, holdings, refuse_other_bytes
+from attested_publish.holdings import Held, Holdings, findings_against, holdings
 from attested_publish.identity import SIGSTORE_AUDIENCE, AmbientIdentity, Identity, understand
-from attested_publish.identity_rules import AttestationPlan, attestation_plan, refuse_hopeless
-from attested_publish.problems import FilesProblem, IdentityProblem, RulesProblem, Stage
-from attested_publish.report import AttestationReport, Status
+from attested_publish.identity_rules import (
+    AttestationPlan,
+    advice,
+    attestation_plan,
+    refuse_hopeless,
+)
+from attested_publish.problems import (
+    FilesProblem,
+    IdentityProblem,
+    IndexProblem,
+    NoIdentity,
+    RulesProblem,
+    Stage,
+)
+from attested_publish.report import AttestationReport, FileReport, Status
 from attested_publish.reporter import Reporter, size_text
 from attested_publish.settings import Attestations, Settings, VerifyMetadata
 
@@ -27,7 +39,7 @@ if TYPE_CHECKING:
     from pypi_attestations import Attestation
 
     from attested_publish.attestations import Trust
-    from attested_publish.index import IndexFile
+    from attested_publish.index import Index, IndexFile
     from attested_publish.services import Services
     from attested_publish.upload import Credentials, Outcome
 
@@ -68,59 +80,92 @@ class Journey:
             yield staged.distributions
 
     def follow_rules(self, distributions: Sequence[Distribution]) -> None:
-        """Find everything about the files that the index would refuse, before anything else."""
+        """Find what the index would refuse in the files themselves."""
         if self.settings.verify_metadata is VerifyMetadata.NOTHING:
             return
         from attested_publish.rules import check_distribution, check_release
 
-        report = self.reporter.report
         with self.reporter.stage(Stage.RULES, "what the index would refuse"):
             of_release = check_release(distributions)
             for each in distributions:
-                for finding in (*check_distribution(each), *of_release.get(each.filename, ())):
-                    self.reporter.finding(each, finding)
-            stopping = {Severity.ERROR}
-            if self.settings.verify_metadata is VerifyMetadata.STRICT:
-                stopping.add(Severity.WARNING)
-            found = report.findings(*stopping)
-            if not found:
+                found = (*check_distribution(each), *of_release.get(each.filename, ()))
+                self.reporter.findings(each, found)
+            if not self.reporter.report.findings(*Severity):
                 self.reporter.item(f"{counted(len(distributions), 'file')} in order")
-                return
-        refused = {file.filename: file for file, _ in found}
-        for file in refused.values():
-            file.status = Status.REFUSED
-        raise RulesProblem(
-            f"{len(refused)} of {counted(len(distributions), 'file')} would be refused",
-            detail="\n".join(
-                f"{shown(name)}: {counted(count, 'reason')}"
-                for name, count in Counter(file.filename for file, _ in found).items()
-            ),
-            remedy="Nothing was uploaded. Change what is named, build again, and run again.",
-            file=next(iter(refused)) if len(refused) == 1 else None,
-        )
-
-    def mark_checked(self, distributions: Sequence[Distribution]) -> None:
-        """Record that the rules have nothing against these files."""
-        for each in distributions:
-            self._set_status(each, Status.CHECKED)
 
     def holdings(self, distributions: Sequence[Distribution]) -> Holdings:
-        """Ask the index what it holds, and stop where other bytes are in the way."""
+        """Ask the index what it holds, and find what is in the way there."""
         index = self.services.index
         with self.reporter.stage(Stage.INDEX, f"what {index.name} holds already"):
-            held = holdings(distributions, index, self.session)
+            try:
+                held = holdings(distributions, index, self.session)
+            except IndexProblem as problem:
+                if not self._stopping_findings():
+                    raise
+                # The files are refused anyway: that is what the user has to know first.
+                held = Holdings(unreadable=problem.detail)
             if held.unreadable:
                 self.reporter.notice(
                     f"{index.name} does not say what it holds ({held.unreadable.rstrip('.')}): "
                     "a re-run cannot tell what is there, and nothing will be confirmed."
                 )
-            if not self.settings.skip_existing:
-                refuse_other_bytes(distributions, held, index)
+            for project, exists in held.projects.items():
+                if not exists:
+                    self.reporter.notice(_new_project(project, index))
+            self._find_in_the_way(distributions, held)
             for each in distributions:
                 self._tell_held(each, held)
             missing = held.missing_of(distributions)
             self.reporter.item(f"{counted(len(missing), 'file')} of {len(distributions)} to upload")
         return held
+
+    def stop_if_refused(self, distributions: Sequence[Distribution]) -> None:
+        """Stop where something was found that the index surely refuses, all of it at once."""
+        found = self._stopping_findings()
+        if not found:
+            return
+        refused = {file.filename: file for file, _ in found}
+        for file in refused.values():
+            file.status = Status.REFUSED
+        rules = {each.rule for _, each in found}
+        raise RulesProblem(
+            f"{len(refused)} of {counted(len(distributions), 'file')} would be refused",
+            detail="\n".join(_shortly(file, each) for file, each in found),
+            remedy=found[0][1].remedy
+            if len(rules) == 1
+            else "Change what is named, build again, and run again. Nothing was uploaded.",
+            file=next(iter(refused)) if len(refused) == 1 else None,
+        )
+
+    def mark_checked(self, distributions: Sequence[Distribution]) -> None:
+        """Record that nothing stands against these files; what is there already stays so."""
+        for each in distributions:
+            if self.reporter.report.files[each.filename].status is Status.NOT_ATTEMPTED:
+                self._set_status(each, Status.CHECKED)
+
+    def prove_publisher(self, held: Holdings) -> None:
+        """Mint an API token and revoke it at once: the proof that the index knows this job.
+
+        A pending publisher would create its project by this, so a project that does
+        not exist yet is left alone; where the job has no identity, that is said.
+        """
+        if self.settings.password:
+            self.reporter.notice("A password is given: whether it is accepted shows on upload.")
+            return
+        try:
+            identity, _ = self.identify()
+        except NoIdentity as problem:
+            self.reporter.notice(f"The trusted publisher was not checked: {problem.title}.")
+            return
+        new = [project for project, exists in held.projects.items() if not exists]
+        if new:
+            self.reporter.notice(
+                "The trusted publisher was not checked: asking for a token would create "
+                f"{shown(', '.join(new))}, which does not exist yet."
+            )
+            return
+        with self.trusted(identity, held):
+            self.reporter.item("the index knows this job as a trusted publisher")
 
     def identify(self) -> tuple[Identity, AttestationPlan]:
         """Learn who the job is, and whether the index will take attestations of it."""
@@ -128,6 +173,8 @@ class Journey:
         with self.reporter.stage(Stage.IDENTITY, "who this job is"):
             identity = self._identity()
             refuse_hopeless(identity, index)
+            for sentence in advice(identity):
+                self.reporter.notice(sentence)
             plan = attestation_plan(
                 self.settings.attestations,
                 identity,
@@ -144,7 +191,7 @@ class Journey:
             return self._identity()
 
     @contextlib.contextmanager
-    def trusted(self, identity: Identity) -> Iterator[Credentials]:
+    def trusted(self, identity: Identity, held: Holdings) -> Iterator[Credentials]:
         """Hold an API token for the job's identity; it is revoked on every way out."""
         from attested_publish.trusted_publishing import Revocation, trusted_token
         from attested_publish.upload import Credentials
@@ -154,7 +201,14 @@ class Journey:
         with contextlib.ExitStack() as until_done:
             with reporter.stage(Stage.TOKEN, f"an API token of {index.name} for this identity"):
                 token = until_done.enter_context(
-                    trusted_token(index, self.ambient, identity, self.session, reporter.mask)
+                    trusted_token(
+                        index,
+                        self.ambient,
+                        identity,
+                        held.projects,
+                        session=self.session,
+                        mask=reporter.mask,
+                    )
                 )
                 reporter.item("minted", "short-lived, for this release only")
             try:
@@ -279,6 +333,23 @@ class Journey:
         with _attestation_files(attestations) as files:
             self._keep(files, distributions)
 
+    def _stopping_findings(self) -> list[tuple[FileReport, Finding]]:
+        stopping = {Severity.ERROR}
+        if self.settings.verify_metadata is VerifyMetadata.STRICT:
+            stopping.add(Severity.WARNING)
+        return self.reporter.report.findings(*stopping)
+
+    def _find_in_the_way(self, distributions: Sequence[Distribution], held: Holdings) -> None:
+        """Hold the files against PyPI's rules for what it holds; elsewhere they are unknown."""
+        found: dict[str, list[Finding]] = {}
+        for each, finding in findings_against(held, distributions, datetime.now(UTC)):
+            is_skipped = finding.rule == "filename-taken" and self.settings.skip_existing
+            is_known = finding.rule == "filename-taken" or self.services.index.works_as_pypi
+            if is_known and not is_skipped:
+                found.setdefault(each.filename, []).append(finding)
+        for each in distributions:
+            self.reporter.findings(each, found.get(each.filename, ()))
+
     def _identity(self) -> Identity:
         identity = understand(self.ambient.token(SIGSTORE_AUDIENCE))
         self.reporter.report.identity = identity.as_json()
@@ -304,7 +375,7 @@ class Journey:
         name = shown(distribution.filename)
         if state is Held.SAME:
             self.reporter.item(name, "there already, with the same bytes")
-        else:
+        elif self.settings.skip_existing:
             self.reporter.warning(f"{name} is there already, with other bytes, and is skipped.")
         self._set_status(distribution, Status.ALREADY_THERE)
         self._tell_served(distribution, file)
@@ -332,6 +403,19 @@ class Journey:
                 detail=f"{shown(error.filename)}: {error.strerror}.",
                 remedy="Set attestations-dir to a folder that the job may write to.",
             ) from error
+
+
+def _shortly(file: FileReport, finding: Finding) -> str:
+    return f"{shown(file.filename)}: {finding.message}"
+
+
+def _new_project(project: str, index: Index) -> str:
+    if not index.works_as_pypi:
+        return f"{index.name} has no project {shown(project)} yet."
+    return (
+        f"{index.name} has no project {shown(project)} yet: a pending trusted publisher creates "
+        f"it as soon as the API token is minted ({index.pending_publishers_url})."
+    )
 
 
 def load_trust(services: Services) -> Trust:

@@ -75,6 +75,10 @@ class IdentityProblem(Problem):
     stage = Stage.IDENTITY
 
 
+class NoIdentity(IdentityProblem):
+    """This is no job, or one that may not ask for an identity token."""
+
+
 class TokenProblem(Problem):
     """The index does not give an API token for the job's identity."""
 

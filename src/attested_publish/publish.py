@@ -28,6 +28,7 @@ def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
     with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
         journey.follow_rules(distributions)
         held = journey.holdings(distributions)
+        journey.stop_if_refused(distributions)
         missing = held.missing_of(distributions)
         attestations: Mapping[str, Attestation] = {}
         trust = None
@@ -38,7 +39,7 @@ def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
         else:
             identity, plan = journey.identify()
             trust = load_trust(services) if plan.attest else None
-            with journey.trusted(identity) as credentials:
+            with journey.trusted(identity, held) as credentials:
                 if trust is not None:
                     attestations = journey.attest(missing, identity, trust)
                 journey.upload(missing, attestations, held, credentials)
@@ -48,11 +49,17 @@ def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
 
 
 def check(settings: Settings, services: Services, reporter: Reporter) -> None:
-    """Say what the index would refuse, for all files at once; spends nothing."""
+    """Say what the index would refuse, for all files at once.
+
+    Where the job has an identity, an API token is minted and revoked at once, to prove
+    that the index knows the publisher; nothing else is spent.
+    """
     with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
         journey.follow_rules(distributions)
+        held = journey.holdings(distributions)
+        journey.stop_if_refused(distributions)
         journey.mark_checked(distributions)
-        journey.holdings(distributions)
+        journey.prove_publisher(held)
     reporter.report.result = Result.DONE
 
 
@@ -60,6 +67,7 @@ def check_files(settings: Settings, services: Services, reporter: Reporter) -> N
     """Say what can be told from the files alone, without any network."""
     with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
         journey.follow_rules(distributions)
+        journey.stop_if_refused(distributions)
         journey.mark_checked(distributions)
     reporter.report.result = Result.DONE
 
@@ -68,6 +76,7 @@ def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
     """Sign and verify, and leave the attestation files; uploads nothing."""
     with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
         journey.follow_rules(distributions)
+        journey.stop_if_refused(distributions)
         identity = journey.identify_signer()
         attestations = journey.attest(distributions, identity, load_trust(services))
         journey.keep_attestations(distributions, attestations)

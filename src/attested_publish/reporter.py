@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -79,31 +79,36 @@ class Reporter:
 
     def item(self, text: str, note: str = "") -> None:
         """Tell one thing done, usually a file, with a note about it."""
-        beside = f"  {self.clean(note)}" if note else ""
-        self._line(("  ✓ ", "green"), (self.clean(text), ""), (beside, "dim"))
+        beside = f"  {note}" if note else ""
+        self._line(("  ✓ ", "green"), (text, ""), (beside, "dim"))
 
     def detail(self, text: str) -> None:
         """Tell more about the item before."""
-        self._line((f"      {self.clean(text)}", "dim"))
+        self._line((f"      {text}", "dim"))
 
     def notice(self, text: str) -> None:
         """Tell something worth knowing."""
-        self._line(("  · ", "cyan"), (self.clean(text), ""))
+        self._line(("  · ", "cyan"), (text, ""))
 
     def warning(self, text: str) -> None:
         """Tell something that may need a hand, but does not stop the release."""
-        self._line(("  ! ", "yellow"), (self.clean(text), ""))
+        self._line(("  ! ", "yellow"), (text, ""))
 
-    def finding(self, distribution: Distribution, finding: Finding) -> None:
-        """Record what a rule found in a file, and tell it."""
-        self.report.files[distribution.filename].findings.append(finding)
-        self._line(
-            (f"  {_MARKS[finding.severity]} ", _STYLES[finding.severity]),
-            (shown(distribution.filename), "bold"),
-            (f"  {finding.severity}: {self.clean(finding.message)}", ""),
-        )
-        if finding.remedy:
-            self._line((f"      {self.clean(finding.remedy)}", "dim"))
+    def findings(self, distribution: Distribution, found: Iterable[Finding]) -> None:
+        """Record what was found in a file, and tell it below the file's name, worst first."""
+        worst_first = sorted(found, key=lambda each: tuple(Severity).index(each.severity))
+        if not worst_first:
+            return
+        self._line((f"  {shown(distribution.filename)}", "bold"))
+        for finding in worst_first:
+            self.report.files[distribution.filename].findings.append(finding)
+            self._line(
+                (f"    {_MARKS[finding.severity]} {finding.severity}: ", _STYLES[finding.severity]),
+                (finding.message, ""),
+                (f"  [{finding.rule}]", "dim"),
+            )
+            if finding.remedy:
+                self._line((f"      → {finding.remedy}", "dim"))
 
     def problem(self, problem: Problem) -> None:
         """Record what ended the run, and explain it."""
@@ -137,17 +142,18 @@ class Reporter:
         if self.verbose:
             import traceback
 
-            self._line((self.clean(traceback.format_exc()), "dim"))
+            self._line((traceback.format_exc(), "dim"))
 
     def _begin(self, stage: Stage, doing: str) -> None:
-        self._line((f"{stage.value:<{_NAME_WIDTH}}", "bold"), (self.clean(doing), ""))
+        self._line((f"{stage.value:<{_NAME_WIDTH}}", "bold"), (doing, ""))
 
     def _end(self, spent: float) -> None:
         self._line((f"  {spent:.1f} s", "dim"))
 
     def _line(self, *parts: tuple[str, str]) -> None:
         # Assembled, never parsed: foreign text must not be taken for markup.
-        self.console.print(Text.assemble(*parts), soft_wrap=True)
+        cleaned = [(self.clean(text), style) for text, style in parts]
+        self.console.print(Text.assemble(*cleaned), soft_wrap=True)
 
 
 def size_text(size: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
@@ -47,20 +47,24 @@ def trusted_token(
     index: Index,
     ambient: AmbientIdentity,
     identity: Identity,
+    projects: Mapping[str, bool],
+    *,
     session: requests.Session,
     mask: Callable[[str], None],
 ) -> Iterator[ApiToken]:
     """Mint an API token for the job's identity and revoke it on every way out.
 
-    `mask` is called with the token before anything else is done with it. Raises
-    `TokenProblem` (`TokenRefused` when it is the index that says no).
+    `projects` are those of the release, and whether the index has them yet: they are
+    told which publisher to register where. `mask` is called with the token before
+    anything else is done with it. Raises `TokenProblem`; `TokenRefused` when it is the
+    index that says no.
     """
     audience = audience_of(index, session)
     identity_token = ambient.spend(audience)
     token: ApiToken | None = None
     try:
         with not_now():
-            token = mint(index, identity_token, identity, session, mask)
+            token = mint(index, identity_token, identity, projects, session=session, mask=mask)
         yield token
     finally:
         if token is not None:
@@ -110,6 +114,8 @@ def mint(
     index: Index,
     identity_token: str,
     identity: Identity,
+    projects: Mapping[str, bool],
+    *,
     session: requests.Session,
     mask: Callable[[str], None],
 ) -> ApiToken:
@@ -133,7 +139,8 @@ def mint(
             remedy="The index is out of order: see its status page, and run again later. "
             "Nothing was uploaded.",
         )
-    raise _refused(index, status, answer, told, identity)
+    said = f"{index.name} answered {status}: {told}."
+    raise _refused(index, said, _codes(answer), identity.publisher, projects)
 
 
 def burn(index: Index, token: ApiToken, session: requests.Session) -> Revocation:
@@ -188,23 +195,25 @@ def _ask(
     return response.status_code, answer if isinstance(answer, dict) else {}, told
 
 
-def _refused(
-    index: Index, status: int, answer: dict[str, Any], told: str, identity: Identity
-) -> TokenRefused:
+def _codes(answer: Mapping[str, Any]) -> set[object]:
     errors = answer.get("errors")
-    codes = (
-        {error.get("code") for error in errors if isinstance(error, dict)}
-        if isinstance(errors, list)
-        else set()
-    )
-    said = f"{index.name} answered {status}: {told}."
+    listed = errors if isinstance(errors, list) else ()
+    return {error.get("code") for error in listed if isinstance(error, dict)}
+
+
+def _refused(
+    index: Index,
+    said: str,
+    codes: set[object],
+    publisher: TrustedPublisher,
+    projects: Mapping[str, bool],
+) -> TokenRefused:
     if "invalid-publisher" in codes:
         return TokenRefused(
             f"{index.name} knows no trusted publisher for this job",
-            detail=f"{said}\nThis job is:\n{_form_fields(identity.publisher)}",
-            remedy=f"Enter exactly these fields where the project's trusted publishers are "
-            f"managed on {index.name} (or correct the one that differs); a project that does "
-            f"not exist yet needs a pending publisher. More: {_HELP}",
+            detail=f"{said}\nThis job is:\n{_form_fields(publisher)}",
+            remedy="Register a publisher with exactly these fields, or correct the one that "
+            f"differs:\n{_form_links(index, publisher, projects)}\nMore: {_HELP}",
         )
     if "invalid-reuse-token" in codes:
         return TokenRefused(
@@ -245,3 +254,23 @@ def _form_fields(publisher: TrustedPublisher) -> str:
         ("Environment name", publisher.environment or "(leave empty)"),
     )
     return "\n".join(f"    {label}: {shown(value)}" for label, value in rows)
+
+
+def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str, bool]) -> str:
+    """Return where to register the publisher for each project, filled in where PyPI can."""
+    fields = {
+        "provider": "github",
+        "owner": publisher.owner,
+        "repository": publisher.repository,
+        "workflow_filename": publisher.workflow,
+    }
+    if publisher.environment:
+        fields["environment"] = publisher.environment
+    links = [
+        f"    {shown(project)}: {index.publishers_url(project, fields)}"
+        if exists
+        else f"    {shown(project)} (a pending publisher, as the project does not exist yet): "
+        f"{index.pending_publishers_url}"
+        for project, exists in projects.items()
+    ]
+    return "\n".join(links)
