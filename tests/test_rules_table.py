@@ -629,13 +629,15 @@ def test_two_sdists_of_one_release_exclude_each_other(tmp_path: Path) -> None:
     files = [
         distribution(make_sdist(tmp_path / "a")),
         distribution(make_sdist(tmp_path / "b", filename="sample-1.0.zip")),
+        distribution(make_sdist(tmp_path / "c", version="1.0.0")),
         distribution(make_sdist(tmp_path / "c", version="1.1")),
         distribution(make_sdist(tmp_path / "d", name="other")),
         distribution(make_wheel(tmp_path / "e")),
     ]
     found = rules.check_release(files)
     assert [(name, [one.rule for one in some]) for name, some in found.items()] == [
-        ("sample-1.0.zip", ["release-two-sdists"])
+        ("sample-1.0.tar.gz", ["release-two-sdists"]),
+        ("sample-1.0.zip", ["release-two-sdists"]),
     ]
 
 

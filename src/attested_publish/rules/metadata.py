@@ -32,40 +32,6 @@ METADATA_VERSIONS = ("1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5")
 SUMMARY_LIMIT = 512
 LABEL_LIMIT = 32
 
-# PyPI's list: every field but those that identify the release.
-_DYNAMIC = frozenset(
-    {
-        "author",
-        "author-email",
-        "classifier",
-        "description",
-        "description-content-type",
-        "download-url",
-        "home-page",
-        "import-name",
-        "import-namespace",
-        "keywords",
-        "license",
-        "license-expression",
-        "license-file",
-        "maintainer",
-        "maintainer-email",
-        "obsoletes",
-        "obsoletes-dist",
-        "platform",
-        "project-url",
-        "provides",
-        "provides-dist",
-        "provides-extra",
-        "requires",
-        "requires-dist",
-        "requires-external",
-        "requires-python",
-        "summary",
-        "supported-platform",
-    }
-)
-
 # What each refusal of packaging is called here, and what to change.
 _PACKAGING_RULES = {
     "description-content-type": (
@@ -395,16 +361,6 @@ def _obsoletes_dist(raw: RawMetadata) -> Iterator[Finding]:
     return _legacy_dist("Obsoletes-Dist", raw.get("obsoletes_dist", []))
 
 
-def _dynamic(raw: RawMetadata) -> Iterator[Finding]:
-    for field in raw.get("dynamic", []):
-        if field.lower() not in _DYNAMIC:
-            yield refused(
-                "dynamic-invalid",
-                f"Dynamic names {shown(field)}, which PyPI does not take there.",
-                "List only core metadata fields under Dynamic.",
-            )
-
-
 def _license_twice(raw: RawMetadata) -> Iterator[Finding]:
     if raw.get("license") and raw.get("license_expression"):
         yield refused(
@@ -447,7 +403,6 @@ _INDEX_RULES: tuple[tuple[str, Callable[[RawMetadata], Iterator[Finding]]], ...]
     ("provides-dist", _provides_dist),
     ("obsoletes-dist", _obsoletes_dist),
     ("requires-dist", _requires_dist),
-    ("dynamic", _dynamic),
     ("license", _license_twice),
     ("description-content-type", _charset_spelling),
 )
