@@ -24,6 +24,10 @@ test: $(VENV)/dev
 bench: $(VENV)/runtime
 	@$(BIN)/python benchmarks/bench.py $(if $(FILES),--files $(FILES)) $(if $(RUNS),--runs $(RUNS))
 
+## e2e: the action for real, on Debian as root: an engine, the image, act and its callers
+e2e: $(VENV)/dev $(VENV)/e2e/act
+	$(BIN)/python -m pytest -n 0 --timeout 280 -o python_files='e2e_*.py' -o pythonpath=tests tests/e2e $(TESTS)
+
 ## lint: formatting, types, and the linters of the action's YAML and shell
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -58,6 +62,11 @@ $(BIN)/python:
 $(VENV)/runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 	$(PIP) install $(LOCKED) -r requirements/runtime.txt
 	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/e2e/act: requirements/e2e.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear $(VENV)/e2e
+	$(VENV)/e2e/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/e2e.txt
 	@touch $@
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/runtime

@@ -1,0 +1,83 @@
+"""What the end-to-end tests share: a machine with an engine, the action, and worlds."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from launching import Launch
+from machine import ROOT, Machine, plain_machine, run
+from world import World, running_world
+
+from makers import make_sdist, make_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_configure() -> None:
+    # So that what a session made is taken down in either case.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.getsignal(signal.SIGINT))
+
+
+@pytest.fixture(scope="session")
+def work() -> Iterator[Path]:
+    """A folder with a short name (sockets need one) that is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="attested-publish-e2e-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def machine(work: Path) -> Iterator[Machine]:
+    with plain_machine(work) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="session")
+def action(work: Path) -> Path:
+    """The action as a checkout of it would be: what git has or would add, nothing else."""
+    folder = work / "action"
+    files = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in filter(None, files.split("\0")):
+        source = ROOT / name
+        if source.is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def image(machine: Machine, action: Path, work: Path) -> str:
+    """The image, built from the Dockerfile by launch.sh as for a branch."""
+    prepared = Launch(action, work / "prepared", machine).prepare("docker")
+    return prepared["image"]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with running_world(tmp_path / "world") as world:
+        yield world
+
+
+@pytest.fixture
+def dist(tmp_path: Path) -> Path:
+    """A user's folder with a wheel and an sdist."""
+    folder = tmp_path / "workspace" / "dist"
+    folder.mkdir(parents=True)
+    make_wheel(folder)
+    make_sdist(folder)
+    return folder
+
+
+@pytest.fixture
+def launch(action: Path, tmp_path: Path, machine: Machine) -> Launch:
+    return Launch(action, tmp_path, machine)

@@ -1,0 +1,225 @@
+"""The image and the container: what it may do, and each way to start it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from launching import Launch
+from machine import run
+from world import running_world, secrets_in, without_job
+
+from makers import make_wheel
+
+_PROBE = Path(__file__).parent / "probe.py"
+
+
+@pytest.fixture
+def prepared(launch, image):
+    prepared = launch.prepare("docker")
+    # Built by the first call; this one only finds it.
+    assert prepared == {"runtime": "docker", "image": image}
+    return prepared
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_as_a_docker_action_exactly_as_the_runner_starts_one(machine, image, world, dist, tmp_path):
+    workspace = dist.parent
+    temp = tmp_path / "_temp"
+    for name in ("_github_home", "_github_workflow", "_runner_file_commands"):
+        (temp / name).mkdir(parents=True)
+    for name in ("set_output_1", "step_summary_1"):
+        (temp / "_runner_file_commands" / name).touch()
+    shutil.copy(world.trust_config, workspace)
+    # The runner keeps an input's hyphens, and rewrites the host's paths.
+    job = world.environment | {
+        "INPUT_PACKAGES-DIR": "dist",
+        "INPUT_REPOSITORY-URL": world.upload_url,
+        "INPUT_SIGSTORE-TRUST-CONFIG": world.trust_config.name,
+        "HOME": "/github/home",
+        "GITHUB_WORKSPACE": "/github/workspace",
+        "GITHUB_OUTPUT": "/github/file_commands/set_output_1",
+        "GITHUB_STEP_SUMMARY": "/github/file_commands/step_summary_1",
+        "RUNNER_TEMP": "/github/runner_temp",
+    }
+    del job["GITHUB_ACTIONS"], job["CI"]
+    mounts = {
+        temp: "/github/runner_temp",
+        temp / "_github_home": "/github/home",
+        temp / "_github_workflow": "/github/workflow",
+        temp / "_runner_file_commands": "/github/file_commands",
+        workspace: "/github/workspace",
+    }
+    said = run(
+        *("docker", "run", "--workdir", "/github/workspace", "--rm"),
+        *(argument for name in job for argument in ("-e", name)),
+        *("-e", "GITHUB_ACTIONS=true", "-e", "CI=true"),
+        *("-v", f"{machine.socket}:/var/run/docker.sock"),
+        *(argument for host, inner in mounts.items() for argument in ("-v", f"{host}:{inner}")),
+        # The runner gives a network of its own; the embedded services are on this host's loopback.
+        *("--network", "host", image),
+        env=without_job(os.environ) | machine.environment | job,
+    )
+    assert world.verified("sample") == {path.name: sha256(path) for path in dist.iterdir()}
+    outputs = (temp / "_runner_file_commands" / "set_output_1").read_text()
+    assert "\ndone\n" in outputs
+    assert "sample" in (temp / "_runner_file_commands" / "step_summary_1").read_text()
+    # Here the runner has not swallowed its commands yet: every token is in one that masks it.
+    # It also shows that the search, which the workflows' logs are held to, finds them.
+    masks = [line for line in said.splitlines() if line.startswith("::add-mask::")]
+    assert len(secrets_in("\n".join(masks))) == len(masks) >= 3
+    first = {mask.removeprefix("::add-mask::"): said.index(mask) for mask in masks}
+    for secret in first:
+        assert said.count(secret) == 1
+    assert secrets_in("\n".join(line for line in said.splitlines() if line not in masks)) == []
+
+
+def test_what_the_container_may_do(machine, launch, prepared, world, dist):
+    before = {path.name: sha256(path) for path in dist.iterdir()}
+    context = launch.temp / "context"
+    context.mkdir()
+    shutil.copy(_PROBE, context)
+    (context / "Dockerfile").write_text(
+        f"FROM {prepared['image']}\n"
+        "COPY probe.py /probe.py\n"
+        'ENTRYPOINT ["python", "-I", "/probe.py"]\n'
+    )
+    machine.docker("build", "--tag", "attested-publish-probe", str(context))
+    kept = launch.workspace / "kept"
+    done = launch.publish(
+        prepared | {"image": "attested-publish-probe"},
+        world,
+        INPUT_ATTESTATIONS_DIR="kept",
+        AWS_SECRET_ACCESS_KEY="not for the container",
+        GITHUB_TOKEN="neither",
+        HTTPS_PROXY="http://proxy.invalid:3128",
+    )
+    told = json.loads(done.stdout)
+    assert told["uid"] == os.getuid()
+    assert told["gid"] == os.getgid()
+    assert told["status"]["CapEff"] == "0" * 16
+    assert told["status"]["CapPrm"] == "0" * 16
+    assert told["status"]["NoNewPrivs"] == "1"
+    assert told["docker_socket"] is False
+    writable = {"kept", "RUNNER_TEMP", "TMPDIR", "HOME", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"}
+    assert {place for place, could in told["written"].items() if could} == writable
+    assert {"dist", "dist/sample-1.0.tar.gz", ".", "/", "/opt/attested-publish"} <= set(
+        told["written"]
+    ) - writable
+    assert told["listed"] == sorted(before)
+    assert not {"AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"} & set(told["variables"])
+    needed = {"ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITHUB_REPOSITORY", "HTTPS_PROXY"}
+    assert needed <= set(told["variables"])
+    assert {path.name: sha256(path) for path in dist.iterdir()} == before
+    assert [path.name for path in kept.iterdir()] == ["written-by-probe"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="all other tests run as another user here already")
+def test_as_another_user_than_root(machine, action, image, work):
+    user, group = 23456, Path(machine.socket).stat().st_gid
+    folder = work / "another-user"
+    become = ("setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups")
+    launch = Launch(action, folder, machine, become=become)
+    dist = launch.workspace / "dist"
+    dist.mkdir()
+    make_wheel(dist)
+    with running_world(folder / "world") as world:
+        for path in (folder, *folder.glob("**/*")):
+            os.chown(path, user, group)
+        done = launch.publish(launch.prepare("docker"), world)
+        assert done.returncode == 0, done.stdout
+        assert world.verified("sample") == {path.name: sha256(path) for path in dist.iterdir()}
+    report = Path(launch.outputs()["report"])
+    assert report.stat().st_uid == user
+
+
+def test_a_file_that_changes_after_the_check_is_uploaded_as_it_was(
+    launch, prepared, dist, tmp_path
+):
+    before = {path.name: sha256(path) for path in dist.iterdir()}
+    with running_world(tmp_path / "world", "--latency", "certificate=2") as world:
+        process = launch.start("publish", launch.variables(prepared, world, {}))
+        said = []
+        with process:
+            for line in process.stdout:
+                said.append(line)
+                if line.startswith("::group::signatures"):
+                    for path in dist.iterdir():
+                        path.write_bytes(b"something else")
+        assert process.returncode == 0, "".join(said)
+        assert world.verified("sample") == before
+    assert {sha256(path) for path in dist.iterdir()} == {
+        hashlib.sha256(b"something else").hexdigest()
+    }
+
+
+@pytest.mark.usefixtures("dist")
+def test_the_image_that_the_commit_names(machine, action, image, world, tmp_path):
+    # As after a release: nothing is built, what the file names is used.
+    released = tmp_path / "released"
+    shutil.copytree(action, released)
+    digest = machine.docker("image", "inspect", "--format", "{{.Id}}", image).strip()
+    (released / "image.txt").write_text(f"{digest}\n")
+    launch = Launch(released, tmp_path, machine)
+    prepared = launch.prepare("docker")
+    assert prepared["image"] == digest
+    done = launch.publish(prepared, world)
+    assert done.returncode == 0, done.stdout
+    assert len(world.verified("sample")) == 2
+
+
+def test_an_image_that_cannot_be_had_leads_to_python_or_to_a_clear_end(action, machine, tmp_path):
+    released = tmp_path / "released"
+    shutil.copytree(action, released)
+    (released / "image.txt").write_text(f"registry.invalid/tool@sha256:{'0' * 64}\n")
+    launch = Launch(released, tmp_path, machine)
+    with pytest.raises(AssertionError) as refused:
+        launch.prepare("docker")
+    assert "registry.invalid did not give the image." in str(refused.value)
+    assert (
+        "::error title=attested-publish cannot run here::runtime is docker, but the image"
+        in str(refused.value)
+    )
+    assert launch.prepare("auto")["runtime"] == "python"
+
+
+def test_on_a_laptop(machine, image, dist):
+    said = machine.docker("run", "--rm", "-v", f"{dist}:/dist:ro", image, "rehearse", "/dist")
+    assert "This is a rehearsal" in said
+    assert said.count("served, digest and provenance right") == 2
+
+
+def test_as_the_image_of_a_gitlab_job(machine, image, dist):
+    # GitLab replaces the entry point and hands scripts to a shell.
+    said = machine.docker(
+        *("run", "--rm", "--entrypoint", "", "-v", f"{dist}:/builds/dist", "-w", "/builds", image),
+        *("sh", "-c", "attested-publish check --offline dist && id -u"),
+    )
+    assert "2 files in order" in said
+    assert said.endswith("\n0\n")
+
+
+def test_the_image_is_small_and_bare(machine, image):
+    size, base = (
+        int(machine.docker("image", "inspect", "--format", "{{.Size}}", each))
+        for each in (image, machine.base)
+    )
+    assert size - base <= 100e6
+    found = machine.docker(
+        *("run", "--rm", "--entrypoint", "sh", image, "-c"),
+        "for name in pip pip3 gcc cc uv; do command -v $name; done; python -c 'import pip'; true",
+    )
+    assert found == ""
+    unwritten = machine.docker(
+        *("run", "--rm", "--read-only", "--user", "12345", "--entrypoint", "python", image),
+        "-c",
+        "import sys, attested_publish.cli as it; print(it.__cached__, sys.flags.isolated)",
+    )
+    assert "__pycache__" in unwritten

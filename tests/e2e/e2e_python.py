@@ -1,0 +1,99 @@
+"""The runtime without Docker, with the oldest and the newest Python on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from launching import Launch
+
+_OLDEST = (3, 11)
+
+
+def pythons():
+    """Return the Pythons at hand that the action supports, by version."""
+    names = re.compile(r"python3(\.\d+)?")
+    candidates = [
+        path
+        for folder in os.get_exec_path()
+        if Path(folder).is_dir()
+        for path in Path(folder).iterdir()
+        if names.fullmatch(path.name)
+    ]
+    if shutil.which("pyenv"):
+        listed = said("pyenv", "versions", "--bare").split()
+        candidates += [
+            Path(said("pyenv", "prefix", each).strip(), "bin/python3") for each in listed
+        ]
+    script = "import ensurepip, sys, venv; print(*sys.version_info[:2], sys.executable)"
+    found = {}
+    for candidate in candidates:
+        words = said(candidate, "-I", "-c", script).split()
+        if len(words) == 3 and (version := (int(words[0]), int(words[1]))) >= _OLDEST:
+            found[version] = words[2]
+    return found
+
+
+def said(*command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except OSError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+AT_HAND = pythons()
+CHOSEN = sorted({min(AT_HAND), max(AT_HAND)})
+
+
+@pytest.fixture
+def launch(action, tmp_path):
+    return Launch(action, tmp_path, machine=None)
+
+
+def only(python, tmp_path):
+    """Return a PATH where `python` is the only Python."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "python3").symlink_to(python)
+    for tool in ("bash", "cat", "cut", "dirname", "mktemp", "tr", "uname"):
+        (folder / tool).symlink_to(shutil.which(tool))
+    return str(folder)
+
+
+@pytest.mark.parametrize("version", CHOSEN, ids=lambda version: ".".join(map(str, version)))
+def test_a_release_without_docker(launch, world, dist, tmp_path, version):
+    launch.environment["PATH"] = only(AT_HAND[version], tmp_path)
+    # What a job may have set for its own purposes changes nothing.
+    evil = tmp_path / "workspace" / "attested_publish"
+    evil.mkdir()
+    (evil / "__init__.py").write_text("raise SystemExit('imported from the workspace')")
+    launch.environment |= {"PYTHONPATH": str(tmp_path / "workspace"), "PIP_USER": "1"}
+    prepared = launch.prepare("auto")
+    assert prepared["runtime"] == "python"
+    done = launch.publish(prepared, world)
+    assert done.returncode == 0, done.stdout
+    assert world.verified("sample") == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in dist.iterdir()
+    }
+    assert launch.outputs()["result"] == "done"
+    # The next call of the job finds the installation.
+    marker = Path(prepared["python"]).parents[1] / "complete"
+    installed = marker.stat().st_mtime_ns
+    assert launch.prepare("python") == prepared
+    assert marker.stat().st_mtime_ns == installed
+
+
+def test_without_docker_and_python_it_says_what_to_add(launch, tmp_path):
+    launch.environment["PATH"] = only("/nowhere/python3", tmp_path)
+    with pytest.raises(AssertionError) as refused:
+        launch.prepare("auto")
+    said = str(refused.value)
+    assert "::error title=attested-publish cannot run here::" in said
+    assert "there is no docker command on PATH" in said
+    assert "actions/setup-python" in said

@@ -1,0 +1,239 @@
+"""A Docker engine and the image's base on a plain Debian machine, with no trace left of either."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+STAND_IN = "attested-publish-e2e-base"
+"""The image that stands in for the Dockerfile's base where no registry can be reached."""
+
+_ENGINE_SECONDS = 60
+_PULL_SECONDS = 120
+_MADE_BY_ENGINE = ("/etc/docker", "/run/docker", "/run/containerd")
+_CGROUPS = Path("/sys/fs/cgroup")
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where images are built and containers run: the variables and arguments it takes."""
+
+    environment: dict[str, str]
+    base: str
+    build_arguments: str
+    run_arguments: str = "--network host"
+
+    def docker(self, *arguments: str, **options: object) -> str:
+        """Run a docker command and return what it prints."""
+        return run("docker", *arguments, env=os.environ | self.environment, **options)
+
+    @property
+    def socket(self) -> str:
+        """Path of the engine's socket."""
+        host = self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
+        return host.removeprefix("unix://") or "/var/run/docker.sock"
+
+
+@contextlib.contextmanager
+def plain_machine(work: Path) -> Iterator[Machine]:
+    """Give an engine (the machine's own, if it has one) and an image to build upon.
+
+    Raises where there is no engine and none can be started.
+    """
+    with contextlib.ExitStack() as until_done:
+        environment: dict[str, str] = {}
+        if not _answers(environment):
+            environment = until_done.enter_context(_own_engine(work))
+        base = re.search(
+            r"^ARG PYTHON_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+        )[1]
+        build_arguments = "--network host"
+        until_done.callback(_remove_images, environment, keep=_our_images(environment))
+        if not _can_pull(base, environment):
+            _make_stand_in(work, environment)
+            base = STAND_IN
+            build_arguments += f" --build-arg PYTHON_IMAGE={STAND_IN}"
+        yield Machine(environment, base, build_arguments)
+
+
+def run(*command: str, **options: object) -> str:
+    """Run a command; return its output, and show it where it fails."""
+    settings = {"capture_output": True, "text": True, "timeout": 300, "stdin": subprocess.DEVNULL}
+    done = subprocess.run(command, check=False, **settings | options)
+    if done.returncode != 0:
+        raise RuntimeError(
+            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
+    return done.stdout
+
+
+def _answers(environment: dict[str, str]) -> bool:
+    if shutil.which("docker") is None:
+        return False
+    try:
+        run("docker", "info", env=os.environ | environment, timeout=20)
+    except (RuntimeError, subprocess.TimeoutExpired):
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _own_engine(work: Path) -> Iterator[dict[str, str]]:
+    """Install and run an engine that leaves the host's network, services and folders alone."""
+    _install("dockerd", "docker.io")
+    folder = work / "engine"
+    folder.mkdir()
+    environment = {"DOCKER_HOST": f"unix://{folder}/docker.sock"}
+    new = [Path(path) for path in _MADE_BY_ENGINE if not Path(path).exists()]
+    cgroups = set(_cgroups())
+    log = folder / "log"
+    with log.open("wb") as output:
+        daemon = subprocess.Popen(
+            [
+                # Should this process be killed, the engine ends too.
+                *("setpriv", "--pdeathsig", "TERM", "dockerd"),
+                *("--bridge=none", "--iptables=false", "--ip-forward=false"),
+                *("--data-root", folder / "data", "--exec-root", folder / "exec"),
+                *("--pidfile", folder / "pid", "--host", environment["DOCKER_HOST"]),
+            ],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + _ENGINE_SECONDS
+        while not _answers(environment):
+            if daemon.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"dockerd does not start:\n{log.read_text()[-4000:]}")
+            time.sleep(0.3)
+        yield environment
+    finally:
+        # A second Ctrl-C must not leave half of it behind.
+        handlers = {each: signal.signal(each, signal.SIG_IGN) for each in _ENDING}
+        with contextlib.suppress(RuntimeError):
+            ids = _docker_quietly(environment, "ps", "--all", "--quiet").split()
+            if ids:
+                _docker_quietly(environment, "rm", "--force", *ids)
+        daemon.terminate()
+        try:
+            daemon.wait(30)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
+        for line in Path("/proc/mounts").read_text().splitlines():
+            if line.split()[1].startswith(f"{folder}/"):
+                subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
+        for each in new:
+            shutil.rmtree(each, ignore_errors=True)
+        for each in set(_cgroups()) - cgroups:
+            with contextlib.suppress(OSError):
+                each.rmdir()
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+
+
+def _cgroups() -> list[Path]:
+    return [*_CGROUPS.glob("docker"), *_CGROUPS.glob("*/docker")]
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _install(program: str, package: str) -> None:
+    """Install a Debian package unless its program is there; its services are not started."""
+    if shutil.which(program):
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise RuntimeError(
+            f"There is no {program} here, and it cannot be installed: `make e2e` needs a Docker "
+            "engine, or root on Debian."
+        )
+    own_policy = not _POLICY.exists()
+    if own_policy:
+        _POLICY.write_text("#!/bin/sh\nexit 101\n")
+        _POLICY.chmod(0o755)
+    try:
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        run("apt-get", "update", "-qq", env=environment)
+        run(
+            *("apt-get", "install", "--yes", "-qq", "--no-install-recommends", package),
+            env=environment,
+        )
+    finally:
+        if own_policy:
+            _POLICY.unlink()
+
+
+def _can_pull(image: str, environment: dict[str, str]) -> bool:
+    try:
+        run(
+            *("docker", "pull", "--quiet", image),
+            env=os.environ | environment,
+            timeout=_PULL_SECONDS,
+        )
+    except (RuntimeError, subprocess.TimeoutExpired):
+        return False
+    return True
+
+
+def _make_stand_in(work: Path, environment: dict[str, str]) -> None:
+    """Make an image like python:3.13-slim from Debian's packages, and import it."""
+    _install("mmdebstrap", "mmdebstrap")
+    root = work / "stand-in"
+    packages = "ca-certificates,netbase,python3,python3-venv,python3-pip"
+    run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", "trixie", str(root))
+    try:
+        for name in ("python", "python3"):
+            (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
+        for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
+            marker.unlink()
+        for certificate in Path("/usr/local/share/ca-certificates").glob("**/*.crt"):
+            shutil.copy(certificate, root / "usr/local/share/ca-certificates")
+        run("chroot", str(root), "update-ca-certificates")
+        (root / "etc/pip.conf").write_text(
+            "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n", encoding="utf-8"
+        )
+        archive = work / "stand-in.tar"
+        run("tar", "-C", str(root), "-cf", str(archive), ".")
+        run("docker", "import", str(archive), STAND_IN, env=os.environ | environment)
+        archive.unlink()
+    finally:
+        shutil.rmtree(root)
+
+
+def _docker_quietly(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        ["docker", *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout
+
+
+def _our_images(environment: dict[str, str]) -> list[str]:
+    names = _docker_quietly(
+        environment, "images", "--format", "{{.Repository}}:{{.Tag}}", "attested-publish*"
+    )
+    return names.split()
+
+
+def _remove_images(environment: dict[str, str], keep: list[str]) -> None:
+    for name in _our_images(environment):
+        if name not in keep:
+            _docker_quietly(environment, "rmi", name)
