@@ -179,6 +179,42 @@ def make_wheel(
     return write_zip(folder / (filename or f"{stem}.whl"), files.items(), compression=compression)
 
 
+class _Pipe(io.RawIOBase):
+    """Takes bytes, but cannot go back to fill in sizes."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self.data += bytes(data)
+        return len(data)
+
+
+def make_piped_wheel(folder: Path) -> Path:
+    """Write a wheel as a program does that writes into a pipe, and give its path."""
+    pipe = _Pipe()
+    with zipfile.ZipFile(pipe, "w") as archive:
+        for name, content in wheel_files().items():
+            archive.writestr(name, content)
+    path = folder / "sample-1.0-py3-none-any.whl"
+    path.write_bytes(pipe.data)
+    return path
+
+
+def make_commented_wheel(folder: Path) -> Path:
+    """Write a wheel whose members have comments and give its path."""
+    path = folder / "sample-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in wheel_files().items():
+            entry = zipfile.ZipInfo(name)
+            entry.comment = b"made by hand"
+            archive.writestr(entry, content)
+    return path
+
+
 def sdist_files(
     name: str = "sample",
     version: str = "1.0",
@@ -221,6 +257,13 @@ def make_sdist(
     if path.suffix == ".zip":
         return write_zip(path, files.items())
     return write_tar_gz(path, [*(tar_file(*file) for file in files.items()), *members])
+
+
+def make_moved_sdist(folder: Path, prefix: str) -> Path:
+    """Write an sdist with `prefix` before every path in it and give its path."""
+    files = sdist_files().items()
+    members = (tar_file(prefix + path, content) for path, content in files)
+    return write_tar_gz(folder / "sample-1.0.tar.gz", members)
 
 
 def make_release(folder: Path, name: str = "sample", version: str = "1.0") -> list[Path]:

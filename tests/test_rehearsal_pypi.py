@@ -133,6 +133,11 @@ def test_what_is_no_jwt_is_an_invalid_payload(index, token):
         ({"repository": "Octo-Org/sample-project"}, "invalid-publisher", "was not found"),
         ({"repository": "octo-org/other"}, "invalid-publisher", "was not found"),
         ({"repository_owner_id": "1"}, "invalid-publisher", "was not found"),
+        (
+            {"repository_owner_id": int(JOB["repository_owner_id"])},
+            "invalid-publisher",
+            "'repository_owner_id'",
+        ),
         ({"repository_owner": "other"}, "invalid-publisher", "'repository_owner'"),
         (
             {"job_workflow_ref": "octo-org/sample-project/.github/workflows/x.YML@refs/tags/v1"},

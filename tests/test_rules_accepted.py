@@ -100,7 +100,9 @@ def findings(path: Path) -> list[Finding]:
 
 @pytest.mark.parametrize("make", ODD.values(), ids=list(ODD))
 def test_what_looks_odd_and_is_accepted(make: Callable[[Path], Path], tmp_path: Path) -> None:
-    assert [one for one in findings(make(tmp_path)) if one.severity is not Severity.NOTICE] == []
+    found = [one for one in findings(make(tmp_path)) if one.severity is not Severity.NOTICE]
+    # twine warns of that too, also where the metadata are too old to state a type.
+    assert [one for one in found if one.rule != "content-type-missing"] == []
 
 
 def test_nothing_is_said_of_ordinary_files(tmp_path: Path) -> None:

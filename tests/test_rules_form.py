@@ -52,9 +52,7 @@ def sent_by_twine(path: Path) -> dict[str, list[str]]:
 def foreseen(path: Path) -> dict[str, list[str]]:
     size = path.stat().st_size
     if path.suffix == ".whl":
-        opened = wheel.open_wheel(path, path.name, size, Limits())
-        assert opened.archive is not None
-        with opened.archive:
+        with wheel.open_wheel(path, path.name, size, Limits()) as opened:
             metadata, _ = wheel.metadata_of(opened)
     else:
         metadata, _ = sdist.metadata_of(sdist.open_sdist(path, path.name, size, Limits()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attested_publish import rules
-from attested_publish.findings import Severity
+from attested_publish.findings import Finding, Severity
 from makers import make_sdist, make_wheel
 
 if TYPE_CHECKING:
@@ -57,41 +57,60 @@ def test_order_of_the_form(fields: dict[str, list[str]], rule: str | None) -> No
     assert first_refusal(**fields) == rule
 
 
+def rule_of(refusal: Finding | None) -> str | None:
+    return refusal.rule if refusal else None
+
+
+def refused_file(path: Path, filename: str | None = None, **fields: list[str]) -> str | None:
+    kind = {} if path.suffix == ".whl" else {"filetype": ["sdist"], "pyversion": ["source"]}
+    form = {**FINE, **kind, **fields}
+    return rule_of(rules.refuse_file(form, filename or path.name, path, path.stat().st_size))
+
+
+def test_the_description_and_the_name_are_judged_without_the_file() -> None:
+    rst = {**FINE, "description": ["Title\n=====\n\n:bad:`role`\n"]}
+    assert rule_of(rules.refuse_description(rst)) == "description-not-rendered"
+    assert rules.refuse_description(FINE) is None
+    assert rule_of(rules.refuse_filename(FINE, "a/b.exe")) == "filename-separator"
+    assert rule_of(rules.refuse_filename(FINE, "a\x1fb/c")) == "filename-control-character"
+    assert rule_of(rules.refuse_filename(FINE, "sample-1.0.tar.gz")) == "filename-extension"
+    assert rules.refuse_filename(FINE, "anything.whl") is None
+
+
 def test_order_of_a_wheel(tmp_path: Path) -> None:
-    path = make_wheel(tmp_path, tag="cp312-cp312-linux_x86_64", omit=["RECORD"])
-    size = path.stat().st_size
+    """One fault less each time: the one that is left is found."""
+    tag, info = "cp312-cp312-linux_x86_64", "sample-1.0.dist-info"
+    licensed = {"license_file": ["LICENSE"]}
+    bad_scripts = {f"{info}/entry_points.txt": b"[console_scripts]\n../evil = a:b\n"}
 
-    def refusal(filename: str = path.name, **fields: list[str]) -> str | None:
-        found = rules.refuse_file({**FINE, **fields}, filename, path, size)
-        return found.rule if found else None
+    def wheel(folder: str, *omit: str, tag: str = "py3-none-any") -> Path:
+        return make_wheel(tmp_path / folder, tag=tag, omit=omit, extra_files=bad_scripts)
 
-    rst = {"description": ["Title\n=====\n\n:bad:`role`\n"]}
-    assert refusal("a/b.whl", **rst) == "description-not-rendered"
-    assert refusal("a/b.whl") == "filename-separator"
-    assert refusal(path.name, filetype=["sdist"]) == "filename-extension"
-    assert refusal("sample-1.1-py3-none-any.whl") == "dist-info-misnamed"
-    assert refusal() == "record-missing"
-    good = make_wheel(tmp_path, tag="cp312-cp312-linux_x86_64")
-    found = rules.refuse_file(FINE, good.name, good, good.stat().st_size)
-    assert found is not None
-    assert found.rule == "wheel-platform"
+    bare = wheel("bare", "WHEEL", "RECORD", "METADATA", tag=tag)
+    assert refused_file(bare, **licensed) == "wheel-file-missing"
+    unlisted = wheel("unlisted", "RECORD", "METADATA", tag=tag)
+    assert refused_file(unlisted, **licensed) == "wheel-platform"
+    plain = wheel("plain", "RECORD", "METADATA")
+    assert refused_file(plain, name=["x"], version=["2"], **licensed) == "wheel-name-mismatch"
+    assert refused_file(plain, version=["2"], **licensed) == "wheel-version-mismatch"
+    assert refused_file(plain, **licensed) == "license-file-missing"
+    assert refused_file(plain) == "record-missing"
+    assert refused_file(wheel("listed", "METADATA")) == "entry-points-invalid"
+    assert refused_file(make_wheel(tmp_path, omit=["METADATA"])) == "metadata-missing"
+    assert refused_file(make_wheel(tmp_path)) is None
+    renamed = make_wheel(tmp_path, omit=["RECORD"], filename="sample-1.1-py3-none-any.whl")
+    assert refused_file(renamed, **licensed) == "dist-info-misnamed"
 
 
 def test_order_of_an_sdist(tmp_path: Path) -> None:
-    form = {**FINE, "filetype": ["sdist"], "pyversion": ["source"]}
-    path = make_sdist(tmp_path, filename="sample-1.0.0.tar.gz", omit=["PKG-INFO"])
-    found = rules.refuse_file(form, path.name, path, path.stat().st_size)
-    assert found is not None
-    assert found.rule == "pkg-info-missing"
-    path = make_sdist(tmp_path, filename="sample-1.0.0.tar.gz")
-    found = rules.refuse_file({**form, "license_file": ["X"]}, path.name, path, 1)
-    assert found is not None
-    assert found.rule == "sdist-filename"
-    path = make_sdist(tmp_path)
-    found = rules.refuse_file({**form, "license_file": ["X"]}, path.name, path, 1)
-    assert found is not None
-    assert found.rule == "license-file-missing"
-    assert rules.refuse_file(form, path.name, path, path.stat().st_size) is None
+    licensed = {"license_file": ["X"]}
+    empty = make_sdist(tmp_path, filename="sample-1.0.0.tar.gz", omit=["PKG-INFO"])
+    assert refused_file(empty, **licensed) == "pkg-info-missing"
+    misnamed = make_sdist(tmp_path, filename="sample-1.0.0.tar.gz")
+    assert refused_file(misnamed, **licensed) == "sdist-filename"
+    good = make_sdist(tmp_path)
+    assert refused_file(good, **licensed) == "license-file-missing"
+    assert refused_file(good) is None
 
 
 def test_forty_bad_files_are_all_reported(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ from attested_publish.distributions import Distribution
 from attested_publish.findings import Finding, Severity
 from makers import (
     Header,
+    make_commented_wheel,
+    make_moved_sdist,
+    make_piped_wheel,
     make_sdist,
     make_wheel,
     sdist_files,
@@ -113,38 +116,6 @@ def in_end_record(offset: int, new: bytes) -> Maker:
     return patched(make_wheel, change)
 
 
-class _Pipe(io.RawIOBase):
-    """Takes bytes, but cannot go back to fill in sizes."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]
-        self.data += bytes(data)
-        return len(data)
-
-
-def piped(folder: Path) -> Path:
-    pipe = _Pipe()
-    with zipfile.ZipFile(pipe, "w") as archive:
-        for name, content in wheel_files().items():
-            archive.writestr(name, content)
-    (folder / WHEEL_NAME).write_bytes(pipe.data)
-    return folder / WHEEL_NAME
-
-
-def commented(folder: Path) -> Path:
-    with zipfile.ZipFile(folder / WHEEL_NAME, "w") as archive:
-        for name, content in wheel_files().items():
-            entry = zipfile.ZipInfo(name)
-            entry.comment = b"made by hand"
-            archive.writestr(entry, content)
-    return folder / WHEEL_NAME
-
-
 def doubled(folder: Path) -> Path:
     files = list(wheel_files().items())
     with pytest.warns(UserWarning, match="Duplicate name"):
@@ -170,13 +141,12 @@ def garbage(name: str) -> Maker:
     return make
 
 
+def moved(prefix: str) -> Maker:
+    return partial(make_moved_sdist, prefix=prefix)
+
+
 def tar_of(*members: tuple[tarfile.TarInfo, bytes]) -> Maker:
     return lambda folder: write_tar_gz(folder / SDIST_NAME, members)
-
-
-def moved(prefix: str) -> Maker:
-    """An sdist with `prefix` before every path."""
-    return tar_of(*(tar_file(prefix + path, data) for path, data in sdist_files().items()))
 
 
 def sparse_member() -> tuple[tarfile.TarInfo, bytes]:
@@ -362,8 +332,8 @@ CASES = [
         header("Description-Content-Type", "text/plain; charset=UTF-8"),
     ),
     # The description.
-    Case("description-missing", NOTICE, readme("")),
-    Case("content-type-missing", NOTICE, readme("Title\n=====\n", None)),
+    Case("description-missing", WARNING, readme("")),
+    Case("content-type-missing", WARNING, readme("Title\n=====\n", None)),
     Case("description-not-judged", WARNING, readme("word " * 300_000, "text/markdown")),
     Case(
         "description-not-rendered",
@@ -452,8 +422,8 @@ CASES = [
             wheel(compression=zipfile.ZIP_STORED), lambda data: data.replace(b"A sample.", b"B" * 9)
         ),
     ),
-    Case("zip-data-descriptor", ERROR, piped),
-    Case("zip-comment", ERROR, commented),
+    Case("zip-data-descriptor", ERROR, make_piped_wheel),
+    Case("zip-comment", ERROR, make_commented_wheel),
     Case("zip-duplicate", ERROR, doubled),
     Case("zip-trailing-data", ERROR, patched(make_wheel, lambda data: data + b"more")),
     Case("zip-unknown-record", ERROR, patched(make_wheel, lambda data: b"#!/bin/sh\n" + data)),
@@ -660,7 +630,7 @@ def _rule_names() -> set[str]:
     for source in Path(rules.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                makes = node.func.id in {"refused", "doubtful", "unwise", "_Odd"}
+                makes = node.func.id in {"refused", "doubtful", "discouraged", "unwise", "_Odd"}
                 if makes and isinstance(node.args[0], ast.Constant):
                     names.add(node.args[0].value)
             elif isinstance(node, ast.AnnAssign | ast.Assign):

@@ -239,13 +239,17 @@ def _token_of(body: bytes) -> str:
 
 def _publisher_of(claims: Mapping[str, Any]) -> Publisher:
     """Return the row that would match the claims best."""
+    owner_id = claims["repository_owner_id"]
+    if not isinstance(owner_id, str):
+        # GitHub states it as text; at a number PyPI's server fails.
+        raise _NoPublisher("Check failed for required claim 'repository_owner_id'")
     owner, _, repo = str(claims["repository"]).partition("/")
     workflow = _WORKFLOW.search(str(claims["job_workflow_ref"]))
     if workflow is None:
         raise _NoPublisher("Could not read the workflow's file name from job_workflow_ref")
     return Publisher(
         owner=owner,
-        owner_id=str(claims["repository_owner_id"]),
+        owner_id=owner_id,
         repo=repo,
         workflow=workflow[0],
         environment=str(claims.get("environment") or "").lower(),

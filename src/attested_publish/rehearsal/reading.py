@@ -17,6 +17,8 @@ from werkzeug.exceptions import NotFound
 from werkzeug.utils import redirect, send_file
 from werkzeug.wrappers import Response
 
+from attested_publish.rules.versions import parsed_version
+
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request
 
@@ -219,11 +221,8 @@ class Reading:
 
 
 def _canonical(version: str) -> str | None:
-    try:
-        return str(Version(version))
-    except ValueError:
-        # Not only InvalidVersion: a number may have more digits than Python converts.
-        return None
+    parsed = parsed_version(version)
+    return None if parsed is None else str(parsed)
 
 
 def _sorted_versions(project: Project) -> list[str]:

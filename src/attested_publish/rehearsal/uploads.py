@@ -27,7 +27,13 @@ from attested_publish.attestations import (
 from attested_publish.foreign import shown
 from attested_publish.rehearsal.incoming import Content, Incoming, UploadRefused
 from attested_publish.rehearsal.store import StoredFile, StoreRefused
-from attested_publish.rules import Limits, refuse_file, refuse_form
+from attested_publish.rules import (
+    Limits,
+    refuse_description,
+    refuse_file,
+    refuse_filename,
+    refuse_form,
+)
 from attested_publish.rules.wheel import open_wheel
 from attested_publish.rules.zips import NotRead
 
@@ -99,6 +105,8 @@ class Uploads:
         project = canonicalize_name(name)
         version = str(Version(fields["version"][0]))
         kind = fields["filetype"][0]
+        _refuse(refuse_description(fields))  # row 12
+        _refuse(refuse_filename(fields, content.filename))  # row 14
         self._check_part(content, name)  # rows 15 and 16
         content.check_digests(fields)  # row 17
         try:
@@ -113,8 +121,7 @@ class Uploads:
                 return
         except StoreRefused as error:
             raise UploadRefused(str(error)) from error
-        # Rows 12, 14, 22 to 24. PyPI looks at description and name, 12 and 14, before row 15:
-        # of a file with two faults it may tell the other one first.
+        # Rows 22 to 24.
         _refuse(refuse_file(fields, content.filename, content.path, content.size))
         attestations = self._attestations(fields, content, token)  # rows 25 to 33
         kept = self._folder / secrets.token_hex(16)
@@ -263,10 +270,7 @@ def _provenance(publisher: Publisher | None, attestations: list[Attestation]) ->
 
 
 def _wheel_metadata(content: Content) -> bytes | None:
-    wheel = open_wheel(content.path, content.filename, content.size, Limits())
-    if wheel.archive is None:
-        return None
-    with wheel.archive:
+    with open_wheel(content.path, content.filename, content.size, Limits()) as wheel:
         try:
             return wheel.read("METADATA")
         except NotRead as why:

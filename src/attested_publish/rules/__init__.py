@@ -1,8 +1,9 @@
 """What PyPI refuses in a file: the one place that knows.
 
 The preflight asks `check_distribution` and `check_release` for everything at once, worst first.
-The rehearsal's PyPI asks `refuse_form` and `refuse_file` for the first refusal in the server's
-order. The yardstick is PyPI's server, not a tidy validator.
+The rehearsal's PyPI asks for the first refusal, in the server's order: `refuse_form`, then
+`refuse_description`, `refuse_filename` and `refuse_file`. The yardstick is PyPI's server, not a
+tidy validator.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ __all__ = [
     "check_distribution",
     "check_file",
     "check_release",
+    "refuse_description",
     "refuse_file",
+    "refuse_filename",
     "refuse_form",
 ]
 
@@ -69,8 +72,7 @@ def check_file(path: Path, filename: str, size: int, limits: Limits = _DEFAULT) 
 
 
 def _wheel_findings(path: Path, filename: str, size: int, limits: Limits) -> Iterator[Finding]:
-    wheel = wheels.open_wheel(path, filename, size, limits)
-    try:
+    with wheels.open_wheel(path, filename, size, limits) as wheel:
         yield from wheels.shape_findings(wheel)
         raw = None
         license_files: list[str] = []
@@ -81,11 +83,8 @@ def _wheel_findings(path: Path, filename: str, size: int, limits: Limits) -> Ite
             yield from findings
             license_files = raw.get("license_files", []) if raw else []
         yield from names.wheel_name_findings(filename, raw)
-        yield from wheels.content_rules(wheel, license_files)
+        yield from wheels.dist_info_findings(wheel, license_files)
         yield from names.wheel_name_length(filename)
-    finally:
-        if wheel.archive is not None:
-            wheel.archive.close()
 
 
 def _sdist_findings(path: Path, filename: str, size: int, limits: Limits) -> Iterator[Finding]:
@@ -135,32 +134,35 @@ def refuse_form(form: Form) -> Finding | None:
     )
 
 
+def refuse_description(form: Form) -> Finding | None:
+    """Give PyPI's refusal of the description in an accepted form, if it cannot be rendered."""
+    raw, _ = raw_of(form)
+    return _first_refusal(description_findings(raw))
+
+
+def refuse_filename(form: Form, filename: str) -> Finding | None:
+    """Give PyPI's first refusal of a file name by itself, before it looks at the file."""
+    return _first_refusal(names.filename_findings(filename, form["filetype"][0]))
+
+
 def refuse_file(form: Form, filename: str, path: Path, size: int) -> Finding | None:
     """Give PyPI's first refusal of a file, sent as `filename` with an accepted form.
 
-    In the server's order: description, file name, archive, then what an sdist or a wheel has
-    to have. Sizes and what the index already holds are not judged here.
+    In the server's order: the archive, then what an sdist or a wheel has to be named and to
+    hold. Sizes and what the index already holds are not judged here.
     """
     raw, _ = raw_of(form)
-    return _first_refusal(_file_findings(form, raw, filename, path, size), doubts_count=False)
+    return _first_refusal(_file_findings(raw, filename, path, size))
 
 
-def _file_findings(
-    form: Form, raw: RawMetadata, filename: str, path: Path, size: int
-) -> Iterator[Finding]:
-    yield from description_findings(raw)
-    yield from names.filename_findings(filename, form.get("filetype", [""])[-1])
+def _file_findings(raw: RawMetadata, filename: str, path: Path, size: int) -> Iterator[Finding]:
     license_files = raw.get("license_files", [])
     if filename.endswith(".whl"):
-        wheel = wheels.open_wheel(path, filename, size, _DEFAULT)
-        try:
+        with wheels.open_wheel(path, filename, size, _DEFAULT) as wheel:
             yield from wheels.shape_findings(wheel)
             yield from names.wheel_name_findings(filename, raw)
-            yield from wheels.content_rules(wheel, license_files)
+            yield from wheels.dist_info_findings(wheel, license_files)
             yield from names.wheel_name_length(filename)
-        finally:
-            if wheel.archive is not None:
-                wheel.archive.close()
     else:
         sdist = sdists.open_sdist(path, filename, size, _DEFAULT)
         yield from sdist.findings
@@ -168,7 +170,7 @@ def _file_findings(
         yield from sdists.license_findings(sdist, license_files)
 
 
-def _first_refusal(findings: Iterable[Finding], *, doubts_count: bool) -> Finding | None:
+def _first_refusal(findings: Iterable[Finding], *, doubts_count: bool = False) -> Finding | None:
     counted = {Severity.ERROR, Severity.WARNING} if doubts_count else {Severity.ERROR}
     for finding in findings:
         if finding.severity in counted:

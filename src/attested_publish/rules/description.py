@@ -1,4 +1,8 @@
-"""Whether PyPI can render a project's description, which it does with readme_renderer."""
+"""Whether PyPI can render a project's description, which it does with readme_renderer.
+
+With what `rules.form` says of metadata that twine cannot send, this is all that `twine check`
+says, and as strict.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import re
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Final
 
-from attested_publish.rules.wording import doubtful, refused, sentence, shown, unwise
+from attested_publish.rules.wording import discouraged, doubtful, refused, sentence, shown
 
 if TYPE_CHECKING:
     from packaging.metadata import RawMetadata
@@ -30,7 +34,7 @@ def description_findings(raw: RawMetadata) -> list[Finding]:
     description = raw.get("description")
     if not description:
         return [
-            unwise(
+            discouraged(
                 "description-missing",
                 "There is no description, so the project's page will be empty.",
                 "Set `readme` in pyproject.toml.",
@@ -52,7 +56,7 @@ def description_findings(raw: RawMetadata) -> list[Finding]:
     findings = list(_rendered(description, content_type, variant))
     if declared is None:
         findings.append(
-            unwise(
+            discouraged(
                 "content-type-missing",
                 "The description has no content type, so PyPI takes it for reStructuredText.",
                 "Give `readme` in pyproject.toml a known file ending or a content-type.",

@@ -6,16 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
-from packaging.version import InvalidVersion, Version
+from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
 from attested_publish.rules import platforms
+from attested_publish.rules.versions import parsed_version
 from attested_publish.rules.wording import doubtful, refused, sentence, shown
 
 if TYPE_CHECKING:
@@ -62,19 +56,19 @@ def sdist_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Find
         "Rebuild with a current build backend (PEP 625): setuptools from 69.3, or flit, "
         "hatchling, poetry-core; .zip is refused."
     )
-    try:
-        if raw is None:
+    if raw is not None:
+        name, version = raw.get("name", ""), parsed_version(raw.get("version", ""))
+    else:
+        try:
             name, version = parse_sdist_filename(filename)
-        else:
-            name, version = canonicalize_name(raw.get("name", "")), Version(raw.get("version", ""))
-    except InvalidSdistFilename as invalid:
-        yield refused(
-            "sdist-filename", f"{shown(filename)} names no sdist: {sentence(invalid)}.", remedy
-        )
+        except ValueError as invalid:  # as for versions, not only packaging's own error
+            yield refused(
+                "sdist-filename", f"{shown(filename)} names no sdist: {sentence(invalid)}.", remedy
+            )
+            return
+    if version is None:
         return
-    except InvalidVersion:
-        return
-    expected = f"{name.replace('-', '_')}-{version}.tar.gz"
+    expected = f"{_in_file_names(name)}-{version}.tar.gz"
     if filename != expected:
         yield refused(
             "sdist-filename",
@@ -83,27 +77,28 @@ def sdist_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Find
         )
 
 
-def _normalized(raw: RawMetadata) -> str:
-    return canonicalize_name(raw.get("name", "")).replace("-", "_")
+def _in_file_names(name: str) -> str:
+    return canonicalize_name(name).replace("-", "_")
 
 
 def wheel_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Finding]:
     """Hold a wheel's name to its grammar, PyPI's platforms, and the metadata where known."""
     try:
         name, version, _, tags = parse_wheel_filename(filename)
-    except InvalidWheelFilename as invalid:
+    except ValueError as invalid:  # as for versions, not only packaging's own error
         yield from _unparsed_wheel_name(filename, invalid)
         return
     yield from _platforms(tags)
     if raw is None:
         return
-    expected = _normalized(raw)
+    stated = raw.get("name", "")
+    expected = _in_file_names(stated)
     part = filename.partition("-")[0]
-    if canonicalize_name(raw.get("name", "")) != name:
+    if canonicalize_name(stated) != name:
         yield refused(
             "wheel-name-mismatch",
             f"The file name starts with {shown(part)}, the metadata sent along says "
-            f"{shown(raw.get('name', ''))}.",
+            f"{shown(stated)}.",
             f"Rebuild the wheel; its name has to start with {shown(expected)}.",
         )
     elif part != expected:
@@ -112,11 +107,8 @@ def wheel_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Find
             f"The file name starts with {shown(part)}, PyPI takes only {shown(expected)}.",
             "Rebuild with a current build backend: the name in lower case, with single '_'.",
         )
-    try:
-        declared = Version(raw.get("version", ""))
-    except InvalidVersion:
-        return
-    if declared != version:
+    declared = parsed_version(raw.get("version", ""))
+    if declared is not None and declared != version:
         yield refused(
             "wheel-version-mismatch",
             f"The file name says version {shown(version)}, the metadata sent along "
@@ -125,7 +117,7 @@ def wheel_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Find
         )
 
 
-def _unparsed_wheel_name(filename: str, invalid: InvalidWheelFilename) -> Iterator[Finding]:
+def _unparsed_wheel_name(filename: str, invalid: ValueError) -> Iterator[Finding]:
     message = f"{shown(filename)} is not the name of a wheel: {sentence(invalid)}."
     remedy = "Rebuild the wheel: name-version[-build]-python-abi-platform.whl."
     if "tag component" in str(invalid):

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from packaging.errors import ExceptionGroup as PackagingErrors
 from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
+from attested_publish.rules.versions import parsed_version
 from attested_publish.rules.wording import doubtful, refused, sentence, shown
 
 if TYPE_CHECKING:
@@ -127,11 +128,8 @@ def _metadata_version(version: str | None) -> Finding:
             "Rebuild with a current build backend.",
         )
     known = f"{METADATA_VERSIONS[0]} to {METADATA_VERSIONS[-1]}, without 2.0"
-    try:
-        newer = Version(version) > Version(METADATA_VERSIONS[-1])
-    except InvalidVersion:
-        newer = False
-    if newer:
+    stated = parsed_version(version)
+    if stated is not None and stated > Version(METADATA_VERSIONS[-1]):
         return doubtful(
             "metadata-version-newer",
             f"Metadata version {shown(version)} is newer than what PyPI is known to take "
@@ -162,15 +160,12 @@ def _version_unsupported(raw: RawMetadata) -> Iterator[Finding]:
 
 
 def _version_local(raw: RawMetadata) -> Iterator[Finding]:
-    try:
-        version = Version(raw.get("version", ""))
-    except InvalidVersion:
-        return
-    if version.local:
+    version = parsed_version(raw.get("version", ""))
+    if version is not None and version.local:
         yield refused(
             "version-local",
-            f"Version {shown(version)} has a local part, '+{version.local}', which PyPI "
-            f"does not take."[:400],
+            f"Version {shown(version)} has the local part {shown(f'+{version.local}')}, which "
+            f"PyPI does not take.",
             "Build from a clean, tagged commit; with setuptools-scm or hatch-vcs set "
             'local_scheme = "no-local-version".',
         )
@@ -205,14 +200,6 @@ def _email(field: str, value: str | None) -> Iterator[Finding]:
             f"{sentence(invalid)}.",
             "Correct or leave out the address under `authors` or `maintainers`.",
         )
-
-
-def _author_email(raw: RawMetadata) -> Iterator[Finding]:
-    return _email("Author-Email", raw.get("author_email"))
-
-
-def _maintainer_email(raw: RawMetadata) -> Iterator[Finding]:
-    return _email("Maintainer-Email", raw.get("maintainer_email"))
 
 
 def _classifiers_unknown(raw: RawMetadata) -> Iterator[Finding]:
@@ -289,14 +276,6 @@ def _url(field: str, url: str | None) -> Iterator[Finding]:
         )
 
 
-def _home_page(raw: RawMetadata) -> Iterator[Finding]:
-    return _url("Home-Page", raw.get("home_page"))
-
-
-def _download_url(raw: RawMetadata) -> Iterator[Finding]:
-    return _url("Download-URL", raw.get("download_url"))
-
-
 def _project_urls(raw: RawMetadata) -> Iterator[Finding]:
     for label, url in raw.get("project_urls", {}).items():
         if not label or not url:
@@ -353,14 +332,6 @@ def _legacy_dist(field: str, values: Sequence[str]) -> Iterator[Finding]:
                 yield _direct(field, text)
 
 
-def _provides_dist(raw: RawMetadata) -> Iterator[Finding]:
-    return _legacy_dist("Provides-Dist", raw.get("provides_dist", []))
-
-
-def _obsoletes_dist(raw: RawMetadata) -> Iterator[Finding]:
-    return _legacy_dist("Obsoletes-Dist", raw.get("obsoletes_dist", []))
-
-
 def _license_twice(raw: RawMetadata) -> Iterator[Finding]:
     if raw.get("license") and raw.get("license_expression"):
         yield refused(
@@ -393,15 +364,15 @@ _INDEX_RULES: tuple[tuple[str, Callable[[RawMetadata], Iterator[Finding]]], ...]
     ("metadata-version", _version_unsupported),
     ("version", _version_local),
     ("summary", _summary_length),
-    ("author-email", _author_email),
-    ("maintainer-email", _maintainer_email),
+    ("author-email", lambda raw: _email("Author-Email", raw.get("author_email"))),
+    ("maintainer-email", lambda raw: _email("Maintainer-Email", raw.get("maintainer_email"))),
     ("classifier", _classifiers_unknown),
     ("classifier", _classifiers_deprecated),
-    ("home-page", _home_page),
-    ("download-url", _download_url),
+    ("home-page", lambda raw: _url("Home-Page", raw.get("home_page"))),
+    ("download-url", lambda raw: _url("Download-URL", raw.get("download_url"))),
     ("project-url", _project_urls),
-    ("provides-dist", _provides_dist),
-    ("obsoletes-dist", _obsoletes_dist),
+    ("provides-dist", lambda raw: _legacy_dist("Provides-Dist", raw.get("provides_dist", []))),
+    ("obsoletes-dist", lambda raw: _legacy_dist("Obsoletes-Dist", raw.get("obsoletes_dist", []))),
     ("requires-dist", _requires_dist),
     ("license", _license_twice),
     ("description-content-type", _charset_spelling),

@@ -39,7 +39,7 @@ _VERSIONED = re.compile(
     r"|pyemscripten_\d+_\d+_wasm32)"
 )
 _MACOS = re.compile(
-    r"macosx_(?P<major>\d+)_(?P<minor>\d+)_"
+    r"macosx_(?P<major>[1-9][0-9]{0,3})_(?P<minor>\d+)_"
     r"(ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat64|universal|universal2)"
 )
 _MACOS_10 = 10
@@ -62,10 +62,10 @@ def standing(platform: str) -> Standing:
     macos = _MACOS.fullmatch(platform)
     if macos is None:
         return Standing.REFUSED
-    major, minor = int(macos["major"]), int(macos["minor"])
-    if major == _MACOS_10 or (major in _MACOS_MAJORS and minor == 0):
+    major, is_first = int(macos["major"]), macos["minor"] == "0"
+    if major == _MACOS_10 or (major in _MACOS_MAJORS and is_first):
         return Standing.TAKEN
-    return Standing.NEWER if major > max(_MACOS_MAJORS) and minor == 0 else Standing.REFUSED
+    return Standing.NEWER if major > max(_MACOS_MAJORS) and is_first else Standing.REFUSED
 
 
 def remedy(platform: str) -> str:

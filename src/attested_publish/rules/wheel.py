@@ -7,6 +7,7 @@ import csv
 import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,6 +43,16 @@ class Wheel:
         """Give the member names in the order of the directory."""
         return self.archive.namelist() if self.archive else []
 
+    @property
+    def infos(self) -> list[str]:
+        """The dist-info folders that are in the wheel."""
+        return sorted({folder for name in self.names() if (folder := _dist_info(name))})
+
+    @property
+    def is_misnamed(self) -> bool:
+        """Whether it has dist-info folders, but not the one that the file name calls for."""
+        return bool(self.infos) and self.info not in self.infos
+
     def read(self, name: str) -> bytes | None:
         """Read a member of dist-info by its name there; None if there is none.
 
@@ -52,20 +63,21 @@ class Wheel:
         return zips.read(self.archive, f"{self.info}/{name}", self.limits)
 
 
-def open_wheel(path: Path, filename: str, size: int, limits: Limits) -> Wheel:
+@contextmanager
+def open_wheel(path: Path, filename: str, size: int, limits: Limits) -> Iterator[Wheel]:
     """Open the wheel at `path`, of `size` bytes, that is to be uploaded as `filename`.
 
-    A bomb is not opened. The caller closes `.archive`.
+    A bomb is not opened.
     """
     parts = filename.split("-", 2)
     info = f"{parts[0]}-{parts[1]}.dist-info" if len(parts) > 2 else None  # noqa: PLR2004
     archive = zips.opened(path, limits)
     if not isinstance(archive, zipfile.ZipFile):
-        return Wheel(path, info, None, limits, archive)
-    for bomb in zips.bomb_findings(archive, size):
-        archive.close()
-        return Wheel(path, info, None, limits, bomb)
-    return Wheel(path, info, archive, limits)
+        yield Wheel(path, info, None, limits, archive)
+        return
+    with archive:
+        bomb = next(zips.bomb_findings(archive, size), None)
+        yield Wheel(path, info, None if bomb else archive, limits, bomb)
 
 
 def shape_findings(wheel: Wheel) -> Iterator[Finding]:
@@ -76,7 +88,7 @@ def shape_findings(wheel: Wheel) -> Iterator[Finding]:
         return
     yield from _also_a_tar(wheel)
     yield from zips.compression_findings(wheel.archive)
-    yield from _required_files(wheel)
+    yield from _wheel_file(wheel)
     yield from zips.framing_findings(wheel.path, wheel.archive.infolist())
     yield from _scanned(wheel)
 
@@ -93,13 +105,12 @@ def _also_a_tar(wheel: Wheel) -> Iterator[Finding]:
         )
 
 
-def _required_files(wheel: Wheel) -> Iterator[Finding]:
-    """Look for WHEEL, RECORD and METADATA where the file name says they are."""
+def _wheel_file(wheel: Wheel) -> Iterator[Finding]:
+    """Look for WHEEL, which PyPI reads and whose content it takes as it is."""
     if wheel.info is None:
         return
-    names = set(wheel.names())
-    folders = sorted({folder for name in names if (folder := _dist_info(name))})
-    if folders and wheel.info not in folders:
+    folders = wheel.infos
+    if wheel.is_misnamed:
         yield refused(
             "dist-info-misnamed",
             f"PyPI looks into {shown(wheel.info)}, as the file name says; the wheel has "
@@ -107,12 +118,13 @@ def _required_files(wheel: Wheel) -> Iterator[Finding]:
             "Do not rename wheels: rebuild it, or use `wheel tags` to change its tags.",
         )
         return
-    if f"{wheel.info}/WHEEL" not in names:
-        yield refused("wheel-file-missing", _has_no(wheel, "WHEEL"), _REBUILD)
-    if f"{wheel.info}/RECORD" not in names:
-        yield refused("record-missing", _has_no(wheel, "RECORD"), _REPACK)
-    if f"{wheel.info}/METADATA" not in names:
-        yield refused("metadata-missing", _has_no(wheel, "METADATA"), _REBUILD)
+    try:
+        content = wheel.read("WHEEL")
+    except zips.NotRead as why:
+        yield zips.unreadable_member(f"{wheel.info}/WHEEL", why)
+    else:
+        if content is None:
+            yield refused("wheel-file-missing", _has_no(wheel, "WHEEL"), _REBUILD)
     if extra := [folder for folder in folders if folder != wheel.info]:
         yield unwise(
             "dist-info-extra",
@@ -189,19 +201,21 @@ def _nothing_to_send(wheel: Wheel) -> Iterator[Finding]:
         )
 
 
-def content_rules(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Finding]:
-    """Say what PyPI refuses in a wheel's dist-info, in the server's order."""
-    if wheel.archive is None or wheel.info is None:
+def dist_info_findings(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Finding]:
+    """Say what PyPI refuses in a wheel's dist-info, in the server's order.
+
+    Nothing of a misnamed one: that it is misnamed has been said.
+    """
+    if wheel.archive is None or wheel.info is None or wheel.is_misnamed:
         return
     yield from _license_files(wheel, license_files)
-    rules = {"WHEEL": _nothing, "RECORD": _record, "entry_points.txt": _entry_points}
+    rules = {"RECORD": _record, "entry_points.txt": _entry_points, "METADATA": _metadata}
     for name, rule in rules.items():
         try:
             content = wheel.read(name)
         except zips.NotRead as why:
             yield zips.unreadable_member(f"{wheel.info}/{name}", why)
-            continue
-        if content is not None:
+        else:
             yield from rule(wheel, content)
 
 
@@ -218,13 +232,11 @@ def _license_files(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Findi
             )
 
 
-def _nothing(_wheel: Wheel, _content: bytes) -> Iterator[Finding]:
-    """PyPI reads WHEEL, but takes whatever is in it."""
-    return iter(())
-
-
-def _record(wheel: Wheel, content: bytes) -> Iterator[Finding]:
+def _record(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
     """PyPI compares only names; and a difference is only mailed to the owners."""
+    if content is None:
+        yield refused("record-missing", _has_no(wheel, "RECORD"), _REPACK)
+        return
     try:
         rows = list(csv.reader(content.decode().splitlines()))
     except (UnicodeDecodeError, csv.Error) as bad:
@@ -258,8 +270,16 @@ class _CaseSensitive(configparser.ConfigParser):
     optionxform = staticmethod(str)  # type: ignore[assignment]
 
 
-def _entry_points(_wheel: Wheel, content: bytes) -> Iterator[Finding]:
+def _metadata(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
+    """PyPI serves METADATA beside the wheel, whatever is in it."""
+    if content is None:
+        yield refused("metadata-missing", _has_no(wheel, "METADATA"), _REBUILD)
+
+
+def _entry_points(_wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
     """Names of scripts become file names on installation."""
+    if content is None:
+        return
     remedy = "Correct [project.scripts] or [project.gui-scripts] and rebuild."
     parser = _CaseSensitive(delimiters=("=",))
     try:

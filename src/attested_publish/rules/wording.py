@@ -1,4 +1,4 @@
-"""How rules speak: three strengths of a finding, and others' text shown safely."""
+"""How rules speak: how much a finding weighs, and others' text shown safely."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def refused(rule: str, message: str, remedy: str) -> Finding:
 
 def doubtful(rule: str, message: str, remedy: str) -> Finding:
     """Say that the index refuses as far as is known here, but may know or allow more."""
+    return Finding(rule, Severity.WARNING, message, remedy)
+
+
+def discouraged(rule: str, message: str, remedy: str) -> Finding:
+    """Say that the index accepts something that `twine check` warns of."""
     return Finding(rule, Severity.WARNING, message, remedy)
 
 
