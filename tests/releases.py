@@ -12,6 +12,7 @@ from rich.console import Console
 
 from attested_publish import publish
 from attested_publish.front import carry_out
+from attested_publish.identity import AmbientIdentity
 from attested_publish.index import Index
 from attested_publish.rehearsal.faults import parse_fault
 from attested_publish.rehearsal.github import job_claims
@@ -20,12 +21,17 @@ from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.services import World
 from attested_publish.report import Report
 from attested_publish.reporter import Reporter
+from attested_publish.retry import Deadlines, Patience
 from attested_publish.services import Services
 from attested_publish.settings import Settings, understand
+from attested_publish.signing import Signing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from attested_publish.attestations import Trust
+    from attested_publish.distributions import Distribution
 
 
 @dataclass
@@ -43,7 +49,9 @@ class Stage:
             {"packages-dir": str(self.folder), "repository-url": self.world.upload_url, **values}
         )
         index = Index.at(chosen.repository_url)
-        report, self.printed = run(do, chosen, Services(index, self.world.trust_config), self.world)
+        report, self.printed = run(
+            do, chosen, Services(index, self.world.trust_config, deadlines=SHORT), self.world
+        )
         return report
 
     def served(self, project: str = "sample") -> dict[str, Any]:
@@ -60,6 +68,31 @@ class Stage:
     def fault(self, text: str) -> None:
         """Let something go wrong from now on."""
         self.world.faults.plan(parse_fault(text))
+
+
+SHORT = Deadlines(
+    index=Patience(3, first=0.05, longest=0.2),
+    identity=Patience(3, first=0.05, longest=0.2),
+    audience=Patience(3, first=0.05, longest=0.2),
+    mint=Patience(3, first=0.05, longest=0.2),
+    burn=Patience(1, first=0.05, longest=0.2),
+    certificate=Patience(3, first=0.05, longest=0.2),
+    log=Patience(3, first=0.05, longest=0.2),
+    upload=Patience(3, first=0.05, longest=0.2),
+    confirmation=Patience(2, first=0.05, longest=0.2),
+    answer=1.0,
+    upload_answer=1.0,
+)
+"""The policy of a release in tests: the same, in seconds instead of minutes."""
+
+
+def sign(stage: Stage, distributions: Sequence[Distribution], trust: Trust) -> Any:
+    """Sign distributions as a job of this world does."""
+    ambient = AmbientIdentity(
+        stage.world.issuer.issue, SHORT.identity, lambda _: None, lambda _: None
+    )
+    signing = Signing(trust, ambient, SHORT, lambda _: None)
+    return signing.sign_all(distributions, lambda *_: None)
 
 
 def run(do: Any, settings: Settings, services: Services, world: World) -> tuple[Report, str]:

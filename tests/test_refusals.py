@@ -9,7 +9,6 @@ import pytest
 
 from attested_publish.attestations import (
     AttestationRefused,
-    attest,
     load_trust,
     publisher_policy,
     verify,
@@ -21,9 +20,9 @@ from attested_publish.identity import understand
 from attested_publish.index import Index
 from attested_publish.problems import TokenRefused, UploadRefused, VerificationProblem
 from attested_publish.trusted_publishing import mint
-from attested_publish.upload import Credentials, upload
+from attested_publish.upload import Delivery, GivenCredentials, upload
 from makers import make_wheel
-from releases import problem, staged
+from releases import SHORT, problem, sign, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,8 +100,7 @@ class Signed:
 def signed(stage: Stage) -> Iterator[Signed]:
     with stage_files([stage.folder]) as files:
         trust = load_trust(stage.world.trust_config)
-        token = stage.world.issuer.issue("sigstore")
-        made = attest(files.distributions, token, trust, lambda *_: None)
+        made = sign(stage, files.distributions, trust)
         yield Signed(files.distributions, made, trust, stage)
 
 
@@ -168,9 +166,9 @@ def test_a_used_identity_token_is_told_apart(stage: Stage) -> None:
     token = stage.world.issuer.issue("pypi")
     identity = understand(token)
     with new_session() as session:
-        mint(index, token, identity, {}, session=session, mask=lambda _: None)
+        mint(index, token, identity.publisher, {}, session=session, mask=lambda _: None)
         with pytest.raises(TokenRefused) as caught:
-            mint(index, token, identity, {}, session=session, mask=lambda _: None)
+            mint(index, token, identity.publisher, {}, session=session, mask=lambda _: None)
     assert "invalid-reuse-token" in caught.value.detail
     assert token not in caught.value.detail
 
@@ -194,18 +192,29 @@ def test_a_tampered_attestation_is_refused_by_the_index_too(signed: Signed, tmp_
     identity = signed.stage.world.issuer.issue("pypi")
     with new_session() as session:
         token = mint(
-            index, identity, understand(identity), {}, session=session, mask=lambda _: None
+            index,
+            identity,
+            understand(identity).publisher,
+            {},
+            session=session,
+            mask=lambda _: None,
         )
     (sdist,) = (each for each in signed.distributions if each.filename.endswith(".tar.gz"))
     with pytest.raises(UploadRefused) as caught:
         upload(
             [sdist],
             files,
-            index,
-            Credentials("__token__", token.value),
+            Delivery(
+                index=index,
+                credentials=GivenCredentials("__token__", token.value),
+                parallel=1,
+                skip_existing=False,
+                deadlines=SHORT,
+                is_there=lambda _: False,
+                tell=lambda _: None,
+            ),
             new_releases=frozenset(),
-            parallel=1,
-            skip_existing=False,
+            begun=lambda _: None,
             done=lambda *_: None,
         )
     assert "attestation" in caught.value.detail.lower()

@@ -1,39 +1,24 @@
-"""Sign distributions, and verify attestations the way PyPI does (PEP 740)."""
+"""Attestations (PEP 740): the Sigstore they come from, and verifying them the way PyPI does."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import requests
 import sigstore.errors
 from cryptography import x509
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
-from pypi_attestations import (
-    Attestation,
-    AttestationError,
-    AttestationType,
-    GitHubPublisher,
-)
-from pypi_attestations import (
-    Distribution as AttestedDistribution,
-)
+from pypi_attestations import Attestation, AttestationError, AttestationType, GitHubPublisher
 from sigstore.models import ClientTrustConfig
-from sigstore.oidc import ExpiredIdentity, IdentityError, IdentityToken
 from sigstore.sign import SigningContext
 from sigstore.verify import Verifier
 
-from attested_publish.foreign import sentence, shown
-from attested_publish.http import limit_time
-from attested_publish.index import why_unreachable
-from attested_publish.parallel import in_parallel
+from attested_publish.foreign import shown
 from attested_publish.problems import SigningProblem, VerificationProblem
 
 if TYPE_CHECKING:
-    from sigstore.sign import Signer
     from sigstore.verify.policy import VerificationPolicy
 
     from attested_publish.distributions import Distribution
@@ -44,8 +29,6 @@ FILE_SUFFIX = ".publish.attestation"
 """What follows the distribution's filename, as pypi-attestations and twine have it."""
 
 _IN_TOTO = "application/vnd.in-toto+json"
-_SIGNERS = 8
-_SAFE_AGAIN = "Nothing was uploaded; a re-run is safe."
 
 
 class AttestationRefused(ValueError):
@@ -74,15 +57,13 @@ def load_trust(config_json: str | None) -> Trust:
             config = ClientTrustConfig.from_json(config_json)
         config.force_tlog_version = 1
         signing = SigningContext.from_trust_config(config)
-        # sigstore sets no time limits, and offers no way to set some.
-        limit_time(signing._fulcio.session)  # noqa: SLF001
         return Trust(config, signing, Verifier(trusted_root=config.trusted_root))
     except sigstore.errors.TUFError as error:
         raise SigningProblem(
             "Sigstore's root of trust could not be had",
             detail=f"{shown(error)}.",
             remedy="Allow tuf-repo-cdn.sigstore.dev in the runner's network, and use a current "
-            f"version of this tool: an old one cannot follow a renewed root. {_SAFE_AGAIN}",
+            "version of this tool: an old one cannot follow a renewed root.",
         ) from error
     except (sigstore.errors.Error, ValueError, TypeError, LookupError) as error:
         raise SigningProblem(
@@ -92,35 +73,6 @@ def load_trust(config_json: str | None) -> Trust:
             "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json) of a Sigstore with a "
             "Rekor v1 log.",
         ) from error
-
-
-def attest(
-    distributions: Sequence[Distribution],
-    identity_token: str,
-    trust: Trust,
-    signed: Callable[[Distribution, Attestation], None],
-) -> dict[str, Attestation]:
-    """Sign every distribution with one certificate; `signed` is called as each is done.
-
-    Returns the publish attestations by filename. Raises `SigningProblem`.
-    """
-    attestations: dict[str, Attestation] = {}
-    try:
-        with trust.signing.signer(IdentityToken(identity_token)) as signer:
-            for distribution, attestation in in_parallel(
-                partial(_sign, signer),
-                distributions,
-                threads=_SIGNERS,
-                begin=partial(_limit_log_time, trust.signing),
-            ):
-                attestations[distribution.filename] = attestation
-                signed(distribution, attestation)
-    except SigningProblem:
-        raise
-    except Exception as error:
-        # sigstore lets whatever its libraries raise come out: see `_why_not_signed`.
-        raise _not_signed(error) from error
-    return attestations
 
 
 def verify(
@@ -241,87 +193,3 @@ def _parsed(filename: str) -> tuple[object, ...]:
     if filename.endswith(".whl"):
         return parse_wheel_filename(filename)
     return parse_sdist_filename(filename)
-
-
-def _limit_log_time(context: SigningContext) -> None:
-    """Give this thread's session with Rekor time limits (sigstore keeps one a thread)."""
-    limit_time(context._rekor._session)  # type: ignore[attr-defined]  # noqa: SLF001
-
-
-def _sign(signer: Signer, distribution: Distribution) -> Attestation:
-    attested = AttestedDistribution(name=distribution.filename, digest=distribution.sha256)
-    try:
-        attestation = Attestation.sign(signer, attested)
-        # Shows at once whether the log's entry is of a kind that PEP 740 can carry.
-        attestation.to_bundle()
-    except Exception as error:
-        raise _not_signed(error, distribution.filename) from error
-    return attestation
-
-
-def _not_signed(error: Exception, filename: str | None = None) -> SigningProblem:
-    title = f"{shown(filename)} could not be signed" if filename else "Signing could not begin"
-    return SigningProblem(
-        title, detail=f"{_why_not_signed(error)}.", remedy=_remedy(error), file=filename
-    )
-
-
-def _why_not_signed(error: BaseException) -> str:
-    """Find the one who refused behind the wrapping of sigstore and pypi-attestations.
-
-    Fulcio's and Rekor's client errors hold the HTTP error as cause or argument;
-    connection errors come out bare; expired identities have an empty text.
-    """
-    for link in _chain(error):
-        if isinstance(link, requests.HTTPError) and link.response is not None:
-            answer = link.response
-            told = sentence(
-                status=answer.status_code,
-                reason=answer.reason or "",
-                body=answer.content[: 1 << 16],
-                content_type=answer.headers.get("Content-Type", ""),
-            )
-            return f"{_service(answer.url)} answered {answer.status_code}: {told}"
-        if isinstance(link, requests.RequestException):
-            url = link.request.url if link.request is not None else None
-            return f"No answer from {_service(url)}: {why_unreachable(link)}"
-        if isinstance(link, ExpiredIdentity):
-            return "The job's identity token expired before the signature was made"
-    texts = [shown(link) for link in _chain(error) if str(link)]
-    return texts[0].rstrip(".") if texts else type(error).__name__
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    links: list[BaseException] = []
-    todo: list[BaseException | None] = [error]
-    while todo:
-        link = todo.pop(0)
-        if link is None or link in links:
-            continue
-        links.append(link)
-        todo.append(link.__cause__)
-        todo.extend(part for part in link.args if isinstance(part, BaseException))
-        todo.append(link.__context__)
-    return links
-
-
-def _service(url: str | None) -> str:
-    if url is None:
-        return "Sigstore"
-    if "signingCert" in url:
-        return f"Sigstore's certificate authority ({shown(url, 200)})"
-    if "log/entries" in url:
-        return f"Sigstore's transparency log ({shown(url, 200)})"
-    return shown(url, 200)
-
-
-def _remedy(error: BaseException) -> str:
-    links = _chain(error)
-    if any(isinstance(link, IdentityError | ExpiredIdentity) for link in links):
-        return f"Run again: the job gets a fresh identity token. {_SAFE_AGAIN}"
-    if any(isinstance(link, requests.RequestException) for link in links):
-        return (
-            "If this is an outage, it is Sigstore's, not the index's: see its status page and "
-            f"run again later. {_SAFE_AGAIN} Attestations cannot be added after an upload."
-        )
-    return f"Check the Sigstore instance (sigstore-trust-config) and run again. {_SAFE_AGAIN}"

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-from pypi_attestations import Attestation, GitHubPublisher, Provenance
-
-from attested_publish.attestations import (
-    AttestationRefused,
-    Trust,
-    publisher_policy,
-    verify_attestation,
-)
 from attested_publish.foreign import shown
 from attested_publish.index import Index, IndexFile, files_of, provenance_of
+from attested_publish.parallel import in_parallel
 from attested_publish.problems import ConfirmationProblem, IndexProblem
+from attested_publish.retry import Patience, Tell, persistently
 
 if TYPE_CHECKING:
     import requests
+    from pypi_attestations import Attestation
 
+    from attested_publish.attestations import Trust
     from attested_publish.distributions import Distribution
 
-PATIENCE_SECONDS = 300.0
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 15.0
+_ASKING = 16
 
 
 @dataclass
@@ -45,38 +38,60 @@ def confirm(
     session: requests.Session,
     *,
     trust: Trust | None,
+    patience: Patience,
     seen: Callable[[Distribution, IndexFile], None],
-    patience: float = PATIENCE_SECONDS,
+    tell: Tell,
 ) -> Confirmation:
     """Ask the index until it serves every file with its digest and provenance.
 
-    Waits `patience` seconds at most: an index may serve cached pages for a while,
-    so what is late is returned, not raised. `seen` is called once a file is right.
+    An index may serve cached pages for a while, so what is late when the `patience`
+    is at its end is returned, not raised. `seen` is called once a file is right.
     Raises `ConfirmationProblem` when the index serves other bytes or a provenance
     that does not hold.
     """
     result = Confirmation()
     missing = {distribution.filename: distribution for distribution in distributions}
-    deadline = time.monotonic() + patience
-    pause = _FIRST_PAUSE
-    while True:
-        for project in sorted({str(each.project) for each in missing.values()}):
-            of_project = [each for each in missing.values() if str(each.project) == project]
-            for distribution, file in _look(index, project, of_project, session, result):
-                attestation = attestations.get(distribution.filename)
-                if attestation is not None and trust is not None:
-                    reason = _check_provenance(distribution, attestation, index, session, trust)
-                    if reason:
-                        result.late[distribution.filename] = reason
-                        continue
-                result.served[distribution.filename] = file
-                result.late.pop(distribution.filename, None)
-                del missing[distribution.filename]
-                seen(distribution, file)
-        if not missing or time.monotonic() + pause > deadline:
-            return result
-        time.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def provenance_is_late(found: tuple[Distribution, IndexFile]) -> str | None:
+        distribution, _ = found
+        attestation = attestations.get(distribution.filename)
+        if attestation is None or trust is None:
+            return None
+        return _check_provenance(distribution, attestation, index, session, trust)
+
+    def look_again() -> None:
+        by_project: dict[str, list[Distribution]] = {}
+        for each in missing.values():
+            by_project.setdefault(str(each.project), []).append(each)
+        found = [
+            pair
+            for project, expected in by_project.items()
+            for pair in _look(index, project, expected, session, result)
+        ]
+        for (distribution, file), why in in_parallel(provenance_is_late, found, threads=_ASKING):
+            if why is not None:
+                result.late[distribution.filename] = why
+                continue
+            result.served[distribution.filename] = file
+            result.late.pop(distribution.filename, None)
+            del missing[distribution.filename]
+            seen(distribution, file)
+        if missing:
+            raise _late(missing, result)
+
+    # What is late is in the result: it is no failure.
+    with contextlib.suppress(IndexProblem):
+        persistently(look_again, patience, tell)
+    return result
+
+
+def _late(missing: Mapping[str, Distribution], result: Confirmation) -> IndexProblem:
+    first = next(iter(missing))
+    return IndexProblem(
+        "The index does not serve everything yet",
+        detail=f"{len(missing)} not served yet, {shown(first)} among them: {result.late[first]}",
+        may_pass=True,
+    )
 
 
 def _look(
@@ -92,7 +107,7 @@ def _look(
         reason = "its project page does not list the file yet"
     except IndexProblem as problem:
         files = {}
-        reason = problem.detail
+        reason = problem.cause
     found = []
     for distribution in distributions:
         file = files.get(distribution.filename)
@@ -120,6 +135,15 @@ def _check_provenance(
     trust: Trust,
 ) -> str | None:
     """Verify the provenance that is served of a file; return why it is late, if it is."""
+    from pydantic import ValidationError
+    from pypi_attestations import GitHubPublisher, Provenance
+
+    from attested_publish.attestations import (
+        AttestationRefused,
+        publisher_policy,
+        verify_attestation,
+    )
+
     try:
         served = provenance_of(
             index,
@@ -129,7 +153,7 @@ def _check_provenance(
             session,
         )
     except IndexProblem as problem:
-        return problem.detail
+        return problem.cause
     if served is None:
         return "its provenance is not served yet"
     try:

@@ -12,7 +12,6 @@ from attested_publish.distributions import Kind, kind_of, release_of
 from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
 from attested_publish.index import Index, IndexFile, files_of
-from attested_publish.problems import IndexUnusable
 
 if TYPE_CHECKING:
     import requests
@@ -83,18 +82,11 @@ def holdings(
 ) -> Holdings:
     """Ask the index for the project page of every project in the release.
 
-    An index other than PyPI need not serve JSON pages to everybody: then the
-    holdings are unreadable. Raises `IndexProblem` when it cannot be reached.
+    Raises `IndexProblem` where it cannot be reached, `IndexUnusable` where it answers,
+    but with no JSON pages (an index other than PyPI need not serve them to everybody).
     """
-    files: dict[str, Mapping[str, IndexFile] | None] = {}
-    for project in sorted({each.project for each in distributions if each.project}):
-        try:
-            files[project] = files_of(index, project, session)
-        except IndexUnusable as problem:
-            if index.is_pypi:
-                raise
-            return Holdings(unreadable=problem.detail)
-    return Holdings(files)
+    projects = sorted({each.project for each in distributions if each.project})
+    return Holdings({project: files_of(index, project, session) for project in projects})
 
 
 def findings_against(

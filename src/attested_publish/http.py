@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from attested_publish import __version__
+from attested_publish.foreign import sentence
 
 CONNECT_SECONDS = 15.0
-READ_SECONDS = 60.0
 BODY_LIMIT = 16 << 20
 """Bytes of an answer that are read; project pages of large projects have a few MiB."""
+
+_LONGEST_WAIT = 3600.0
 
 
 class PatientAdapter(HTTPAdapter):
     """Gives every request time limits, also those of libraries that set none."""
 
-    def __init__(
-        self, *, connect: float = CONNECT_SECONDS, read: float = READ_SECONDS, pool: int = 32
-    ) -> None:
-        self._limits = (connect, read)
+    def __init__(self, *, read: float, pool: int = 32) -> None:
+        self._limits = (min(CONNECT_SECONDS, read), read)
         super().__init__(pool_maxsize=pool)
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401 - requests' own signature
@@ -31,29 +37,121 @@ class PatientAdapter(HTTPAdapter):
         return super().send(request, **options)
 
 
-def new_session() -> requests.Session:
-    """Return a session that identifies itself, has time limits, and keeps connections."""
+def new_session(*, read: float = 60.0) -> requests.Session:
+    """Return a session that identifies itself, has time limits, and keeps connections.
+
+    `read` is the longest silence of the other side in seconds.
+    """
     session = requests.Session()
     session.headers["User-Agent"] = f"attested-publish/{__version__}"
-    limit_time(session)
+    limit_time(session, read=read)
     return session
 
 
-def limit_time(session: requests.Session, *, read: float = READ_SECONDS) -> None:
-    """Give a library's own session time limits (connect 15 s, `read` seconds by default)."""
+def limit_time(session: requests.Session, *, read: float) -> None:
+    """Give a library's own session time limits: `read` seconds of silence, less to connect."""
     for scheme in ("https://", "http://"):
         session.mount(scheme, PatientAdapter(read=read))
 
 
-def bounded_body(response: requests.Response, limit: int = BODY_LIMIT) -> bytes:
-    """Return an answer's body, `limit` bytes at most; what is beyond is not read.
+@dataclass(frozen=True)
+class Answer:
+    """What an HTTP request was answered, as much of it as was read."""
 
-    `response` was requested with `stream=True`; it is closed afterwards.
+    url: str
+    status: int
+    reason: str
+    content_type: str
+    body: bytes
+    retry_after: float | None = None
+    location: str | None = None
+
+    @property
+    def may_pass(self) -> bool:
+        """Say whether the same request may succeed later: overload, or a server out of order."""
+        return (
+            self.status == HTTPStatus.TOO_MANY_REQUESTS
+            or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        )
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Say whether the answer claims to be JSON, but is none."""
+        return "json" in self.content_type.lower() and self.json_object() is None
+
+    def json_object(self) -> dict[str, Any] | None:
+        """Return the body as a JSON object; `None` where it is none."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+    def told(self, secrets: Iterable[str] = ()) -> str:
+        """Return what the answer says as a printable sentence, without `secrets` it may echo."""
+        reason, body = self.reason, self.body
+        for secret in secrets:
+            reason = reason.replace(secret, "***")
+            body = body.replace(secret.encode(), b"***")
+        text = sentence(
+            status=self.status, reason=reason, body=body, content_type=self.content_type
+        )
+        return text.rstrip(".")
+
+
+def ask(
+    session: requests.Session,
+    method: str,
+    url: str,
+    *,
+    payload: Mapping[str, str] | None = None,
+    headers: Mapping[str, str],
+    limit: int = BODY_LIMIT,
+) -> Answer:
+    """Send a request and read the answer, `limit` bytes of it at most.
+
+    A redirect of a POST is answered as it is: following one would carry what was sent
+    to another address. Raises `requests.RequestException`.
     """
+    response = session.request(
+        method,
+        url,
+        json=payload,
+        headers=headers,
+        stream=True,
+        allow_redirects=method == "GET",
+    )
     with response:
         body = bytearray()
         for chunk in response.iter_content(1 << 16):
             body += chunk
             if len(body) >= limit:
                 break
-        return bytes(body[:limit])
+    return answer_of(response, bytes(body[:limit]))
+
+
+def answer_of(response: requests.Response, body: bytes) -> Answer:
+    """Return a library's response as an `Answer` with the part of the body that was read."""
+    return Answer(
+        url=response.url or "",
+        status=response.status_code,
+        reason=response.reason or "",
+        content_type=response.headers.get("Content-Type", ""),
+        body=body,
+        retry_after=_seconds(response.headers.get("Retry-After")),
+        location=response.headers.get("Location"),
+    )
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Read `Retry-After` (RFC 9110, 10.2.3): seconds, or a date."""
+    if retry_after is None:
+        return None
+    text = retry_after.strip()
+    if text.isascii() and text.isdecimal():
+        return min(float(text[:6]), _LONGEST_WAIT)
+    try:
+        wait = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+    return min(max(wait, 0.0), _LONGEST_WAIT)

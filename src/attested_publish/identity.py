@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from attested_publish.foreign import shown
 from attested_publish.problems import IdentityProblem, NoIdentity
+from attested_publish.retry import Patience, Tell, persistently
 
 GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
 SIGSTORE_AUDIENCE = "sigstore"
@@ -20,6 +22,8 @@ Ambient = Callable[[str], str]
 
 # As PyPI's server reads it: the last path segment before the first "@".
 _WORKFLOW_FILE = re.compile(r"([^/]+\.(?:yml|yaml))(?=@)")
+# How `id` words a status that will not change: 4xx other than 408 and 429.
+_REFUSED = re.compile(r"code=4(?!08|29)\d\d")
 _FRESH_SECONDS = 60.0
 
 
@@ -76,11 +80,6 @@ class Identity:
         """The repository of the workflow file that holds the job."""
         return self.job_workflow_ref.partition("/.github/workflows/")[0]
 
-    @property
-    def certificate_identity(self) -> str:
-        """The subject alternative name that Fulcio gives this job's certificates."""
-        return f"https://github.com/{self.job_workflow_ref}"
-
     def as_json(self) -> dict[str, Any]:
         """Return the claims as the report holds them."""
         return {
@@ -102,32 +101,32 @@ class Identity:
 class AmbientIdentity:
     """The job's identity tokens by audience, kept while they are fresh.
 
-    `mask` is called with every token before anything else is done with it.
+    `mask` is called with every token before anything else is done with it, `tell`
+    with every wait. Threads may share it.
     """
 
-    def __init__(self, mask: Callable[[str], None], source: Ambient | None = None) -> None:
+    def __init__(
+        self, source: Ambient, patience: Patience, mask: Callable[[str], None], tell: Tell
+    ) -> None:
+        self._source = source
+        self._patience = patience
         self._mask = mask
-        self._source = source or detect
+        self._tell = tell
         self._kept: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def token(self, audience: str) -> str:
-        """Return a token for `audience` that is good for another minute at least."""
-        kept = self._kept.get(audience)
-        if kept is not None and _expiry(kept) - time.time() > _FRESH_SECONDS:
+        """Return a token for `audience` that is good for another minute, if any lives so long."""
+        with self._lock:
+            kept = self._kept.get(audience)
+            if kept is None or _expiry(kept) - time.time() < _FRESH_SECONDS:
+                kept = self._kept[audience] = self.fresh_token(audience)
             return kept
-        return self.fresh_token(audience)
 
     def fresh_token(self, audience: str) -> str:
-        """Return a token that was not used before: an index takes each one once only."""
-        token = self._source(audience)
+        """Return a token that nobody has seen yet: an index takes each one once only."""
+        token = persistently(lambda: self._source(audience), self._patience, self._tell)
         self._mask(token)
-        self._kept[audience] = token
-        return token
-
-    def spend(self, audience: str) -> str:
-        """Return an unused token for `audience` and forget it."""
-        token = self.token(audience)
-        del self._kept[audience]
         return token
 
 
@@ -150,6 +149,7 @@ def detect(audience: str) -> str:
             detail=f"Asked for the audience {shown(audience)!r}: {shown(error)}.",
             remedy="This is between the runner and its identity provider: run the job again. "
             "Nothing was uploaded.",
+            may_pass=_REFUSED.search(str(error)) is None,
         ) from error
     if token is None:
         raise NoIdentity(

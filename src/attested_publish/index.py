@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,12 +13,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 
-from attested_publish.foreign import sentence, shown
-from attested_publish.http import bounded_body
+from attested_publish.addresses import PYPI_UPLOAD_URL, TESTPYPI_UPLOAD_URL
+from attested_publish.foreign import shown
+from attested_publish.http import Answer, ask
 from attested_publish.problems import IndexProblem, IndexUnusable
-
-PYPI_UPLOAD_URL = "https://upload.pypi.org/legacy/"
-TESTPYPI_UPLOAD_URL = "https://test.pypi.org/legacy/"
 
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"
@@ -192,11 +189,11 @@ def files_of(index: Index, project: str, session: requests.Session) -> dict[str,
         return None
     listed = page.get("files")
     if not isinstance(listed, list):
-        raise _unusable(index, url, "the project page has no list of files")
+        raise _unusable(index, f"{shown(url)} has no list of files")
     files = {}
     for entry in listed:
         if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
-            raise _unusable(index, url, "the project page lists a file without a name")
+            raise _unusable(index, f"{shown(url)} lists a file without a name")
         hashes = entry.get("hashes")
         sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
         provenance = entry.get("provenance")
@@ -235,28 +232,18 @@ def _get_json(
 ) -> dict[str, Any] | None:
     headers = {"Accept": accept, "Cache-Control": "no-cache"}
     try:
-        response = session.get(url, headers=headers, stream=True, timeout=None)
-        body = bounded_body(response)
+        answer = ask(session, "GET", url, headers=headers)
     except requests.RequestException as error:
         raise unreachable(index, url, error) from error
-    if response.status_code == HTTPStatus.NOT_FOUND:
+    if answer.status == HTTPStatus.NOT_FOUND:
         return None
-    if response.status_code != HTTPStatus.OK:
-        told = sentence(
-            status=response.status_code,
-            reason=response.reason or "",
-            body=body,
-            content_type=response.headers.get("Content-Type", ""),
-        )
-        raise _unusable(index, url, f"status {response.status_code}: {told}")
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        kind = shown(response.headers.get("Content-Type", "no content type"), 80)
-        raise _unusable(index, url, f"it is not JSON ({kind})") from None
-    if not isinstance(answer, dict):
-        raise _unusable(index, url, "it is not a JSON object")
-    return answer
+    if answer.status != HTTPStatus.OK:
+        raise _unusable(index, f"{shown(url)} answered {answer.status}: {answer.told()}", answer)
+    page = answer.json_object()
+    if page is None:
+        kind = shown(answer.content_type or "no content type", 80)
+        raise _unusable(index, f"{shown(url)} is not a JSON object ({kind})", answer)
+    return page
 
 
 def unreachable(index: Index, url: str, error: requests.RequestException) -> IndexProblem:
@@ -266,6 +253,9 @@ def unreachable(index: Index, url: str, error: requests.RequestException) -> Ind
         detail=f"No answer from {shown(url)}: {why_unreachable(error)}.",
         remedy="Check repository-url and the network of the runner (proxy, firewall), then run "
         "again; a re-run uploads only what is missing.",
+        may_pass=not isinstance(
+            error, requests.exceptions.SSLError | requests.exceptions.InvalidURL
+        ),
     )
 
 
@@ -298,10 +288,12 @@ def _bad_address(url: str, why: str) -> IndexProblem:
     )
 
 
-def _unusable(index: Index, url: str, why: str) -> IndexUnusable:
+def _unusable(index: Index, why: str, answer: Answer | None = None) -> IndexUnusable:
     return IndexUnusable(
         f"{index.name} answered something unexpected",
-        detail=f"{shown(url)}: {why}.",
+        detail=f"{why}.",
         remedy="Check that repository-url is the index's upload address and that the index is "
         "up, then run again; a re-run uploads only what is missing.",
+        may_pass=answer is not None and (answer.may_pass or answer.is_broken_off),
+        retry_after=answer.retry_after if answer is not None else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,16 +22,20 @@ from attested_publish.identity_rules import (
     attestation_plan,
     refuse_hopeless,
 )
+from attested_publish.parallel import meanwhile
 from attested_publish.problems import (
+    ConfirmationProblem,
     FilesProblem,
     IdentityProblem,
     IndexProblem,
+    IndexUnusable,
     NoIdentity,
     RulesProblem,
     Stage,
 )
 from attested_publish.report import AttestationReport, FileReport, Status
 from attested_publish.reporter import Reporter, size_text
+from attested_publish.retry import persistently
 from attested_publish.settings import Attestations, Settings, VerifyMetadata
 
 if TYPE_CHECKING:
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from attested_publish.attestations import Trust
     from attested_publish.index import Index, IndexFile
     from attested_publish.services import Services
+    from attested_publish.signing import Signing
     from attested_publish.upload import Credentials, Outcome
 
 _MOVE_TO_TRUSTED_PUBLISHING = (
@@ -98,15 +103,20 @@ class Journey:
         index = self.services.index
         with self.reporter.stage(Stage.INDEX, f"what {index.name} holds already"):
             try:
-                held = holdings(distributions, index, self.session)
+                held = persistently(
+                    lambda: holdings(distributions, index, self.session),
+                    self.services.deadlines.index,
+                    self.reporter.waiting,
+                )
             except IndexProblem as problem:
-                if not self._stopping_findings():
+                is_needed = index.is_pypi or not isinstance(problem, IndexUnusable)
+                # Where files are refused anyway, that is what the user has to know first.
+                if is_needed and not self._stopping_findings():
                     raise
-                # The files are refused anyway: that is what the user has to know first.
-                held = Holdings(unreadable=problem.detail)
+                held = Holdings(unreadable=problem.cause)
             if held.unreadable:
                 self.reporter.notice(
-                    f"{index.name} does not say what it holds ({held.unreadable.rstrip('.')}): "
+                    f"{index.name} does not say what it holds ({held.unreadable}): "
                     "a re-run cannot tell what is there, and nothing will be confirmed."
                 )
             for project, exists in held.projects.items():
@@ -152,6 +162,7 @@ class Journey:
         if self.settings.password:
             self.reporter.notice("A password is given: whether it is accepted shows on upload.")
             return
+        audience = self.audience()
         try:
             identity, _ = self.identify()
         except NoIdentity as problem:
@@ -164,7 +175,7 @@ class Journey:
                 f"{shown(', '.join(new))}, which does not exist yet."
             )
             return
-        with self.trusted(identity, held):
+        with self.trusted(identity, audience, held):
             self.reporter.item("the index knows this job as a trusted publisher")
 
     def identify(self) -> tuple[Identity, AttestationPlan]:
@@ -190,39 +201,75 @@ class Journey:
         with self.reporter.stage(Stage.IDENTITY, "who this job is"):
             return self._identity()
 
+    def trust(self) -> Callable[[], Trust] | None:
+        """Prepare the Sigstore instance meanwhile, where attestations are not ruled out."""
+        if self.settings.password or self.settings.attestations is Attestations.NEVER:
+            return None
+        return meanwhile(self._trust)
+
+    def trust_for_signing(self) -> Callable[[], Trust]:
+        """Prepare the Sigstore instance meanwhile."""
+        return meanwhile(self._trust)
+
+    def audience(self) -> Callable[[], str]:
+        """Ask the index meanwhile which audience it wants in identity tokens."""
+        from attested_publish.trusted_publishing import audience_of
+
+        return meanwhile(
+            lambda: persistently(
+                lambda: audience_of(self.services.index, self.session),
+                self.services.deadlines.audience,
+                self.reporter.waiting,
+            )
+        )
+
+    def signing(self, trust: Callable[[], Trust]) -> Signing:
+        """Set up signing; the certificate is asked for meanwhile."""
+        from attested_publish.signing import Signing
+
+        return Signing(trust(), self.ambient, self.services.deadlines, self.reporter.waiting)
+
     @contextlib.contextmanager
-    def trusted(self, identity: Identity, held: Holdings) -> Iterator[Credentials]:
-        """Hold an API token for the job's identity; it is revoked on every way out."""
-        from attested_publish.trusted_publishing import Revocation, trusted_token
-        from attested_publish.upload import Credentials
+    def trusted(
+        self, identity: Identity, audience: Callable[[], str], held: Holdings
+    ) -> Iterator[Credentials]:
+        """Hold API tokens for the job's identity; they are revoked on every way out."""
+        from attested_publish.trusted_publishing import (
+            Exchange,
+            Revocation,
+            trusted_credentials,
+        )
 
         index = self.services.index
         reporter = self.reporter
+
+        def revoked(outcome: Revocation) -> None:
+            if outcome is Revocation.REVOKED:
+                reporter.item("API token revoked")
+            else:
+                reporter.notice(f"The API token is {outcome}.")
+
+        exchange = Exchange(
+            index=index,
+            ambient=self.ambient,
+            identity=identity,
+            projects=held.projects,
+            session=self.session,
+            deadlines=self.services.deadlines,
+            mask=reporter.mask,
+            tell=reporter.waiting,
+        )
         with contextlib.ExitStack() as until_done:
             with reporter.stage(Stage.TOKEN, f"an API token of {index.name} for this identity"):
-                token = until_done.enter_context(
-                    trusted_token(
-                        index,
-                        self.ambient,
-                        identity,
-                        held.projects,
-                        session=self.session,
-                        mask=reporter.mask,
-                    )
+                credentials = until_done.enter_context(
+                    trusted_credentials(exchange, audience(), revoked)
                 )
                 reporter.item("minted", "short-lived, for this release only")
-            try:
-                yield Credentials("__token__", token.value)
-            finally:
-                until_done.close()
-                if token.revocation is Revocation.REVOKED:
-                    reporter.item("API token revoked")
-                else:
-                    reporter.notice(f"The API token is {token.revocation}.")
+            yield credentials
 
     def given_credentials(self) -> Credentials:
         """Return the given user and password; they cannot go with attestations."""
-        from attested_publish.upload import Credentials
+        from attested_publish.upload import GivenCredentials
 
         if self.settings.attestations is Attestations.REQUIRED:
             raise IdentityProblem(
@@ -234,10 +281,10 @@ class Journey:
             )
         self.reporter.mask(self.settings.password)
         self.reporter.notice(_MOVE_TO_TRUSTED_PUBLISHING)
-        return Credentials(self.settings.user, self.settings.password)
+        return GivenCredentials(self.settings.user, self.settings.password)
 
     def attest(
-        self, distributions: Sequence[Distribution], identity: Identity, trust: Trust
+        self, distributions: Sequence[Distribution], identity: Identity, signing: Signing
     ) -> Mapping[str, Attestation]:
         """Sign every distribution, then verify each attestation as the index will."""
         from attested_publish import attestations
@@ -254,10 +301,9 @@ class Journey:
             reporter.item(shown(distribution.filename), f"log entry {entry}")
 
         with reporter.stage(Stage.SIGNATURES, "one certificate, a logged signature for each file"):
-            token = self.ambient.token(SIGSTORE_AUDIENCE)
-            made = attestations.attest(distributions, token, trust, signed)
+            made = signing.sign_all(distributions, signed)
         with reporter.stage(Stage.VERIFICATION, "each attestation, as the index will verify it"):
-            attestations.verify(distributions, made, identity.publisher, trust)
+            attestations.verify(distributions, made, identity.publisher, signing.trust)
             reporter.item(f"{counted(len(made), 'attestation')} in order")
         return made
 
@@ -269,29 +315,45 @@ class Journey:
         credentials: Credentials,
     ) -> None:
         """Upload distributions, each with its attestation where there is one."""
-        from attested_publish.upload import Outcome, upload
+        from attested_publish.upload import Delivery, Outcome, upload
+
+        def begun(distribution: Distribution) -> None:
+            # Until more is known: a run that is stopped cannot say whether the file arrived.
+            self._set_status(distribution, Status.FAILED)
 
         def done(distribution: Distribution, outcome: Outcome) -> None:
             name = shown(distribution.filename)
             if outcome is Outcome.NAME_TAKEN:
                 self._set_status(distribution, Status.ALREADY_THERE)
                 self.reporter.warning(f"{name}: its name is taken on the index already; skipped.")
+            elif outcome is Outcome.DOUBTFUL:
+                self.reporter.warning(
+                    f"{name}: the answer was a success, but not in the index's own words."
+                )
             else:
                 self._set_status(distribution, Status.UPLOADED)
                 self.reporter.item(name, size_text(distribution.size))
 
+        delivery = Delivery(
+            index=self.services.index,
+            credentials=credentials,
+            parallel=self.settings.parallel_uploads,
+            skip_existing=self.settings.skip_existing,
+            deadlines=self.services.deadlines,
+            is_there=self._is_there,
+            tell=self.reporter.waiting,
+        )
         with _attestation_files(attestations) as files:
             if self.settings.attestations_dir is not None:
                 self._keep(files, distributions)
             with self.reporter.stage(Stage.UPLOAD, f"to {self.services.index.name}"):
+                new_releases = held.new_releases(distributions)
                 upload(
                     distributions,
                     files,
-                    self.services.index,
-                    credentials,
-                    new_releases=held.new_releases(distributions),
-                    parallel=self.settings.parallel_uploads,
-                    skip_existing=self.settings.skip_existing,
+                    delivery,
+                    new_releases=new_releases,
+                    begun=begun,
                     done=done,
                 )
 
@@ -299,30 +361,58 @@ class Journey:
         self,
         distributions: Sequence[Distribution],
         attestations: Mapping[str, Attestation],
-        trust: Trust | None,
+        signing: Signing | None,
     ) -> None:
         """Wait until the index serves what was uploaded, and hold it against what was sent."""
         from attested_publish.confirm import confirm
 
         index = self.services.index
         files = self.reporter.report.files
-        uploaded = [
-            each for each in distributions if files[each.filename].status is Status.UPLOADED
+        sent = [
+            each
+            for each in distributions
+            if files[each.filename].status is not Status.ALREADY_THERE
         ]
-        if not uploaded:
-            return
 
         def seen(distribution: Distribution, file: IndexFile) -> None:
+            self._set_status(distribution, Status.UPLOADED)
             self._tell_served(distribution, file)
             what = "digest and provenance" if distribution.filename in attestations else "digest"
             self.reporter.item(shown(distribution.filename), f"served, {what} right")
 
         with self.reporter.stage(Stage.CONFIRMATION, f"until {index.name} serves every file"):
-            outcome = confirm(uploaded, attestations, index, self.session, trust=trust, seen=seen)
+            outcome = confirm(
+                sent,
+                attestations,
+                index,
+                self.session,
+                trust=None if signing is None else signing.trust,
+                patience=self.services.deadlines.confirmation,
+                seen=seen,
+                tell=self.reporter.waiting,
+            )
             for filename, reason in outcome.late.items():
-                self.reporter.warning(
-                    f"{shown(filename)} is uploaded, but not confirmed in time: {reason}."
-                )
+                if files[filename].status is Status.UPLOADED:
+                    self.reporter.warning(
+                        f"{shown(filename)} is uploaded, but not confirmed in time: {reason}."
+                    )
+
+    def stop_if_doubtful(self, distributions: Sequence[Distribution]) -> None:
+        """Stop where an upload was answered with success, but the file was never seen."""
+        doubtful = [
+            each.filename
+            for each in distributions
+            if self.reporter.report.files[each.filename].status is Status.FAILED
+        ]
+        if doubtful:
+            raise ConfirmationProblem(
+                f"{counted(len(doubtful), 'file')} may not have arrived",
+                detail=f"{self.services.index.name} answered 200, but not in its own words, and "
+                f"does not serve: {shown(', '.join(doubtful))}.",
+                remedy="Something between this runner and the index may have answered in its "
+                "place (a proxy, a portal). Run again: what has arrived is not sent twice.",
+                file=doubtful[0],
+            )
 
     def keep_attestations(
         self, distributions: Sequence[Distribution], attestations: Mapping[str, Attestation]
@@ -349,6 +439,19 @@ class Journey:
                 found.setdefault(each.filename, []).append(finding)
         for each in distributions:
             self.reporter.findings(each, found.get(each.filename, ()))
+
+    def _trust(self) -> Trust:
+        from attested_publish.attestations import load_trust
+
+        return load_trust(self.services.trust_config)
+
+    def _is_there(self, distribution: Distribution) -> bool:
+        """Ask the index whether it holds a file with the same bytes; unsure is no."""
+        try:
+            held = holdings([distribution], self.services.index, self.session)
+        except IndexProblem:
+            return False
+        return held.held(distribution) is Held.SAME
 
     def _identity(self) -> Identity:
         identity = understand(self.ambient.token(SIGSTORE_AUDIENCE))
@@ -416,13 +519,6 @@ def _new_project(project: str, index: Index) -> str:
         f"{index.name} has no project {shown(project)} yet: a pending trusted publisher creates "
         f"it as soon as the API token is minted ({index.pending_publishers_url})."
     )
-
-
-def load_trust(services: Services) -> Trust:
-    """Return the Sigstore instance of these services."""
-    from attested_publish import attestations
-
-    return attestations.load_trust(services.trust_config)
 
 
 def counted(number: int, noun: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -43,3 +46,38 @@ def in_parallel(
             raise failure
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def meanwhile(work: Callable[[], Result]) -> Callable[[], Result]:
+    """Begin `work` now, in the background; the function returned gives its result or its error.
+
+    Nobody waits for it who does not ask.
+    """
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future.result
+
+
+class Pace:
+    """Lets through `most` a `period` (seconds), and makes the rest wait. Threads may share it."""
+
+    def __init__(self, most: int, period: float) -> None:
+        self._period = period
+        self._let_through: deque[float] = deque(maxlen=most)
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Return when the next one may go."""
+        with self._lock:
+            now = time.monotonic()
+            is_full = len(self._let_through) == self._let_through.maxlen
+            turn = max(now, self._let_through[0] + self._period) if is_full else now
+            self._let_through.append(turn)
+        time.sleep(turn - now)

@@ -25,19 +25,36 @@ class Problem(Exception):
     `title` is one line, `detail` says what happened with the offending values and
     the refuser's own words, `remedy` is the next thing to do. `file` is the
     distribution it concerns. No secret may stand in any of them.
+
+    `may_pass` says that the same request may succeed later, `retry_after` how many
+    seconds the other side asked to wait.
     """
 
     stage: Stage
     result = "failed"
 
     def __init__(
-        self, title: str, *, detail: str = "", remedy: str = "", file: str | None = None
+        self,
+        title: str,
+        *,
+        detail: str = "",
+        remedy: str = "",
+        file: str | None = None,
+        may_pass: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(title)
         self.title = title
         self.detail = detail
         self.remedy = remedy
         self.file = file
+        self.may_pass = may_pass
+        self.retry_after = retry_after
+
+    @property
+    def cause(self) -> str:
+        """What happened, in one line without its full stop."""
+        return (self.detail.splitlines() or [self.title])[0].rstrip(".")
 
 
 class FilesProblem(Problem):

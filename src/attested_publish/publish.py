@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.http import new_session
 from attested_publish.identity import AmbientIdentity
-from attested_publish.journey import Journey, load_trust
+from attested_publish.journey import Journey
 from attested_publish.report import Result
 
 if TYPE_CHECKING:
@@ -26,25 +26,29 @@ def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
     while anything checkable is unchecked, and what the index holds already is done.
     """
     with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
+        trust = journey.trust()
         journey.follow_rules(distributions)
         held = journey.holdings(distributions)
         journey.stop_if_refused(distributions)
         missing = held.missing_of(distributions)
         attestations: Mapping[str, Attestation] = {}
-        trust = None
+        signing = None
         if not missing:
             reporter.notice("The index holds everything already: there is nothing to upload.")
         elif settings.password:
             journey.upload(missing, {}, held, journey.given_credentials())
         else:
+            audience = journey.audience()
             identity, plan = journey.identify()
-            trust = load_trust(services) if plan.attest else None
-            with journey.trusted(identity, held) as credentials:
-                if trust is not None:
-                    attestations = journey.attest(missing, identity, trust)
+            if plan.attest and trust is not None:
+                signing = journey.signing(trust)
+            with journey.trusted(identity, audience, held) as credentials:
+                if signing is not None:
+                    attestations = journey.attest(missing, identity, signing)
                 journey.upload(missing, attestations, held, credentials)
-        if settings.confirm and not held.unreadable:
-            journey.confirm(missing, attestations, trust)
+        if missing and settings.confirm and not held.unreadable:
+            journey.confirm(missing, attestations, signing)
+        journey.stop_if_doubtful(missing)
     reporter.report.result = Result.DONE
 
 
@@ -77,14 +81,17 @@ def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
     with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
         journey.follow_rules(distributions)
         journey.stop_if_refused(distributions)
+        trust = journey.trust_for_signing()
         identity = journey.identify_signer()
-        attestations = journey.attest(distributions, identity, load_trust(services))
+        attestations = journey.attest(distributions, identity, journey.signing(trust))
         journey.keep_attestations(distributions, attestations)
     reporter.report.result = Result.DONE
 
 
 @contextlib.contextmanager
 def _journey(settings: Settings, services: Services, reporter: Reporter) -> Iterator[Journey]:
-    with new_session() as session:
-        ambient = AmbientIdentity(reporter.mask, services.ambient)
+    with new_session(read=services.deadlines.answer) as session:
+        ambient = AmbientIdentity(
+            services.ambient, services.deadlines.identity, reporter.mask, reporter.waiting
+        )
         yield Journey(settings, services, reporter, session, ambient)

@@ -90,6 +90,10 @@ class Reporter:
         """Tell something worth knowing."""
         self._line(("  · ", "cyan"), (text, ""))
 
+    def waiting(self, text: str) -> None:
+        """Tell that a request is tried again; may be called from any thread."""
+        self._line(("  … ", "yellow"), (text, "dim"))
+
     def warning(self, text: str) -> None:
         """Tell something that may need a hand, but does not stop the release."""
         self._line(("  ! ", "yellow"), (text, ""))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from attested_publish.foreign import shown
 from attested_publish.identity import Ambient, detect
 from attested_publish.index import Index
 from attested_publish.problems import SigningProblem
+from attested_publish.retry import Deadlines
 
 if TYPE_CHECKING:
     from attested_publish.settings import Settings
@@ -19,12 +20,13 @@ class Services:
     """Where a release goes, who signs for it, and where its identity comes from.
 
     `trust_config` is the ClientTrustConfig JSON of a Sigstore instance; `None`
-    stands for the public one.
+    stands for the public one. `deadlines` say how patiently they are asked.
     """
 
     index: Index
     trust_config: str | None = None
     ambient: Ambient = detect
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     @property
     def is_public_log(self) -> bool:

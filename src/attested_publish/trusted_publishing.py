@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from attested_publish.foreign import sentence, shown
-from attested_publish.http import bounded_body
+from attested_publish.foreign import shown
+from attested_publish.http import Answer, ask
 from attested_publish.index import Index, unreachable
 from attested_publish.problems import IndexProblem, TokenProblem, TokenRefused
+from attested_publish.retry import Deadlines, Tell, persistently
 from attested_publish.stopping import not_now
 
 if TYPE_CHECKING:
     from attested_publish.identity import AmbientIdentity, Identity, TrustedPublisher
 
 _ANSWER_LIMIT = 1 << 20
+_MARGIN_SECONDS = 120.0
 _HELP = "https://docs.pypi.org/trusted-publishers/troubleshooting/"
 
 
@@ -35,41 +38,129 @@ class Revocation(StrEnum):
 
 @dataclass
 class ApiToken:
-    """A token for uploads, `expires` in epoch seconds where the index says so."""
+    """A token for uploads; `minted` and `expires` in epoch seconds, the latter if it is said."""
 
     value: str = field(repr=False)
+    minted: float
     expires: float | None = None
-    revocation: Revocation | None = None
+
+    def is_good_for_now(self, now: float) -> bool:
+        """Say whether it is far from its end: two minutes, or a fifth of a short life."""
+        if self.expires is None:
+            return True
+        margin = min(_MARGIN_SECONDS, (self.expires - self.minted) / 5)
+        return now < self.expires - margin
+
+
+class TrustedCredentials:
+    """API tokens minted as they are needed, each for the job's identity, all revoked at the end.
+
+    Uploads run for longer than a token lives (PyPI: 15 minutes), so that it is renewed
+    before its end, or when the index calls it expired. Threads may share it.
+    """
+
+    user = "__token__"
+
+    def __init__(self, mint_token: Callable[[], ApiToken]) -> None:
+        self._mint_token = mint_token
+        self._lock = threading.Lock()
+        self._tokens: list[ApiToken] = []
+        self._renew()
+
+    @property
+    def password(self) -> str:
+        """A token that is good for now."""
+        with self._lock:
+            if not self._tokens[-1].is_good_for_now(time.time()):
+                self._renew()
+            return self._tokens[-1].value
+
+    def renew(self, refused: str) -> bool:
+        """Get a new token in place of one that the index calls expired."""
+        with self._lock:
+            if self._tokens[-1].value == refused:
+                self._renew()
+            return True
+
+    def issued(self) -> list[ApiToken]:
+        """Return all tokens, to revoke them."""
+        return list(self._tokens)
+
+    def _renew(self) -> None:
+        self._tokens.append(self._mint_token())
+
+
+@dataclass
+class Exchange:
+    """How an index's tokens are got: with which identity, how patiently, whom to tell of waits.
+
+    `projects` are those of the release, and whether the index has them yet: a refusal
+    says which publisher to register where. `mask` is called with each token before
+    anything else is done with it.
+    """
+
+    index: Index
+    ambient: AmbientIdentity
+    identity: Identity
+    projects: Mapping[str, bool]
+    session: requests.Session
+    deadlines: Deadlines
+    mask: Callable[[str], None]
+    tell: Tell
+
+    def token(self, audience: str) -> ApiToken:
+        """Mint a token, patiently: every try spends an identity token of its own."""
+
+        def mint_once() -> ApiToken:
+            identity_token = self.ambient.fresh_token(audience)
+            with not_now():
+                return mint(
+                    self.index,
+                    identity_token,
+                    self.identity.publisher,
+                    self.projects,
+                    session=self.session,
+                    mask=self.mask,
+                )
+
+        return persistently(mint_once, self.deadlines.mint, self.tell)
+
+    def revoke(self, token: ApiToken) -> Revocation:
+        """Revoke a token; never raises, as it expires anyway."""
+        try:
+            with not_now():
+                return persistently(
+                    lambda: burn(self.index, token, self.session),
+                    self.deadlines.burn,
+                    self.tell,
+                )
+        except IndexProblem:
+            return Revocation.FAILED
 
 
 @contextlib.contextmanager
-def trusted_token(
-    index: Index,
-    ambient: AmbientIdentity,
-    identity: Identity,
-    projects: Mapping[str, bool],
-    *,
-    session: requests.Session,
-    mask: Callable[[str], None],
-) -> Iterator[ApiToken]:
-    """Mint an API token for the job's identity and revoke it on every way out.
+def trusted_credentials(
+    exchange: Exchange, audience: str, revoked: Callable[[Revocation], None]
+) -> Iterator[TrustedCredentials]:
+    """Hold API tokens for the job's identity; all are revoked on every way out.
 
-    `projects` are those of the release, and whether the index has them yet: they are
-    told which publisher to register where. `mask` is called with the token before
-    anything else is done with it. Raises `TokenProblem`; `TokenRefused` when it is the
-    index that says no.
+    `revoked` is told how that went. Raises `TokenProblem`; `TokenRefused` when it is
+    the index that says no.
     """
-    audience = audience_of(index, session)
-    identity_token = ambient.spend(audience)
-    token: ApiToken | None = None
+    minted: list[ApiToken] = []
+
+    def mint_token() -> ApiToken:
+        token = exchange.token(audience)
+        minted.append(token)
+        return token
+
     try:
-        with not_now():
-            token = mint(index, identity_token, identity, projects, session=session, mask=mask)
-        yield token
+        yield TrustedCredentials(mint_token)
     finally:
-        if token is not None:
-            with not_now():
-                token.revocation = burn(index, token, session)
+        live = [each for each in minted if each.expires is None or each.expires > time.time()]
+        outcomes = {exchange.revoke(token) for token in live}
+        if minted:
+            revoked(max(outcomes, key=tuple(Revocation).index, default=Revocation.REVOKED))
 
 
 def audience_of(index: Index, session: requests.Session) -> str:
@@ -78,27 +169,30 @@ def audience_of(index: Index, session: requests.Session) -> str:
     Raises `TokenProblem` where the index does no trusted publishing, or asks for an
     audience under which somebody else would accept the token.
     """
-    status, answer, told = _ask(index, "GET", index.audience_url, session)
-    if status == HTTPStatus.NOT_FOUND:
+    answer = _ask(index, "GET", index.audience_url, session)
+    if answer.status == HTTPStatus.NOT_FOUND:
         raise TokenProblem(
             f"{index.name} does no trusted publishing",
-            detail=f"{index.audience_url} answered 404: {told}.",
+            detail=f"{index.audience_url} answered 404: {answer.told()}.",
             remedy="Give the index's own credentials as user and password.",
         )
-    if status != HTTPStatus.OK:
+    if answer.status != HTTPStatus.OK:
         raise TokenProblem(
             f"{index.name} does not say which identity tokens it takes",
-            detail=f"{index.audience_url} answered {status}: {told}.",
+            detail=f"{index.audience_url} answered {answer.status}: {answer.told()}.",
             remedy="Trusted publishing may be switched off or out of order there: see the "
             "index's status page, and run again later. Nothing was uploaded.",
+            may_pass=answer.may_pass,
+            retry_after=answer.retry_after,
         )
-    audience = answer.get("audience")
+    audience = (answer.json_object() or {}).get("audience")
     if not isinstance(audience, str) or not audience:
         raise TokenProblem(
             f"{index.name} does not say which identity tokens it takes",
-            detail=f"{index.audience_url} answered without an audience: {told}.",
+            detail=f"{index.audience_url} answered without an audience: {answer.told()}.",
             remedy="Check that repository-url is the upload address of an index that does "
             "trusted publishing; otherwise give user and password.",
+            may_pass=answer.is_broken_off,
         )
     if not index.may_ask_for(audience):
         raise TokenProblem(
@@ -113,47 +207,57 @@ def audience_of(index: Index, session: requests.Session) -> str:
 def mint(
     index: Index,
     identity_token: str,
-    identity: Identity,
+    publisher: TrustedPublisher,
     projects: Mapping[str, bool],
     *,
     session: requests.Session,
     mask: Callable[[str], None],
 ) -> ApiToken:
     """Exchange an identity token (spent by this, whatever the answer) for an API token."""
-    status, answer, told = _ask(index, "POST", index.mint_url, session, {"token": identity_token})
-    value = answer.get("token")
-    if status == HTTPStatus.OK and isinstance(value, str) and value:
+    answer = _ask(index, "POST", index.mint_url, session, identity_token)
+    granted = answer.json_object() or {}
+    value = granted.get("token")
+    if answer.status == HTTPStatus.OK and isinstance(value, str) and value:
         mask(value)
-        expires = answer.get("expires")
-        return ApiToken(value, float(expires) if isinstance(expires, int | float) else None)
-    if status == HTTPStatus.OK:
+        expires = granted.get("expires")
+        return ApiToken(
+            value, time.time(), float(expires) if isinstance(expires, int | float) else None
+        )
+    told = answer.told([identity_token])
+    if answer.status == HTTPStatus.OK:
         raise TokenProblem(
             f"{index.name} took the identity but gave no API token",
-            detail=f"{index.mint_url} answered 200 without a token.",
+            detail=f"{index.mint_url} answered 200 without a token: {told}.",
             remedy="Run again; if it stays so, tell the operators of the index.",
+            may_pass=True,
         )
-    if not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    said = f"{index.name} answered {answer.status}: {told}."
+    is_refusal = HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    if answer.may_pass or not is_refusal:
         raise TokenProblem(
             f"{index.name} could not exchange the identity token",
-            detail=f"{index.mint_url} answered {status}: {told}.",
+            detail=f"{index.mint_url} answered {answer.status}: {told}.",
             remedy="The index is out of order: see its status page, and run again later. "
             "Nothing was uploaded.",
+            may_pass=answer.may_pass,
+            retry_after=answer.retry_after,
         )
-    said = f"{index.name} answered {status}: {told}."
-    raise _refused(index, said, _codes(answer), identity.publisher, projects)
+    raise _refused(index, said, _codes(granted), publisher, projects)
 
 
 def burn(index: Index, token: ApiToken, session: requests.Session) -> Revocation:
-    """Revoke an API token (PyPI's burn-token); never raises, the token expires anyway."""
-    try:
-        status, _, _ = _ask(index, "POST", index.burn_url, session, {"token": token.value})
-    except IndexProblem:
-        return Revocation.FAILED
-    if status in {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
+    """Revoke an API token (PyPI's burn-token). Raises `IndexProblem` where it cannot be asked."""
+    answer = _ask(index, "POST", index.burn_url, session, token.value)
+    if answer.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
         return Revocation.REVOKED
-    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+    if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
         return Revocation.EXPIRES
-    return Revocation.FAILED
+    raise IndexProblem(
+        f"{index.name} does not revoke its API token",
+        detail=f"{index.burn_url} answered {answer.status}: {answer.told([token.value])}.",
+        may_pass=answer.may_pass,
+        retry_after=answer.retry_after,
+    )
 
 
 def _ask(
@@ -161,38 +265,15 @@ def _ask(
     method: str,
     url: str,
     session: requests.Session,
-    payload: dict[str, str] | None = None,
-) -> tuple[int, dict[str, Any], str]:
-    """Return status, the JSON object (empty if it is none), and the answer as a sentence."""
+    token: str | None = None,
+) -> Answer:
+    """Ask one of the exchange's addresses, with a `token` where one is to be exchanged."""
+    payload = None if token is None else {"token": token}
+    headers = {"Accept": "application/json"}
     try:
-        response = session.request(
-            method,
-            url,
-            json=payload,
-            headers={"Accept": "application/json"},
-            stream=True,
-            # A redirect would carry the identity token to another address.
-            allow_redirects=False,
-        )
-        body = bounded_body(response, _ANSWER_LIMIT)
+        return ask(session, method, url, payload=payload, headers=headers, limit=_ANSWER_LIMIT)
     except requests.RequestException as error:
         raise unreachable(index, url, error) from error
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        answer = {}
-    reason = response.reason or ""
-    # What an index echoes of a request must not carry the secret in it.
-    for secret in (payload or {}).values():
-        reason = reason.replace(secret, "***")
-        body = body.replace(secret.encode(), b"***")
-    told = sentence(
-        status=response.status_code,
-        reason=reason,
-        body=body,
-        content_type=response.headers.get("Content-Type", ""),
-    )
-    return response.status_code, answer if isinstance(answer, dict) else {}, told
 
 
 def _codes(answer: Mapping[str, Any]) -> set[object]:

@@ -12,28 +12,26 @@ from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import requests
 import rich
-from twine.commands.upload import skip_upload
 from twine.package import PackageFile
 from twine.settings import Settings as TwineSettings
 
 from attested_publish.distributions import Distribution, Kind
-from attested_publish.foreign import sentence, shown
-from attested_publish.http import limit_time
+from attested_publish.foreign import shown
+from attested_publish.http import Answer, answer_of, limit_time
 from attested_publish.index import Index, unreachable
 from attested_publish.parallel import in_parallel
-from attested_publish.problems import UploadProblem, UploadRefused
+from attested_publish.problems import Problem, UploadProblem, UploadRefused
+from attested_publish.retry import Deadlines, GaveUp, Tell, persistently
 
 if TYPE_CHECKING:
     from packaging.version import Version
     from twine.repository import Repository
 
-_UPLOAD_SECONDS = 300.0
-"""Longest silence of an index while it works on an upload."""
-
+_ANSWER_LIMIT = 1 << 16
 _SHOWN_NAMES = 10
 
 
@@ -41,48 +39,86 @@ class Outcome(Enum):
     """What became of a file that was sent."""
 
     UPLOADED = "uploaded"
+    DOUBTFUL = "answered with success, but not in the index's words"
     NAME_TAKEN = "name taken"
 
 
+class Credentials(Protocol):
+    """What uploads are authorized with; the password may be another one at each look."""
+
+    @property
+    def user(self) -> str:
+        """The user name that goes with the password."""
+
+    @property
+    def password(self) -> str:
+        """The password or API token that is good for now."""
+
+    def renew(self, refused: str) -> bool:
+        """Replace a password that the index calls expired; false where that cannot be."""
+
+
 @dataclass(frozen=True)
-class Credentials:
-    """What an upload is authorized with."""
+class GivenCredentials:
+    """A user's own password or API token, which nobody can renew."""
 
     user: str
     password: str = field(repr=False)
+
+    def renew(self, refused: str) -> bool:  # noqa: ARG002 - there is but one
+        """Say that it cannot be replaced."""
+        return False
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a release is delivered: where to, how many files at a time, how patiently.
+
+    With `skip_existing` a file whose name is taken is left as it is on the index.
+    `is_there` asks the index whether it holds a file with the same bytes: after a lost
+    answer the file may have arrived. `tell` is called with every wait.
+    """
+
+    index: Index
+    credentials: Credentials
+    parallel: int
+    skip_existing: bool
+    deadlines: Deadlines
+    is_there: Callable[[Distribution], bool]
+    tell: Tell
 
 
 def upload(
     distributions: Sequence[Distribution],
     attestation_files: Mapping[str, Path],
-    index: Index,
-    credentials: Credentials,
+    delivery: Delivery,
     *,
     new_releases: frozenset[tuple[str | None, Version | None]],
-    parallel: int,
-    skip_existing: bool,
+    begun: Callable[[Distribution], None],
     done: Callable[[Distribution, Outcome], None],
 ) -> None:
     """Upload distributions, each with its attestation file where there is one.
 
     The first file of a release that the index does not have yet goes alone (it
-    creates the release there), then the other wheels, `parallel` at a time, then
-    the sdists, so that no installer builds from source while wheels are on their
-    way. `done` is called as each is. With `skip_existing` a file whose name is taken
-    is left as it is on the index.
+    creates the release there), then the other wheels, several at a time, then the
+    sdists, so that no installer builds from source while wheels are on their way.
+    `begun` is called before a file is first sent, `done` when it has arrived: what
+    happens in between to a run that is stopped, nobody knows.
 
-    Raises `UploadProblem` (`UploadRefused`) for the first file that fails; those in
-    flight are finished, no further one is started.
+    Raises `UploadProblem` (`UploadRefused`) for the first file that fails for good;
+    those in flight are finished, no further one is started.
     """
-    courier = _Courier(index, credentials, attestation_files, skip_existing=skip_existing)
+    courier = _Courier(delivery, attestation_files, begun)
     public: list[Distribution] = []
     try:
         for batch in upload_order(distributions, new_releases):
-            for distribution, outcome in in_parallel(courier.send, batch, threads=parallel):
+            for distribution, outcome in in_parallel(
+                courier.deliver, batch, threads=delivery.parallel
+            ):
                 public.append(distribution)
                 done(distribution, outcome)
-    except UploadProblem as problem:
-        problem.detail = f"{problem.detail}\n{_what_is_public(index, public)}"
+    except Problem as problem:
+        problem.detail = f"{problem.detail}\n{_what_is_public(delivery.index, public)}"
         raise
     finally:
         courier.close()
@@ -113,48 +149,86 @@ class _Courier:
 
     def __init__(
         self,
-        index: Index,
-        credentials: Credentials,
+        delivery: Delivery,
         attestation_files: Mapping[str, Path],
-        *,
-        skip_existing: bool,
+        begun: Callable[[Distribution], None],
     ) -> None:
-        self._index = index
+        self._delivery = delivery
+        self._begun = begun
+        self._index = delivery.index
         self._attestation_files = attestation_files
+        self._given_up = GaveUp()
         self._settings = TwineSettings(
-            repository_url=index.upload_url,
-            username=credentials.user,
-            password=credentials.password,
+            repository_url=delivery.index.upload_url,
+            username=delivery.credentials.user,
+            # Each request is authorized on its own: the token may be renewed meanwhile.
+            password="",
             attestations=bool(attestation_files),
             non_interactive=True,
             disable_progress_bar=True,
         )
-        self._credentials = credentials
-        self._skip_existing = skip_existing
         self._per_thread = threading.local()
         self._repositories: list[Repository] = []
         # twine tells its story on rich's global console; ours is told by a reporter.
         rich.get_console().quiet = True
 
-    def send(self, distribution: Distribution) -> Outcome:
-        """Upload one file; raises `UploadProblem`."""
+    def deliver(self, distribution: Distribution) -> Outcome:
+        """Upload one file, patiently; raises `UploadProblem`."""
         package = self._package(distribution)
+        self._begun(distribution)
+        tries = 0
+
+        def try_once() -> Outcome:
+            nonlocal tries
+            tries += 1
+            if tries > 1 and self._delivery.is_there(distribution):
+                return Outcome.UPLOADED
+            return self._send(distribution, package)
+
         try:
-            response = self._repository().upload(package)
-        except requests.RequestException as error:
-            raise _not_sent(self._index, distribution, error) from error
-        # Left to twine, which knows how the various indexes word it; its own setting
-        # of the name is refused for all of them but PyPI.
-        if skip_upload(response, self._skip_existing, package):
-            return Outcome.NAME_TAKEN
-        if response.status_code != HTTPStatus.OK:
-            raise self._refused(distribution, response)
-        return Outcome.UPLOADED
+            return persistently(
+                try_once, self._delivery.deadlines.upload, self._delivery.tell, self._given_up
+            )
+        except Problem as problem:
+            self._given_up.now()
+            if problem.may_pass and self._delivery.is_there(distribution):
+                return Outcome.UPLOADED
+            raise
 
     def close(self) -> None:
         """Close the connections of all threads."""
         for repository in self._repositories:
             repository.close()
+
+    def _send(self, distribution: Distribution, package: PackageFile) -> Outcome:
+        password = self._delivery.credentials.password
+        answer = self._post(distribution, package, password)
+        is_expired = answer.status == HTTPStatus.FORBIDDEN and "is expired" in answer.told()
+        if is_expired and self._delivery.credentials.renew(password):
+            password = self._delivery.credentials.password
+            answer = self._post(distribution, package, password)
+        if answer.status == HTTPStatus.OK and not self._is_own_word(answer):
+            # Perhaps something in between answered: identical bytes are taken twice.
+            answer = self._post(distribution, package, password)
+        if answer.status == HTTPStatus.OK:
+            return Outcome.UPLOADED if self._is_own_word(answer) else Outcome.DOUBTFUL
+        if self._delivery.skip_existing and _is_name_taken(answer):
+            return Outcome.NAME_TAKEN
+        raise self._not_taken(distribution, answer, password)
+
+    def _is_own_word(self, answer: Answer) -> bool:
+        """Say whether a success is told as PyPI tells it; other indexes have other words."""
+        return not self._index.works_as_pypi or b"200 OK" in answer.body
+
+    def _post(self, distribution: Distribution, package: PackageFile, password: str) -> Answer:
+        repository = self._repository()
+        repository.session.auth = (self._delivery.credentials.user, password)
+        try:
+            # One try: twine's own repetition sends the file again without asking or waiting.
+            response = repository.upload(package, max_redirects=1)
+            return answer_of(response, response.content[:_ANSWER_LIMIT])
+        except requests.RequestException as error:
+            raise _not_sent(self._index, distribution, error) from error
 
     def _package(self, distribution: Distribution) -> PackageFile:
         try:
@@ -176,47 +250,58 @@ class _Courier:
         repository: Repository | None = getattr(self._per_thread, "repository", None)
         if repository is None:
             repository = self._settings.create_repository()
-            limit_time(repository.session, read=_UPLOAD_SECONDS)
+            limit_time(repository.session, read=self._delivery.deadlines.upload_answer)
             self._per_thread.repository = repository
             self._repositories.append(repository)
         return repository
 
-    def _refused(self, distribution: Distribution, response: requests.Response) -> UploadProblem:
-        status = response.status_code
-        told = sentence(
-            status=status,
-            reason=(response.reason or "").replace(self._credentials.password, "***"),
-            body=response.content[: 1 << 16].replace(self._credentials.password.encode(), b"***"),
-            content_type=response.headers.get("Content-Type", ""),
-        )
+    def _not_taken(
+        self, distribution: Distribution, answer: Answer, password: str
+    ) -> UploadProblem:
         name = shown(distribution.filename)
-        said = f"{self._index.name} answered {status} to {name}: {told}"
-        if response.is_redirect:
+        told = answer.told([password])
+        said = f"{self._index.name} answered {answer.status} to {name}: {told}."
+        if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
             return UploadProblem(
                 f"{self._index.name} sends uploads elsewhere",
-                detail=f"{said}\nIt wants them at "
-                f"{shown(response.headers.get('Location', 'an unknown address'), 200)}.",
+                detail=f"{said} It wants them at {shown(answer.location or 'no address', 200)}.",
                 remedy="If that address is right, set repository-url to it.",
                 file=distribution.filename,
             )
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+        if answer.may_pass and "too many new projects" not in told.lower():
             return UploadProblem(
                 f"{self._index.name} could not take {name}",
                 detail=said,
                 remedy="The index is out of order or overloaded: see its status page, and run "
                 "again later; a re-run uploads only what is missing.",
                 file=distribution.filename,
+                may_pass=True,
+                retry_after=answer.retry_after,
             )
         return UploadRefused(
             f"{self._index.name} refused {name}",
             detail=said,
-            remedy=_remedy(status, told),
+            remedy=_remedy(answer.status, told),
             file=distribution.filename,
         )
 
 
+def _is_name_taken(answer: Answer) -> bool:
+    """Say whether an index refuses a file because it has one of that name.
+
+    PyPI, TestPyPI and Google's answer 400 with these words, pypiserver 409: as twine
+    has it, whose own option for this takes no other index than PyPI.
+    """
+    return answer.status == HTTPStatus.CONFLICT or (
+        answer.status == HTTPStatus.BAD_REQUEST
+        and ("already exist" in answer.reason.lower() or b"already exist" in answer.body.lower())
+    )
+
+
 def _remedy(status: int, told: str) -> str:
     text = told.lower()
+    if "too many new projects" in text:
+        return "The index lets a user create a few new projects a day: publish the rest tomorrow."
     if "already exist" in text or "previously used" in text:
         return "A filename is taken once and for all: publish these changes under a new version."
     if "token is expired" in text:
@@ -249,4 +334,5 @@ def _not_sent(
         remedy="The file may or may not have arrived. Run again: a re-run asks the index what "
         "it holds, and uploads only what is missing.",
         file=distribution.filename,
+        may_pass=why.may_pass,
     )
