@@ -268,7 +268,7 @@ bind_mount() {
 # Hand NAME VALUE pairs to the next step.
 hand_over() {
   while (($# > 1)); do
-    printf '%s=%s\n' "$1" "$2" >>"$GITHUB_OUTPUT"
+    printf '%s=%s\n' "$1" "$2" >>"$GITHUB_OUTPUT" || fail "The step's outputs cannot be written."
     shift 2
   done
 }

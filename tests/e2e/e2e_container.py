@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,26 @@ def test_a_file_that_changes_after_the_check_is_uploaded_as_it_was(
     assert {sha256(path) for path in dist.iterdir()} == {
         hashlib.sha256(b"something else").hexdigest()
     }
+
+
+@pytest.mark.usefixtures("dist")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_cancelled_job_leaves_no_token_behind(launch, prepared, tmp_path, number):
+    # The runner signals the step's first process only; every one on the way has to be replaced
+    # or to pass it on.
+    with running_world(tmp_path / "world", "--latency", "upload=5") as world:
+        process = launch.start("publish", launch.variables(prepared, world, {}))
+        said = []
+        with process:
+            for line in process.stdout:
+                said.append(line)
+                if line.startswith("::group::upload"):
+                    process.send_signal(number)
+    log = "".join(said)
+    assert process.returncode == 1, log
+    assert f"It received {number.name}" in log
+    assert "API token revoked" in log
+    assert launch.outputs()["result"] == "failed"
 
 
 @pytest.mark.usefixtures("dist")

@@ -33,7 +33,8 @@ class Launch:
             "GITHUB_STEP_SUMMARY": str(folder / "summary"),
             "RUNNER_TEMP": str(self.temp),
         }
-        (folder / "summary").touch()
+        for each in (self.output, folder / "summary"):
+            each.touch()
         if machine is not None:
             self.environment |= machine.environment | {
                 "ATTESTED_PUBLISH_DOCKER_ARGS": machine.run_arguments,
