@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attested_publish.foreign import shown
 from attested_publish.index import Index, IndexFile, files_of, provenance_of
-from attested_publish.parallel import in_parallel
+from attested_publish.parallel import in_parallel, meanwhile
 from attested_publish.problems import ConfirmationProblem, IndexProblem
 from attested_publish.retry import Patience, Tell, persistently
 
@@ -52,30 +53,34 @@ def confirm(
     result = Confirmation()
     missing = {distribution.filename: distribution for distribution in distributions}
 
-    def provenance_is_late(found: tuple[Distribution, IndexFile]) -> str | None:
-        distribution, _ = found
+    def provenance_is_late(distribution: Distribution) -> str | None:
         attestation = attestations.get(distribution.filename)
         if attestation is None or trust is None:
             return None
         return _check_provenance(distribution, attestation, index, session, trust)
 
     def look_again() -> None:
-        by_project: dict[str, list[Distribution]] = {}
-        for each in missing.values():
-            by_project.setdefault(str(each.project), []).append(each)
-        found = [
-            pair
-            for project, expected in by_project.items()
-            for pair in _look(index, project, expected, session, result)
-        ]
-        for (distribution, file), why in in_parallel(provenance_is_late, found, threads=_ASKING):
-            if why is not None:
-                result.late[distribution.filename] = why
+        waited_for = list(missing.values())
+        projects = {str(each.project) for each in waited_for}
+        # Asked for at the same time as the provenance: neither needs the other.
+        pages = {
+            project: meanwhile(partial(_page, index, project, session)) for project in projects
+        }
+        for each, provenance_why in in_parallel(provenance_is_late, waited_for, threads=_ASKING):
+            page = pages[str(each.project)]()
+            file = None if isinstance(page, str) else page.get(each.filename)
+            if file is None:
+                unlisted = "its project page does not list the file yet"
+                result.late[each.filename] = page if isinstance(page, str) else unlisted
                 continue
-            result.served[distribution.filename] = file
-            result.late.pop(distribution.filename, None)
-            del missing[distribution.filename]
-            seen(distribution, file)
+            _check_digest(each, file, index)
+            if provenance_why is not None:
+                result.late[each.filename] = provenance_why
+                continue
+            result.served[each.filename] = file
+            result.late.pop(each.filename, None)
+            del missing[each.filename]
+            seen(each, file)
         if missing:
             raise _late(missing, result)
 
@@ -94,37 +99,24 @@ def _late(missing: Mapping[str, Distribution], result: Confirmation) -> IndexPro
     )
 
 
-def _look(
-    index: Index,
-    project: str,
-    distributions: Sequence[Distribution],
-    session: requests.Session,
-    result: Confirmation,
-) -> list[tuple[Distribution, IndexFile]]:
-    """Return those of a project's files that are served with the right digest."""
+def _page(index: Index, project: str, session: requests.Session) -> dict[str, IndexFile] | str:
+    """Return what the index serves of a project, or why that cannot be said."""
     try:
-        files = files_of(index, project, session) or {}
-        reason = "its project page does not list the file yet"
+        return files_of(index, project, session) or {}
     except IndexProblem as problem:
-        files = {}
-        reason = problem.cause
-    found = []
-    for distribution in distributions:
-        file = files.get(distribution.filename)
-        if file is None:
-            result.late[distribution.filename] = reason
-        elif file.sha256 is not None and file.sha256 != distribution.sha256:
-            raise ConfirmationProblem(
-                f"{index.name} serves other bytes as {shown(distribution.filename)}",
-                detail=f"sha256 {shown(file.sha256, 80)} is served at {shown(file.url, 200)}, "
-                f"{distribution.sha256} was uploaded.",
-                remedy="Do not announce this release: find out who uploaded that file, and "
-                "yank the release on the index.",
-                file=distribution.filename,
-            )
-        else:
-            found.append((distribution, file))
-    return found
+        return problem.cause
+
+
+def _check_digest(distribution: Distribution, file: IndexFile, index: Index) -> None:
+    if file.sha256 is not None and file.sha256 != distribution.sha256:
+        raise ConfirmationProblem(
+            f"{index.name} serves other bytes as {shown(distribution.filename)}",
+            detail=f"sha256 {shown(file.sha256, 80)} is served at {shown(file.url, 200)}, "
+            f"{distribution.sha256} was uploaded.",
+            remedy="Do not announce this release: find out who uploaded that file, and yank "
+            "the release on the index.",
+            file=distribution.filename,
+        )
 
 
 def _check_provenance(

@@ -37,6 +37,7 @@ from attested_publish.report import AttestationReport, FileReport, Status
 from attested_publish.reporter import Reporter, size_text
 from attested_publish.retry import persistently
 from attested_publish.settings import Attestations, Settings, VerifyMetadata
+from attested_publish.stopping import not_now
 
 if TYPE_CHECKING:
     import requests
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from attested_publish.index import Index, IndexFile
     from attested_publish.services import Services
     from attested_publish.signing import Signing
+    from attested_publish.trusted_publishing import TrustedCredentials
     from attested_publish.upload import Credentials, Outcome
 
 _MOVE_TO_TRUSTED_PUBLISHING = (
@@ -60,7 +62,8 @@ class Journey:
     """One release on its way: what was asked for, the services, and who is told.
 
     Its methods are the stages. Each raises a `Problem` of its own where the release
-    has to stop, and leaves what it learned in the reporter's report.
+    has to stop, and leaves what it learned in the reporter's report. What is begun in
+    the background and has to be finished is called in `afterwards`.
     """
 
     settings: Settings
@@ -68,6 +71,7 @@ class Journey:
     reporter: Reporter
     session: requests.Session
     ambient: AmbientIdentity
+    afterwards: contextlib.ExitStack
 
     @contextlib.contextmanager
     def staged(self) -> Iterator[tuple[Distribution, ...]]:
@@ -98,16 +102,24 @@ class Journey:
             if not self.reporter.report.findings(*Severity):
                 self.reporter.item(f"{counted(len(distributions), 'file')} in order")
 
-    def holdings(self, distributions: Sequence[Distribution]) -> Holdings:
-        """Ask the index what it holds, and find what is in the way there."""
+    def asked(self, distributions: Sequence[Distribution]) -> Callable[[], Holdings]:
+        """Ask the index meanwhile what it holds."""
+        return meanwhile(
+            lambda: persistently(
+                lambda: holdings(distributions, self.services.index, self.session),
+                self.services.deadlines.index,
+                self.reporter.waiting,
+            )
+        )
+
+    def holdings(
+        self, distributions: Sequence[Distribution], asked: Callable[[], Holdings]
+    ) -> Holdings:
+        """Hear from the index what it holds, and find what is in the way there."""
         index = self.services.index
         with self.reporter.stage(Stage.INDEX, f"what {index.name} holds already"):
             try:
-                held = persistently(
-                    lambda: holdings(distributions, index, self.session),
-                    self.services.deadlines.index,
-                    self.reporter.waiting,
-                )
+                held = asked()
             except IndexProblem as problem:
                 is_needed = index.is_pypi or not isinstance(problem, IndexUnusable)
                 # Where files are refused anyway, that is what the user has to know first.
@@ -233,38 +245,29 @@ class Journey:
     def trusted(
         self, identity: Identity, audience: Callable[[], str], held: Holdings
     ) -> Iterator[Credentials]:
-        """Hold API tokens for the job's identity; they are revoked on every way out."""
-        from attested_publish.trusted_publishing import (
-            Exchange,
-            Revocation,
-            trusted_credentials,
-        )
+        """Hold API tokens for the job's identity; they are revoked on every way out.
 
-        index = self.services.index
-        reporter = self.reporter
-
-        def revoked(outcome: Revocation) -> None:
-            if outcome is Revocation.REVOKED:
-                reporter.item("API token revoked")
-            else:
-                reporter.notice(f"The API token is {outcome}.")
+        That happens meanwhile, and is waited for at the end of the journey.
+        """
+        from attested_publish.trusted_publishing import Exchange, TrustedCredentials
 
         exchange = Exchange(
-            index=index,
+            index=self.services.index,
             ambient=self.ambient,
             identity=identity,
             projects=held.projects,
             session=self.session,
             deadlines=self.services.deadlines,
-            mask=reporter.mask,
-            tell=reporter.waiting,
+            mask=self.reporter.mask,
+            tell=self.reporter.waiting,
         )
+        doing = f"an API token of {self.services.index.name} for this identity"
         with contextlib.ExitStack() as until_done:
-            with reporter.stage(Stage.TOKEN, f"an API token of {index.name} for this identity"):
-                credentials = until_done.enter_context(
-                    trusted_credentials(exchange, audience(), revoked)
-                )
-                reporter.item("minted", "short-lived, for this release only")
+            with self.reporter.stage(Stage.TOKEN, doing):
+                credentials = TrustedCredentials(exchange, audience())
+                until_done.callback(self._revoke_meanwhile, credentials)
+                _ = credentials.password
+                self.reporter.item("minted", "short-lived, for this release only")
             yield credentials
 
     def given_credentials(self) -> Credentials:
@@ -423,6 +426,21 @@ class Journey:
         with _attestation_files(attestations) as files:
             self._keep(files, distributions)
 
+    def _revoke_meanwhile(self, credentials: TrustedCredentials) -> None:
+        from attested_publish.trusted_publishing import Revocation
+
+        revocation = meanwhile(credentials.revoke)
+
+        def tell() -> None:
+            with not_now():
+                outcome = revocation()
+            if outcome is Revocation.REVOKED:
+                self.reporter.item("API token revoked")
+            elif outcome is not None:
+                self.reporter.notice(f"The API token is {outcome}.")
+
+        self.afterwards.callback(tell)
+
     def _stopping_findings(self) -> list[tuple[FileReport, Finding]]:
         stopping = {Severity.ERROR}
         if self.settings.verify_metadata is VerifyMetadata.STRICT:
@@ -441,9 +459,13 @@ class Journey:
             self.reporter.findings(each, found.get(each.filename, ()))
 
     def _trust(self) -> Trust:
+        from attested_publish import confirm, signing, upload
         from attested_publish.attestations import load_trust
 
-        return load_trust(self.services.trust_config)
+        trust = load_trust(self.services.trust_config)
+        # Imported here to be there when they are needed: importing them takes its time.
+        _ = (signing, upload, confirm)
+        return trust
 
     def _is_there(self, distribution: Distribution) -> bool:
         """Ask the index whether it holds a file with the same bytes; unsure is no."""

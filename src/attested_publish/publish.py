@@ -26,9 +26,10 @@ def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
     while anything checkable is unchecked, and what the index holds already is done.
     """
     with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
+        asked = journey.asked(distributions)
         trust = journey.trust()
         journey.follow_rules(distributions)
-        held = journey.holdings(distributions)
+        held = journey.holdings(distributions, asked)
         journey.stop_if_refused(distributions)
         missing = held.missing_of(distributions)
         attestations: Mapping[str, Attestation] = {}
@@ -59,8 +60,9 @@ def check(settings: Settings, services: Services, reporter: Reporter) -> None:
     that the index knows the publisher; nothing else is spent.
     """
     with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
+        asked = journey.asked(distributions)
         journey.follow_rules(distributions)
-        held = journey.holdings(distributions)
+        held = journey.holdings(distributions, asked)
         journey.stop_if_refused(distributions)
         journey.mark_checked(distributions)
         journey.prove_publisher(held)
@@ -90,8 +92,8 @@ def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
 
 @contextlib.contextmanager
 def _journey(settings: Settings, services: Services, reporter: Reporter) -> Iterator[Journey]:
-    with new_session(read=services.deadlines.answer) as session:
+    with new_session(read=services.deadlines.answer) as session, contextlib.ExitStack() as after:
         ambient = AmbientIdentity(
             services.ambient, services.deadlines.identity, reporter.mask, reporter.waiting
         )
-        yield Journey(settings, services, reporter, session, ambient)
+        yield Journey(settings, services, reporter, session, ambient, after)

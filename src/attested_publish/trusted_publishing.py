@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
@@ -44,50 +43,16 @@ class ApiToken:
     minted: float
     expires: float | None = None
 
+    def is_alive(self, now: float) -> bool:
+        """Say whether somebody who has it could still use it."""
+        return self.expires is None or now < self.expires
+
     def is_good_for_now(self, now: float) -> bool:
         """Say whether it is far from its end: two minutes, or a fifth of a short life."""
         if self.expires is None:
             return True
         margin = min(_MARGIN_SECONDS, (self.expires - self.minted) / 5)
         return now < self.expires - margin
-
-
-class TrustedCredentials:
-    """API tokens minted as they are needed, each for the job's identity, all revoked at the end.
-
-    Uploads run for longer than a token lives (PyPI: 15 minutes), so that it is renewed
-    before its end, or when the index calls it expired. Threads may share it.
-    """
-
-    user = "__token__"
-
-    def __init__(self, mint_token: Callable[[], ApiToken]) -> None:
-        self._mint_token = mint_token
-        self._lock = threading.Lock()
-        self._tokens: list[ApiToken] = []
-        self._renew()
-
-    @property
-    def password(self) -> str:
-        """A token that is good for now."""
-        with self._lock:
-            if not self._tokens[-1].is_good_for_now(time.time()):
-                self._renew()
-            return self._tokens[-1].value
-
-    def renew(self, refused: str) -> bool:
-        """Get a new token in place of one that the index calls expired."""
-        with self._lock:
-            if self._tokens[-1].value == refused:
-                self._renew()
-            return True
-
-    def issued(self) -> list[ApiToken]:
-        """Return all tokens, to revoke them."""
-        return list(self._tokens)
-
-    def _renew(self) -> None:
-        self._tokens.append(self._mint_token())
 
 
 @dataclass
@@ -108,59 +73,81 @@ class Exchange:
     mask: Callable[[str], None]
     tell: Tell
 
-    def token(self, audience: str) -> ApiToken:
-        """Mint a token, patiently: every try spends an identity token of its own."""
+    def mint(self, audience: str, keep: Callable[[ApiToken], None]) -> None:
+        """Mint a token, patiently: every try spends an identity token of its own.
 
-        def mint_once() -> ApiToken:
+        `keep` is given the token before a signal to stop is obeyed, so that none is
+        left behind unrevoked.
+        """
+
+        def mint_once() -> None:
             identity_token = self.ambient.fresh_token(audience)
             with not_now():
-                return mint(
-                    self.index,
-                    identity_token,
-                    self.identity.publisher,
-                    self.projects,
-                    session=self.session,
-                    mask=self.mask,
+                keep(
+                    mint(
+                        self.index,
+                        identity_token,
+                        self.identity.publisher,
+                        self.projects,
+                        session=self.session,
+                        mask=self.mask,
+                    )
                 )
 
-        return persistently(mint_once, self.deadlines.mint, self.tell)
+        persistently(mint_once, self.deadlines.mint, self.tell)
 
     def revoke(self, token: ApiToken) -> Revocation:
         """Revoke a token; never raises, as it expires anyway."""
         try:
-            with not_now():
-                return persistently(
-                    lambda: burn(self.index, token, self.session),
-                    self.deadlines.burn,
-                    self.tell,
-                )
+            return persistently(
+                lambda: burn(self.index, token, self.session), self.deadlines.burn, self.tell
+            )
         except IndexProblem:
             return Revocation.FAILED
 
 
-@contextlib.contextmanager
-def trusted_credentials(
-    exchange: Exchange, audience: str, revoked: Callable[[Revocation], None]
-) -> Iterator[TrustedCredentials]:
-    """Hold API tokens for the job's identity; all are revoked on every way out.
+class TrustedCredentials:
+    """API tokens minted as they are needed, each for the job's identity, to be revoked at the end.
 
-    `revoked` is told how that went. Raises `TokenProblem`; `TokenRefused` when it is
-    the index that says no.
+    Uploads run for longer than a token lives (PyPI: 15 minutes), so that it is renewed
+    before its end, or when the index calls it expired. Threads may share it. `password`
+    raises `TokenProblem`; `TokenRefused` when it is the index that says no.
     """
-    minted: list[ApiToken] = []
 
-    def mint_token() -> ApiToken:
-        token = exchange.token(audience)
-        minted.append(token)
-        return token
+    user = "__token__"
 
-    try:
-        yield TrustedCredentials(mint_token)
-    finally:
-        live = [each for each in minted if each.expires is None or each.expires > time.time()]
-        outcomes = {exchange.revoke(token) for token in live}
-        if minted:
-            revoked(max(outcomes, key=tuple(Revocation).index, default=Revocation.REVOKED))
+    def __init__(self, exchange: Exchange, audience: str) -> None:
+        self._exchange = exchange
+        self._audience = audience
+        self._lock = threading.Lock()
+        self._tokens: list[ApiToken] = []
+
+    @property
+    def password(self) -> str:
+        """A token that is good for now."""
+        with self._lock:
+            if not self._tokens or not self._tokens[-1].is_good_for_now(time.time()):
+                self._mint()
+            return self._tokens[-1].value
+
+    def renew(self, refused: str) -> bool:
+        """Get a new token in place of one that the index calls expired."""
+        with self._lock:
+            if self._tokens[-1].value == refused:
+                self._mint()
+            return True
+
+    def revoke(self) -> Revocation | None:
+        """Revoke all tokens that are still good for something; `None`: there was none.
+
+        Never raises, as they expire anyway; returns the least that could be done.
+        """
+        live = [each for each in self._tokens if each.is_alive(time.time())]
+        outcomes = [self._exchange.revoke(token) for token in live]
+        return max(outcomes, key=tuple(Revocation).index, default=None)
+
+    def _mint(self) -> None:
+        self._exchange.mint(self._audience, self._tokens.append)
 
 
 def audience_of(index: Index, session: requests.Session) -> str:
