@@ -28,14 +28,23 @@ def served():
 
 
 @pytest.fixture
-def client(served):
+def empty(served):
+    """A client of an index in which there is nothing yet."""
     return served[0]
 
 
-@pytest.fixture
-def release(client, tmp_path):
+@pytest.fixture(scope="module")
+def client():
+    """A client of an index from which is only read."""
+    with serving(trusted_root=trusted_root(), registry=Registry.open()) as (client, _):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def release(client, tmp_path_factory):
     """A wheel and an sdist of `Some.Sample` 1.0, uploaded; their paths."""
-    paths = [make_wheel(tmp_path, "some-sample"), make_sdist(tmp_path, "some-sample")]
+    folder = tmp_path_factory.mktemp("release")
+    paths = [make_wheel(folder, "some-sample"), make_sdist(folder, "some-sample")]
     token = client.token()
     for path in paths:
         answer = client.upload(path, token, form={"name": "Some.Sample"})
@@ -115,7 +124,7 @@ def test_a_project_as_json(client, release):
     assert entry["url"].startswith(client.url + "/files/")
     assert entry["upload-time"].endswith("Z")
     age = before - dt.datetime.fromisoformat(entry["upload-time"])
-    assert dt.timedelta(0) <= age < dt.timedelta(minutes=1)
+    assert dt.timedelta(0) <= age < dt.timedelta(minutes=10)
     assert by_name[sdist.name]["core-metadata"] is False
 
 
@@ -223,19 +232,19 @@ def test_the_json_api(client, release):
         }
 
 
-def test_a_release_is_described_by_its_first_file(client, tmp_path):
-    token = client.token()
+def test_a_release_is_described_by_its_first_file(empty, tmp_path):
+    token = empty.token()
     first, second = make_wheel(tmp_path, "new"), make_sdist(tmp_path, "new")
-    assert client.upload(first, token, form={"summary": "first"}).status_code == 200
-    assert client.upload(second, token, form={"summary": "second"}).status_code == 200
-    assert client.get("/pypi/new/json").json()["info"]["summary"] == "first"
+    assert empty.upload(first, token, form={"summary": "first"}).status_code == 200
+    assert empty.upload(second, token, form={"summary": "second"}).status_code == 200
+    assert empty.get("/pypi/new/json").json()["info"]["summary"] == "first"
 
 
-def test_versions_are_sorted_as_versions(client, tmp_path):
-    token = client.token()
+def test_versions_are_sorted_as_versions(empty, tmp_path):
+    token = empty.token()
     for version in ("1.10", "1.9", "2.0rc1"):
-        assert client.upload(make_wheel(tmp_path, version=version), token).status_code == 200
-    assert client.simple("sample")["versions"] == ["1.9", "1.10", "2.0rc1"]
+        assert empty.upload(make_wheel(tmp_path, version=version), token).status_code == 200
+    assert empty.simple("sample")["versions"] == ["1.9", "1.10", "2.0rc1"]
 
 
 def test_there_is_no_provenance_where_nothing_was_attested(client, release):

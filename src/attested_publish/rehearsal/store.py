@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 RELEASE_OPEN = timedelta(days=14)
 """How long after its first file a release takes further ones (PyPI, since July 2026)."""
 
-_NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9]", re.IGNORECASE | re.ASCII)
 _STANDARD_LIBRARY = frozenset(canonicalize_name(name) for name in sys.stdlib_module_names)
 
 
@@ -110,9 +109,7 @@ class Store:
             return self._files.get(filename)
 
     def refuse_name(self, name: str) -> None:
-        """Raise `StoreRefused` if no project may be created under `name`."""
-        if not _NAME.fullmatch(name):
-            raise StoreRefused(f"The name {name!r} is invalid.")
+        """Raise `StoreRefused` if no project may be created under `name`, which is well-formed."""
         if canonicalize_name(name) in _STANDARD_LIBRARY:
             raise StoreRefused(
                 f"The name {name!r} isn't allowed: the standard library has a module of that name."

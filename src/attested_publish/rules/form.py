@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from packaging.metadata import RawMetadata, parse_email
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
+from attested_publish.rules.versions import parsed_version
 from attested_publish.rules.wording import first, refused, sentence, shown
 
 if TYPE_CHECKING:
@@ -85,21 +86,23 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
     """
     try:
         raw, unparsed = parse_email(metadata)
-        declared = Version(raw.get("metadata_version", "0"))
-    except InvalidVersion as invalid:
-        return None, [
-            refused(
-                "metadata-version-invalid",
-                f"The metadata cannot be sent: {sentence(invalid)} (Metadata-Version).",
-                "Rebuild with a current build backend.",
-            )
-        ]
     except Exception as broken:  # noqa: BLE001 - twine makes the same call and ends the same way
         return None, [
             refused(
                 "metadata-unreadable",
                 f"The metadata cannot be parsed, so twine cannot send the file: "
                 f"{sentence(broken)}.",
+                "Rebuild with a current build backend.",
+            )
+        ]
+    stated = raw.get("metadata_version", "0")
+    declared = parsed_version(stated)
+    if declared is None:
+        return None, [
+            refused(
+                "metadata-version-invalid",
+                f"Metadata-Version is {shown(stated)}, which is no version, so twine cannot send "
+                f"the file.",
                 "Rebuild with a current build backend.",
             )
         ]

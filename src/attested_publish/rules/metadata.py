@@ -231,12 +231,11 @@ def _unknown_classifier(classifier: str, known: Sequence[str]) -> Finding:
             f"Write exactly {shown(meant)}.",
         )
     near = difflib.get_close_matches(classifier[:200], known, n=1)
-    hint = f" Close to it: {shown(near[0])}." if near else ""
+    hint = f" to {shown(near[0])}" if near else ""
     return doubtful(
         "classifier-unknown",
-        f"The classifier {shown(classifier)} is not in the list of trove classifiers known "
-        f"here.{hint}",
-        "PyPI refuses it unless it is newer than this list: correct or remove it.",
+        f"The classifier {shown(classifier)} is not in the list of trove classifiers known here.",
+        f"Correct it{hint}, or remove it; PyPI refuses it unless it is newer than this list.",
     )
 
 
@@ -299,8 +298,8 @@ def _project_urls(raw: RawMetadata) -> Iterator[Finding]:
 def _direct(field: str, requirement: str) -> Finding:
     return refused(
         "direct-dependency",
-        f"{field} names an address: {shown(requirement)}. PyPI takes only dependencies that "
-        f"come from an index.",
+        f"{field} has {shown(requirement)}, which names an address; PyPI takes only dependencies "
+        f"that come from an index.",
         "Depend on a released version; keep addresses for development, for instance under "
         "[dependency-groups].",
     )

@@ -52,7 +52,7 @@ def _two_sdists(distributions: Sequence[Distribution], findings: dict[str, list[
         if one.project is None or one.version is None:
             continue
         # PyPI takes versions that are equal, such as 1.0 and 1.0.0, for one release.
-        other = seen.setdefault((one.project, _release(one)), one.filename)
+        other = seen.setdefault((one.project, canonicalize_version(one.version)), one.filename)
         if other != one.filename:
             findings[one.filename].append(
                 refused(
@@ -61,8 +61,3 @@ def _two_sdists(distributions: Sequence[Distribution], findings: dict[str, list[
                     "Publish only the .tar.gz.",
                 )
             )
-
-
-def _release(distribution: Distribution) -> str:
-    assert distribution.version is not None
-    return canonicalize_version(distribution.version)

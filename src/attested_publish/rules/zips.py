@@ -262,9 +262,9 @@ class _Walk:
         if self._directory_start is None:
             self._directory_start = start
         name_size, extra_size, comment_size = struct.unpack("<24xHHH12x", self._take(42))
-        if comment_size:
-            raise _Odd("zip-comment", "A member of the zip archive has a comment.")
         name = self._name(name_size)
+        if comment_size:
+            raise _Odd("zip-comment", f"The member {_text(name)} of the zip archive has a comment.")
         self._take(extra_size)
         if name in self._central:
             raise _Odd("zip-duplicate", f"The member {_text(name)} is listed twice.")
@@ -297,11 +297,12 @@ class _Walk:
             raise _malformed("it claims to span several disks")
         stated = self._stated if self._stated and self._located else (total, directory, offset)
         beginning = start if self._directory_start is None else self._directory_start
-        if stated != (len(self._central), self._directory_size, beginning):
+        actual = (len(self._central), self._directory_size, beginning)
+        if stated != actual:
             raise _Odd(
                 "zip-directory",
-                "The zip's end record states another number, size or place of its directory "
-                "than it has.",
+                f"The zip's end record states {stated} for the number, size and place of its "
+                f"directory's entries, which are {actual}.",
             )
         self._file.seek(comment, 1)
         if self._file.read(1):
