@@ -30,7 +30,8 @@ class Wheel:
     """A wheel that is open, or the finding that says why it cannot be looked at.
 
     `info` is the folder that PyPI looks into: `name-version.dist-info` as the file name spells
-    name and version. None if the file name has no such parts.
+    name and version. None if the file name has no such parts. `infos` are all such folders in
+    the wheel, sorted.
     """
 
     path: Path
@@ -38,15 +39,11 @@ class Wheel:
     archive: zipfile.ZipFile | None
     limits: Limits
     obstacle: Finding | None = None
+    infos: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
         """Give the member names in the order of the directory."""
         return self.archive.namelist() if self.archive else []
-
-    @property
-    def infos(self) -> list[str]:
-        """The dist-info folders that are in the wheel."""
-        return sorted({folder for name in self.names() if (folder := _dist_info(name))})
 
     @property
     def is_misnamed(self) -> bool:
@@ -76,8 +73,11 @@ def open_wheel(path: Path, filename: str, size: int, limits: Limits) -> Iterator
         yield Wheel(path, info, None, limits, archive)
         return
     with archive:
-        bomb = next(zips.bomb_findings(archive, size), None)
-        yield Wheel(path, info, None if bomb else archive, limits, bomb)
+        if bomb := next(zips.bomb_findings(archive, size), None):
+            yield Wheel(path, info, None, limits, bomb)
+            return
+        infos = {folder for name in archive.namelist() if (folder := _dist_info(name))}
+        yield Wheel(path, info, archive, limits, infos=tuple(sorted(infos)))
 
 
 def shape_findings(wheel: Wheel) -> Iterator[Finding]:
@@ -109,12 +109,11 @@ def _wheel_file(wheel: Wheel) -> Iterator[Finding]:
     """Look for WHEEL, which PyPI reads and whose content it takes as it is."""
     if wheel.info is None:
         return
-    folders = wheel.infos
     if wheel.is_misnamed:
         yield refused(
             "dist-info-misnamed",
             f"PyPI looks into {shown(wheel.info)}, as the file name says; the wheel has "
-            f"{first(folders)}.",
+            f"{first(wheel.infos)}.",
             "Do not rename wheels: rebuild it, or use `wheel tags` to change its tags.",
         )
         return
@@ -125,7 +124,7 @@ def _wheel_file(wheel: Wheel) -> Iterator[Finding]:
     else:
         if content is None:
             yield refused("wheel-file-missing", _has_no(wheel, "WHEEL"), _REBUILD)
-    if extra := [folder for folder in folders if folder != wheel.info]:
+    if extra := [folder for folder in wheel.infos if folder != wheel.info]:
         yield unwise(
             "dist-info-extra",
             f"Besides {shown(wheel.info)} the wheel has {first(extra)}.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attested_publish import foreign
 from attested_publish.findings import Finding, Severity
 
@@ -41,7 +43,7 @@ def sentence(reason: object, limit: int = 200) -> str:
     return foreign.shown(lines[0] if lines else type(reason).__name__, limit).rstrip(".")
 
 
-def first(names: list[str], limit: int = 3) -> str:
+def first(names: Sequence[str], limit: int = 3) -> str:
     """Give the first few of `names` quoted, and how many more there are."""
     more = len(names) - limit
     listed = ", ".join(shown(name) for name in names[:limit])
