@@ -55,38 +55,37 @@ def look(path: Path) -> tuple[dict[str, Any], float]:
     return json.loads(said), float(peak)
 
 
-def million_members(folder: Path) -> Path:
+def gzipped(folder: Path, start: bytes, repeated: bytes, times: int) -> Path:
+    """Write an sdist that unpacks to `start`, `repeated` so many times, and a tar's end.
+
+    What is repeated is compressed once: a gzip file can consist of several.
+    """
     path = folder / "sample-1.0.tar.gz"
-    thousand = b"".join(tarfile.TarInfo(f"sample-1.0/{n}").tobuf() for n in range(1000))
-    with gzip.open(path, "wb", compresslevel=1) as file:
-        for _ in range(1000):
-            file.write(thousand)
-        file.write(bytes(1024))
+    with path.open("wb") as file:
+        file.write(gzip.compress(start, 1))
+        block = gzip.compress(repeated, 1)
+        for _ in range(times):
+            file.write(block)
+        file.write(gzip.compress(bytes(1024), 1))
     return path
+
+
+def million_members(folder: Path) -> Path:
+    thousand = b"".join(tarfile.TarInfo(f"sample-1.0/{n}").tobuf() for n in range(1000))
+    return gzipped(folder, b"", thousand, 1000)
 
 
 def endless_header(folder: Path) -> Path:
     """A member whose extended header alone has hundreds of megabytes."""
-    path = folder / "sample-1.0.tar.gz"
     header = tarfile.TarInfo("sample-1.0/x")
     header.type, header.size = tarfile.XHDTYPE, 800 << 20
-    with gzip.open(path, "wb", compresslevel=1) as file:
-        file.write(header.tobuf())
-        for _ in range(header.size >> 24):
-            file.write(bytes(1 << 24))
-    return path
+    return gzipped(folder, header.tobuf(), bytes(1 << 24), header.size >> 24)
 
 
 def endless_member(folder: Path) -> Path:
-    path = folder / "sample-1.0.tar.gz"
     member = tarfile.TarInfo("sample-1.0/zeros")
     member.size = 3 << 30
-    with gzip.open(path, "wb", compresslevel=1) as file:
-        file.write(member.tobuf())
-        for _ in range(member.size >> 24):
-            file.write(bytes(1 << 24))
-        file.write(bytes(1024))
-    return path
+    return gzipped(folder, member.tobuf(), bytes(1 << 24), member.size >> 24)
 
 
 def endless_metadata(folder: Path) -> Path:
@@ -100,7 +99,7 @@ def deflated_zeros(folder: Path) -> Path:
 def crowded_zip(folder: Path) -> Path:
     path = folder / "sample-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        for number in range(150_000):
+        for number in range(110_000):
             archive.writestr(f"sample/{number}", b"")
     return path
 
