@@ -41,6 +41,7 @@ class Stage:
     world: World
     folder: Path
     printed: str = field(default="")
+    deadlines: Deadlines = field(default_factory=lambda: SHORT)
 
     def run(self, do: Any = publish.publish, **settings: str) -> Report:
         """Run `do` with settings by name (underscores for hyphens); return its report."""
@@ -50,7 +51,10 @@ class Stage:
         )
         index = Index.at(chosen.repository_url)
         report, self.printed = run(
-            do, chosen, Services(index, self.world.trust_config, deadlines=SHORT), self.world
+            do,
+            chosen,
+            Services(index, self.world.trust_config, deadlines=self.deadlines),
+            self.world,
         )
         return report
 
@@ -70,20 +74,22 @@ class Stage:
         self.world.faults.plan(parse_fault(text))
 
 
-SHORT = Deadlines(
-    index=Patience(3, first=0.05, longest=0.2),
-    identity=Patience(3, first=0.05, longest=0.2),
-    audience=Patience(3, first=0.05, longest=0.2),
-    mint=Patience(3, first=0.05, longest=0.2),
-    burn=Patience(1, first=0.05, longest=0.2),
-    certificate=Patience(3, first=0.05, longest=0.2),
-    log=Patience(3, first=0.05, longest=0.2),
-    upload=Patience(3, first=0.05, longest=0.2),
-    confirmation=Patience(2, first=0.05, longest=0.2),
-    answer=1.0,
-    upload_answer=1.0,
-)
-"""The policy of a release in tests: the same, in seconds instead of minutes."""
+def deadlines(seconds: float, answer: float = 1.0) -> Deadlines:
+    """Return the same patience with everything, in seconds instead of minutes."""
+    patience = Patience(seconds, first=0.05, longest=0.2)
+    return Deadlines(
+        **dict.fromkeys(
+            ("index", "identity", "audience", "mint", "burn", "certificate", "log", "upload"),
+            patience,
+        ),
+        confirmation=patience,
+        answer=answer,
+        upload_answer=answer,
+    )
+
+
+SHORT = deadlines(3.0)
+"""The policy of a release in tests."""
 
 
 def sign(stage: Stage, distributions: Sequence[Distribution], trust: Trust) -> Any:

@@ -10,7 +10,7 @@ class Severity(StrEnum):
     """How sure a finding is, worst first.
 
     `error`: the index surely refuses. `warning`: it depends on the index or the
-    project. `notice`: legal, but unwise.
+    project, or `twine check` warns of it. `notice`: legal, but unwise.
     """
 
     ERROR = "error"

@@ -265,6 +265,8 @@ def why_unreachable(error: BaseException) -> str:
         return "its certificate was not accepted"
     if isinstance(error, requests.Timeout):
         return "it did not answer in time"
+    if isinstance(error, requests.exceptions.JSONDecodeError):
+        return "its answer is not JSON"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "the connection broke off in the middle of the answer"
     if isinstance(error, requests.exceptions.ProxyError):

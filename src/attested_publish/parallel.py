@@ -23,27 +23,27 @@ def in_parallel(
     """Yield each item with the result of `work` on it, as they come.
 
     After the first failure no further item is begun; those in flight are finished and
-    yielded, then the failure is raised. When the caller stops asking, nothing is waited
-    for. `begin` is called once in every thread.
+    yielded, then the failure is raised (of several, one that cannot pass). When the
+    caller stops asking, nothing is waited for. `begin` is called once in every thread.
     """
     if not items:
         return
     pool = ThreadPoolExecutor(min(threads, len(items)), initializer=begin)
     try:
         futures = {pool.submit(work, item): item for item in items}
-        failure: Exception | None = None
+        failures: list[BaseException] = []
         for future in as_completed(futures):
             if future.cancelled():
                 continue
             error = future.exception()
             if error is None:
                 yield futures[future], future.result()
-            elif failure is None and isinstance(error, Exception):
-                failure = error
+            else:
+                failures.append(error)
                 for other in futures:
                     other.cancel()
-        if failure is not None:
-            raise failure
+        if failures:
+            raise min(failures, key=lambda error: getattr(error, "may_pass", False))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

@@ -125,7 +125,9 @@ class Reporter:
         )
         self.report.problems.append(record)
         self.report.result = Result(problem.result)
-        if problem.file in self.report.files:
+        # What is found wrong afterwards was uploaded all the same.
+        is_public = problem.stage is Stage.CONFIRMATION
+        if problem.file in self.report.files and not is_public:
             self.report.files[problem.file].status = Status(problem.result)
         self.explain(record)
 

@@ -80,7 +80,7 @@ def persistently(
     Each wait is told: what failed, when the next try is, when it ends. Raises the last
     problem when the patience is at its end, or another has given up for good.
     """
-    others = given_up or GaveUp()
+    others = GaveUp() if given_up is None else given_up
     started = time.time()
     tries = 0
     failure: Problem | None = None

@@ -15,7 +15,7 @@ import requests
 from attested_publish.foreign import shown
 from attested_publish.http import Answer, ask
 from attested_publish.index import Index, unreachable
-from attested_publish.problems import IndexProblem, TokenProblem, TokenRefused
+from attested_publish.problems import TokenProblem, TokenRefused
 from attested_publish.retry import Deadlines, Tell, persistently
 from attested_publish.stopping import not_now
 
@@ -102,7 +102,7 @@ class Exchange:
             return persistently(
                 lambda: burn(self.index, token, self.session), self.deadlines.burn, self.tell
             )
-        except IndexProblem:
+        except TokenProblem:
             return Revocation.FAILED
 
 
@@ -233,16 +233,17 @@ def mint(
 
 
 def burn(index: Index, token: ApiToken, session: requests.Session) -> Revocation:
-    """Revoke an API token (PyPI's burn-token). Raises `IndexProblem` where it cannot be asked."""
+    """Revoke an API token (PyPI's burn-token). Raises `TokenProblem` where it cannot be done."""
     answer = _ask(index, "POST", index.burn_url, session, token.value)
-    if answer.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
+    # PyPI answers 202; a 200 may come from something in between.
+    if answer.status in {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
         return Revocation.REVOKED
     if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
         return Revocation.EXPIRES
-    raise IndexProblem(
+    raise TokenProblem(
         f"{index.name} does not revoke its API token",
         detail=f"{index.burn_url} answered {answer.status}: {answer.told([token.value])}.",
-        may_pass=answer.may_pass,
+        may_pass=answer.may_pass or answer.status == HTTPStatus.OK,
         retry_after=answer.retry_after,
     )
 
@@ -260,7 +261,10 @@ def _ask(
     try:
         return ask(session, method, url, payload=payload, headers=headers, limit=_ANSWER_LIMIT)
     except requests.RequestException as error:
-        raise unreachable(index, url, error) from error
+        why = unreachable(index, url, error)
+        raise TokenProblem(
+            why.title, detail=why.detail, remedy=why.remedy, may_pass=why.may_pass
+        ) from error
 
 
 def _codes(answer: Mapping[str, Any]) -> set[object]:
