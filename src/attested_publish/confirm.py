@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attested_publish.attestations import Trust
     from attested_publish.distributions import Distribution
 
-_ASKING = 16
+_ASKING = 32
 
 
 @dataclass

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
     from attested_publish.identity import AmbientIdentity
 
-_SIGNERS = 16
+_SIGNERS = 32
+"""Measured with a log that takes 0.7 s: 100 files in 7.2 s with 8, 5.0 with 16, 2.9 with 32."""
+
 _MARGIN_SECONDS = 90.0
 _LOG_ENTRIES_PER_MINUTE = 450
 """Rekor's public instance takes some 500 requests a minute."""

@@ -1,0 +1,73 @@
+"""Told to stop at any moment and run again: complete, nothing twice, no token left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from makers import make_wheel
+from releases import staged
+from test_fronts import ROOT, job, outputs, run_action
+
+LATENCY = {"identity": 0.05, "certificate": 0.1, "log": 0.15, "upload": 0.15, "index": 0.05}
+LONGEST = 1.8
+"""Seconds that an undisturbed run takes here, about."""
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_stopped_at_a_random_moment_and_run_again(dist: Path, seed: int) -> None:
+    make_wheel(dist, tag="cp312-cp312-win_amd64")
+    moment = random.Random(seed).uniform(0.1, LONGEST)
+    with staged(dist, latency=LATENCY) as stage:
+        environment = job(stage.world, dist)
+        with subprocess.Popen(
+            [sys.executable, str(ROOT / "entrypoint.py")],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        ) as process:
+            time.sleep(moment)
+            process.terminate()
+            printed, _ = process.communicate(timeout=30)
+        assert "Traceback" not in printed.replace("KeyboardInterrupt", "")
+        before = stage.served()
+        tell_what_is_there(environment, before)
+        wait_for_late_arrivals()
+        assert all(token.is_revoked for token in stage.world.index.issued_tokens), printed
+
+        done = run_action(environment)
+        assert done.returncode == 0, done.stdout
+        served = stage.served()
+        for path in dist.iterdir():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            assert served[path.name]["hashes"]["sha256"] == digest
+            assert served[path.name]["provenance"], "no attestation was lost"
+        for name, file in before.items():
+            assert served[name]["upload-time"] == file["upload-time"], "nothing was sent twice"
+        assert all(token.is_revoked for token in stage.world.index.issued_tokens)
+
+
+def tell_what_is_there(environment: dict[str, str], served: dict[str, object]) -> None:
+    """Hold the report of the stopped run, where it came to writing one, against the index."""
+    if not Path(environment["GITHUB_OUTPUT"]).exists():
+        return
+    report = json.loads(Path(outputs(environment)["report"]).read_text())
+    for file in report["files"]:
+        if file["status"] in {"uploaded", "already-there"}:
+            assert file["filename"] in served
+        if file["status"] == "not-attempted":
+            assert file["filename"] not in served
+
+
+def wait_for_late_arrivals() -> None:
+    """A request that was under way when the run ended is still carried out by the index."""
+    time.sleep(0.4)
