@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from attested_publish.foreign import shown
 from attested_publish.problems import Problem, Stage
 from attested_publish.settings import WrongUsage
-from attested_publish.stopping import Stopped, unwind_when_told_to_stop
+from attested_publish.stopping import done_or_stopped
 
 if TYPE_CHECKING:
     from attested_publish.report import Report, Result
@@ -33,20 +33,20 @@ def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
 
     Only `WrongUsage` is left to the front, which knows how its user calls it.
     """
-    unwind_when_told_to_stop()
     try:
-        work()
+        stopped_by = done_or_stopped(work)
     except Problem as problem:
         reporter.traceback()
         reporter.problem(problem)
-    except Stopped as error:
-        reporter.problem(_stopped(str(error), reporter.current))
     except WrongUsage:
         raise
     except Exception as error:  # noqa: BLE001 - the last line of defence
         # A user must not be left with a traceback alone.
         reporter.traceback()
         reporter.problem(_unexpected(error, reporter.current))
+    else:
+        if stopped_by is not None:
+            reporter.problem(_stopped(stopped_by, reporter.current))
     return reporter.report.result
 
 

@@ -37,7 +37,7 @@ from attested_publish.report import AttestationReport, FileReport, Status
 from attested_publish.reporter import Reporter, size_text
 from attested_publish.retry import persistently
 from attested_publish.settings import Attestations, Settings, VerifyMetadata
-from attested_publish.stopping import not_now
+from attested_publish.stopping import ended_when_stopped
 
 if TYPE_CHECKING:
     import requests
@@ -76,7 +76,7 @@ class Journey:
     @contextlib.contextmanager
     def staged(self) -> Iterator[tuple[Distribution, ...]]:
         """Hold a private copy of the distributions, hashed once, sorted by filename."""
-        with contextlib.ExitStack() as until_done:
+        with ended_when_stopped() as until_done:
             folders = ", ".join(shown(path) for path in self.settings.packages_dir)
             with self.reporter.stage(Stage.FILES, f"a private copy of what is in {folders}"):
                 staged = until_done.enter_context(stage(self.settings.packages_dir))
@@ -262,7 +262,7 @@ class Journey:
             tell=self.reporter.waiting,
         )
         doing = f"an API token of {self.services.index.name} for this identity"
-        with contextlib.ExitStack() as until_done:
+        with ended_when_stopped() as until_done:
             with self.reporter.stage(Stage.TOKEN, doing):
                 credentials = TrustedCredentials(exchange, audience())
                 until_done.callback(self._revoke_meanwhile, credentials)
@@ -432,8 +432,7 @@ class Journey:
         revocation = meanwhile(credentials.revoke)
 
         def tell() -> None:
-            with not_now():
-                outcome = revocation()
+            outcome = revocation()
             if outcome is Revocation.REVOKED:
                 self.reporter.item("API token revoked")
             elif outcome is not None:
@@ -551,7 +550,8 @@ def counted(number: int, noun: str) -> str:
 @contextlib.contextmanager
 def _attestation_files(attestations: Mapping[str, Attestation]) -> Iterator[dict[str, Path]]:
     """Write attestations where twine can read them, in a folder that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="attested-publish-") as folder:
+    with ended_when_stopped() as until_done:
+        folder = until_done.enter_context(tempfile.TemporaryDirectory(prefix="attested-publish-"))
         files = {}
         for filename, attestation in attestations.items():
             files[filename] = Path(folder, f"{filename}.publish.attestation")

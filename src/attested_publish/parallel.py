@@ -6,8 +6,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
 from typing import TypeVar
+
+from attested_publish.stopping import is_stopped
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,9 +30,15 @@ def in_parallel(
     """
     if not items:
         return
+
+    def unless_stopped(item: Item) -> Result:
+        if is_stopped():
+            raise CancelledError
+        return work(item)
+
     pool = ThreadPoolExecutor(min(threads, len(items)), initializer=begin)
     try:
-        futures = {pool.submit(work, item): item for item in items}
+        futures = {pool.submit(unless_stopped, item): item for item in items}
         failures: list[BaseException] = []
         for future in as_completed(futures):
             if future.cancelled():

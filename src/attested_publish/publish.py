@@ -10,6 +10,7 @@ from attested_publish.http import new_session
 from attested_publish.identity import AmbientIdentity
 from attested_publish.journey import Journey
 from attested_publish.report import Result
+from attested_publish.stopping import ended_when_stopped
 
 if TYPE_CHECKING:
     from pypi_attestations import Attestation
@@ -92,7 +93,7 @@ def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
 
 @contextlib.contextmanager
 def _journey(settings: Settings, services: Services, reporter: Reporter) -> Iterator[Journey]:
-    with new_session(read=services.deadlines.answer) as session, contextlib.ExitStack() as after:
+    with new_session(read=services.deadlines.answer) as session, ended_when_stopped() as after:
         ambient = AmbientIdentity(
             services.ambient, services.deadlines.identity, reporter.mask, reporter.waiting
         )

@@ -12,6 +12,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_d
 from tenacity import wait_exponential_jitter as jittered
 
 from attested_publish.problems import Problem
+from attested_publish.stopping import is_stopped, wait
 
 Result = TypeVar("Result")
 Tell = Callable[[str], None]
@@ -52,21 +53,24 @@ class Deadlines:
 
 
 class GaveUp:
-    """Shared by those who work on the same release: once one has failed for good, none retries."""
+    """Shared by those who work on the same release: once one has failed for good, none retries.
+
+    Nor when the run is told to stop.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
 
     def __bool__(self) -> bool:
-        return self._event.is_set()
+        return self._event.is_set() or is_stopped()
 
     def now(self) -> None:
         """Let the others stop waiting for another try."""
         self._event.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait for so long, or until somebody has given up."""
-        self._event.wait(seconds)
+        """Wait for so long, or until somebody has given up or the run is told to stop."""
+        wait(seconds, self._event)
 
 
 def persistently(

@@ -17,13 +17,13 @@ from attested_publish.http import Answer, ask
 from attested_publish.index import Index, unreachable
 from attested_publish.problems import TokenProblem, TokenRefused
 from attested_publish.retry import Deadlines, Tell, persistently
-from attested_publish.stopping import not_now
 
 if TYPE_CHECKING:
     from attested_publish.identity import AmbientIdentity, Identity, TrustedPublisher
 
 _ANSWER_LIMIT = 1 << 20
 _MARGIN_SECONDS = 120.0
+_MINT_SECONDS = 10.0
 _HELP = "https://docs.pypi.org/trusted-publishers/troubleshooting/"
 
 
@@ -74,25 +74,20 @@ class Exchange:
     tell: Tell
 
     def mint(self, audience: str, keep: Callable[[ApiToken], None]) -> None:
-        """Mint a token, patiently: every try spends an identity token of its own.
-
-        `keep` is given the token before a signal to stop is obeyed, so that none is
-        left behind unrevoked.
-        """
+        """Mint a token for `keep`, patiently: every try spends an identity token of its own."""
 
         def mint_once() -> None:
             identity_token = self.ambient.fresh_token(audience)
-            with not_now():
-                keep(
-                    mint(
-                        self.index,
-                        identity_token,
-                        self.identity.publisher,
-                        self.projects,
-                        session=self.session,
-                        mask=self.mask,
-                    )
+            keep(
+                mint(
+                    self.index,
+                    identity_token,
+                    self.identity.publisher,
+                    self.projects,
+                    session=self.session,
+                    mask=self.mask,
                 )
+            )
 
         persistently(mint_once, self.deadlines.mint, self.tell)
 
@@ -140,8 +135,11 @@ class TrustedCredentials:
     def revoke(self) -> Revocation | None:
         """Revoke all tokens that are still good for something; `None`: there was none.
 
-        Never raises, as they expire anyway; returns the least that could be done.
+        Never raises, as they expire anyway; returns the least that could be done. A
+        token that is being minted this moment is waited for.
         """
+        if self._lock.acquire(timeout=_MINT_SECONDS):
+            self._lock.release()
         live = [each for each in self._tokens if each.is_alive(time.time())]
         outcomes = [self._exchange.revoke(token) for token in live]
         return max(outcomes, key=tuple(Revocation).index, default=None)

@@ -32,6 +32,7 @@ from attested_publish.rehearsal.serving import LOOPBACK
 from attested_publish.reporter import size_text
 from attested_publish.services import Services
 from attested_publish.settings import WrongUsage
+from attested_publish.stopping import ended_when_stopped
 
 if TYPE_CHECKING:
     from attested_publish.report import FileReport, Report
@@ -57,7 +58,7 @@ def rehearse(
     """
     registry = read_registry(registry_file)
     overrides = read_claims(claims)
-    with contextlib.ExitStack() as until_done:
+    with ended_when_stopped() as until_done:
         if sample:
             folder = Path(until_done.enter_context(tempfile.TemporaryDirectory()))
             settings = replace(settings, packages_dir=(build_sample(folder),))
