@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _LOG_WIDTH = 140
 _ANNOTATIONS = 10
-"""GitHub shows so many of each kind for a step, and drops the rest."""
+"""GitHub shows so many of each kind for a step, and drops the rest; one is for the problem."""
 
 _SUMMARY_LIMIT = 1 << 20
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "notice"}
@@ -117,14 +117,17 @@ class GitHubReporter(Reporter):
         super().findings(distribution, told)
         for finding in told:
             text = f"{finding.message} {finding.remedy}".strip()
-            title = f"{distribution.filename}: {finding.rule}"
-            self._annotate(_LEVELS[finding.severity], text, title=title)
+            title = f"{shown(distribution.filename)}: {finding.rule}"
+            file = distribution.source.as_posix()
+            self._annotate(_LEVELS[finding.severity], text, title=title, file=file)
 
     def problem(self, problem: Problem) -> None:
-        """Annotate the problem; what rules found has its own annotations already."""
+        """Annotate the problem, as it was shown."""
         super().problem(problem)
-        text = "\n".join(filter(None, (problem.detail, problem.remedy)))
-        self._annotate("error", text, title=problem.title)
+        told = self.report.problems[-1]
+        text = "\n".join(filter(None, (told.detail, told.remedy, f"More: {told.read_on}")))
+        file = self.report.files[problem.file].source if problem.file in self.report.files else None
+        self._command("error", text, title=told.title, file=file)
 
     def _begin(self, stage: Stage, doing: str) -> None:
         self._command("group", self.clean(f"{stage.value}: {doing}"))
@@ -133,19 +136,22 @@ class GitHubReporter(Reporter):
         super()._end(spent)
         self._command("endgroup", "")
 
-    def _annotate(self, level: str, text: str, title: str | None = None) -> None:
+    def _annotate(
+        self, level: str, text: str, title: str | None = None, file: str | None = None
+    ) -> None:
         self._annotated[level] += 1
-        if self._annotated[level] <= _ANNOTATIONS:
-            properties = {} if title is None else {"title": self.clean(title)}
-            self._command(level, self.clean(text), **properties)
+        if self._annotated[level] < _ANNOTATIONS:
+            self._command(level, self.clean(text), title=title and self.clean(title), file=file)
 
-    def _command(self, name: str, text: str, **properties: str) -> None:
+    def _command(self, name: str, text: str, **properties: str | None) -> None:
         print(command(name, text, **properties), file=self.console.file, flush=True)
 
 
-def command(name: str, text: str, **properties: str) -> str:
-    """Return a workflow command, escaped as the runner unescapes it."""
-    listed = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items())
+def command(name: str, text: str, **properties: str | None) -> str:
+    """Return a workflow command, escaped as the runner unescapes it; `None` is left out."""
+    listed = ",".join(
+        f"{key}={_escape_property(value)}" for key, value in properties.items() if value
+    )
     return f"::{name}{' ' if listed else ''}{listed}::{_escape(text)}"
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.foreign import shown
-from attested_publish.problems import Problem, Stage
+from attested_publish.problems import Problem, Stage, Topic
 from attested_publish.settings import WrongUsage
 from attested_publish.stopping import done_or_stopped
 
@@ -34,7 +36,8 @@ def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
     Only `WrongUsage` is left to the front, which knows how its user calls it.
     """
     try:
-        stopped_by = done_or_stopped(work)
+        with _requests_told(reporter):
+            stopped_by = done_or_stopped(work)
     except Problem as problem:
         reporter.traceback()
         reporter.problem(problem)
@@ -50,6 +53,34 @@ def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
     return reporter.report.result
 
 
+@contextlib.contextmanager
+def _requests_told(reporter: Reporter) -> Iterator[None]:
+    """Let the reporter tell every request meanwhile, when verbose."""
+    logger = logging.getLogger("attested_publish.http")
+    teller = _Teller(reporter)
+    before = logger.level
+    if reporter.verbose:
+        logger.addHandler(teller)
+        logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
+        logger.setLevel(before)
+
+
+class _Teller(logging.Handler):
+    """Gives what is logged to a reporter."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__()
+        self._reporter = reporter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell one request."""
+        self._reporter.request(record.getMessage())
+
+
 def write_report(report: Report, path: Path) -> None:
     """Write the JSON report."""
     text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
@@ -60,6 +91,7 @@ def write_report(report: Report, path: Path) -> None:
 def _stopped(name: str, stage: Stage) -> StoppedProblem:
     problem = StoppedProblem(
         "The run was stopped before it was done",
+        topic=Topic.STOPPED,
         detail=f"It received {name}: somebody cancelled the job, or its time was up.",
         remedy="Run again: a re-run asks the index what it holds, and uploads only what is "
         "missing.",
@@ -71,6 +103,7 @@ def _stopped(name: str, stage: Stage) -> StoppedProblem:
 def _unexpected(error: Exception, stage: Stage) -> UnexpectedProblem:
     problem = UnexpectedProblem(
         "Something unexpected happened",
+        topic=Topic.UNEXPECTED,
         detail=f"{type(error).__name__}: {shown(error)}",
         remedy="This is a mistake of attested-publish. Run again with verbose to see where it "
         f"happened, and please report it: {ISSUES}. A re-run uploads only what is missing.",

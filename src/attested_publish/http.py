@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from attested_publish import __version__
-from attested_publish.foreign import sentence
+from attested_publish.foreign import sentence, shown
 
 CONNECT_SECONDS = 15.0
 BODY_LIMIT = 16 << 20
 """Bytes of an answer that are read; project pages of large projects have a few MiB."""
 
 _LONGEST_WAIT = 3600.0
+
+_log = logging.getLogger(__name__)
+"""Every request, at level DEBUG: what `verbose` shows."""
 
 
 class PatientAdapter(HTTPAdapter):
@@ -34,7 +40,25 @@ class PatientAdapter(HTTPAdapter):
         """Send `request`, with our time limits where the caller gave none."""
         if options.get("timeout") is None:
             options["timeout"] = self._limits
-        return super().send(request, **options)
+        started = time.monotonic()
+        outcome = "no answer"
+        try:
+            response = super().send(request, **options)
+            outcome = str(response.status_code)
+        finally:
+            log_request(request.method or "", request.url or "", outcome, started)
+        return response
+
+
+def log_request(method: str, url: str, outcome: str, started: float) -> None:
+    """Log a request that was begun at `started` (monotonic): nothing of it that could be secret.
+
+    Headers and bodies hold tokens, queries may, and so may the part of an address
+    before its host.
+    """
+    parts = urlsplit(url)
+    address = shown(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 200)
+    _log.debug("%s %s: %s, %.2f s", method, address, outcome, time.monotonic() - started)
 
 
 def new_session(*, read: float = 60.0) -> requests.Session:
@@ -65,6 +89,11 @@ class Answer:
     body: bytes
     retry_after: float | None = None
     location: str | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Say whether the request was carried out; some indexes answer an upload 201."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property
     def may_pass(self) -> bool:

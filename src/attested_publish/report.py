@@ -50,7 +50,8 @@ class FileReport:
     """One distribution: `size` in bytes, `sha256` hexadecimal.
 
     `served_after` are the seconds from the start of the run until the index was seen
-    to serve it; it is shown, but not part of the JSON.
+    to serve it, `source` is where the user has the file; both are shown, but not part of
+    the JSON.
     """
 
     filename: str
@@ -64,23 +65,59 @@ class FileReport:
     url: str | None = None
     provenance_url: str | None = None
     served_after: float | None = None
+    source: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return what the JSON report holds of the file."""
         record = asdict(self)
-        del record["served_after"]
+        del record["served_after"], record["source"]
         return record
 
 
 @dataclass(frozen=True)
 class ProblemReport:
-    """A problem as it was shown."""
+    """A problem as it was shown; `read_on` is an address, and not part of the JSON."""
 
     stage: str
     title: str
     detail: str
     remedy: str
     file: str | None
+    read_on: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the JSON report holds of the problem."""
+        record = asdict(self)
+        del record["read_on"]
+        return record
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a stage ran, in seconds from the start of the run."""
+
+    stage: str
+    start: float
+    end: float
+
+
+@dataclass
+class Story:
+    """What the summary tells beyond the JSON report.
+
+    `index_name` is what people call the index, `pages` are addresses of the releases there
+    by project. `consumers_see` is the publisher in the provenance, as PEP 751 writes it.
+    `remarks` say what was found out about the whole release, `improvements` what the next
+    one could do better; a sentence each.
+    """
+
+    index_name: str = "the index"
+    pages: dict[str, str] = field(default_factory=dict)
+    is_log_public: bool = False
+    consumers_see: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    improvements: list[str] = field(default_factory=list)
+    timeline: list[Span] = field(default_factory=list)
 
 
 @dataclass
@@ -95,6 +132,7 @@ class Report:
     problems: list[ProblemReport] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     attestations_dir: Path | None = None
+    story: Story = field(default_factory=Story)
 
     def add_files(self, distributions: Sequence[Distribution]) -> None:
         """Start the record of each distribution."""
@@ -105,6 +143,7 @@ class Report:
                 version=None if each.version is None else str(each.version),
                 size=each.size,
                 sha256=each.sha256,
+                source=each.source.as_posix(),
             )
 
     def findings(self, *severities: Severity) -> list[tuple[FileReport, Finding]]:
@@ -116,6 +155,10 @@ class Report:
             if finding.severity in severities
         ]
 
+    def with_status(self, *statuses: Status) -> list[FileReport]:
+        """Return the files that have become one of these."""
+        return [file for file in self.files.values() if file.status in statuses]
+
     def as_json(self) -> dict[str, Any]:
         """Return what the JSON report holds (the design's schema 1)."""
         return {
@@ -125,7 +168,7 @@ class Report:
             "index": self.index,
             "identity": self.identity,
             "files": [file.as_json() for file in self.files.values()],
-            "problems": [asdict(problem) for problem in self.problems],
+            "problems": [problem.as_json() for problem in self.problems],
             "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
         }
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from rich.live import Live
 from rich.text import Text
 
 from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
 from attested_publish.problems import Stage
-from attested_publish.report import ProblemReport, Report, Result, Status
+from attested_publish.progress import Progress
+from attested_publish.progress import size_text as size_text  # noqa: PLC0414 - others take it here
+from attested_publish.report import FileReport, ProblemReport, Report, Result, Span, Status
+from attested_publish.stopping import ended_when_stopped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +28,7 @@ _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTICE: "
 _MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTICE: "·"}
 _NAME_WIDTH = 13
 _SHORTEST_SECRET = 4
+_SHOWN_NAMES = 10
 
 
 class Reporter:
@@ -69,13 +74,33 @@ class Reporter:
         """Time a stage and frame what it tells; `doing` says in a few words what it does."""
         self.current = stage
         self._begin(stage, doing)
-        started = time.monotonic()
+        started = self.elapsed
         try:
             yield
         finally:
-            spent = time.monotonic() - started
+            spent = self.elapsed - started
             self.report.seconds[stage] = self.report.seconds.get(stage, 0.0) + spent
+            self.report.story.timeline.append(Span(stage.value, started, started + spent))
             self._end(spent)
+
+    @contextlib.contextmanager
+    def progress(self, distributions: Sequence[Distribution]) -> Iterator[Progress]:
+        """Tell how far a stage is with these files: on a terminal in a block that stays live."""
+        size = sum(each.size for each in distributions)
+        progress = Progress(len(distributions), size, self.item)
+        # A terminal must get its cursor back, also from a run that is told to stop.
+        with ended_when_stopped() as until_done:
+            if self.console.is_terminal:
+                live = Live(
+                    progress,
+                    console=self.console,
+                    refresh_per_second=8,
+                    transient=True,
+                    redirect_stdout=False,
+                    redirect_stderr=False,
+                )
+                until_done.enter_context(live)
+            yield progress
 
     def item(self, text: str, note: str = "") -> None:
         """Tell one thing done, usually a file, with a note about it."""
@@ -89,6 +114,20 @@ class Reporter:
     def notice(self, text: str) -> None:
         """Tell something worth knowing."""
         self._line(("  · ", "cyan"), (text, ""))
+
+    def remark(self, text: str) -> None:
+        """Tell something about the whole release that belongs below the summary's verdict."""
+        self.report.story.remarks.append(self.clean(text))
+        self.notice(text)
+
+    def improvement(self, text: str) -> None:
+        """Tell what the next release could do better, and keep it for the summary."""
+        self.report.story.improvements.append(self.clean(text))
+        self.notice(text)
+
+    def request(self, text: str) -> None:
+        """Tell of a request that was made; may be called from any thread."""
+        self._line((f"  ↔ {text}", "dim"))
 
     def waiting(self, text: str) -> None:
         """Tell that a request is tried again; may be called from any thread."""
@@ -115,24 +154,28 @@ class Reporter:
                 self._line((f"      → {finding.remedy}", "dim"))
 
     def problem(self, problem: Problem) -> None:
-        """Record what ended the run, and explain it."""
-        record = ProblemReport(
-            stage=problem.stage.value,
-            title=self.clean(problem.title),
-            detail=self.clean(problem.detail),
-            remedy=self.clean(problem.remedy),
-            file=problem.file,
-        )
-        self.report.problems.append(record)
+        """Record what ended the run, and explain it, with what is public by then."""
         self.report.result = Result(problem.result)
         # What is found wrong afterwards was uploaded all the same.
         is_public = problem.stage is Stage.CONFIRMATION
         if problem.file in self.report.files and not is_public:
             self.report.files[problem.file].status = Status(problem.result)
+        detail = "\n".join(
+            filter(None, (problem.detail, what_is_public(self.report, problem.stage)))
+        )
+        record = ProblemReport(
+            stage=problem.stage.value,
+            title=self.clean(problem.title),
+            detail=self.clean(detail),
+            remedy=self.clean(problem.remedy),
+            file=problem.file,
+            read_on=problem.read_on,
+        )
+        self.report.problems.append(record)
         self.explain(record)
 
     def explain(self, problem: ProblemReport) -> None:
-        """Print a problem: title, what happened, what to do."""
+        """Print a problem: title, what happened, what to do, where to read on."""
         self.console.print()
         self._line(("✗ ", "bold red"), (problem.title, "bold"), (f"  [{problem.stage}]", "dim"))
         for line in problem.detail.splitlines():
@@ -142,6 +185,8 @@ class Reporter:
             self._line(("  → ", "bold green"), (head, ""))
             for line in rest:
                 self._line((f"    {line}", ""))
+        if problem.read_on:
+            self._line((f"  More: {problem.read_on}", "dim"))
 
     def traceback(self) -> None:
         """Print the current exception's traceback, secrets blotted out, when verbose."""
@@ -162,11 +207,24 @@ class Reporter:
         self.console.print(Text.assemble(*cleaned), soft_wrap=True)
 
 
-def size_text(size: int) -> str:
-    """Return a number of bytes as people read it (decimal units)."""
-    amount = float(size)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:  # noqa: PLR2004 - decimal units
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
+def what_is_public(report: Report, stage: Stage) -> str:
+    """Say what a run that ended in `stage` has made public; empty where it was not to do so."""
+    if report.mode not in {"publish", "rehearse"}:
+        return ""
+    told = []
+    if uploaded := report.with_status(Status.UPLOADED):
+        told.append(f"Public already, from this run: {_named(uploaded)}.")
+    else:
+        told.append("This run uploaded nothing.")
+    if there := report.with_status(Status.ALREADY_THERE):
+        told.append(f"Public since before: {_named(there)}.")
+    is_past_upload = stage in {Stage.UPLOAD, Stage.CONFIRMATION}
+    if is_past_upload and (doubtful := report.with_status(Status.FAILED)):
+        told.append(f"May have arrived, or not: {_named(doubtful)}.")
+    return " ".join(told)
+
+
+def _named(files: Sequence[FileReport]) -> str:
+    names = ", ".join(shown(file.filename) for file in files[:_SHOWN_NAMES])
+    more = f" and {len(files) - _SHOWN_NAMES} more" if len(files) > _SHOWN_NAMES else ""
+    return names + more
