@@ -1,0 +1,113 @@
+"""Files that hold the attestations of a distribution, and lie beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pypi_attestations import Attestation
+
+    from attested_publish.distributions import Distribution
+
+PUBLISH_SUFFIX = ".publish.attestation"
+SLSA_SUFFIX = ".slsa.attestation"
+ATTESTATION_SUFFIXES = (PUBLISH_SUFFIX, SLSA_SUFFIX)
+"""What follows the distribution's filename, as pypi-attestations, twine and uv have it."""
+
+BUNDLE_SUFFIXES = (".sigstore.json", ".sigstore", ".intoto.jsonl")
+"""What Sigstore's tools and GitHub's actions call their bundles."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An attestation that the index will take, and the file it was found in."""
+
+    path: Path
+    predicate_type: str
+    is_publish: bool
+    attestation: Attestation
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A file whose attestation the index would not take; `why` is a sentence (or several).
+
+    `was_made_for_upload` says that it is an attestation file: nobody puts it beside a
+    distribution for anything else. A Sigstore bundle may be there for other readers.
+    """
+
+    path: Path
+    why: str
+    was_made_for_upload: bool
+
+
+@dataclass
+class Judgement:
+    """What can go up, by distribution filename, what cannot, and what is there twice."""
+
+    usable: dict[str, list[Ready]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    spare: list[Ready] = field(default_factory=list)
+
+    def unsigned(self, distributions: Sequence[Distribution]) -> list[Distribution]:
+        """Return the distributions that have no publish attestation yet.
+
+        A SLSA provenance says how a file was built, not that it was to be published.
+        """
+        return [
+            each
+            for each in distributions
+            if not any(ready.is_publish for ready in self.usable.get(each.filename, ()))
+        ]
+
+    def together(self, made: Mapping[str, Attestation]) -> dict[str, list[Attestation]]:
+        """Return what goes up with each file: what was `made` for it, and what was ready."""
+        together = {filename: [attestation] for filename, attestation in made.items()}
+        for filename, usable in self.usable.items():
+            together.setdefault(filename, []).extend(ready.attestation for ready in usable)
+        return together
+
+
+def beside(distributions: Sequence[Distribution]) -> list[Path]:
+    """Return the files next to the distributions that may hold attestations of them.
+
+    Attestation files by their name (the distribution's, and a suffix) come before
+    bundles, which may have any name.
+    """
+    names: dict[Path, set[str]] = {}
+    for each in distributions:
+        names.setdefault(each.source.parent, set()).add(each.filename)
+    attestations: list[Path] = []
+    bundles: list[Path] = []
+    for folder, filenames in sorted(names.items()):
+        for path in _files_in(folder):
+            if is_attestation_file(path):
+                if without_suffix(path) in filenames:
+                    attestations.append(path)
+            elif path.name.lower().endswith(BUNDLE_SUFFIXES):
+                bundles.append(path)
+    return attestations + bundles
+
+
+def is_attestation_file(path: Path) -> bool:
+    """Say whether a file has the name of an attestation; it has one purpose, to go up."""
+    return path.name.endswith(ATTESTATION_SUFFIXES)
+
+
+def without_suffix(path: Path) -> str:
+    """Return the name of the file that an attestation or bundle is named after."""
+    for suffix in (*ATTESTATION_SUFFIXES, *BUNDLE_SUFFIXES):
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.name
+
+
+def _files_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        # Single files may be read in a folder that may not be listed.
+        return []
