@@ -22,7 +22,8 @@ from sigstore.models import ClientTrustConfig
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
-from attested_publish.rehearsal.github import ISSUER, Issuer, job_claims
+from attested_publish.rehearsal.github import ISSUER, job_claims
+from attested_publish.rehearsal.issuer import Issuer
 from attested_publish.rehearsal.pypi import Index
 from attested_publish.rehearsal.registry import Registry
 from attested_publish.rehearsal.services import World

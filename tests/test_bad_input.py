@@ -311,7 +311,8 @@ def html(environ, start_response):
 
 def github_only(environ, start_response):
     """Give identity tokens, and nothing else."""
-    from attested_publish.rehearsal.github import Issuer, job_claims
+    from attested_publish.rehearsal.github import job_claims
+    from attested_publish.rehearsal.issuer import Issuer
 
     request = Request(environ)
     if request.path != "/token":

@@ -14,7 +14,8 @@ from attested_publish.holdings import Holdings, findings_against
 from attested_publish.identity import understand
 from attested_publish.identity_rules import advice
 from attested_publish.index import Index, IndexFile
-from attested_publish.rehearsal.github import Issuer, job_claims
+from attested_publish.rehearsal.github import job_claims
+from attested_publish.rehearsal.issuer import Issuer
 from attested_publish.rehearsal.registry import Registry
 from index_client import TRUE_ROW
 from makers import make_release, make_sdist, make_wheel

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from attested_publish.rehearsal.registry import Publisher, Registry, RegistryError
+from attested_publish.rehearsal.publishers import GitHubWorkflow
+from attested_publish.rehearsal.registry import Registry, RegistryError
 
 ROW = {"owner": "octo-org", "owner_id": "65", "repo": "sample", "workflow": "release.yml"}
 ENTRY = {**ROW, "environment": "PyPI", "projects": ["sample", "sample-extra"]}
@@ -17,8 +18,8 @@ def test_a_registry_holds_publishers_and_pending_ones():
         json.dumps({"publishers": [ENTRY], "pending_publishers": [{**ROW, "project": "new"}]})
     )
 
-    named = Publisher("octo-org", "65", "sample", "release.yml", "pypi")
-    anywhere = Publisher("octo-org", "65", "sample", "release.yml")
+    named = GitHubWorkflow("octo-org", "65", "sample", "release.yml", "pypi")
+    anywhere = GitHubWorkflow("octo-org", "65", "sample", "release.yml")
     assert registry.publishers == {named: ("sample", "sample-extra")}
     assert registry.pending == {anywhere: "new"}
     assert not registry.is_open

@@ -35,8 +35,10 @@ from attested_publish.rehearsal.faults import (
     parse_fault,
 )
 from attested_publish.rehearsal.fulcio import CertificateAuthority
-from attested_publish.rehearsal.github import ISSUER, Issuer, job_claims
+from attested_publish.rehearsal.github import ISSUER, job_claims
+from attested_publish.rehearsal.issuer import Issuer
 from attested_publish.rehearsal.merkle import Tree, leaf_hash
+from attested_publish.rehearsal.principals import principal
 from attested_publish.rehearsal.registry import Registry
 from attested_publish.rehearsal.services import World
 from attested_publish.rehearsal.serving import Server, delayed, json_app, json_response
@@ -407,7 +409,7 @@ class TestCertificateAuthority:
         issuer = Issuer(claims)
         authority = CertificateAuthority(jwks=issuer.jwks)
         key = ec.generate_private_key(ec.SECP256R1()).public_key()
-        certificate = authority.issue(key, {**claims, "iss": ISSUER})
+        certificate = authority.issue(key, principal({**claims, "iss": ISSUER}))
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         (name,) = names.value.get_values_for_type(x509.UniformResourceIdentifier)
         assert name.endswith("@refs/heads/gr%C3%BCn%20x")

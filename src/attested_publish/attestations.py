@@ -16,17 +16,17 @@ from sigstore.sign import SigningContext
 from sigstore.verify import Verifier
 
 from attested_publish.foreign import shown
-from attested_publish.problems import SigningProblem, VerificationProblem
+from attested_publish.problems import SigningProblem, Topic, VerificationProblem
+from attested_publish.sidecars import PUBLISH_SUFFIX, SLSA_SUFFIX
 
 if TYPE_CHECKING:
+    from pypi_attestations import Publisher
     from sigstore.verify.policy import VerificationPolicy
 
     from attested_publish.distributions import Distribution
-    from attested_publish.identity import TrustedPublisher
+    from attested_publish.identities import TrustedPublisher
 
 PUBLISH_PREDICATE = AttestationType.PYPI_PUBLISH_V1.value
-FILE_SUFFIX = ".publish.attestation"
-"""What follows the distribution's filename, as pypi-attestations and twine have it."""
 
 _IN_TOTO = "application/vnd.in-toto+json"
 
@@ -59,20 +59,43 @@ def load_trust(config_json: str | None) -> Trust:
         signing = SigningContext.from_trust_config(config)
         return Trust(config, signing, Verifier(trusted_root=config.trusted_root))
     except sigstore.errors.TUFError as error:
-        raise SigningProblem(
-            "Sigstore's root of trust could not be had",
-            detail=f"{shown(error)}.",
-            remedy="Allow tuf-repo-cdn.sigstore.dev in the runner's network, and use a current "
-            "version of this tool: an old one cannot follow a renewed root.",
-        ) from error
+        raise no_root(error) from error
     except (sigstore.errors.Error, ValueError, TypeError, LookupError) as error:
         raise SigningProblem(
             "The Sigstore trust configuration cannot be used",
+            topic=Topic.TRUST_CONFIG,
             detail=f"sigstore-trust-config: {shown(error)}.",
             remedy="Give a ClientTrustConfig JSON (media type "
             "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json) of a Sigstore with a "
             "Rekor v1 log.",
         ) from error
+
+
+def no_root(error: sigstore.errors.TUFError) -> SigningProblem:
+    """Say why Sigstore's root of trust could not be had: the network, or a root too old to follow.
+
+    A root that is shipped with a release of sigstore leads to the current one as long as
+    enough of its keys have signed the roots between them (TUF, 5.3).
+    """
+    from tuf.api.exceptions import RepositoryError
+
+    if isinstance(error.__cause__, RepositoryError):
+        return SigningProblem(
+            "Sigstore's root of trust cannot be followed",
+            topic=Topic.SIGSTORE_ROOT,
+            detail=f"{shown(error)}: {shown(error.__cause__)}. This version of attested-publish "
+            f"(sigstore {sigstore.__version__}) is too old for it.",
+            remedy="Use the current release of attested-publish: pin its newest commit in `uses:`, "
+            "or upgrade the package.",
+        )
+    return SigningProblem(
+        "Sigstore's root of trust could not be had",
+        topic=Topic.SIGSTORE_ROOT,
+        detail=f"{shown(error)}: {shown(error.__cause__ or 'no answer')}.",
+        remedy="Allow tuf-repo-cdn.sigstore.dev in the runner's network (proxy, firewall), and "
+        "run again. With `attestations: false` a release needs no Sigstore, but attestations "
+        "cannot be added later.",
+    )
 
 
 def verify(
@@ -85,7 +108,7 @@ def verify(
 
     Raises `VerificationProblem` for the first one that PyPI would refuse.
     """
-    policy = publisher_policy(publisher.slug, publisher.workflow)
+    policy = publisher.policy()
     for distribution in distributions:
         try:
             verify_attestation(
@@ -98,6 +121,7 @@ def verify(
         except AttestationRefused as error:
             raise VerificationProblem(
                 f"The attestation of {shown(distribution.filename)} does not hold",
+                topic=Topic.ATTESTATION_INVALID,
                 detail=f"{error} {trust_hint(trust)}",
                 remedy="The index would refuse it, so nothing was uploaded. Run again; if it "
                 "stays so, the Sigstore instance or the trusted publisher's fields are wrong.",
@@ -139,24 +163,44 @@ def verify_attestation(
 
 
 def publisher_policy(repository: str, workflow: str) -> VerificationPolicy:
-    """Return PyPI's policy for certificates of a GitHub publisher (issuer, repository, workflow).
+    """Return PyPI's policy for the certificates of a GitHub workflow (`OWNER/NAME`, file name)."""
+    return policy_of(GitHubPublisher(repository=repository, workflow=workflow))
+
+
+def policy_of(publisher: Publisher) -> VerificationPolicy:
+    """Return PyPI's policy for certificates of a publisher, of whatever kind it is.
 
     It lives in a private method of pypi-attestations: a contract test holds it.
     """
-    publisher = GitHubPublisher(repository=repository, workflow=workflow)
     return publisher._as_policy()  # noqa: SLF001
 
 
 def certificate_identity(attestation: Attestation) -> str:
-    """Return the subject alternative name (a URI) of the attestation's certificate."""
+    """Return the attestation certificate's subject alternative name: a URI, or e-mail address."""
     certificate = x509.load_der_x509_certificate(attestation.verification_material.certificate)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    return ", ".join(names.value.get_values_for_type(x509.UniformResourceIdentifier))
+    return ", ".join(str(name.value) for name in names.value)
 
 
 def log_index(attestation: Attestation) -> int:
     """Return the index of the attestation's entry in the transparency log."""
-    return int(attestation.verification_material.transparency_entries[0]["logIndex"])
+    entry = attestation.verification_material.transparency_entries[0]
+    # Its fields may be spelled either way, as far as the libraries on both sides go.
+    return int(entry["logIndex"] if "logIndex" in entry else entry["log_index"])
+
+
+def predicate_type_of(attestation: Attestation) -> str:
+    """Return an attestation's predicate type, unverified; empty where it has none."""
+    try:
+        return str(attestation.statement["predicateType"])
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return ""
+
+
+def file_suffix(attestation: Attestation) -> str:
+    """Return what follows the distribution's name in the name of an attestation file."""
+    is_publish = predicate_type_of(attestation) == PUBLISH_PREDICATE
+    return PUBLISH_SUFFIX if is_publish else SLSA_SUFFIX
 
 
 def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:

@@ -1,101 +1,39 @@
-"""Who the job is: its ambient OIDC identity tokens, and the publisher they stand for."""
+"""Who the job is: its ambient OIDC identity tokens, and whom their claims tell of."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from attested_publish.foreign import shown
-from attested_publish.problems import IdentityProblem, NoIdentity
+from attested_publish.http import log_request
+from attested_publish.identities import Identity, TrustedPublisher, circleci, github, gitlab, google
+from attested_publish.identities.other import OtherIdentity
+from attested_publish.problems import IdentityProblem, NoIdentity, Topic
 from attested_publish.retry import Patience, Tell, persistently
 
-GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
 SIGSTORE_AUDIENCE = "sigstore"
 
 Ambient = Callable[[str], str]
 """Gives an identity token (a JWT) for an audience, or raises `IdentityProblem`."""
 
-# As PyPI's server reads it: the last path segment before the first "@".
-_WORKFLOW_FILE = re.compile(r"([^/]+\.(?:yml|yaml))(?=@)")
+_KNOWN: Mapping[str, Callable[[Mapping[str, Any]], Identity]] = {
+    github.ISSUER: github.GitHubIdentity.of,
+    gitlab.ISSUER: gitlab.GitLabIdentity.of,
+    google.ISSUER: google.GoogleIdentity.of,
+    circleci.ISSUER: circleci.CircleCIIdentity.of,
+}
+
 # How `id` words a status that will not change: 4xx other than 408 and 429.
 _REFUSED = re.compile(r"code=4(?!08|29)\d\d")
+_NOT_IN_A_NAME = re.compile(r"[^A-Z0-9_]|^[0-9]")
 _FRESH_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class TrustedPublisher:
-    """The row that has to be registered on the index for this identity to publish."""
-
-    owner: str
-    owner_id: str
-    repository: str
-    workflow: str
-    environment: str | None
-
-    @property
-    def slug(self) -> str:
-        """`OWNER/REPOSITORY`."""
-        return f"{self.owner}/{self.repository}"
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The claims of a GitHub Actions identity token that decide over a release."""
-
-    repository: str
-    owner: str
-    owner_id: str
-    workflow_ref: str
-    job_workflow_ref: str
-    environment: str | None
-    ref: str
-    sha: str
-    event: str
-    visibility: str
-    issuer: str = GITHUB_ISSUER
-
-    @property
-    def publisher(self) -> TrustedPublisher:
-        """The publisher that the token exchange looks for: it goes by `job_workflow_ref`."""
-        return TrustedPublisher(
-            owner=self.owner,
-            owner_id=self.owner_id,
-            repository=self.repository.partition("/")[2],
-            workflow=_workflow_file(self.job_workflow_ref),
-            environment=self.environment,
-        )
-
-    @property
-    def is_reusable_workflow(self) -> bool:
-        """Say whether the job stands in a called workflow, not in the one that was started."""
-        return self.job_workflow_ref != self.workflow_ref
-
-    @property
-    def called_repository(self) -> str:
-        """The repository of the workflow file that holds the job."""
-        return self.job_workflow_ref.partition("/.github/workflows/")[0]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the claims as the report holds them."""
-        return {
-            "issuer": self.issuer,
-            "repository": self.repository,
-            "owner": self.owner,
-            "owner_id": self.owner_id,
-            "workflow": self.publisher.workflow,
-            "workflow_ref": self.workflow_ref,
-            "job_workflow_ref": self.job_workflow_ref,
-            "environment": self.environment,
-            "ref": self.ref,
-            "sha": self.sha,
-            "event": self.event,
-            "visibility": self.visibility,
-        }
 
 
 class AmbientIdentity:
@@ -139,62 +77,51 @@ def detect(audience: str) -> str:
     import id as oidc
     import urllib3
 
+    if os.environ.get("GITLAB_CI") and not os.environ.get("GITHUB_ACTIONS"):
+        return _from_gitlab(audience)
+    # Where the package asks on GitHub; it has a session of its own.
+    address = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL")
+    started = time.monotonic()
+    outcome = "no token"
     try:
         token = oidc.detect_credential(audience)
+        outcome = "a token"
     except oidc.GitHubOidcPermissionCredentialError as error:
         raise _no_permission(os.environ) from error
     except (oidc.IdentityError, urllib3.exceptions.HTTPError) as error:
         raise IdentityProblem(
             "The job's identity token could not be had",
+            topic=Topic.IDENTITY_SERVICE,
             detail=f"Asked for the audience {shown(audience)!r}: {shown(error)}.",
             remedy="This is between the runner and its identity provider: run the job again. "
             "Nothing was uploaded.",
             may_pass=_REFUSED.search(str(error)) is None,
         ) from error
+    finally:
+        if address:
+            log_request("GET", address, outcome, started)
     if token is None:
         raise NoIdentity(
             "There is no identity to publish with",
+            topic=Topic.NO_IDENTITY,
             detail="No password is given, and this is not a job whose machine offers OIDC "
             "identity tokens.",
             remedy="Publish from a GitHub Actions job with `permissions: id-token: write`, or "
-            "give an API token as password. `attested-publish rehearse` needs neither.",
+            "from a GitLab job with `id_tokens:`, or give an API token as password. "
+            "`attested-publish rehearse` needs none of them.",
         )
     return token
 
 
 def understand(token: str) -> Identity:
-    """Read the claims of a GitHub Actions identity token; its signature is the index's to check.
+    """Read the claims of an identity token; its signature is the index's to check.
 
-    Raises `IdentityProblem` for a token of another issuer and for a missing claim.
+    Raises `IdentityProblem` for a missing claim.
     """
     claims = _claims(token)
-    if claims.get("iss") != GITHUB_ISSUER:
-        raise IdentityProblem(
-            "The job's identity is not one of GitHub Actions",
-            detail=f"The identity token was issued by {shown(claims.get('iss'), 200)}.",
-            remedy="Publish from a GitHub Actions job, or give an API token as password.",
-        )
-    identity = Identity(
-        repository=_text(claims, "repository"),
-        owner=_text(claims, "repository_owner"),
-        owner_id=_text(claims, "repository_owner_id"),
-        workflow_ref=_text(claims, "workflow_ref"),
-        job_workflow_ref=_text(claims, "job_workflow_ref"),
-        environment=_text(claims, "environment") if claims.get("environment") else None,
-        ref=_text(claims, "ref"),
-        sha=_text(claims, "sha"),
-        event=_text(claims, "event_name"),
-        visibility=str(claims.get("repository_visibility") or "unknown"),
-    )
-    if not identity.publisher.repository or not identity.publisher.workflow:
-        raise IdentityProblem(
-            "The job's identity token does not name a workflow file",
-            detail=f"repository is {shown(identity.repository)!r}, job_workflow_ref is "
-            f"{shown(identity.job_workflow_ref)!r}.",
-            remedy="A workflow file must end in .yml or .yaml, in lower case, to be registered "
-            "as a trusted publisher.",
-        )
-    return identity
+    issuer = claims.get("iss")
+    read = _KNOWN.get(issuer, OtherIdentity.of) if isinstance(issuer, str) else OtherIdentity.of
+    return read(claims)
 
 
 def _claims(token: str) -> Mapping[str, Any]:
@@ -206,6 +133,7 @@ def _claims(token: str) -> Mapping[str, Any]:
         # The error's text could quote the token.
         raise IdentityProblem(
             "The job's identity token cannot be read",
+            topic=Topic.IDENTITY_UNUSABLE,
             detail=f"It is not a JSON web token ({type(error).__name__}).",
             remedy="This is between the runner and its identity provider: run the job again.",
         ) from None
@@ -217,24 +145,47 @@ def _expiry(token: str) -> float:
     return float(expiry) if isinstance(expiry, int | float) else 0.0
 
 
-def _text(claims: Mapping[str, Any], name: str) -> str:
-    value = claims.get(name)
-    if not isinstance(value, str) or not value:
-        raise IdentityProblem(
-            f"The job's identity token has no claim {name!r}",
-            detail="Without it the index cannot find the trusted publisher.",
-            remedy="Publish from a job of a workflow file in a GitHub repository.",
+def _from_gitlab(audience: str) -> str:
+    """Return the token that GitLab has put into a variable of the job.
+
+    Where `id` looks for it too, but only after it has asked Google's metadata service,
+    which GitLab's hosted runners are next to and may not ask.
+    """
+    variable = f"{_NOT_IN_A_NAME.sub('_', audience.upper())}_ID_TOKEN"
+    token = os.environ.get(variable, "").strip()
+    if not token:
+        raise NoIdentity(
+            f"The job has no identity token for {shown(audience, 80)}",
+            topic=Topic.NO_PERMISSION,
+            detail=f"GitLab puts it into the variable {shown(variable, 80)}, which is not set. If "
+            "an API token was meant to be used, the password was empty: a protected variable is "
+            "there on protected branches and tags only.",
+            remedy="Add this to the job that publishes:\n\n    id_tokens:\n"
+            f"      {shown(variable, 80)}:\n        aud: {shown(audience, 80)}",
         )
-    return value
-
-
-def _workflow_file(workflow_ref: str) -> str:
-    match = _WORKFLOW_FILE.search(workflow_ref)
-    return match.group(1) if match else ""
+    if _claims(token).get("aud") != audience:
+        raise IdentityProblem(
+            f"{shown(variable, 80)} is a token for somebody else",
+            topic=Topic.IDENTITY_UNUSABLE,
+            detail=f"Its audience is {shown(_claims(token).get('aud'), 80)!r}, not "
+            f"{shown(audience, 80)!r} alone.",
+            remedy=f"Set this in the job's id_tokens:\n\n    {shown(variable, 80)}:\n"
+            f"      aud: {shown(audience, 80)}",
+        )
+    return token
 
 
 def _no_permission(environment: Mapping[str, str]) -> NoIdentity:
     event = environment.get("GITHUB_EVENT_NAME", "")
+    if event == "pull_request" and _is_from_fork(environment):
+        return NoIdentity(
+            "The job may not ask for an identity token",
+            topic=Topic.NO_PERMISSION,
+            detail="This job was started by a pull request from a fork. GitHub gives such a job "
+            "neither an identity token nor secrets, whatever its permissions say.",
+            remedy="Publish from a workflow that runs on a release or on a tag. In pull requests, "
+            "`mode: check` and `mode: rehearse` need no identity.",
+        )
     if event == "pull_request":
         cause = (
             "This job was started by a pull request; one from a fork never gets an identity "
@@ -244,8 +195,22 @@ def _no_permission(environment: Mapping[str, str]) -> NoIdentity:
         cause = "The job has no permission to ask GitHub for its identity token."
     return NoIdentity(
         "The job may not ask for an identity token",
+        topic=Topic.NO_PERMISSION,
         detail=f"{cause} Where the job stands in a called workflow, the calling job needs the "
         "permission too. If an API token was meant to be used, the password input was empty: "
         "a missing secret, or one that this event may not see.",
-        remedy="Add this to the job that publishes:\n\n    permissions:\n      id-token: write",
+        remedy="Add this to the job that publishes, and where that stands in a called workflow, "
+        "to the job that calls it as well:\n\n    permissions:\n      id-token: write",
     )
+
+
+def _is_from_fork(environment: Mapping[str, str]) -> bool:
+    """Say whether the event was a pull request from a fork, as far as its payload can be read."""
+    try:
+        text = Path(environment["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8")
+        return json.loads(text)["pull_request"]["head"]["repo"]["fork"] is True
+    except (KeyError, OSError, ValueError, TypeError):
+        return False
+
+
+__all__ = ["AmbientIdentity", "Identity", "TrustedPublisher", "detect", "understand"]

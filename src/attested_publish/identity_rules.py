@@ -6,12 +6,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attested_publish.foreign import shown
-from attested_publish.problems import IdentityProblem
+from attested_publish.identities.circleci import CircleCIIdentity
+from attested_publish.identities.github import GitHubIdentity
+from attested_publish.identities.gitlab import GitLabIdentity
+from attested_publish.identities.google import GoogleIdentity
+from attested_publish.identities.other import OtherIdentity
+from attested_publish.problems import IdentityProblem, Topic
 from attested_publish.settings import Attestations
 
 if TYPE_CHECKING:
-    from attested_publish.identity import Identity
+    from attested_publish.identities import Identity
     from attested_publish.index import Index
+
+
+_NEVER_LATER = "They cannot be added after the upload."
+_TWO_JOBS = """\
+    jobs:
+      build:
+        uses: OWNER/REPOSITORY/.github/workflows/build.yml@REF
+      publish:
+        needs: build
+        runs-on: ubuntu-latest
+        environment: pypi
+        permissions:
+          id-token: write
+        steps:
+          - uses: actions/download-artifact@COMMIT
+            with:
+              path: dist
+          - uses: attested-publish/attested-publish@COMMIT"""
 
 
 @dataclass(frozen=True)
@@ -25,38 +48,83 @@ class AttestationPlan:
 def refuse_hopeless(identity: Identity, index: Index) -> None:
     """Raise `IdentityProblem` for an identity whose exchange PyPI surely refuses.
 
-    PyPI compares `job_workflow_ref` with the repository that the job runs for, and
-    refuses `pull_request_target`. Another index may do as it likes: it is asked.
+    Another index than PyPI may do as it likes: it is asked.
     """
     if not index.works_as_pypi:
         return
+    match identity:
+        case GitHubIdentity():
+            _refuse_hopeless_on_github(identity, index)
+        case GitLabIdentity():
+            _refuse_hopeless_on_gitlab(identity, index)
+
+
+def _refuse_hopeless_on_github(identity: GitHubIdentity, index: Index) -> None:
+    """PyPI holds `job_workflow_ref` to the job's repository, and takes no `pull_request_target`."""
     if identity.event == "pull_request_target":
         raise IdentityProblem(
             f"{index.name} takes no releases from pull_request_target",
+            topic=Topic.PULL_REQUEST_TARGET,
             detail="Such a job runs with the repository's rights on code that anybody may "
             "have proposed.",
-            remedy="Publish from a workflow that runs on a release or on a tag.",
+            remedy="Publish from a workflow that runs on a release or on a tag:\n\n"
+            "    on:\n      release:\n        types: [published]",
         )
     if identity.called_repository.lower() != identity.repository.lower():
         raise IdentityProblem(
             f"{index.name} takes no releases from a workflow of another repository",
+            topic=Topic.OTHER_REPOSITORY,
             detail=f"The job stands in {shown(identity.job_workflow_ref, 200)}, but runs for "
             f"{shown(identity.repository)}. {index.name}'s token exchange looks at the called "
             "workflow, which no publisher of this repository can name.",
             remedy="Let the called workflow build and hand over the files as an artifact, and "
-            "publish in a job that is written out in the calling workflow.",
+            f"publish in a job that is written out in the calling workflow:\n\n{_TWO_JOBS}",
+        )
+
+
+def _refuse_hopeless_on_gitlab(identity: GitLabIdentity, index: Index) -> None:
+    """PyPI holds `ci_config_ref_uri` to the job's project."""
+    if identity.config_project.lower() != identity.project_path.lower():
+        raise IdentityProblem(
+            f"{index.name} takes no releases from another project's pipeline",
+            topic=Topic.OTHER_REPOSITORY,
+            detail=f"The pipeline is written down in {shown(identity.config_ref, 200)}, but runs "
+            f"for {shown(identity.project_path)}. No publisher can name both.",
+            remedy="Write the pipeline down in the project itself; it may include files of others.",
         )
 
 
 def advice(identity: Identity) -> list[str]:
     """Return what is legal in this identity, but unwise: a sentence each."""
+    match identity:
+        case GitHubIdentity():
+            return _advice(
+                identity,
+                "whoever can push a workflow file can publish. Give the job an `environment:` "
+                "with required reviewers",
+                is_of_a_release=identity.event == "release",
+            )
+        case GitLabIdentity():
+            return _advice(
+                identity,
+                "whoever can push a CI/CD configuration can publish. Give the job a protected "
+                "`environment:`",
+            )
+        case GoogleIdentity():
+            logged = "its address is in the attestations, and in Sigstore's log for good"
+            return [
+                f"A certificate names this service account ({shown(identity.email)}): {logged}."
+            ]
+    return []
+
+
+def _advice(
+    identity: GitHubIdentity | GitLabIdentity, risk: str, *, is_of_a_release: bool = False
+) -> list[str]:
     told = []
     if identity.environment is None:
-        told.append(
-            "The job runs in no environment: whoever can push a workflow file can publish. Give "
-            "the job an `environment:` with required reviewers, and name it in the publisher."
-        )
-    if not identity.ref.startswith("refs/tags/") and identity.event != "release":
+        told.append(f"The job runs in no environment: {risk}, and name it in the publisher.")
+    if not identity.ref.startswith("refs/tags/") and not is_of_a_release:
         told.append(
             f"The release comes from {shown(identity.ref, 200)}, not from a tag: what was "
             "released cannot be found again by its version. Publish on a tag or a release."
@@ -73,36 +141,67 @@ def attestation_plan(
     """
     if wish is Attestations.NEVER:
         return AttestationPlan(attest=False)
-    if identity.is_reusable_workflow:
-        why = (
-            f"the job stands in a called workflow: {index.name} takes the publisher from "
-            f"{shown(identity.job_workflow_ref, 200)}, but the attestation's policy from "
-            f"{shown(identity.workflow_ref, 200)}, and no publisher satisfies both."
-        )
+    obstacle = _obstacle(identity, index)
+    if obstacle is not None:
         if wish is Attestations.REQUIRED:
             raise IdentityProblem(
-                "Attestations are required, but cannot be had in a called workflow",
-                detail=f"Here {why}",
-                remedy="Publish in a job that is written out in the calling workflow, or set "
-                "attestations to auto to publish without.",
+                f"Attestations are required, but cannot be had {obstacle.where}",
+                topic=obstacle.topic,
+                detail=f"Here {obstacle.why}",
+                remedy=f"{obstacle.remedy}, or set attestations to auto to publish without.",
             )
         return AttestationPlan(
             attest=False,
-            why_not=f"No attestations: {why} Publish from a job in the calling workflow itself "
-            "to have them.",
+            why_not=f"No attestations: {obstacle.why} {obstacle.remedy} to have them.",
         )
     if wish is Attestations.REQUIRED:
         return AttestationPlan(attest=True)
-    if is_public_log and identity.visibility != "public":
+    if is_public_log and identity.is_hidden:
         return AttestationPlan(
             attest=False,
             why_not="No attestations: the repository is not public, and signing would write its "
-            "name and commit into Sigstore's public log for good. `attestations: true` allows it.",
+            "name and commit into Sigstore's public log for good. `attestations: true` allows it. "
+            f"{_NEVER_LATER}",
         )
     if is_public_log and not index.works_as_pypi:
         return AttestationPlan(
             attest=False,
             why_not=f"No attestations: {index.name} is not known to take them. "
-            "`attestations: true` sends them all the same.",
+            f"`attestations: true` sends them all the same. {_NEVER_LATER}",
         )
     return AttestationPlan(attest=True)
+
+
+@dataclass(frozen=True)
+class _Obstacle:
+    """What keeps an index from taking attestations of an identity.
+
+    `where` follows "cannot be had", `why` is a sentence, `remedy` the begin of one.
+    """
+
+    where: str
+    why: str
+    remedy: str
+    topic: Topic
+
+
+def _obstacle(identity: Identity, index: Index) -> _Obstacle | None:
+    match identity:
+        case GitHubIdentity(is_reusable_workflow=True):
+            return _Obstacle(
+                where="in a called workflow",
+                why=f"the job stands in a called workflow: {index.name} takes the publisher from "
+                f"{shown(identity.job_workflow_ref, 200)}, but the attestation's policy from "
+                f"{shown(identity.workflow_ref, 200)}, and no publisher satisfies both.",
+                remedy="Publish in a job that is written out in the calling workflow",
+                topic=Topic.CALLED_WORKFLOW,
+            )
+        case CircleCIIdentity() | OtherIdentity() if index.works_as_pypi:
+            provider = shown(identity.publisher.provider, 200)
+            return _Obstacle(
+                where=f"from {provider}",
+                why=f"{index.name} takes no attestations from {provider} yet.",
+                remedy="Publish from GitHub, GitLab or Google Cloud",
+                topic=Topic.IDENTITY_UNUSABLE,
+            )
+    return None

@@ -15,11 +15,12 @@ import requests
 from attested_publish.foreign import shown
 from attested_publish.http import Answer, ask
 from attested_publish.index import Index, unreachable
-from attested_publish.problems import TokenProblem, TokenRefused
+from attested_publish.problems import TokenProblem, TokenRefused, Topic
 from attested_publish.retry import Deadlines, Tell, persistently
 
 if TYPE_CHECKING:
-    from attested_publish.identity import AmbientIdentity, Identity, TrustedPublisher
+    from attested_publish.identities import Identity, TrustedPublisher
+    from attested_publish.identity import AmbientIdentity
 
 _ANSWER_LIMIT = 1 << 20
 _MARGIN_SECONDS = 120.0
@@ -72,12 +73,19 @@ class Exchange:
     deadlines: Deadlines
     mask: Callable[[str], None]
     tell: Tell
+    _spent: set[str] = field(default_factory=set, repr=False)
 
     def mint(self, audience: str, keep: Callable[[ApiToken], None]) -> None:
-        """Mint a token for `keep`, patiently: every try spends an identity token of its own."""
+        """Mint a token for `keep`, patiently: every try spends an identity token of its own.
+
+        Where the job has one only, it is tried again until an answer has spent it. Raises
+        `NoSecondToken` after that.
+        """
 
         def mint_once() -> None:
             identity_token = self.ambient.fresh_token(audience)
+            if identity_token in self._spent and self.index.works_as_pypi:
+                raise _no_second_token(self.index, self.identity.publisher)
             keep(
                 mint(
                     self.index,
@@ -88,6 +96,7 @@ class Exchange:
                     mask=self.mask,
                 )
             )
+            self._spent.add(identity_token)
 
         persistently(mint_once, self.deadlines.mint, self.tell)
 
@@ -99,6 +108,10 @@ class Exchange:
             )
         except TokenProblem:
             return Revocation.FAILED
+
+
+class NoSecondToken(TokenProblem):
+    """The job's only identity token is spent, so that its API token cannot be renewed."""
 
 
 class TrustedCredentials:
@@ -121,8 +134,10 @@ class TrustedCredentials:
     def password(self) -> str:
         """A token that is good for now."""
         with self._lock:
-            if not self._tokens or not self._tokens[-1].is_good_for_now(time.time()):
+            if not self._tokens:
                 self._mint()
+            elif not self._tokens[-1].is_good_for_now(time.time()):
+                self._renew_early()
             return self._tokens[-1].value
 
     def renew(self, refused: str) -> bool:
@@ -144,6 +159,14 @@ class TrustedCredentials:
         outcomes = [self._exchange.revoke(token) for token in live]
         return max(outcomes, key=tuple(Revocation).index, default=None)
 
+    def _renew_early(self) -> None:
+        try:
+            self._mint()
+        except NoSecondToken:
+            # Then it is used to its end.
+            if not self._tokens[-1].is_alive(time.time()):
+                raise
+
     def _mint(self) -> None:
         self._exchange.mint(self._audience, self._tokens.append)
 
@@ -158,12 +181,14 @@ def audience_of(index: Index, session: requests.Session) -> str:
     if answer.status == HTTPStatus.NOT_FOUND:
         raise TokenProblem(
             f"{index.name} does no trusted publishing",
+            topic=Topic.NO_TRUSTED_PUBLISHING,
             detail=f"{index.audience_url} answered 404: {answer.told()}.",
             remedy="Give the index's own credentials as user and password.",
         )
     if answer.status != HTTPStatus.OK:
         raise TokenProblem(
             f"{index.name} does not say which identity tokens it takes",
+            topic=Topic.AUDIENCE_UNKNOWN,
             detail=f"{index.audience_url} answered {answer.status}: {answer.told()}.",
             remedy="Trusted publishing may be switched off or out of order there: see the "
             "index's status page, and run again later. Nothing was uploaded.",
@@ -174,6 +199,7 @@ def audience_of(index: Index, session: requests.Session) -> str:
     if not isinstance(audience, str) or not audience:
         raise TokenProblem(
             f"{index.name} does not say which identity tokens it takes",
+            topic=Topic.AUDIENCE_UNKNOWN,
             detail=f"{index.audience_url} answered without an audience: {answer.told()}.",
             remedy="Check that repository-url is the upload address of an index that does "
             "trusted publishing; otherwise give user and password.",
@@ -182,6 +208,7 @@ def audience_of(index: Index, session: requests.Session) -> str:
     if not index.may_ask_for(audience):
         raise TokenProblem(
             f"{index.name} asks for an identity token that is valid elsewhere",
+            topic=Topic.FOREIGN_AUDIENCE,
             detail=f"It wants the audience {shown(audience, 80)!r}. Whoever holds such a token "
             "could use it there in this job's name, so none was requested.",
             remedy="Check repository-url. If the index is yours, give it an audience of its own.",
@@ -212,6 +239,7 @@ def mint(
     if answer.status == HTTPStatus.OK:
         raise TokenProblem(
             f"{index.name} took the identity but gave no API token",
+            topic=Topic.EXCHANGE_FAILED,
             detail=f"{index.mint_url} answered 200 without a token: {told}.",
             remedy="Run again; if it stays so, tell the operators of the index.",
             may_pass=True,
@@ -221,6 +249,7 @@ def mint(
     if answer.may_pass or not is_refusal:
         raise TokenProblem(
             f"{index.name} could not exchange the identity token",
+            topic=Topic.EXCHANGE_FAILED,
             detail=f"{index.mint_url} answered {answer.status}: {told}.",
             remedy="The index is out of order: see its status page, and run again later. "
             "Nothing was uploaded.",
@@ -261,7 +290,11 @@ def _ask(
     except requests.RequestException as error:
         why = unreachable(index, url, error)
         raise TokenProblem(
-            why.title, detail=why.detail, remedy=why.remedy, may_pass=why.may_pass
+            why.title,
+            detail=why.detail,
+            remedy=why.remedy,
+            topic=why.topic,
+            may_pass=why.may_pass,
         ) from error
 
 
@@ -281,6 +314,7 @@ def _refused(
     if "invalid-publisher" in codes:
         return TokenRefused(
             f"{index.name} knows no trusted publisher for this job",
+            topic=Topic.UNKNOWN_PUBLISHER,
             detail=f"{said}\nThis job is:\n{_form_fields(publisher)}",
             remedy="Register a publisher with exactly these fields, or correct the one that "
             f"differs:\n{_form_links(index, publisher, projects)}\nMore: {_HELP}",
@@ -288,56 +322,63 @@ def _refused(
     if "invalid-reuse-token" in codes:
         return TokenRefused(
             f"{index.name} has seen this identity token before",
-            detail=f"{said}\nEach identity token is taken once.",
+            topic=Topic.IDENTITY_REUSED,
+            detail=f"{said}\nEach identity token is taken once."
+            + (" A check in the same job spends it too." if publisher.has_one_token else ""),
             remedy="Run the job again: it gets a fresh one. Nothing was uploaded.",
         )
     if "invalid-token" in codes:
         return TokenRefused(
             f"{index.name} does not accept the job's identity token",
-            detail=f"{said}\nIt is expired, not signed by GitHub, or meant for another index.",
+            topic=Topic.IDENTITY_REFUSED,
+            detail=f"{said}\nIt is expired, not signed by {shown(publisher.provider)}, or meant "
+            "for another index.",
             remedy="Run the job again; a self-hosted runner's clock may be wrong.",
         )
     if "invalid-pending-publisher" in codes:
         return TokenRefused(
             f"The pending publisher on {index.name} came too late",
+            topic=Topic.PENDING_PUBLISHER_LATE,
             detail=f"{said}\nSomebody else created a project of that name meanwhile.",
             remedy="Choose another project name, and register a pending publisher for it.",
         )
     if "not-enabled" in codes:
         return TokenRefused(
-            f"{index.name} has switched off trusted publishing from GitHub",
+            f"{index.name} has switched off trusted publishing from {shown(publisher.provider)}",
+            topic=Topic.TRUSTED_PUBLISHING_OFF,
             detail=said,
             remedy="See the index's status page, and run again later. Nothing was uploaded.",
         )
     return TokenRefused(
         f"{index.name} refused to exchange the identity token",
+        topic=Topic.EXCHANGE_REFUSED,
         detail=said,
         remedy=f"Check the trusted publisher that is registered on {index.name}. More: {_HELP}",
     )
 
 
-def _form_fields(publisher: TrustedPublisher) -> str:
-    rows = (
-        ("Owner", publisher.owner),
-        ("Repository name", publisher.repository),
-        ("Workflow name", publisher.workflow),
-        ("Environment name", publisher.environment or "(leave empty)"),
+def _no_second_token(index: Index, publisher: TrustedPublisher) -> NoSecondToken:
+    return NoSecondToken(
+        f"The API token has ended, and {index.name} takes this job's identity once only",
+        topic=Topic.IDENTITY_REUSED,
+        detail=f"{shown(publisher.provider)} gives a job one identity token for each audience, "
+        f"{index.name} takes each once, and what it gives for it lives for a quarter of an hour.",
+        remedy="Run the job again: what has arrived is not sent twice. Should a release take "
+        "longer every time, raise parallel-uploads or publish its files in several jobs.",
     )
-    return "\n".join(f"    {label}: {shown(value)}" for label, value in rows)
+
+
+def _form_fields(publisher: TrustedPublisher) -> str:
+    return "\n".join(
+        f"    {label}: {shown(value) or '(leave empty)'}"
+        for label, value in publisher.fields.items()
+    )
 
 
 def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str, bool]) -> str:
     """Return where to register the publisher for each project, filled in where PyPI can."""
-    fields = {
-        "provider": "github",
-        "owner": publisher.owner,
-        "repository": publisher.repository,
-        "workflow_filename": publisher.workflow,
-    }
-    if publisher.environment:
-        fields["environment"] = publisher.environment
     links = [
-        f"    {shown(project)}: {index.publishers_url(project, fields)}"
+        f"    {shown(project)}: {index.publishers_url(project, publisher.query)}"
         if exists
         else f"    {shown(project)} (a pending publisher, as the project does not exist yet): "
         f"{index.pending_publishers_url}"

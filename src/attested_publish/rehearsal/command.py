@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.foreign import shown
 from attested_publish.rehearsal.faults import Fault, parse_fault
-from attested_publish.rehearsal.github import job_claims
+from attested_publish.rehearsal.jobs import JOBS, job_here
 from attested_publish.rehearsal.rehearse import read_claims, read_registry
 from attested_publish.rehearsal.services import World
 from attested_publish.settings import WrongUsage
@@ -28,6 +28,7 @@ class WorldOptions:
     port: int
     registry: Path | None
     claims: Sequence[str]
+    job: str | None
     latency: Sequence[str]
     faults: Sequence[str]
     export: Path | None
@@ -62,9 +63,11 @@ def serve(options: WorldOptions) -> None:
 
 
 def _world(options: WorldOptions) -> World:
+    job = job_here(os.environ) if options.job is None else JOBS[options.job]
     try:
         return World(
-            claims=job_claims(os.environ, read_claims(options.claims)),
+            claims=job.claims(os.environ, read_claims(options.claims)),
+            job=job,
             registry=read_registry(options.registry),
             port=options.port,
             latency=dict(_latency(text) for text in options.latency),

@@ -5,7 +5,6 @@ Codes, their order and what each looks at are those of PyPI's server (warehouse,
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, StrictStr, ValidationError
 
 from attested_publish.foreign import shown
-from attested_publish.rehearsal.registry import Publisher
+from attested_publish.rehearsal.publishers import KINDS, NoPublisher, Publisher
 from attested_publish.rehearsal.store import StoreRefused
 
 if TYPE_CHECKING:
@@ -27,17 +26,6 @@ if TYPE_CHECKING:
     from attested_publish.rehearsal.tokens import Tokens
 
 _LEEWAY = 30.0
-_REQUIRED_CLAIMS = (
-    "repository",
-    "repository_owner",
-    "repository_owner_id",
-    "job_workflow_ref",
-    "jti",
-    "event_name",
-    "ref",
-    "sha",
-)
-_WORKFLOW = re.compile(r"[^/]+\.ya?ml(?=@)")
 
 
 class ExchangeRefused(Exception):
@@ -51,10 +39,6 @@ class ExchangeRefused(Exception):
 
 class ExchangeBroken(Exception):
     """PyPI's server breaks at this request, and answers status 500 with a page of HTML."""
-
-
-class _NoPublisher(Exception):
-    """The claims match no publisher; the text is the reason PyPI gives in brackets."""
 
 
 class _UsedToken(Exception):
@@ -119,7 +103,7 @@ class Exchange:
                 raise ExchangeRefused(
                     "invalid-reuse-token", "this identity token has been used already"
                 ) from error
-            except _NoPublisher as error:
+            except NoPublisher as error:
                 raise ExchangeRefused(
                     "invalid-publisher", f"the token is valid, but fits no publisher ({error})"
                 ) from error
@@ -181,7 +165,7 @@ class Exchange:
         """Create the project of the pending publisher the claims match, if they match one."""
         try:
             publisher = self._find(claims, self._pending)
-        except _NoPublisher:
+        except NoPublisher:
             return
         except _UsedToken as error:
             raise ExchangeBroken from error
@@ -206,22 +190,20 @@ class Exchange:
 
     def _find(self, claims: Mapping[str, Any], rows: Mapping[Publisher, object]) -> Publisher:
         """Return the row of `rows` the claims stand for, after PyPI's checks in PyPI's order."""
-        for claim in _REQUIRED_CLAIMS:
+        kind = KINDS[self._issuer]
+        for claim in kind.required:
             if claim not in claims:
-                raise _NoPublisher(f"Missing claim {claim!r}")
-        publisher = (
-            _publisher_of(claims)
-            if self._is_open
-            else _most_specific(
-                [row for row in rows if _same_workflow(row, _publisher_of(claims))],
-                str(claims.get("environment") or ""),
-            )
-        )
-        _check(publisher, claims)
+                raise NoPublisher(f"Missing claim {claim!r}")
+        wanted = kind.of(claims)
+        # Where all may publish, the claims are their own row.
+        fitting = [row for row in rows if row.place == wanted.place]
+        publisher = wanted if self._is_open else _most_specific(fitting, wanted.environment)
+        publisher.check(claims)
         if claims["jti"] in self._used:
             raise _UsedToken
-        if claims["event_name"] == "pull_request_target":
-            raise _NoPublisher("Publishing from a 'pull_request_target' workflow is not supported.")
+        for claim, trigger in publisher.refused_triggers.items():
+            if claims[claim] == trigger:
+                raise NoPublisher(f"Publishing from a {trigger!r} workflow is not supported.")
         return publisher
 
 
@@ -237,54 +219,9 @@ def _token_of(body: bytes) -> str:
         raise ExchangeRefused("invalid-payload", shown(reasons)) from error
 
 
-def _publisher_of(claims: Mapping[str, Any]) -> Publisher:
-    """Return the row that would match the claims best."""
-    owner_id = claims["repository_owner_id"]
-    if not isinstance(owner_id, str):
-        # GitHub states it as text; at a number PyPI's server fails.
-        raise _NoPublisher("Check failed for required claim 'repository_owner_id'")
-    owner, _, repo = str(claims["repository"]).partition("/")
-    workflow = _WORKFLOW.search(str(claims["job_workflow_ref"]))
-    if workflow is None:
-        raise _NoPublisher("Could not read the workflow's file name from job_workflow_ref")
-    return Publisher(
-        owner=owner,
-        owner_id=owner_id,
-        repo=repo,
-        workflow=workflow[0],
-        environment=str(claims.get("environment") or "").lower(),
-    )
-
-
-def _same_workflow(row: Publisher, wanted: Publisher) -> bool:
-    # With their case: a renamed repository is another one to PyPI.
-    return (row.owner, row.repo, row.owner_id, row.workflow) == (
-        wanted.owner,
-        wanted.repo,
-        wanted.owner_id,
-        wanted.workflow,
-    )
-
-
 def _most_specific(rows: list[Publisher], environment: str) -> Publisher:
     by_environment = {row.environment: row for row in rows}
-    publisher = by_environment.get(environment.lower()) or by_environment.get("")
+    publisher = by_environment.get(environment) or by_environment.get("")
     if publisher is None:
-        raise _NoPublisher("Publisher with matching claims was not found")
+        raise NoPublisher("Publisher with matching claims was not found")
     return publisher
-
-
-def _check(publisher: Publisher, claims: Mapping[str, Any]) -> None:
-    if claims["repository_owner"] != publisher.owner:
-        raise _NoPublisher("Check failed for required claim 'repository_owner'")
-    if not claims["job_workflow_ref"]:
-        raise _NoPublisher("The job_workflow_ref claim is empty")
-    refs = [claims[name] for name in ("ref", "sha") if claims[name]]
-    if not refs:
-        raise _NoPublisher("The ref and sha claims are empty")
-    expected = sorted(f"{publisher.workflow_path}@{ref}" for ref in refs)
-    if claims["job_workflow_ref"] not in expected:
-        raise _NoPublisher(
-            "The job_workflow_ref claim does not match:"
-            f" one of {expected} expected, got {shown(claims['job_workflow_ref'], 200)!r}"
-        )

@@ -1,4 +1,4 @@
-"""A certificate authority that speaks Fulcio's version 2, for identities of GitHub workflows.
+"""A certificate authority that speaks Fulcio's version 2.
 
 What a certificate holds follows Fulcio's certificate specification and its list of extensions
 (arc 1.3.6.1.4.1.57264.1); each is entered into a certificate transparency log of its own
@@ -11,8 +11,7 @@ import base64
 import datetime as dt
 import hashlib
 import struct
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt
 from cryptography import x509
@@ -22,9 +21,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
+from attested_publish.rehearsal import github, gitlab
 from attested_publish.rehearsal.faults import Faults
-from attested_publish.rehearsal.github import ISSUER
 from attested_publish.rehearsal.keys import LogKey, SignersKey, is_signed
+from attested_publish.rehearsal.principals import ISSUERS, ClaimMissing, Principal, principal
 from attested_publish.rehearsal.serving import Refused, json_app, json_body, json_response
 
 if TYPE_CHECKING:
@@ -33,10 +33,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
     from werkzeug.wrappers import Request, Response
 
-_GITHUB = "https://github.com"
 _AUDIENCE = "sigstore"
 ORGANIZATION = "attested-publish rehearsal, trusted nowhere"
-_IN_URI = "!$%&'()*+,/:;=?@"
 _EXTENSIONS = "1.3.6.1.4.1.57264.1"
 
 _INVALID_ARGUMENT = 3
@@ -44,28 +42,22 @@ _NOT_FOUND = 5
 _UNAUTHENTICATED = 16
 """Fulcio tells the codes of gRPC in its JSON."""
 
-_REQUIRED = (
-    "event_name",
-    "job_workflow_ref",
-    "job_workflow_sha",
-    "ref",
-    "repository",
-    "repository_id",
-    "repository_owner",
-    "repository_owner_id",
-    "run_attempt",
-    "run_id",
-    "runner_environment",
-    "sha",
-    "sub",
-    "workflow",
-    "workflow_ref",
-    "workflow_sha",
-)
+
+class _Places(NamedTuple):
+    """Which claims hold the repository, and its file that says what is done."""
+
+    repository: str
+    workflow: str
+
+
+_PLACES = {
+    github.ISSUER: _Places("repository", "workflow_ref"),
+    gitlab.ISSUER: _Places("project_path", "ci_config_ref_uri"),
+}
 
 
 class CertificateAuthority:
-    """Issues certificates to those who prove a GitHub identity and possess a key.
+    """Issues certificates to those who prove an identity and possess a key.
 
     `jwks` returns the key set of the identity tokens' issuer. A certificate is valid for
     `lifetime` seconds. `chain` is the authority's own: intermediate, then root.
@@ -105,8 +97,12 @@ class CertificateAuthority:
     def _signing_certificate(self, request: Request) -> Response:
         body = json_body(request)
         claims = self._claims(_bearer(request, body))
-        key = _proven_key(body, claims["sub"])
-        certificate = self.issue(key, claims)
+        try:
+            who = principal(self._mistaken(claims))
+        except ClaimMissing as error:
+            raise _bad(str(error)) from error
+        key = _proven_key(body, principal(claims).proof)
+        certificate = self.issue(key, who)
         return json_response(
             {
                 "signedCertificateEmbeddedSct": {
@@ -124,7 +120,7 @@ class CertificateAuthority:
                 keys[str(header.get("kid"))],
                 algorithms=["RS256"],
                 audience=_AUDIENCE,
-                issuer=ISSUER,
+                issuer=ISSUERS,
                 options={"require": ["aud", "exp", "iat", "iss", "sub"]},
             )
         except (jwt.PyJWTError, KeyError) as error:
@@ -135,14 +131,10 @@ class CertificateAuthority:
                 f"There was an error processing the identity token: {reason}",
                 code=_UNAUTHENTICATED,
             ) from None
-        for name in _REQUIRED:
-            if not isinstance(claims.get(name), str) or not claims[name]:
-                raise _bad(f"The identity token has no claim {name!r}, or one that is no text")
         return claims
 
-    def issue(self, key: SignersKey, claims: Mapping[str, Any]) -> x509.Certificate:
-        """Return a certificate for `key` that names the workflow `claims` tell of."""
-        claims = self._mistaken(claims)
+    def issue(self, key: SignersKey, who: Principal) -> x509.Certificate:
+        """Return a certificate for `key` that names its owner."""
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         builder = (
             x509.CertificateBuilder()
@@ -162,14 +154,12 @@ class CertificateAuthority:
                 critical=False,
             )
             .add_extension(
-                x509.SubjectAlternativeName(
-                    [x509.UniformResourceIdentifier(_uri(claims["job_workflow_ref"]))]
-                ),
+                x509.SubjectAlternativeName([who.name]),
                 # The subject is empty (RFC 5280, 4.2.1.6).
                 critical=True,
             )
         )
-        for number, value in _extensions(claims).items():
+        for number, value in who.extensions.items():
             oid = x509.ObjectIdentifier(f"{_EXTENSIONS}.{number}")
             builder = builder.add_extension(x509.UnrecognizedExtension(oid, value), critical=False)
         precertificate = builder.sign(self._key, hashes.SHA256())
@@ -177,21 +167,17 @@ class CertificateAuthority:
         return builder.add_extension(timestamps, critical=False).sign(self._key, hashes.SHA256())
 
     def _mistaken(self, claims: Mapping[str, Any]) -> Mapping[str, Any]:
-        repository: str = claims["repository"]
+        names = _PLACES.get(claims["iss"])
+        if names is None:
+            return claims
+        repository: str = claims[names.repository]
+        owner, _, name = repository.rpartition("/")
         if self._faults.take("certificate", "repository"):
-            other = f"{claims['repository_owner']}/not-{repository.partition('/')[2]}"
-            return {
-                name: value.replace(repository, other) if isinstance(value, str) else value
-                for name, value in claims.items()
-            }
+            return _renamed(claims, repository, f"{owner}/not-{name}")
         if self._faults.take("certificate", "workflow"):
-            workflow = claims["workflow_ref"].rpartition("@")[0]
-            other = f"{repository}/.github/workflows/not-{workflow.rpartition('/')[2]}"
-            return {
-                **claims,
-                "workflow_ref": claims["workflow_ref"].replace(workflow, other),
-                "job_workflow_ref": claims["job_workflow_ref"].replace(workflow, other),
-            }
+            path = claims[names.workflow].rpartition("@")[0]
+            folder, _, file = path.rpartition("/")
+            return _renamed(claims, path, f"{folder}/not-{file}")
         return claims
 
     def _timestamps(self, tbs: bytes, now: dt.datetime) -> x509.UnrecognizedExtension:
@@ -215,43 +201,11 @@ class CertificateAuthority:
         )
 
 
-def _extensions(claims: Mapping[str, Any]) -> dict[int, bytes]:
-    plain = {
-        1: claims["iss"],
-        2: claims["event_name"],
-        3: claims["sha"],
-        4: claims["workflow"],
-        5: claims["repository"],
-        6: claims["ref"],
+def _renamed(claims: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {
+        name: value.replace(old, new) if isinstance(value, str) else value
+        for name, value in claims.items()
     }
-    repository = f"{_GITHUB}/{claims['repository']}"
-    texts = {
-        8: claims["iss"],
-        9: f"{_GITHUB}/{claims['job_workflow_ref']}",
-        10: claims["job_workflow_sha"],
-        11: claims["runner_environment"],
-        12: repository,
-        13: claims["sha"],
-        14: claims["ref"],
-        15: claims["repository_id"],
-        16: f"{_GITHUB}/{claims['repository_owner']}",
-        17: claims["repository_owner_id"],
-        18: f"{_GITHUB}/{claims['workflow_ref']}",
-        19: claims["workflow_sha"],
-        20: claims["event_name"],
-        21: f"{repository}/actions/runs/{claims['run_id']}/attempts/{claims['run_attempt']}",
-        22: claims.get("repository_visibility"),
-        23: claims.get("environment"),
-        24: claims["sub"],
-    }
-    encoded = {number: text.encode() for number, text in plain.items()}
-    encoded |= {number: asn1.encode_der(str(text)) for number, text in texts.items() if text}
-    return encoded
-
-
-def _uri(path: str) -> str:
-    # Names of files and branches may have any letters, an IA5String has ASCII's.
-    return f"{_GITHUB}/{quote(path, safe=_IN_URI)}"
 
 
 def _bearer(request: Request, body: Mapping[str, Any]) -> str:

@@ -1,129 +1,19 @@
-"""GitHub's issuer of workflow identity tokens, and the job it speaks for."""
+"""The pretended job of GitHub Actions: what its identity tokens claim, and its variables."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
-import secrets
-import time
-import uuid
 import zlib
-from typing import TYPE_CHECKING, Any
-
-import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
-
-from attested_publish.rehearsal.faults import Faults
-from attested_publish.rehearsal.serving import Refused, json_app, json_response
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from _typeshed.wsgi import WSGIApplication
-    from werkzeug.wrappers import Request, Response
-
 ISSUER = "https://token.actions.githubusercontent.com"
 
-_NUMBERS = frozenset({"exp", "iat", "nbf"})
 _DEFAULT_REPOSITORY = "octo-org/sample-project"
 _DEFAULT_WORKFLOW = ".github/workflows/release.yml"
 _DEFAULT_REF = "refs/tags/v1.0.0"
-
-
-class Issuer:
-    """Issues identity tokens for one job, as GitHub does.
-
-    `claims` (of `job_claims`) are in every token; ``iat``, ``nbf``, ``exp``, ``jti`` and
-    ``aud`` are added, and replaced by a claim of the same name. A token lives for
-    `token_lifetime` seconds, and each has a ``jti`` of its own.
-    """
-
-    def __init__(
-        self,
-        claims: Mapping[str, object],
-        *,
-        token_lifetime: float = 300.0,
-        faults: Faults | None = None,
-    ) -> None:
-        self.claims = dict(claims)
-        self.request_token = secrets.token_urlsafe(32)
-        self._lifetime = token_lifetime
-        self._faults = faults or Faults()
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        public = self._key.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        self.key_id = f"rehearsal-{hashlib.sha256(public).hexdigest()[:32]}"
-        self.app: WSGIApplication = json_app(self._answer)
-
-    def issue(self, audience: str) -> str:
-        """Return a token (a JWT signed with RS256) for `audience`."""
-        now = int(time.time())
-        if self._faults.take("identity", "expired"):
-            now -= int(self._lifetime) + 600
-        claims: dict[str, Any] = {
-            "iss": ISSUER,
-            "aud": audience,
-            "jti": str(uuid.uuid4()),
-            "iat": now,
-            "nbf": now,
-            "exp": now + max(1, int(self._lifetime)),
-        }
-        claims |= self.claims
-        for name in _NUMBERS:
-            value = claims[name]
-            claims[name] = int(value) if isinstance(value, str) and value.isdecimal() else value
-        return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self.key_id})
-
-    def jwks(self) -> dict[str, Any]:
-        """Return the issuer's public key as a JSON Web Key Set (RFC 7517)."""
-        key = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
-        return {"keys": [{**key, "kid": self.key_id, "alg": "RS256", "use": "sig"}]}
-
-    def key_pem(self) -> bytes:
-        """Return the private key (PKCS #8), so that a test can sign tokens of its own."""
-        return self._key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-
-    def request_url(self, base_url: str) -> str:
-        """Return ``ACTIONS_ID_TOKEN_REQUEST_URL`` for the issuer served at `base_url`.
-
-        It has a query, as GitHub's has: clients add ``&audience=``.
-        """
-        return f"{base_url}/token?api-version=2.0"
-
-    def _answer(self, request: Request) -> Response:
-        match request.method, request.path:
-            case "GET", "/token":
-                return json_response({"value": self.issue(self._audience(request))})
-            case "GET", "/.well-known/jwks":
-                return json_response(self.jwks())
-            case "GET", "/.well-known/openid-configuration":
-                return json_response(
-                    {
-                        "issuer": ISSUER,
-                        "jwks_uri": f"{request.host_url}.well-known/jwks",
-                        "response_types_supported": ["id_token"],
-                        "subject_types_supported": ["public", "pairwise"],
-                        "id_token_signing_alg_values_supported": ["RS256"],
-                    }
-                )
-        raise Refused(404, "The rehearsal's token issuer has no such address.")
-
-    def _audience(self, request: Request) -> str:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Refused(401, "A request token is needed, as 'Authorization: bearer ...'.")
-        if not hmac.compare_digest(token.strip().encode(), self.request_token.encode()):
-            raise Refused(403, "The request token is not the one of this job.")
-        audience = request.args.get("audience", "")
-        # Without one GitHub's tokens are for the owner of the repository.
-        return audience or f"https://github.com/{self.claims.get('repository_owner', '')}"
 
 
 def job_claims(environment: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
@@ -151,7 +41,7 @@ def job_claims(environment: Mapping[str, str], overrides: Mapping[str, str]) -> 
         "run_number": told("run_number", "GITHUB_RUN_NUMBER", "1"),
         "run_attempt": told("run_attempt", "GITHUB_RUN_ATTEMPT", "1"),
     }
-    claims["actor_id"] = told("actor_id", "GITHUB_ACTOR_ID", _made_up_number(claims["actor"]))
+    claims["actor_id"] = told("actor_id", "GITHUB_ACTOR_ID", made_up_number(claims["actor"]))
     claims["sub"] = _subject(claims | {"environment": overrides.get("environment", "")})
     claims |= overrides
     removed = {name for name, value in overrides.items() if not value}
@@ -175,9 +65,9 @@ def _repository_claims(
         owner_id_here = environment.get("GITHUB_REPOSITORY_OWNER_ID", "")
     return {
         "repository": repository,
-        "repository_id": id_here or _made_up_number(repository),
+        "repository_id": id_here or made_up_number(repository),
         "repository_owner": owner,
-        "repository_owner_id": owner_id_here or _made_up_number(owner),
+        "repository_owner_id": owner_id_here or made_up_number(owner),
     }
 
 
@@ -230,7 +120,8 @@ def _subject(claims: Mapping[str, str]) -> str:
     return f"repo:{claims['repository']}:{context}"
 
 
-def _made_up_number(name: str) -> str:
+def made_up_number(name: str) -> str:
+    """Return an id for a name: always the same, and as text."""
     return str(zlib.crc32(name.encode()))
 
 

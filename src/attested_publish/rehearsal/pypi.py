@@ -22,9 +22,9 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from attested_publish.foreign import shown
+from attested_publish.rehearsal import github
 from attested_publish.rehearsal.exchange import Exchange, ExchangeBroken, ExchangeRefused
 from attested_publish.rehearsal.faults import Faults
-from attested_publish.rehearsal.github import ISSUER
 from attested_publish.rehearsal.incoming import UploadRefused
 from attested_publish.rehearsal.reading import Reading
 from attested_publish.rehearsal.store import Store
@@ -57,7 +57,7 @@ class _SmallRequest(Request):
 class Index:
     """An index like PyPI, in memory and in one temporary folder that `close` removes.
 
-    `jwks` gives the keys of the one issuer it trusts, `trusted_root` is the Sigstore whose
+    `jwks` gives the keys of the one `issuer` it trusts, `trusted_root` is the Sigstore whose
     attestations it takes, `registry` says who may publish what. `token_lifetime` is in seconds,
     the limits are in bytes. `app` is served by any threaded WSGI server; `Index` may be used as
     a context manager.
@@ -67,6 +67,7 @@ class Index:
         self,
         *,
         jwks: Callable[[], Mapping[str, Any]],
+        issuer: str = github.ISSUER,
         trusted_root: TrustedRoot,
         registry: Registry,
         token_lifetime: float = 900.0,
@@ -82,7 +83,7 @@ class Index:
         self._tokens = Tokens()
         self._store = Store()
         self._exchange = Exchange(
-            issuer=ISSUER,
+            issuer=issuer,
             audience=audience,
             jwks=jwks,
             registry=registry,

@@ -12,6 +12,10 @@ The file is what people have entered on PyPI, written down::
          "workflow": "release.yml", "project": "other"}
       ]
     }
+
+A pipeline of GitLab stands in either list as ``{"kind": "GitLab", "namespace": "octo-group",
+"repo": "sample-project", "workflow_filepath": ".gitlab-ci.yml", ...}``; without a ``kind`` it
+is GitHub's.
 """
 
 from __future__ import annotations
@@ -22,9 +26,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from packaging.utils import canonicalize_name
-from pypi_attestations import GitHubPublisher
 
 from attested_publish.foreign import shown
+from attested_publish.rehearsal.publishers import GitHubWorkflow, GitLabPipeline, Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,45 +40,19 @@ _WORKFLOW = re.compile(r"[^/@\s][^/@]*\.ya?ml")
 _PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LARGEST = 10 * 1024 * 1024
 
-_IDENTITY_KEYS = ("owner", "owner_id", "repo", "workflow")
+_NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.()-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.()-]*)*")
+_GITLAB_REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_CONFIG = re.compile(r"[^/@\s](?:[^@]*[^/@])?\.ya?ml")
+
+_IDENTITY_KEYS = {
+    "GitHub": ("owner", "owner_id", "repo", "workflow"),
+    "GitLab": ("namespace", "repo", "workflow_filepath"),
+}
+_OPTIONAL_KEYS = ("environment", "kind")
 
 
 class RegistryError(ValueError):
     """A registry cannot be used; the text is one sentence that says where and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Publisher:
-    """A GitHub workflow that may publish, as PyPI's form asks for it.
-
-    `owner` and `repo` are compared with their case, `environment` (lower case) is empty where
-    none was entered.
-    """
-
-    owner: str
-    owner_id: str
-    repo: str
-    workflow: str
-    environment: str = ""
-
-    @property
-    def repository(self) -> str:
-        """The repository as ``owner/repo``."""
-        return f"{self.owner}/{self.repo}"
-
-    @property
-    def workflow_path(self) -> str:
-        """What a `job_workflow_ref` claim has to hold before its ``@``."""
-        return f"{self.repository}/.github/workflows/{self.workflow}"
-
-    @property
-    def attestation_identity(self) -> GitHubPublisher:
-        """The publisher as PEP 740 provenance names it."""
-        return GitHubPublisher(
-            repository=self.repository,
-            workflow=self.workflow,
-            environment=self.environment or None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +110,7 @@ class Registry:
 
         publishers: dict[Publisher, tuple[str, ...]] = {}
         for where, entry in _entries(document, "publishers"):
-            _known(entry, where, required=(*_IDENTITY_KEYS, "projects"), optional=("environment",))
-            publisher = _publisher(entry, where)
+            publisher = _publisher(entry, where, "projects")
             if publisher in publishers:
                 raise RegistryError(
                     f"{where} repeats an earlier publisher; list all its projects in one entry."
@@ -142,8 +119,7 @@ class Registry:
 
         pending: dict[Publisher, str] = {}
         for where, entry in _entries(document, "pending_publishers"):
-            _known(entry, where, required=(*_IDENTITY_KEYS, "project"), optional=("environment",))
-            publisher = _publisher(entry, where)
+            publisher = _publisher(entry, where, "project")
             if publisher in pending:
                 raise RegistryError(
                     f"{where} repeats an earlier pending publisher; PyPI takes one project each."
@@ -183,7 +159,18 @@ def _entries(document: Mapping[str, object], key: str) -> list[tuple[str, dict[s
     return named
 
 
-def _publisher(entry: Mapping[str, object], where: str) -> Publisher:
+def _publisher(entry: Mapping[str, object], where: str, *more: str) -> Publisher:
+    kind = entry.get("kind", "GitHub")
+    if not isinstance(kind, str) or kind not in _IDENTITY_KEYS:
+        kinds = " or ".join(_IDENTITY_KEYS)
+        raise RegistryError(f"'kind' of {where} is {_quoted(kind)}; it is {kinds}.")
+    _known(entry, where, required=(*_IDENTITY_KEYS[kind], *more), optional=_OPTIONAL_KEYS)
+    if kind == "GitLab":
+        return _gitlab_pipeline(entry, where)
+    return _github_workflow(entry, where)
+
+
+def _github_workflow(entry: Mapping[str, object], where: str) -> GitHubWorkflow:
     owner_id = entry["owner_id"]
     if isinstance(owner_id, int) and not isinstance(owner_id, bool):
         owner_id = str(owner_id)
@@ -191,14 +178,7 @@ def _publisher(entry: Mapping[str, object], where: str) -> Publisher:
         raise RegistryError(
             f"'owner_id' of {where} is {_quoted(owner_id)}; it is the number of the GitHub account."
         )
-    environment = entry.get("environment")
-    if environment is None:
-        environment = ""
-    if not isinstance(environment, str) or environment != environment.strip():
-        raise RegistryError(
-            f"'environment' of {where} is {_quoted(environment)}; it is a name, or empty for any."
-        )
-    return Publisher(
+    return GitHubWorkflow(
         owner=_matching(
             _OWNER, entry["owner"], f"'owner' of {where}", "the name of a GitHub account"
         ),
@@ -212,8 +192,43 @@ def _publisher(entry: Mapping[str, object], where: str) -> Publisher:
             f"'workflow' of {where}",
             "the workflow's file name alone, ending in .yml or .yaml",
         ),
-        environment=environment.lower(),
+        environment=GitHubWorkflow.same_environment(_environment(entry, where)),
     )
+
+
+def _gitlab_pipeline(entry: Mapping[str, object], where: str) -> GitLabPipeline:
+    return GitLabPipeline(
+        namespace=_matching(
+            _NAMESPACE,
+            entry["namespace"],
+            f"'namespace' of {where}",
+            "the name of a GitLab user or group, with its subgroups",
+        ),
+        repo=_matching(
+            _GITLAB_REPO,
+            entry["repo"],
+            f"'repo' of {where}",
+            "the name of the GitLab project without its namespace",
+        ),
+        workflow_filepath=_matching(
+            _CONFIG,
+            entry["workflow_filepath"],
+            f"'workflow_filepath' of {where}",
+            "the path of the CI/CD configuration file in the project, ending in .yml or .yaml",
+        ),
+        environment=_environment(entry, where),
+    )
+
+
+def _environment(entry: Mapping[str, object], where: str) -> str:
+    environment = entry.get("environment")
+    if environment is None:
+        return ""
+    if not isinstance(environment, str) or environment != environment.strip():
+        raise RegistryError(
+            f"'environment' of {where} is {_quoted(environment)}; it is a name, or empty for any."
+        )
+    return environment
 
 
 def _projects(names: object, where: str) -> tuple[str, ...]:

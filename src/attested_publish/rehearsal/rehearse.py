@@ -24,7 +24,7 @@ from attested_publish.foreign import shown
 from attested_publish.index import Index
 from attested_publish.problems import ConfirmationProblem
 from attested_publish.publish import publish
-from attested_publish.rehearsal.github import job_claims
+from attested_publish.rehearsal.jobs import JOBS, job_here, without_job
 from attested_publish.rehearsal.registry import Registry, RegistryError
 from attested_publish.rehearsal.sample import build_sample
 from attested_publish.rehearsal.services import World
@@ -49,27 +49,31 @@ def rehearse(
     claims: Sequence[str],
     *,
     sample: bool,
+    job: str | None = None,
 ) -> None:
-    """Publish to an embedded PyPI and Sigstore, as a pretended GitHub Actions job.
+    """Publish to an embedded PyPI and Sigstore, as a pretended job.
 
     `claims` are `NAME=VALUE` overrides of the job's claims; with `sample` a small
-    project is built and published instead of the user's files. Raises `WrongUsage`
+    project is built and published instead of the user's files. `job` is a kind in
+    `JOBS`, by default the kind this process runs in. Raises `WrongUsage`
     for a registry or claims that cannot be read, else what `publish` raises.
     """
     registry = read_registry(registry_file)
     overrides = read_claims(claims)
+    kind = job_here(os.environ) if job is None else JOBS[job]
     with ended_when_stopped() as until_done:
         if sample:
             folder = Path(until_done.enter_context(tempfile.TemporaryDirectory()))
             settings = replace(settings, packages_dir=(build_sample(folder),))
         world = until_done.enter_context(
-            World(claims=job_claims(os.environ, overrides), registry=registry)
+            World(claims=kind.claims(os.environ, overrides), registry=registry, job=kind)
         )
         until_done.enter_context(pretended_job(world.environment))
         reporter.report.index = world.upload_url
         reporter.notice(
-            "This is a rehearsal: PyPI, Sigstore and GitHub's identity provider are embedded, on "
-            f"loopback, with fresh keys. Nothing leaves this machine. Index: {world.index_url}"
+            f"This is a rehearsal: PyPI, Sigstore and {kind.provider}'s identity provider are "
+            "embedded, on loopback, with fresh keys. Nothing leaves this machine. Index: "
+            f"{world.index_url}"
         )
         rehearsed = replace(
             settings,
@@ -109,7 +113,8 @@ def read_claims(texts: Sequence[str]) -> dict[str, str]:
 def pretended_job(environment: Mapping[str, str]) -> Iterator[None]:
     """Let this process look like the job, so that the identity comes the ordinary way."""
     before = dict(os.environ)
-    os.environ.update(environment)
+    os.environ.clear()
+    os.environ.update({**without_job(before), **environment})
     # A proxy of the machine must not be asked for what is on this machine.
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = ",".join(filter(None, (before.get(name), LOOPBACK, "localhost")))

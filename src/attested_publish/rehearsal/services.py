@@ -13,7 +13,8 @@ from sigstore.models import ClientTrustConfig
 
 from attested_publish.rehearsal.faults import Faults, faulty, index_endpoint
 from attested_publish.rehearsal.fulcio import CertificateAuthority
-from attested_publish.rehearsal.github import Issuer, job_environment
+from attested_publish.rehearsal.issuer import Issuer
+from attested_publish.rehearsal.jobs import GITHUB
 from attested_publish.rehearsal.pypi import Index
 from attested_publish.rehearsal.rekor import TransparencyLog
 from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
     from attested_publish.rehearsal.faults import Fault
+    from attested_publish.rehearsal.jobs import Job
     from attested_publish.rehearsal.registry import Registry
 
 STAGES = ("identity", "certificate", "log", "upload", "index")
@@ -36,10 +38,11 @@ STAGES = ("identity", "certificate", "log", "upload", "index")
 class World:
     """Everything a release talks to, with fresh keys, from entering it to leaving it.
 
-    `claims` (of `github.job_claims`) are those of the pretended job, `registry` says which
+    `claims` are those of the pretended job, whose kind is `job`, `registry` says which
     publishers the index knows, `port` is the index's (0: any free one). `latency` adds seconds
     to each answer, by the names in `STAGES`. Identity tokens, API tokens and certificates live
-    for `identity_lifetime`, `token_lifetime` and `certificate_lifetime` seconds. What goes
+    for `identity_lifetime` (by default, as the job's do), `token_lifetime` and
+    `certificate_lifetime` seconds. What goes
     wrong is planned with the argument `faults`, and later with the attribute of that name.
 
     The addresses are known when the object is made; it raises `OSError` where `port` is taken,
@@ -51,10 +54,11 @@ class World:
         *,
         claims: Mapping[str, str],
         registry: Registry,
+        job: Job = GITHUB,
         port: int = 0,
         latency: Mapping[str, float] = MappingProxyType({}),
         faults: Sequence[Fault] = (),
-        identity_lifetime: float = 300.0,
+        identity_lifetime: float | None = None,
         token_lifetime: float = 900.0,
         certificate_lifetime: float = 600.0,
     ) -> None:
@@ -62,7 +66,12 @@ class World:
             raise ValueError(f"There is no stage {unknown[0]!r}; choose from {', '.join(STAGES)}.")
         self.claims = dict(claims)
         self.faults = Faults(faults)
-        self.issuer = Issuer(claims, token_lifetime=identity_lifetime, faults=self.faults)
+        self.issuer = Issuer(
+            claims,
+            name=job.issuer,
+            token_lifetime=identity_lifetime or job.token_lifetime,
+            faults=self.faults,
+        )
         self.authority = CertificateAuthority(
             jwks=self.issuer.jwks, lifetime=certificate_lifetime, faults=self.faults
         )
@@ -103,6 +112,7 @@ class World:
             self.trust_config = json.dumps(config, indent=2)
             self.index = Index(
                 jwks=self.issuer.jwks,
+                issuer=job.issuer,
                 trusted_root=ClientTrustConfig.from_json(self.trust_config).trusted_root,
                 registry=registry,
                 token_lifetime=token_lifetime,
@@ -117,11 +127,20 @@ class World:
 
         self.index_url = f"{index.url}/simple/"
         self.upload_url = f"{index.url}/legacy/"
-        self.environment = {
-            **job_environment(self.claims),
+        self._job = job
+        self._request = {
             "ACTIONS_ID_TOKEN_REQUEST_URL": self.issuer.request_url(issuer.url),
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.issuer.request_token,
         }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a job; where the tokens are among them, those of a new one each time."""
+        tokens = {
+            f"{audience.upper()}_ID_TOKEN": self.issuer.issue(audience)
+            for audience in self._job.fixed_tokens
+        }
+        return {**self._job.variables(self.claims), **(tokens or self._request)}
 
     def __enter__(self) -> Self:
         for server in self._servers:

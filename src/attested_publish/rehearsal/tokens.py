@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from attested_publish.rehearsal.registry import Publisher
+    from attested_publish.rehearsal.publishers import Publisher
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from werkzeug.datastructures import Authorization
 
 from attested_publish.attestations import (
     AttestationRefused,
-    publisher_policy,
+    policy_of,
     verify_attestation,
 )
 from attested_publish.foreign import shown
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from sigstore.verify import Verifier
 
     from attested_publish.findings import Finding
-    from attested_publish.rehearsal.registry import Publisher
+    from attested_publish.rehearsal.publishers import Publisher
     from attested_publish.rehearsal.store import Store
     from attested_publish.rehearsal.tokens import ApiToken, Tokens
 
@@ -244,7 +244,7 @@ class Uploads:
             raise AttestationRefused(
                 f"a file can have {_ATTESTATIONS_A_FILE} attestations, not {len(attestations)}"
             )
-        policy = publisher_policy(token.publisher.repository, token.publisher.workflow)
+        policy = policy_of(token.publisher.attestation_identity)
         seen: set[str] = set()
         for attestation in attestations:
             kind = verify_attestation(

@@ -1,0 +1,105 @@
+"""The identities that jobs and people have, one module for each kind of issuer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from attested_publish.problems import IdentityProblem, Topic
+
+if TYPE_CHECKING:
+    from pypi_attestations import Publisher
+    from sigstore.verify.policy import VerificationPolicy
+
+Claims = Mapping[str, Any]
+
+
+class TrustedPublisher(ABC):
+    """The row that has to be registered on the index for an identity to publish.
+
+    `provider` is who runs the job, as PyPI calls it. With `has_one_token`, a job gets
+    one identity token for each audience, and no other however often it asks.
+    """
+
+    provider: ClassVar[str]
+    has_one_token: ClassVar[bool] = False
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """The publisher in a few words."""
+
+    @property
+    @abstractmethod
+    def fields(self) -> dict[str, str]:
+        """What to enter on PyPI, by the labels of its form; a value may be empty."""
+
+    @property
+    @abstractmethod
+    def query(self) -> dict[str, str]:
+        """What fills in PyPI's form when it is in the form's address; empty: nothing does."""
+
+    @property
+    @abstractmethod
+    def provenance(self) -> Publisher | None:
+        """The publisher as PEP 740 provenance names it; `None`: it has no name for it."""
+
+    def policy(self) -> VerificationPolicy:
+        """Return what an index holds the certificates of this publisher's attestations to.
+
+        Raises `IdentityProblem` where it is not known.
+        """
+        from attested_publish.attestations import policy_of
+
+        if self.provenance is None:
+            raise IdentityProblem(
+                "What a certificate of this identity holds is not known",
+                topic=Topic.IDENTITY_UNUSABLE,
+                detail=f"The identity is {self}.",
+                remedy="Sign in a job on GitHub, GitLab, Google Cloud or CircleCI, or in person "
+                "on a terminal.",
+            )
+        return policy_of(self.provenance)
+
+
+class Identity(ABC):
+    """The claims of an identity token that decide over a release."""
+
+    issuer: str
+
+    @property
+    @abstractmethod
+    def publisher(self) -> TrustedPublisher:
+        """The publisher that the index's token exchange looks for."""
+
+    @property
+    def origin(self) -> str:
+        """The git ref that the job runs for, where it tells."""
+        return ""
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether a certificate would tell the world of a repository it cannot see."""
+        return False
+
+    @abstractmethod
+    def as_json(self) -> dict[str, Any]:
+        """Return the claims as the report holds them."""
+
+
+def text_of(claims: Claims, name: str, remedy: str) -> str:
+    """Return a claim without which there is no publishing; raises `IdentityProblem`."""
+    value = claims.get(name)
+    if not isinstance(value, str) or not value:
+        raise IdentityProblem(
+            f"The job's identity token has no claim {name!r}",
+            topic=Topic.IDENTITY_UNUSABLE,
+            detail="Without it the index cannot find the trusted publisher.",
+            remedy=remedy,
+        )
+    return value
+
+
+def optional_text(claims: Claims, name: str) -> str:
+    """Return a claim as text, empty where the token does not have it."""
+    return str(claims.get(name) or "")

@@ -1,0 +1,103 @@
+"""Jobs of CircleCI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from attested_publish.identities import Claims, Identity, TrustedPublisher, optional_text, text_of
+
+if TYPE_CHECKING:
+    from pypi_attestations import Publisher
+
+ISSUER = "https://oidc.circleci.com"
+
+_PREFIX = "oidc.circleci.com"
+_REMEDY = "Publish from a job of a CircleCI pipeline."
+
+
+@dataclass(frozen=True)
+class CircleCITrustedPublisher(TrustedPublisher):
+    """A pipeline definition of a project, by their ids."""
+
+    organization_id: str
+    project_id: str
+    pipeline_definition_id: str
+    provider: ClassVar[str] = "CircleCI"
+
+    def __str__(self) -> str:
+        return f"CircleCI, project {self.project_id}, pipeline {self.pipeline_definition_id}"
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """See `TrustedPublisher`."""
+        return {
+            "Organization ID": self.organization_id,
+            "Project ID": self.project_id,
+            "Pipeline definition ID": self.pipeline_definition_id,
+        }
+
+    @property
+    def query(self) -> dict[str, str]:
+        """See `TrustedPublisher`."""
+        return {}
+
+    @property
+    def provenance(self) -> Publisher:
+        """See `TrustedPublisher`; PyPI's server does not know this kind yet."""
+        from pypi_attestations import CircleCIPublisher
+
+        return CircleCIPublisher(
+            project_id=self.project_id, pipeline_definition_id=self.pipeline_definition_id
+        )
+
+
+@dataclass(frozen=True)
+class CircleCIIdentity(Identity):
+    """A job of CircleCI; `ref` is empty where no repository has started it."""
+
+    organization_id: str
+    project_id: str
+    pipeline_definition_id: str
+    repository: str
+    ref: str
+    issuer: str = ISSUER
+
+    @classmethod
+    def of(cls, claims: Claims) -> Self:
+        """Read the claims; raises `IdentityProblem` where they name no pipeline definition."""
+        return cls(
+            organization_id=text_of(claims, f"{_PREFIX}/org-id", _REMEDY),
+            project_id=text_of(claims, f"{_PREFIX}/project-id", _REMEDY),
+            pipeline_definition_id=text_of(claims, f"{_PREFIX}/pipeline-definition-id", _REMEDY),
+            repository=optional_text(claims, f"{_PREFIX}/vcs-origin"),
+            ref=optional_text(claims, f"{_PREFIX}/vcs-ref"),
+        )
+
+    @property
+    def publisher(self) -> CircleCITrustedPublisher:
+        """See `Identity`."""
+        return CircleCITrustedPublisher(
+            self.organization_id, self.project_id, self.pipeline_definition_id
+        )
+
+    @property
+    def origin(self) -> str:
+        """See `Identity`."""
+        return self.ref
+
+    @property
+    def is_hidden(self) -> bool:
+        """See `Identity`; the token does not tell, so that it may be."""
+        return True
+
+    def as_json(self) -> dict[str, Any]:
+        """See `Identity`."""
+        return {
+            "issuer": self.issuer,
+            "organization_id": self.organization_id,
+            "project_id": self.project_id,
+            "pipeline_definition_id": self.pipeline_definition_id,
+            "repository": self.repository,
+            "ref": self.ref,
+        }
