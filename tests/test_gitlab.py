@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import jwt
 import pytest
 import requests
 from pypi_attestations import GitLabPublisher, Provenance
+from ruamel.yaml import YAML
 from sigstore.models import TrustedRoot
 from sigstore.verify import Verifier
 
@@ -25,9 +27,10 @@ from attested_publish.identity_rules import advice, refuse_hopeless
 from attested_publish.index import Index
 from attested_publish.problems import IdentityProblem
 from attested_publish.rehearsal.gitlab import job_claims
-from attested_publish.rehearsal.jobs import GITHUB, GITLAB
+from attested_publish.rehearsal.jobs import GITHUB, GITLAB, job_here
 from attested_publish.rehearsal.registry import Registry
 from attested_publish.rehearsal.services import World
+from attested_publish.settings import SETTINGS
 from releases import Stage, deadlines, problem
 
 if TYPE_CHECKING:
@@ -268,7 +271,8 @@ def test_an_exchange_that_fails_is_tried_again_with_the_same_token(stage: Stage)
 
 
 def test_an_api_token_that_ends_cannot_be_renewed(dist: Path) -> None:
-    with gitlab(dist, token_lifetime=2.5, latency={"upload": 1.6}) as stage:
+    latency = {"upload": 2.7}
+    with gitlab(dist, token_lifetime=2.5, latency=latency) as stage:
         stage.deadlines = deadlines(5.0, answer=5.0)
         report = stage.run()
         assert report.result == "failed"
@@ -276,6 +280,7 @@ def test_an_api_token_that_ends_cannot_be_renewed(dist: Path) -> None:
         assert "takes this job's identity once only" in told
         assert "Run the job again" in told
         assert len(stage.world.index.issued_tokens) == 1
+        latency.clear()
         assert stage.run().result == "done", "the next job finishes what is missing"
 
 
@@ -365,17 +370,116 @@ def rehearse(*options: str, **variables: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_a_rehearsal_in_a_gitlab_job_pretends_gitlab(dist: Path) -> None:
-    done = rehearse(str(dist), GITLAB_CI="true", CI_PROJECT_PATH="us/ours")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "GitLab's identity provider" in done.stdout
-    assert "us/ours, .gitlab-ci.yml" in done.stdout
+def test_which_job_is_pretended() -> None:
+    assert job_here({"GITLAB_CI": "true"}) is GITLAB
+    assert job_here({"GITHUB_ACTIONS": "true", "GITLAB_CI": "true"}) is GITHUB
+    assert job_here({}) is GITHUB
 
 
 def test_a_rehearsal_of_gitlab_elsewhere(dist: Path) -> None:
-    done = rehearse(str(dist), "--job", "gitlab", GITHUB_ACTIONS="true")
+    done = rehearse(str(dist), "--job", "gitlab", GITHUB_ACTIONS="true", CI_PROJECT_PATH="")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "GitLab's identity provider" in done.stdout
     assert "octo-group/sample-project, .gitlab-ci.yml" in done.stdout
+
+
+def rendered(**inputs: str) -> tuple[dict[str, Any], str]:
+    """Put inputs into the component as GitLab does; return its header and its jobs' text."""
+    text = (ROOT / "templates" / "publish" / "template.yml").read_text(encoding="utf-8")
+    header, _, body = text.partition("\n---\n")
+    declared = YAML(typ="safe").load(header)["spec"]["inputs"]
+    values = {name: rule.get("default") for name, rule in declared.items()} | inputs
+    missing = [name for name, value in values.items() if value is None]
+    assert missing == [], "without a default"
+    for name, rule in declared.items():
+        assert values[name] in rule.get("options", [values[name]])
+        body = body.replace(f"$[[ inputs.{name} ]]", values[name])
+    assert "[[" not in body
+    return declared, body
+
+
+def lint(tmp_path: Path, *texts: str) -> None:
+    """Hold texts to GitLab's schema of its configuration files."""
+    names = []
+    for number, text in enumerate(texts):
+        names.append(tmp_path / f"{number}.yml")
+        names[-1].write_text(text, encoding="utf-8")
+    program = Path(sys.executable).parent / "check-jsonschema"
+    done = subprocess.run(
+        [program, "--builtin-schema", "vendor.gitlab-ci", *names],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_component_and_the_page_are_in_order(tmp_path: Path) -> None:
+    _, body = rendered(image="example.com/image")
+    page = (ROOT / "docs" / "gitlab.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```yaml gitlab\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == page.count("```yaml") == 3
+    header = (ROOT / "templates" / "publish" / "template.yml").read_text(encoding="utf-8")
+    lint(tmp_path, header.partition("\n---\n")[0], body, *blocks)
+
+
+def test_the_inputs_of_the_component_are_settings() -> None:
+    declared, body = rendered(image="example.com/image")
+    known = {setting.name: setting for setting in SETTINGS}
+    page = (ROOT / "docs" / "gitlab.md").read_text(encoding="utf-8")
+    for name, rule in declared.items():
+        assert f"`{name}`" in page
+        if name in known:
+            assert rule.get("options", []) == list(known[name].choices)
+            assert f"{name} " in body or name == "mode"
+            if name != "attestations-dir":
+                assert rule["default"] == known[name].default
+        else:
+            assert name in {"image", "job-name", "stage", "environment"}
+    (job,) = YAML(typ="safe").load(body).values()
+    assert "inputs" not in "".join(job["script"]), "nothing is put into a script as text"
+    assert all(
+        isinstance(value, str) or value["expand"] is False for value in job["variables"].values()
+    )
+    assert job["id_tokens"] == {
+        "PYPI_ID_TOKEN": {"aud": "pypi"},
+        "TESTPYPI_ID_TOKEN": {"aud": "testpypi"},
+        "SIGSTORE_ID_TOKEN": {"aud": "sigstore"},
+    }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="GitLab's jobs run in a shell")
+def test_the_script_of_the_component_publishes(dist: Path) -> None:
+    config = dist.parent / "it's $HOME a config.json"
+    with gitlab(dist, registry()) as stage:
+        config.write_text(stage.world.trust_config)
+        _, body = rendered(
+            **{
+                "image": "example.com/image",
+                "repository-url": stage.world.upload_url,
+                "sigstore-trust-config": config.name,
+            }
+        )
+        (job,) = YAML(typ="safe").load(body).values()
+        variables = {
+            name: value if isinstance(value, str) else value["value"]
+            for name, value in job["variables"].items()
+        }
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["sh", "-eu", "-c", "\n".join(job["script"])],
+            env={**stage.world.environment, **variables, "PATH": programs},
+            cwd=dist.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(provenance(stage)) == 2
+        for path in job["artifacts"]["paths"]:
+            assert (dist.parent / path).exists()
+        assert len(list((dist.parent / "attestations").iterdir())) == 2
 
 
 def test_each_kind_of_job_is_told_apart() -> None:
