@@ -141,10 +141,11 @@ class GitHubReporter(Reporter):
     ) -> None:
         self._annotated[level] += 1
         if self._annotated[level] < _ANNOTATIONS:
-            self._command(level, self.clean(text), title=title and self.clean(title), file=file)
+            self._command(level, self.clean(text), title=title, file=file)
 
     def _command(self, name: str, text: str, **properties: str | None) -> None:
-        print(command(name, text, **properties), file=self.console.file, flush=True)
+        cleaned = {key: value and self.clean(value) for key, value in properties.items()}
+        print(command(name, text, **cleaned), file=self.console.file, flush=True)
 
 
 def command(name: str, text: str, **properties: str | None) -> str:

@@ -26,7 +26,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from attested_publish.foreign import shown
-from attested_publish.problems import FilesProblem
+from attested_publish.problems import FilesProblem, Topic
 
 SIDECARS = (
     "*.publish.attestation",
@@ -177,6 +177,7 @@ def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     if faults:
         raise FilesProblem(
             f"{_count(len(faults), 'file')} cannot be published",
+            topic=Topic.FILES_UNFIT,
             detail="\n".join(sorted(faults)),
             remedy="Leave only the wheels and sdists of this release in the folder.",
         )
@@ -211,6 +212,7 @@ def _listed(given: Path) -> Iterator[tuple[Path, Path]]:
     except OSError as error:
         raise FilesProblem(
             f"{shown(given)} cannot be read",
+            topic=Topic.FOLDER_UNREADABLE,
             detail=f"{shown(given)}: {error.strerror or type(error).__name__}.",
             remedy="Let the job's user read the folder and the files in it.",
         ) from error
@@ -254,6 +256,7 @@ def _missing(given: Path) -> FilesProblem:
     what = f"{shown(parent)} holds {there}" if there else f"{shown(parent)} is empty or missing"
     return FilesProblem(
         f"{shown(given)} does not exist",
+        topic=Topic.FOLDER_MISSING,
         detail=f"There is nothing at {shown(given)}; {what}.",
         remedy="Build first, or set packages-dir to the folder the distributions are in "
         "(in a workflow, download the artifact of the build job before this step).",
@@ -267,6 +270,7 @@ def _nothing_found(packages: Sequence[Path]) -> FilesProblem:
         lines.append(f"{shown(given)} holds {there}" if there else f"{shown(given)} is empty")
     return FilesProblem(
         "There is nothing to publish",
+        topic=Topic.NOTHING_TO_PUBLISH,
         detail="No wheel (.whl) or sdist (.tar.gz) was found: " + "; ".join(lines) + ".",
         remedy="Build first, or set packages-dir to the folder the distributions are in; "
         "it is searched itself and one folder down.",
@@ -304,6 +308,7 @@ def _private_copy(source: Path, folder: Path) -> Distribution:
     except OSError as error:
         raise FilesProblem(
             f"{_named(source)} cannot be copied",
+            topic=Topic.FOLDER_UNREADABLE,
             detail=f"{shown(source)}: {error.strerror or type(error).__name__}.",
             remedy="Let the job's user read the file, and leave room in the temporary folder "
             f"({shown(folder.parent)}) for a copy of the distributions.",

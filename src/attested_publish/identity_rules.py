@@ -118,6 +118,16 @@ def advice(identity: Identity) -> list[str]:
     return []
 
 
+def signers_advice(identity: Identity) -> list[str]:
+    """Return what becomes of attestations that this identity makes: a sentence each."""
+    if isinstance(identity, OtherIdentity):
+        return [
+            "No index takes these attestations with an upload: PyPI wants those of the job that "
+            "is its trusted publisher. Others can verify that they are yours."
+        ]
+    return []
+
+
 def _advice(
     identity: GitHubIdentity | GitLabIdentity, risk: str, *, is_of_a_release: bool = False
 ) -> list[str]:
@@ -148,11 +158,13 @@ def attestation_plan(
                 f"Attestations are required, but cannot be had {obstacle.where}",
                 topic=obstacle.topic,
                 detail=f"Here {obstacle.why}",
-                remedy=f"{obstacle.remedy}, or set attestations to auto to publish without.",
+                remedy=f"{obstacle.remedy}, or set attestations to auto to publish without."
+                f"{obstacle.to_paste}",
             )
         return AttestationPlan(
             attest=False,
-            why_not=f"No attestations: {obstacle.why} {obstacle.remedy} to have them.",
+            why_not=f"No attestations: {obstacle.why} {obstacle.remedy} to have them. "
+            f"{_NEVER_LATER}",
         )
     if wish is Attestations.REQUIRED:
         return AttestationPlan(attest=True)
@@ -176,13 +188,15 @@ def attestation_plan(
 class _Obstacle:
     """What keeps an index from taking attestations of an identity.
 
-    `where` follows "cannot be had", `why` is a sentence, `remedy` the begin of one.
+    `where` follows "cannot be had", `why` is a sentence, `remedy` the begin of one;
+    `to_paste` may come after it.
     """
 
     where: str
     why: str
     remedy: str
     topic: Topic
+    to_paste: str = ""
 
 
 def _obstacle(identity: Identity, index: Index) -> _Obstacle | None:
@@ -195,6 +209,7 @@ def _obstacle(identity: Identity, index: Index) -> _Obstacle | None:
                 f"{shown(identity.workflow_ref, 200)}, and no publisher satisfies both.",
                 remedy="Publish in a job that is written out in the calling workflow",
                 topic=Topic.CALLED_WORKFLOW,
+                to_paste=f"\n\n{_TWO_JOBS}",
             )
         case CircleCIIdentity() | OtherIdentity() if index.works_as_pypi:
             provider = shown(identity.publisher.provider, 200)

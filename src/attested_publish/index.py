@@ -16,7 +16,7 @@ import requests
 from attested_publish.addresses import PYPI_UPLOAD_URL, TESTPYPI_UPLOAD_URL
 from attested_publish.foreign import shown
 from attested_publish.http import Answer, ask
-from attested_publish.problems import IndexProblem, IndexUnusable
+from attested_publish.problems import IndexProblem, IndexUnusable, Topic
 
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"
@@ -223,7 +223,14 @@ def provenance_of(
 
     Raises `IndexProblem` as `files_of` does.
     """
-    url = index.provenance_url(project, version, filename)
+    return provenance_at(index.provenance_url(project, version, filename), index, session)
+
+
+def provenance_at(url: str, index: Index, session: requests.Session) -> Mapping[str, Any] | None:
+    """Return the provenance at the address that an index names; `None`: there is none.
+
+    Raises `IndexProblem` as `files_of` does.
+    """
     return _get_json(url, session, accept=_INTEGRITY_JSON, index=index)
 
 
@@ -250,6 +257,7 @@ def unreachable(index: Index, url: str, error: requests.RequestException) -> Ind
     """Say in one sentence why the index gave no answer."""
     return IndexProblem(
         f"{index.name} cannot be reached",
+        topic=Topic.INDEX_UNREACHABLE,
         detail=f"No answer from {shown(url)}: {why_unreachable(error)}.",
         remedy="Check repository-url and the network of the runner (proxy, firewall), then run "
         "again; a re-run uploads only what is missing.",
@@ -284,6 +292,7 @@ def why_unreachable(error: BaseException) -> str:
 def _bad_address(url: str, why: str) -> IndexProblem:
     return IndexProblem(
         f"{shown(url, 200) or 'An empty repository-url'} cannot be an index",
+        topic=Topic.INDEX_ADDRESS,
         detail=f"This address is not used, because {why}.",
         remedy=f"Set repository-url to an upload address, such as {PYPI_UPLOAD_URL} or "
         f"{TESTPYPI_UPLOAD_URL}.",
@@ -293,6 +302,7 @@ def _bad_address(url: str, why: str) -> IndexProblem:
 def _unusable(index: Index, why: str, answer: Answer | None = None) -> IndexUnusable:
     return IndexUnusable(
         f"{index.name} answered something unexpected",
+        topic=Topic.INDEX_UNEXPECTED,
         detail=f"{why}.",
         remedy="Check that repository-url is the index's upload address and that the index is "
         "up, then run again; a re-run uploads only what is missing.",

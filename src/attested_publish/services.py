@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attested_publish.foreign import shown
 from attested_publish.identity import Ambient, detect
 from attested_publish.index import Index
-from attested_publish.problems import SigningProblem
+from attested_publish.problems import SigningProblem, Topic
 from attested_publish.retry import Deadlines
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def chosen(settings: Settings) -> Services:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise SigningProblem(
             "The Sigstore trust configuration cannot be read",
+            topic=Topic.TRUST_CONFIG,
             detail=f"sigstore-trust-config is {shown(settings.sigstore_trust_config)}: {why}.",
             remedy="Name a file with a ClientTrustConfig JSON, or leave the setting out to use "
             "the public Sigstore.",

@@ -18,7 +18,7 @@ from attested_publish.http import answer_of, limit_time
 from attested_publish.identity import SIGSTORE_AUDIENCE
 from attested_publish.index import why_unreachable
 from attested_publish.parallel import Pace, in_parallel, meanwhile
-from attested_publish.problems import Problem, SigningProblem
+from attested_publish.problems import Problem, SigningProblem, Topic
 from attested_publish.retry import Deadlines, GaveUp, Tell, persistently
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _MARGIN_SECONDS = 90.0
 _LOG_ENTRIES_PER_MINUTE = 450
 """Rekor's public instance takes some 500 requests a minute."""
 
-_SAFE_AGAIN = "Nothing was uploaded; a re-run is safe."
+_SAFE_AGAIN = "A re-run is safe."
 
 
 class Signing:
@@ -67,15 +67,23 @@ class Signing:
         self,
         distributions: Sequence[Distribution],
         signed: Callable[[Distribution, Attestation], None],
+        begun: Callable[[Distribution], None] = lambda _: None,
     ) -> dict[str, Attestation]:
-        """Sign every distribution, several at a time; `signed` is called as each is done.
+        """Sign every distribution, several at a time.
+
+        `begun` is called with each, from its own thread, `signed` as each is done.
 
         Returns the publish attestations by filename. Raises `SigningProblem`.
         """
         attestations: dict[str, Attestation] = {}
         self._first_certificate()
+
+        def sign(distribution: Distribution) -> Attestation:
+            begun(distribution)
+            return self._sign(distribution)
+
         for distribution, attestation in in_parallel(
-            self._sign, distributions, threads=_SIGNERS, begin=self._limit_log_time
+            sign, distributions, threads=_SIGNERS, begin=self._limit_log_time
         ):
             attestations[distribution.filename] = attestation
             signed(distribution, attestation)
@@ -152,6 +160,7 @@ def _not_signed(error: Exception, title: str, filename: str | None = None) -> Si
     links = _chain(error)
     return SigningProblem(
         title,
+        topic=Topic.NOT_SIGNED,
         detail=f"{_why_not_signed(links)}.",
         remedy=_remedy(links),
         file=filename,
@@ -229,6 +238,7 @@ def _remedy(links: Sequence[BaseException]) -> str:
     if any(isinstance(link, requests.RequestException) for link in links):
         return (
             "If this is an outage, it is Sigstore's, not the index's: see its status page and "
-            f"run again later. {_SAFE_AGAIN} Attestations cannot be added after an upload."
+            f"run again later. {_SAFE_AGAIN} `attestations: false` publishes without, but they "
+            "cannot be added after an upload."
         )
     return f"Check the Sigstore instance (sigstore-trust-config) and run again. {_SAFE_AGAIN}"

@@ -150,7 +150,7 @@ def _lead(report: Report) -> str:
     if attested:
         told.append(f"{attested} of them signed" if attested < len(files) else "all signed")
     seconds = sum(report.seconds.values())
-    lines = [f"{', '.join((*told, f'{seconds:.1f} s'))}."]
+    lines = [f"{', '.join((*told, f'in {seconds:.1f} s'))}."]
     if report.mode == "rehearse":
         lines.append(
             "PyPI, Sigstore and GitHub's identity provider were embedded ones, on this machine: "
@@ -173,7 +173,11 @@ def _problem(problem: ProblemReport) -> _Block:
     lines = [*_told(problem.detail.splitlines()), "\n"]
     if problem.remedy:
         lines += ["**What to do:** ", *_told(problem.remedy.splitlines()), "\n"]
-    foot = f"[Read on](<{_url(problem.read_on)}>)\n\n" if problem.read_on else ""
+    foot = (
+        f"[Read on in the troubleshooting guide](<{_url(problem.read_on)}>)\n\n"
+        if problem.read_on
+        else ""
+    )
     return _Block(f"### {escaped(problem.title)} ({problem.stage})\n\n", lines, foot)
 
 
@@ -220,11 +224,11 @@ def _files(report: Report) -> _Block:
     if len(rows) <= _OPEN_ROWS:
         return _Block(head, rows, "\n")
     counts = ", ".join(
-        f"{sum(file.status is status for file in files)} {name}"
+        f"{name}: {sum(file.status is status for file in files)}"
         for status, name in _STATUSES.items()
         if any(file.status is status for file in files)
     )
-    opened = f"<details><summary>All {len(rows)} files: {counts}</summary>\n\n"
+    opened = f"<details><summary>All {len(rows)} files ({counts})</summary>\n\n"
     return _Block(opened + head, rows, "\n</details>\n\n")
 
 
