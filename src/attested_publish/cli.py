@@ -1,4 +1,4 @@
-"""The command: `attested-publish publish | check | attest | rehearse | services`."""
+"""The command: `attested-publish publish | check | attest | rehearse | services | verify | …`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attested_publish import __version__
+from attested_publish import __version__, convert_command, verify_command
 from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from attested_publish.reporter import Reporter
+    from attested_publish.services import Services
 
 PASSWORD_VARIABLE = "ATTESTED_PUBLISH_PASSWORD"  # noqa: S105 - a variable's name
 
@@ -39,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "services":
             return _serve(options)
+        if options.command == "convert":
+            return convert_command.run(options)
+        if options.command == "verify":
+            return verify_command.run(options, _console())
         return _run(options)
     except WrongUsage as error:
         parser.exit(2, f"attested-publish: {error}\n")
@@ -87,12 +92,29 @@ def _work(options: argparse.Namespace, settings: Settings, reporter: Reporter) -
         case Mode.CHECK:
             publish.check(settings, chosen(settings), reporter)
         case Mode.ATTEST:
-            publish.attest(settings, chosen(settings), reporter)
+            publish.attest(settings, _with_sign_in(chosen(settings), reporter), reporter)
         case Mode.REHEARSE:
             from attested_publish.rehearsal.rehearse import rehearse
 
             has_own_files = bool(options.paths) or options.packages_dir is not None
-            rehearse(settings, reporter, options.registry, options.claim, sample=not has_own_files)
+            rehearse(
+                settings,
+                reporter,
+                options.registry,
+                options.claim,
+                sample=not has_own_files,
+                job=options.job,
+            )
+
+
+def _with_sign_in(services: Services, reporter: Reporter) -> Services:
+    """Let a person sign in where one is at the terminal, and the machine has no identity."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return services
+    from attested_publish.sign_in import SignIn
+
+    ambient = SignIn(services.ambient, services.trust_config, reporter.notice)
+    return replace(services, ambient=ambient)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -103,6 +125,7 @@ def _serve(options: argparse.Namespace) -> int:
             port=options.port,
             registry=options.registry,
             claims=options.claim,
+            job=options.job,
             latency=options.latency,
             faults=options.fault,
             export=options.export,
@@ -152,6 +175,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_world_options(services)
     _add_service_options(services)
+    verify_command.add_to(commands)
+    convert_command.add_to(commands)
     return parser
 
 
@@ -183,6 +208,11 @@ def _add_world_options(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=VALUE",
         help="a claim of the pretended job's identity token; may be repeated",
+    )
+    command.add_argument(
+        "--job",
+        choices=("github", "gitlab"),
+        help="the kind of job to pretend (default: what this is, else github)",
     )
 
 

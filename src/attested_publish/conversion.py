@@ -121,7 +121,7 @@ def bundle_of(attestation: Attestation) -> Bundle:
     try:
         return attestation.to_bundle()
     except (AttestationError, sigstore.errors.Error, ValueError, TypeError, LookupError) as error:
-        raise NotConvertible(f"It cannot be read: {shown(error, 200).rstrip('.')}.") from error
+        raise NotConvertible(f"It cannot be read: {_cause_of(error)}.") from error
 
 
 def attestation_of(document: Mapping[str, Any]) -> Attestation:
@@ -139,9 +139,7 @@ def attestation_of(document: Mapping[str, Any]) -> Attestation:
     try:
         attestation = Attestation.from_bundle(Bundle.from_json(json.dumps(document)))
     except (AttestationError, sigstore.errors.Error, ValueError, TypeError) as error:
-        raise NotConvertible(
-            f"It is not a sound Sigstore bundle: {shown(error, 200).rstrip('.')}."
-        ) from error
+        raise NotConvertible(f"It is not a sound Sigstore bundle: {_cause_of(error)}.") from error
     bundle_of(attestation)
     _check_statement(attestation)
     return attestation
@@ -192,6 +190,13 @@ def _json_object(content: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise NotConvertible("It is JSON, but no object.")
     return value
+
+
+def _cause_of(error: Exception) -> str:
+    for link in (error, error.__cause__):
+        if isinstance(link, ValidationError):
+            return _first_of(link)
+    return shown(error, 200).rstrip(".")
 
 
 def _first_of(error: ValidationError) -> str:

@@ -1,0 +1,115 @@
+"""`attested-publish convert`: Sigstore bundles from PEP 740 attestations, and back."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attested_publish.foreign import shown
+
+if TYPE_CHECKING:
+    from pypi_attestations import Attestation
+
+SUMMARY = "turn PEP 740 attestations into Sigstore bundles, and back"
+
+_DESCRIPTION = """\
+Turn PEP 740 attestations into Sigstore bundles, which cosign and other tools verify, and
+Sigstore bundles into attestations, which PyPI takes. Nothing is verified by this.
+
+FILE holds an attestation (*.publish.attestation), a provenance as an index serves it, or a
+Sigstore bundle (*.sigstore.json; with several, one on each line). A bundle is converted when
+PyPI could accept it: one statement about one file, of predicate type publish or SLSA
+provenance v1, with an entry of Rekor v1; otherwise it is said why not (exit status 1)."""
+
+_EXAMPLE = """\
+example:
+  attested-publish convert sample-1.0-py3-none-any.whl.publish.attestation \\
+      --output sample.sigstore.json
+  cosign verify-blob-attestation --new-bundle-format --bundle sample.sigstore.json \\
+      --type https://docs.pypi.org/attestations/publish/v1 \\
+      --certificate-oidc-issuer https://token.actions.githubusercontent.com \\
+      --certificate-identity-regexp '^https://github.com/OWNER/REPOSITORY/' \\
+      sample-1.0-py3-none-any.whl"""
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its options."""
+    command = commands.add_parser(
+        "convert",
+        help=SUMMARY,
+        description=_DESCRIPTION,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("file", type=Path, metavar="FILE", help="what is converted")
+    command.add_argument(
+        "--to",
+        choices=("bundle", "attestation"),
+        help="what to make of it (default: what it is not)",
+    )
+    command.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to write it (default: to the standard output)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Convert a file. Returns 0: done, 1: it cannot be converted (it was said why)."""
+    from attested_publish.conversion import NotConvertible, documents_in
+
+    try:
+        documents = documents_in(options.file)
+        made = [text for each in documents for text in _converted(each, options.to)]
+    except NotConvertible as error:
+        return _failed(options.file, str(error))
+    text = "".join(f"{line}\n" for line in made)
+    if options.output is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        options.output.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        return _failed(options.output, f"It cannot be written: {error.strerror}.")
+    return 0
+
+
+def _converted(document: dict[str, Any], to: str | None) -> Iterator[str]:
+    """Yield what becomes of a document, as JSON; a provenance may hold several attestations."""
+    from attested_publish.conversion import Form, NotConvertible, attestation_of, form_of
+
+    form = form_of(document)
+    if form is Form.BUNDLE:
+        if to == "bundle":
+            raise NotConvertible("It is a Sigstore bundle already.")
+        yield attestation_of(document).model_dump_json()
+    elif form is Form.ATTESTATION and to == "attestation":
+        raise NotConvertible("It is a PEP 740 attestation already.")
+    else:
+        for attestation in _attestations_in(document, form is Form.PROVENANCE):
+            yield _as_json(attestation, is_bundle=to != "attestation")
+
+
+def _attestations_in(document: dict[str, Any], is_provenance: bool) -> list[Attestation]:
+    from attested_publish.conversion import read_attestation, read_provenance
+
+    if not is_provenance:
+        return [read_attestation(document)]
+    bundles = read_provenance(document).attestation_bundles
+    return [attestation for bundle in bundles for attestation in bundle.attestations]
+
+
+def _as_json(attestation: Attestation, *, is_bundle: bool) -> str:
+    from attested_publish.conversion import bundle_of
+
+    return bundle_of(attestation).to_json() if is_bundle else attestation.model_dump_json()
+
+
+def _failed(path: Path, why: str) -> int:
+    print(f"attested-publish: {shown(os.fspath(path))}: {why}", file=sys.stderr)
+    return 1
