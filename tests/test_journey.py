@@ -132,8 +132,13 @@ def test_several_projects_share_one_token(dist: Path) -> None:
         assert len(stage.served("sample")) == len(stage.served("other")) == 2
         assert len(stage.world.index.issued_tokens) == 1
         assert report.projects() == [
-            {"project": "other", "version": "1.0", "files": sorted(stage.served("other"))},
-            {"project": "sample", "version": "1.0", "files": sorted(stage.served("sample"))},
+            {
+                "project": project,
+                "version": "1.0",
+                "files": sorted(stage.served(project)),
+                "status": "uploaded",
+            }
+            for project in ("other", "sample")
         ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +12,15 @@ import requests
 from pypi_attestations import Provenance
 
 from attested_publish import publish
+from attested_publish.attestations import load_trust
+from attested_publish.confirm import confirm
+from attested_publish.distributions import stage as stage_files
+from attested_publish.http import new_session
+from attested_publish.index import Index
+from attested_publish.problems import ConfirmationProblem
 from attesting import PUBLISH, SLSA, attestation, bundle, put, signature, subject
 from makers import make_release, make_wheel
-from releases import problem, staged
+from releases import SHORT, problem, staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,6 +205,31 @@ def test_slsa_provenance_goes_up_with_the_publish_attestation(
         assert kinds(served(stage, name)) == [PUBLISH, SLSA]
         assert report.files[name].attestation is not None
         assert report.files[name].attestation.predicate_type == PUBLISH
+
+
+def test_each_attestation_is_looked_for_in_what_the_index_serves(stage: Stage, wheel: Path) -> None:
+    put(stage.world, wheel)
+    stage.run()
+    sent = served(stage, WHEEL)
+    not_sent = attestation(stage.world, wheel, predicate_type=SLSA)
+    with stage_files([wheel]) as files, new_session() as session:
+        for attestations, holds in ((sent, True), ([*sent, not_sent], False)):
+            confirming = partial(
+                confirm,
+                files.distributions,
+                {WHEEL: attestations},
+                Index.at(stage.world.upload_url),
+                session,
+                trust=load_trust(stage.world.trust_config),
+                patience=SHORT.confirmation,
+                seen=lambda *_: None,
+                tell=lambda _: None,
+            )
+            if holds:
+                assert confirming().served.keys() == {WHEEL}
+            else:
+                with pytest.raises(ConfirmationProblem):
+                    confirming()
 
 
 def test_one_of_each_kind_goes_up(stage: Stage, wheel: Path) -> None:

@@ -187,8 +187,9 @@ def test_a_tampered_attestation_is_refused_by_the_index_too(signed: Signed, tmp_
     index = Index.at(signed.stage.world.upload_url)
     files = {}
     for name in signed.attestations:
-        files[name] = tmp_path / f"{name}.publish.attestation"
-        files[name].write_text(signed.wheel.model_dump_json())
+        path = tmp_path / f"{name}.publish.attestation"
+        path.write_text(signed.wheel.model_dump_json())
+        files[name] = [path]
     identity = signed.stage.world.issuer.issue("pypi")
     with new_session() as session:
         token = mint(

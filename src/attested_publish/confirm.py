@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from attested_publish.foreign import shown
 from attested_publish.index import Index, IndexFile, files_of, provenance_of
 from attested_publish.parallel import in_parallel, meanwhile
-from attested_publish.problems import ConfirmationProblem, IndexProblem
+from attested_publish.problems import ConfirmationProblem, IndexProblem, Topic
 from attested_publish.retry import Patience, Tell, persistently
 
 if TYPE_CHECKING:
     import requests
-    from pypi_attestations import Attestation
+    from pypi_attestations import Attestation, Publisher
 
     from attested_publish.attestations import Trust
     from attested_publish.distributions import Distribution
@@ -26,15 +26,19 @@ _ASKING = 32
 
 @dataclass
 class Confirmation:
-    """What the index serves, by filename; `late` names what it does not serve yet, and why."""
+    """What the index serves, by filename; `late` names what it does not serve yet, and why.
+
+    `publisher` is the one that the provenance names, where some was verified.
+    """
 
     served: dict[str, IndexFile] = field(default_factory=dict)
     late: dict[str, str] = field(default_factory=dict)
+    publisher: Publisher | None = None
 
 
 def confirm(
     distributions: Sequence[Distribution],
-    attestations: Mapping[str, Attestation],
+    attestations: Mapping[str, Sequence[Attestation]],
     index: Index,
     session: requests.Session,
     *,
@@ -54,10 +58,14 @@ def confirm(
     missing = {distribution.filename: distribution for distribution in distributions}
 
     def provenance_is_late(distribution: Distribution) -> str | None:
-        attestation = attestations.get(distribution.filename)
-        if attestation is None or trust is None:
+        uploaded = attestations.get(distribution.filename)
+        if not uploaded or trust is None:
             return None
-        return _check_provenance(distribution, attestation, index, session, trust)
+        outcome = _check_provenance(distribution, uploaded, index, session, trust)
+        if isinstance(outcome, str):
+            return outcome
+        result.publisher = outcome
+        return None
 
     def look_again() -> None:
         waited_for = list(missing.values())
@@ -111,6 +119,7 @@ def _check_digest(distribution: Distribution, file: IndexFile, index: Index) -> 
     if file.sha256 is not None and file.sha256 != distribution.sha256:
         raise ConfirmationProblem(
             f"{index.name} serves other bytes as {shown(distribution.filename)}",
+            topic=Topic.OTHER_BYTES_SERVED,
             detail=f"sha256 {shown(file.sha256, 80)} is served at {shown(file.url, 200)}, "
             f"{distribution.sha256} was uploaded.",
             remedy="Do not announce this release: find out who uploaded that file, and yank "
@@ -121,20 +130,16 @@ def _check_digest(distribution: Distribution, file: IndexFile, index: Index) -> 
 
 def _check_provenance(
     distribution: Distribution,
-    uploaded: Attestation,
+    uploaded: Sequence[Attestation],
     index: Index,
     session: requests.Session,
     trust: Trust,
-) -> str | None:
-    """Verify the provenance that is served of a file; return why it is late, if it is."""
+) -> str | Publisher:
+    """Verify the provenance that is served of a file; return its publisher, or why it is late."""
     from pydantic import ValidationError
-    from pypi_attestations import GitHubPublisher, Provenance
+    from pypi_attestations import Provenance
 
-    from attested_publish.attestations import (
-        AttestationRefused,
-        publisher_policy,
-        verify_attestation,
-    )
+    from attested_publish.attestations import AttestationRefused, policy_of, verify_attestation
 
     try:
         served = provenance_of(
@@ -152,30 +157,34 @@ def _check_provenance(
         provenance = Provenance.model_validate(served)
     except ValidationError as error:
         raise _wrong(distribution, index, f"it cannot be read ({shown(error, 200)}).") from error
+    # The log entry may be spelled differently after its way through the index.
+    not_seen = [each.envelope for each in uploaded]
+    publisher: Publisher | None = None
     for bundle in provenance.attestation_bundles:
         for attestation in bundle.attestations:
-            # The log entry may be spelled differently after its way through the index.
-            if attestation.envelope != uploaded.envelope:
+            if attestation.envelope not in not_seen:
                 continue
-            if not isinstance(bundle.publisher, GitHubPublisher):
-                raise _wrong(distribution, index, "it names a publisher of another kind.")
             try:
                 verify_attestation(
                     attestation,
                     filename=distribution.filename,
                     sha256=distribution.sha256,
-                    policy=publisher_policy(bundle.publisher.repository, bundle.publisher.workflow),
+                    policy=policy_of(bundle.publisher),
                     verifier=trust.verifier,
                 )
             except AttestationRefused as error:
                 raise _wrong(distribution, index, str(error)) from error
-            return None
-    raise _wrong(distribution, index, "it does not hold the attestation that was uploaded.")
+            not_seen.remove(attestation.envelope)
+            publisher = bundle.publisher
+    if not_seen or publisher is None:
+        raise _wrong(distribution, index, "it does not hold the attestation that was uploaded.")
+    return publisher
 
 
 def _wrong(distribution: Distribution, index: Index, why: str) -> ConfirmationProblem:
     return ConfirmationProblem(
         f"{index.name} serves a wrong provenance for {shown(distribution.filename)}",
+        topic=Topic.WRONG_PROVENANCE,
         detail=f"The provenance was fetched and does not hold: {why}",
         remedy="The file itself is public. Consumers who verify it will be refused: publish a "
         "new version, and tell the operators of the index.",

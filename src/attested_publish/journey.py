@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,15 +15,17 @@ from attested_publish.distributions import Distribution, is_sidecar, stage
 from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
 from attested_publish.holdings import Held, Holdings, findings_against, holdings
-from attested_publish.identity import SIGSTORE_AUDIENCE, AmbientIdentity, Identity, understand
+from attested_publish.identity import SIGSTORE_AUDIENCE, AmbientIdentity, understand
 from attested_publish.identity_rules import (
     AttestationPlan,
     advice,
     attestation_plan,
     refuse_hopeless,
+    signers_advice,
 )
 from attested_publish.parallel import meanwhile
 from attested_publish.problems import (
+    AttestationNotAccepted,
     ConfirmationProblem,
     FilesProblem,
     IdentityProblem,
@@ -32,18 +34,23 @@ from attested_publish.problems import (
     NoIdentity,
     RulesProblem,
     Stage,
+    TokenRefused,
+    Topic,
 )
+from attested_publish.progress import FEW
 from attested_publish.report import AttestationReport, FileReport, Status
 from attested_publish.reporter import Reporter, size_text
 from attested_publish.retry import persistently
 from attested_publish.settings import Attestations, Settings, VerifyMetadata
+from attested_publish.sidecars import Fault, Judgement, beside
 from attested_publish.stopping import ended_when_stopped
 
 if TYPE_CHECKING:
     import requests
-    from pypi_attestations import Attestation
+    from pypi_attestations import Attestation, Publisher
 
     from attested_publish.attestations import Trust
+    from attested_publish.identities import Identity
     from attested_publish.index import Index, IndexFile
     from attested_publish.services import Services
     from attested_publish.signing import Signing
@@ -53,7 +60,8 @@ if TYPE_CHECKING:
 _MOVE_TO_TRUSTED_PUBLISHING = (
     "Uploading with a password: no attestations are made, and a long-lived secret has to be "
     "kept. With a trusted publisher registered on the index and `permissions: id-token: write` "
-    "in the job, leave the password out and have both solved."
+    "in the job, leave the password out and have both solved. Attestations cannot be added after "
+    "the upload."
 )
 
 
@@ -77,13 +85,16 @@ class Journey:
     def staged(self) -> Iterator[tuple[Distribution, ...]]:
         """Hold a private copy of the distributions, hashed once, sorted by filename."""
         with ended_when_stopped() as until_done:
+            self._begin_story()
             folders = ", ".join(shown(path) for path in self.settings.packages_dir)
             with self.reporter.stage(Stage.FILES, f"a private copy of what is in {folders}"):
                 staged = until_done.enter_context(stage(self.settings.packages_dir))
                 self.reporter.report.add_files(staged.distributions)
-                for each in staged.distributions:
-                    self._tell_file(each)
+                self._tell_files(staged.distributions)
+                ready_made = self._ready_made(staged.distributions)
                 for path in staged.ignored:
+                    if path in ready_made:
+                        continue
                     kind = "goes with a distribution" if is_sidecar(path) else "is none"
                     self.reporter.notice(f"{shown(path.name)} {kind} and is left aside.")
             yield staged.distributions
@@ -135,8 +146,7 @@ class Journey:
                 if not exists:
                     self.reporter.notice(_new_project(project, index))
             self._find_in_the_way(distributions, held)
-            for each in distributions:
-                self._tell_held(each, held)
+            self._tell_held(distributions, held)
             missing = held.missing_of(distributions)
             self.reporter.item(f"{counted(len(missing), 'file')} of {len(distributions)} to upload")
         return held
@@ -152,7 +162,10 @@ class Journey:
         rules = {each.rule for _, each in found}
         raise RulesProblem(
             f"{len(refused)} of {counted(len(distributions), 'file')} would be refused",
-            detail="\n".join(_shortly(file, each) for file, each in found),
+            topic=Topic.FILES_WOULD_BE_REFUSED,
+            detail="\n".join(
+                (*(_shortly(file, each) for file, each in found), *self._held_up_by(refused))
+            ),
             remedy=found[0][1].remedy
             if len(rules) == 1
             else "Change what is named, build again, and run again. Nothing was uploaded.",
@@ -165,39 +178,48 @@ class Journey:
             if self.reporter.report.files[each.filename].status is Status.NOT_ATTEMPTED:
                 self._set_status(each, Status.CHECKED)
 
-    def prove_publisher(self, held: Holdings) -> None:
+    def prove_publisher(self, distributions: Sequence[Distribution], held: Holdings) -> None:
         """Mint an API token and revoke it at once: the proof that the index knows this job.
+
+        Ready-made attestations of `distributions` are judged before, as they are in a release.
 
         A pending publisher would create its project by this, so a project that does
         not exist yet is left alone; where the job has no identity, that is said.
         """
         if self.settings.password:
-            self.reporter.notice("A password is given: whether it is accepted shows on upload.")
+            self.reporter.remark("A password is given: whether it is accepted shows on upload.")
             return
         audience = self.audience()
         try:
-            identity, _ = self.identify()
+            identity, plan = self.identify(audience)
         except NoIdentity as problem:
-            self.reporter.notice(f"The trusted publisher was not checked: {problem.title}.")
+            self.reporter.remark(f"The trusted publisher was not checked: {problem.title}.")
             return
+        self.judge_ready_made(distributions, identity, self._trust, plan=plan)
         new = [project for project, exists in held.projects.items() if not exists]
         if new:
-            self.reporter.notice(
+            self.reporter.remark(
                 "The trusted publisher was not checked: asking for a token would create "
                 f"{shown(', '.join(new))}, which does not exist yet."
             )
             return
         with self.trusted(identity, audience, held):
-            self.reporter.item("the index knows this job as a trusted publisher")
+            self.reporter.remark(
+                f"{self.services.index.name} knows this job as a trusted publisher."
+            )
 
-    def identify(self) -> tuple[Identity, AttestationPlan]:
-        """Learn who the job is, and whether the index will take attestations of it."""
+    def identify(self, audience: Callable[[], str]) -> tuple[Identity, AttestationPlan]:
+        """Learn who the job is, and whether the index will take attestations of it.
+
+        `audience` gives the index's. Without attestations the job needs no token for Sigstore.
+        """
         index = self.services.index
+        unsigned = self.settings.attestations is Attestations.NEVER
         with self.reporter.stage(Stage.IDENTITY, "who this job is"):
-            identity = self._identity()
+            identity = self._identity(audience() if unsigned else SIGSTORE_AUDIENCE)
             refuse_hopeless(identity, index)
             for sentence in advice(identity):
-                self.reporter.notice(sentence)
+                self.reporter.improvement(sentence)
             plan = attestation_plan(
                 self.settings.attestations,
                 identity,
@@ -205,13 +227,18 @@ class Journey:
                 is_public_log=self.services.is_public_log,
             )
             if plan.why_not:
-                self.reporter.notice(plan.why_not)
+                self.reporter.improvement(plan.why_not)
         return identity, plan
 
     def identify_signer(self) -> Identity:
         """Learn who the job is, for signing alone."""
         with self.reporter.stage(Stage.IDENTITY, "who this job is"):
-            return self._identity()
+            identity = self._identity(SIGSTORE_AUDIENCE)
+            # What nobody could verify afterwards is not signed.
+            _ = identity.publisher.policy()
+            for sentence in signers_advice(identity):
+                self.reporter.notice(sentence)
+        return identity
 
     def trust(self) -> Callable[[], Trust] | None:
         """Prepare the Sigstore instance meanwhile, where attestations are not ruled out."""
@@ -234,6 +261,51 @@ class Journey:
                 self.reporter.waiting,
             )
         )
+
+    def judge_ready_made(
+        self,
+        distributions: Sequence[Distribution],
+        identity: Identity,
+        trust: Callable[[], Trust] | None,
+        *,
+        plan: AttestationPlan | None = None,
+    ) -> Judgement:
+        """Find which attestations that lie beside the distributions the index will take.
+
+        They are in the log already, so that they go up also where the `plan` is not to
+        sign. Raises `AttestationNotAccepted` where attestations are required and one does
+        not hold; otherwise what does not hold is told, and left aside.
+        """
+        paths = self._ready_made(distributions)
+        will_sign = plan is None or plan.attest
+        if trust is None or not paths or not (will_sign or self.services.index.works_as_pypi):
+            return Judgement()
+        from attested_publish import ready_made
+
+        policy = identity.publisher.policy()
+        with self.reporter.stage(Stage.VERIFICATION, "the attestations beside the files"):
+            judgement = ready_made.judge(paths, distributions, policy, trust().verifier)
+            for each in distributions:
+                for ready in judgement.usable.get(each.filename, ()):
+                    self._tell_attestation(each, ready.attestation, ready.predicate_type)
+                    self.reporter.item(shown(ready.path.name), f"holds for {shown(each.filename)}")
+            for spare in judgement.spare:
+                self.reporter.notice(
+                    f"{shown(spare.path.name)} is left aside: it holds, but another file has an "
+                    f"attestation of the same kind ({spare.predicate_type}), and one is taken."
+                )
+            refused = [fault for fault in judgement.faults if fault.was_made_for_upload]
+            if refused and self.settings.attestations is Attestations.REQUIRED:
+                raise _not_accepted(refused)
+            for fault in judgement.faults:
+                aside = "is left aside" if fault.was_made_for_upload else "is not converted"
+                self.reporter.notice(f"{shown(fault.path.name)} {aside}: {fault.why}")
+            unsigned = judgement.unsigned(distributions)
+            if refused and unsigned and will_sign:
+                self.reporter.notice(
+                    f"{counted(len(unsigned), 'publish attestation')} will be made anew."
+                )
+        return judgement
 
     def signing(self, trust: Callable[[], Trust]) -> Signing:
         """Set up signing; the certificate is asked for meanwhile."""
@@ -266,7 +338,12 @@ class Journey:
             with self.reporter.stage(Stage.TOKEN, doing):
                 credentials = TrustedCredentials(exchange, audience())
                 until_done.callback(self._revoke_meanwhile, credentials)
-                _ = credentials.password
+                try:
+                    _ = credentials.password
+                except TokenRefused as problem:
+                    if problem.topic is Topic.UNKNOWN_PUBLISHER:
+                        self._tell_what_differs(problem, identity, held)
+                    raise
                 self.reporter.item("minted", "short-lived, for this release only")
             yield credentials
 
@@ -277,13 +354,14 @@ class Journey:
         if self.settings.attestations is Attestations.REQUIRED:
             raise IdentityProblem(
                 "Attestations are required, but a password is given",
+                topic=Topic.ATTESTATIONS_AND_PASSWORD,
                 detail="Indexes take attestations only from trusted publishers, whose identity "
                 "they can hold the signatures against.",
                 remedy="Leave the password out and publish with a trusted publisher, or set "
                 "attestations to auto.",
             )
         self.reporter.mask(self.settings.password)
-        self.reporter.notice(_MOVE_TO_TRUSTED_PUBLISHING)
+        self.reporter.improvement(_MOVE_TO_TRUSTED_PUBLISHING)
         return GivenCredentials(self.settings.user, self.settings.password)
 
     def attest(
@@ -295,16 +373,19 @@ class Journey:
         reporter = self.reporter
 
         def signed(distribution: Distribution, attestation: Attestation) -> None:
+            self._tell_attestation(distribution, attestation, attestations.PUBLISH_PREDICATE)
             entry = attestations.log_index(attestation)
-            reporter.report.files[distribution.filename].attestation = AttestationReport(
-                predicate_type=attestations.PUBLISH_PREDICATE,
-                log_index=entry,
-                identity=attestations.certificate_identity(attestation),
-            )
-            reporter.item(shown(distribution.filename), f"log entry {entry}")
+            progress.done(distribution.filename, distribution.size, f"log entry {entry}")
 
-        with reporter.stage(Stage.SIGNATURES, "one certificate, a logged signature for each file"):
-            made = signing.sign_all(distributions, signed)
+        with (
+            reporter.stage(Stage.SIGNATURES, "one certificate, a logged signature for each file"),
+            reporter.progress(distributions) as progress,
+        ):
+            made = signing.sign_all(
+                distributions, signed, begun=lambda each: progress.begun(each.filename)
+            )
+        if identity.publisher.provenance is not None:
+            reporter.report.story.consumers_see = _pinned(identity.publisher.provenance)
         with reporter.stage(Stage.VERIFICATION, "each attestation, as the index will verify it"):
             attestations.verify(distributions, made, identity.publisher, signing.trust)
             reporter.item(f"{counted(len(made), 'attestation')} in order")
@@ -313,16 +394,17 @@ class Journey:
     def upload(
         self,
         distributions: Sequence[Distribution],
-        attestations: Mapping[str, Attestation],
+        attestations: Mapping[str, Sequence[Attestation]],
         held: Holdings,
         credentials: Credentials,
     ) -> None:
-        """Upload distributions, each with its attestation where there is one."""
+        """Upload distributions, each with its attestations where there are some."""
         from attested_publish.upload import Delivery, Outcome, upload
 
         def begun(distribution: Distribution) -> None:
             # Until more is known: a run that is stopped cannot say whether the file arrived.
             self._set_status(distribution, Status.FAILED)
+            progress.begun(distribution.filename)
 
         def done(distribution: Distribution, outcome: Outcome) -> None:
             name = shown(distribution.filename)
@@ -335,7 +417,9 @@ class Journey:
                 )
             else:
                 self._set_status(distribution, Status.UPLOADED)
-                self.reporter.item(name, size_text(distribution.size))
+                progress.done(
+                    distribution.filename, distribution.size, size_text(distribution.size)
+                )
 
         delivery = Delivery(
             index=self.services.index,
@@ -349,7 +433,10 @@ class Journey:
         with _attestation_files(attestations) as files:
             if self.settings.attestations_dir is not None:
                 self._keep(files, distributions)
-            with self.reporter.stage(Stage.UPLOAD, f"to {self.services.index.name}"):
+            with (
+                self.reporter.stage(Stage.UPLOAD, f"to {self.services.index.name}"),
+                self.reporter.progress(distributions) as progress,
+            ):
                 new_releases = held.new_releases(distributions)
                 upload(
                     distributions,
@@ -363,8 +450,8 @@ class Journey:
     def confirm(
         self,
         distributions: Sequence[Distribution],
-        attestations: Mapping[str, Attestation],
-        signing: Signing | None,
+        attestations: Mapping[str, Sequence[Attestation]],
+        trust: Callable[[], Trust] | None,
     ) -> None:
         """Wait until the index serves what was uploaded, and hold it against what was sent."""
         from attested_publish.confirm import confirm
@@ -380,25 +467,40 @@ class Journey:
         def seen(distribution: Distribution, file: IndexFile) -> None:
             self._set_status(distribution, Status.UPLOADED)
             self._tell_served(distribution, file)
-            what = "digest and provenance" if distribution.filename in attestations else "digest"
-            self.reporter.item(shown(distribution.filename), f"served, {what} right")
+            is_attested = bool(attestations.get(distribution.filename))
+            what = "digest and provenance" if is_attested else "digest"
+            progress.done(distribution.filename, distribution.size, f"served, {what} right")
 
-        with self.reporter.stage(Stage.CONFIRMATION, f"until {index.name} serves every file"):
+        with (
+            self.reporter.stage(Stage.CONFIRMATION, f"until {index.name} serves every file"),
+            self.reporter.progress(sent) as progress,
+        ):
             outcome = confirm(
                 sent,
                 attestations,
                 index,
                 self.session,
-                trust=None if signing is None else signing.trust,
+                trust=trust() if trust is not None and any(attestations.values()) else None,
                 patience=self.services.deadlines.confirmation,
                 seen=seen,
                 tell=self.reporter.waiting,
             )
+            if outcome.publisher is not None:
+                self.reporter.report.story.consumers_see = _pinned(outcome.publisher)
             for filename, reason in outcome.late.items():
                 if files[filename].status is Status.UPLOADED:
                     self.reporter.warning(
                         f"{shown(filename)} is uploaded, but not confirmed in time: {reason}."
                     )
+
+    def tell_projects(self) -> None:
+        """Tell of each release what became of it, where there are several."""
+        releases = self.reporter.report.projects()
+        if len(releases) > 1:
+            for release in releases:
+                name = f"{shown(release['project'])} {shown(release['version'])}"
+                files = counted(len(release["files"]), "file")
+                self.reporter.item(name, f"{files}, {release['status']}")
 
     def stop_if_doubtful(self, distributions: Sequence[Distribution]) -> None:
         """Stop where an upload was answered with success, but the file was never seen."""
@@ -410,6 +512,7 @@ class Journey:
         if doubtful:
             raise ConfirmationProblem(
                 f"{counted(len(doubtful), 'file')} may not have arrived",
+                topic=Topic.ARRIVAL_DOUBTFUL,
                 detail=f"{self.services.index.name} answered 200, but not in its own words, and "
                 f"does not serve: {shown(', '.join(doubtful))}.",
                 remedy="Something between this runner and the index may have answered in its "
@@ -418,7 +521,9 @@ class Journey:
             )
 
     def keep_attestations(
-        self, distributions: Sequence[Distribution], attestations: Mapping[str, Attestation]
+        self,
+        distributions: Sequence[Distribution],
+        attestations: Mapping[str, Sequence[Attestation]],
     ) -> None:
         """Leave attestation files in `attestations-dir`, or next to each distribution."""
         for each in distributions:
@@ -440,11 +545,33 @@ class Journey:
 
         self.afterwards.callback(tell)
 
+    def _tell_what_differs(self, problem: TokenRefused, identity: Identity, held: Holdings) -> None:
+        """Add to a refusal in what this job differs from the one that published before."""
+        from attested_publish.earlier import differences
+
+        if self.services.index.works_as_pypi:
+            told = differences(identity.publisher, held, self.services.index, self.session)
+            problem.detail = "\n".join((problem.detail, *told))
+
     def _stopping_findings(self) -> list[tuple[FileReport, Finding]]:
         stopping = {Severity.ERROR}
         if self.settings.verify_metadata is VerifyMetadata.STRICT:
             stopping.add(Severity.WARNING)
         return self.reporter.report.findings(*stopping)
+
+    def _held_up_by(self, refused: Collection[str]) -> Iterator[str]:
+        """Yield which other releases nothing was found against: one run, all or nothing."""
+        for release in self.reporter.report.projects():
+            files = release["files"]
+            if not any(filename in refused for filename in files):
+                for filename in files:
+                    record = self.reporter.report.files[filename]
+                    if record.status is Status.NOT_ATTEMPTED:
+                        record.status = Status.CHECKED
+                yield (
+                    f"Nothing is against {shown(release['project'])} {shown(release['version'])} "
+                    f"({counted(len(files), 'file')}): it could be published on its own."
+                )
 
     def _find_in_the_way(self, distributions: Sequence[Distribution], held: Holdings) -> None:
         """Hold the files against PyPI's rules for what it holds; elsewhere they are unknown."""
@@ -456,6 +583,12 @@ class Journey:
                 found.setdefault(each.filename, []).append(finding)
         for each in distributions:
             self.reporter.findings(each, found.get(each.filename, ()))
+
+    def _ready_made(self, distributions: Sequence[Distribution]) -> list[Path]:
+        """Find what may hold attestations, where attestations are not ruled out."""
+        if self.settings.password or self.settings.attestations is Attestations.NEVER:
+            return []
+        return beside(distributions)
 
     def _trust(self) -> Trust:
         from attested_publish import confirm, signing, upload
@@ -474,59 +607,136 @@ class Journey:
             return False
         return held.held(distribution) is Held.SAME
 
-    def _identity(self) -> Identity:
-        identity = understand(self.ambient.token(SIGSTORE_AUDIENCE))
+    def _identity(self, audience: str) -> Identity:
+        try:
+            identity = understand(self.ambient.token(audience))
+        except NoIdentity as problem:
+            if self.settings.user != Settings.user:
+                raise _no_password(self.settings.user) from problem
+            raise
         self.reporter.report.identity = identity.as_json()
-        publisher = identity.publisher
-        environment = f", environment {publisher.environment}" if publisher.environment else ""
-        self.reporter.item(
-            shown(f"{publisher.slug}, {publisher.workflow}{environment}"), shown(identity.ref)
-        )
+        self.reporter.item(shown(identity.publisher), shown(identity.origin))
         return identity
 
-    def _tell_file(self, distribution: Distribution) -> None:
-        self.reporter.item(shown(distribution.filename), size_text(distribution.size))
-        if self.settings.print_hash:
-            self.reporter.detail(f"sha256       {distribution.sha256}")
-            self.reporter.detail(f"blake2b-256  {distribution.blake2b_256}")
-            self.reporter.detail(f"md5          {distribution.md5}")
+    def _begin_story(self) -> None:
+        story = self.reporter.report.story
+        story.index_name = self.services.index.name
+        story.is_log_public = self.services.is_public_log
 
-    def _tell_held(self, distribution: Distribution, held: Holdings) -> None:
-        file = held.file(distribution)
-        state = held.held(distribution)
-        if file is None or state is Held.NOT_YET:
-            return
-        name = shown(distribution.filename)
-        if state is Held.SAME:
-            self.reporter.item(name, "there already, with the same bytes")
-        elif self.settings.skip_existing:
-            self.reporter.warning(f"{name} is there already, with other bytes, and is skipped.")
-        self._set_status(distribution, Status.ALREADY_THERE)
-        self._tell_served(distribution, file)
+    def _tell_files(self, distributions: Sequence[Distribution]) -> None:
+        if len(distributions) > FEW:
+            size = size_text(sum(each.size for each in distributions))
+            self.reporter.item(f"{len(distributions)} files", size)
+        for each in distributions:
+            if len(distributions) <= FEW:
+                self.reporter.item(shown(each.filename), size_text(each.size))
+            if not self.settings.print_hash:
+                continue
+            if len(distributions) <= FEW:
+                self.reporter.detail(f"sha256       {each.sha256}")
+                self.reporter.detail(f"blake2b-256  {each.blake2b_256}")
+                self.reporter.detail(f"md5          {each.md5}")
+            else:
+                # As sha256sum prints them: a line a file is what was asked for.
+                self.reporter.detail(f"{each.sha256}  {shown(each.filename)}")
+
+    def _tell_held(self, distributions: Sequence[Distribution], held: Holdings) -> None:
+        same = []
+        for each in distributions:
+            file = held.file(each)
+            state = held.held(each)
+            if file is None or state is Held.NOT_YET:
+                continue
+            if state is Held.SAME:
+                same.append(each)
+            elif self.settings.skip_existing:
+                name = shown(each.filename)
+                self.reporter.warning(f"{name} is there already, with other bytes, and is skipped.")
+            self._set_status(each, Status.ALREADY_THERE)
+            self._tell_served(each, file)
+        with self.reporter.progress(same) as progress:
+            for each in same:
+                progress.done(each.filename, each.size, "there already, with the same bytes")
+        self._tell_unattested(same)
+
+    def _tell_unattested(self, there: Sequence[Distribution]) -> None:
+        """Say which files have no attestation on the index, as none can be added any more."""
+        files = self.reporter.report.files
+        without = [each for each in there if files[each.filename].provenance_url is None]
+        is_wanted = self.settings.attestations is not Attestations.NEVER
+        if without and is_wanted and self.services.index.works_as_pypi:
+            more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+            self.reporter.improvement(
+                f"Without an attestation on {self.services.index.name}: "
+                f"{shown(without[0].filename)}{more}. None can be added after the upload, so that "
+                "only a new version will have them."
+            )
 
     def _tell_served(self, distribution: Distribution, file: IndexFile) -> None:
         record = self.reporter.report.files[distribution.filename]
         record.url = file.url or None
         record.provenance_url = file.provenance_url
         record.served_after = self.reporter.elapsed
+        index = self.services.index
+        if index.works_as_pypi and record.project and record.version:
+            page = index.project_url(record.project, record.version)
+            self.reporter.report.story.pages[record.project] = page
+
+    def _tell_attestation(
+        self, distribution: Distribution, attestation: Attestation, predicate_type: str
+    ) -> None:
+        """Record an attestation of a file; the publish attestation stands for all of them."""
+        from attested_publish import attestations
+
+        record = self.reporter.report.files[distribution.filename]
+        if record.attestation is None or predicate_type == attestations.PUBLISH_PREDICATE:
+            record.attestation = AttestationReport(
+                predicate_type=predicate_type,
+                log_index=attestations.log_index(attestation),
+                identity=attestations.certificate_identity(attestation),
+            )
 
     def _set_status(self, distribution: Distribution, status: Status) -> None:
         self.reporter.report.files[distribution.filename].status = status
 
-    def _keep(self, files: Mapping[str, Path], distributions: Sequence[Distribution]) -> None:
+    def _keep(
+        self, files: Mapping[str, Sequence[Path]], distributions: Sequence[Distribution]
+    ) -> None:
         try:
             for each in distributions:
-                if each.filename in files:
+                for path in files.get(each.filename, ()):
                     folder = self.settings.attestations_dir or each.source.parent
                     folder.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(files[each.filename], folder / files[each.filename].name)
+                    shutil.copyfile(path, folder / path.name)
                     self.reporter.report.attestations_dir = folder
         except OSError as error:
             raise FilesProblem(
                 "The attestation files cannot be written",
+                topic=Topic.ATTESTATIONS_DIR_UNWRITABLE,
                 detail=f"{shown(error.filename)}: {error.strerror}.",
                 remedy="Set attestations-dir to a folder that the job may write to.",
             ) from error
+
+
+def _pinned(publisher: Publisher) -> dict[str, str]:
+    """Return a publisher as a lock file pins it: an attestation identity (PEP 751)."""
+    pinned: dict[str, str] = publisher.model_dump(
+        mode="json", exclude_none=True, exclude={"claims"}
+    )
+    return pinned
+
+
+def _no_password(user: str) -> NoIdentity:
+    return NoIdentity(
+        "A user is given, but no password",
+        topic=Topic.NO_IDENTITY,
+        detail=f"The user is {shown(user)}, and the password is empty. A secret that does not "
+        "exist, or that this event may not see (a pull request from a fork, an environment that "
+        "is not named), comes as empty text. Nor is there an identity to publish with.",
+        remedy="Check the name of the secret, and that the job has the environment it is kept in. "
+        "With a trusted publisher neither user nor password is needed: leave both out, and add "
+        "this to the job:\n\n    permissions:\n      id-token: write",
+    )
 
 
 def _shortly(file: FileReport, finding: Finding) -> str:
@@ -547,13 +757,29 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def _not_accepted(faults: Sequence[Fault]) -> AttestationNotAccepted:
+    return AttestationNotAccepted(
+        f"{counted(len(faults), 'ready-made attestation')} would not be accepted",
+        topic=Topic.ATTESTATION_INVALID,
+        detail="\n".join(f"{shown(fault.path.name)}: {fault.why}" for fault in faults),
+        remedy="Leave these files out to have new attestations made, or set attestations to auto, "
+        "which does so by itself. Nothing was uploaded.",
+    )
+
+
 @contextlib.contextmanager
-def _attestation_files(attestations: Mapping[str, Attestation]) -> Iterator[dict[str, Path]]:
+def _attestation_files(
+    attestations: Mapping[str, Sequence[Attestation]],
+) -> Iterator[dict[str, list[Path]]]:
     """Write attestations where twine can read them, in a folder that is gone afterwards."""
+    from attested_publish.attestations import file_suffix
+
     with ended_when_stopped() as until_done:
         folder = until_done.enter_context(tempfile.TemporaryDirectory(prefix="attested-publish-"))
-        files = {}
-        for filename, attestation in attestations.items():
-            files[filename] = Path(folder, f"{filename}.publish.attestation")
-            files[filename].write_text(attestation.model_dump_json(), encoding="utf-8")
+        files: dict[str, list[Path]] = {}
+        for filename, of_file in attestations.items():
+            for attestation in of_file:
+                path = Path(folder, filename + file_suffix(attestation))
+                path.write_text(attestation.model_dump_json(), encoding="utf-8")
+                files.setdefault(filename, []).append(path)
         yield files

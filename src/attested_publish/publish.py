@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attested_publish.http import new_session
@@ -33,24 +33,25 @@ def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
         held = journey.holdings(distributions, asked)
         journey.stop_if_refused(distributions)
         missing = held.missing_of(distributions)
-        attestations: Mapping[str, Attestation] = {}
-        signing = None
+        attestations: Mapping[str, Sequence[Attestation]] = {}
         if not missing:
             reporter.notice("The index holds everything already: there is nothing to upload.")
         elif settings.password:
             journey.upload(missing, {}, held, journey.given_credentials())
         else:
             audience = journey.audience()
-            identity, plan = journey.identify()
-            if plan.attest and trust is not None:
-                signing = journey.signing(trust)
+            identity, plan = journey.identify(audience)
+            ready = journey.judge_ready_made(missing, identity, trust, plan=plan)
+            unsigned = ready.unsigned(missing) if plan.attest else []
+            signing = journey.signing(trust) if unsigned and trust is not None else None
             with journey.trusted(identity, audience, held) as credentials:
-                if signing is not None:
-                    attestations = journey.attest(missing, identity, signing)
+                made = journey.attest(unsigned, identity, signing) if signing is not None else {}
+                attestations = ready.together(made)
                 journey.upload(missing, attestations, held, credentials)
         if missing and settings.confirm and not held.unreadable:
-            journey.confirm(missing, attestations, signing)
+            journey.confirm(missing, attestations, trust)
         journey.stop_if_doubtful(missing)
+        journey.tell_projects()
     reporter.report.result = Result.DONE
 
 
@@ -66,7 +67,7 @@ def check(settings: Settings, services: Services, reporter: Reporter) -> None:
         held = journey.holdings(distributions, asked)
         journey.stop_if_refused(distributions)
         journey.mark_checked(distributions)
-        journey.prove_publisher(held)
+        journey.prove_publisher(held.missing_of(distributions), held)
     reporter.report.result = Result.DONE
 
 
@@ -86,8 +87,10 @@ def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
         journey.stop_if_refused(distributions)
         trust = journey.trust_for_signing()
         identity = journey.identify_signer()
-        attestations = journey.attest(distributions, identity, journey.signing(trust))
-        journey.keep_attestations(distributions, attestations)
+        ready = journey.judge_ready_made(distributions, identity, trust)
+        unsigned = ready.unsigned(distributions)
+        made = journey.attest(unsigned, identity, journey.signing(trust)) if unsigned else {}
+        journey.keep_attestations(distributions, ready.together(made))
     reporter.report.result = Result.DONE
 
 

@@ -36,6 +36,17 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+_WORST_FIRST = (
+    Status.FAILED,
+    Status.REFUSED,
+    Status.NOT_ATTEMPTED,
+    Status.CHECKED,
+    Status.ATTESTED,
+    Status.UPLOADED,
+    Status.ALREADY_THERE,
+)
+
+
 @dataclass(frozen=True)
 class AttestationReport:
     """The attestation of a file: its predicate type, its place in the log, who signed."""
@@ -173,11 +184,19 @@ class Report:
         }
 
     def projects(self) -> list[dict[str, Any]]:
-        """Return the releases of the run with the files of each, for the action's output."""
-        releases: dict[tuple[str, str], list[str]] = {}
+        """Return the releases of the run with the files of each, for the action's output.
+
+        `status` is the worst that became of a file of the release.
+        """
+        releases: dict[tuple[str, str], list[FileReport]] = {}
         for file in self.files.values():
-            releases.setdefault((file.project or "", file.version or ""), []).append(file.filename)
+            releases.setdefault((file.project or "", file.version or ""), []).append(file)
         return [
-            {"project": project, "version": version, "files": names}
-            for (project, version), names in releases.items()
+            {
+                "project": project,
+                "version": version,
+                "files": [file.filename for file in files],
+                "status": min((file.status for file in files), key=_WORST_FIRST.index).value,
+            }
+            for (project, version), files in releases.items()
         ]

@@ -24,7 +24,7 @@ from attested_publish.foreign import shown
 from attested_publish.http import Answer, answer_of, limit_time
 from attested_publish.index import Index, unreachable
 from attested_publish.parallel import in_parallel
-from attested_publish.problems import Problem, UploadProblem, UploadRefused
+from attested_publish.problems import Problem, Topic, UploadProblem, UploadRefused
 from attested_publish.retry import Deadlines, GaveUp, Tell, persistently
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from twine.repository import Repository
 
 _ANSWER_LIMIT = 1 << 16
-_SHOWN_NAMES = 10
 
 
 class Outcome(Enum):
@@ -90,14 +89,14 @@ class Delivery:
 
 def upload(
     distributions: Sequence[Distribution],
-    attestation_files: Mapping[str, Path],
+    attestation_files: Mapping[str, Sequence[Path]],
     delivery: Delivery,
     *,
     new_releases: frozenset[tuple[str | None, Version | None]],
     begun: Callable[[Distribution], None],
     done: Callable[[Distribution, Outcome], None],
 ) -> None:
-    """Upload distributions, each with its attestation file where there is one.
+    """Upload distributions, each with its attestation files where there are some.
 
     The first file of a release that the index does not have yet goes alone (it
     creates the release there), then the other wheels, several at a time, then the
@@ -109,17 +108,12 @@ def upload(
     those in flight are finished, no further one is started.
     """
     courier = _Courier(delivery, attestation_files, begun)
-    public: list[Distribution] = []
     try:
         for batch in upload_order(distributions, new_releases):
             for distribution, outcome in in_parallel(
                 courier.deliver, batch, threads=delivery.parallel
             ):
-                public.append(distribution)
                 done(distribution, outcome)
-    except Problem as problem:
-        problem.detail = f"{problem.detail}\n{_what_is_public(delivery.index, public)}"
-        raise
     finally:
         courier.close()
 
@@ -150,7 +144,7 @@ class _Courier:
     def __init__(
         self,
         delivery: Delivery,
-        attestation_files: Mapping[str, Path],
+        attestation_files: Mapping[str, Sequence[Path]],
         begun: Callable[[Distribution], None],
     ) -> None:
         self._delivery = delivery
@@ -207,10 +201,10 @@ class _Courier:
         if is_expired and self._delivery.credentials.renew(password):
             password = self._delivery.credentials.password
             answer = self._post(distribution, package, password)
-        if answer.status == HTTPStatus.OK and not self._is_own_word(answer):
+        if answer.is_success and not self._is_own_word(answer):
             # Perhaps something in between answered: identical bytes are taken twice.
             answer = self._post(distribution, package, password)
-        if answer.status == HTTPStatus.OK:
+        if answer.is_success:
             return Outcome.UPLOADED if self._is_own_word(answer) else Outcome.DOUBTFUL
         if self._delivery.skip_existing and _is_name_taken(answer):
             return Outcome.NAME_TAKEN
@@ -218,7 +212,8 @@ class _Courier:
 
     def _is_own_word(self, answer: Answer) -> bool:
         """Say whether a success is told as PyPI tells it; other indexes have other words."""
-        return not self._index.works_as_pypi or b"200 OK" in answer.body
+        body = answer.body.strip()
+        return not self._index.works_as_pypi or not body or b"200 OK" in body
 
     def _post(self, distribution: Distribution, package: PackageFile, password: str) -> Answer:
         repository = self._repository()
@@ -237,13 +232,14 @@ class _Courier:
             # On a bad file twine lets out whatever its archive and metadata readers raise.
             raise UploadRefused(
                 f"twine cannot upload {shown(distribution.filename)}",
+                topic=Topic.UPLOAD_REFUSED,
                 detail=f"It cannot read the file's metadata: {shown(error)}",
                 remedy="Build the file anew with a current build backend.",
                 file=distribution.filename,
             ) from error
-        attestation = self._attestation_files.get(distribution.filename)
-        if attestation is not None:
-            package.add_attestations([str(attestation)])
+        attestations = self._attestation_files.get(distribution.filename)
+        if attestations:
+            package.add_attestations([str(path) for path in attestations])
         return package
 
     def _repository(self) -> Repository:
@@ -264,6 +260,7 @@ class _Courier:
         if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
             return UploadProblem(
                 f"{self._index.name} sends uploads elsewhere",
+                topic=Topic.UPLOAD_ELSEWHERE,
                 detail=f"{said} It wants them at {shown(answer.location or 'no address', 200)}.",
                 remedy="If that address is right, set repository-url to it.",
                 file=distribution.filename,
@@ -271,6 +268,7 @@ class _Courier:
         if answer.may_pass and "too many new projects" not in told.lower():
             return UploadProblem(
                 f"{self._index.name} could not take {name}",
+                topic=Topic.UPLOAD_FAILED,
                 detail=said,
                 remedy="The index is out of order or overloaded: see its status page, and run "
                 "again later; a re-run uploads only what is missing.",
@@ -278,10 +276,12 @@ class _Courier:
                 may_pass=True,
                 retry_after=answer.retry_after,
             )
+        topic, remedy = _advice(self._index, distribution, answer.status, told)
         return UploadRefused(
             f"{self._index.name} refused {name}",
+            topic=topic,
             detail=said,
-            remedy=_remedy(answer.status, told),
+            remedy=remedy,
             file=distribution.filename,
         )
 
@@ -298,30 +298,47 @@ def _is_name_taken(answer: Answer) -> bool:
     )
 
 
-def _remedy(status: int, told: str) -> str:
+def _advice(index: Index, distribution: Distribution, status: int, told: str) -> tuple[Topic, str]:
+    """Return what a refusal is about, and what to do about it."""
     text = told.lower()
     if "too many new projects" in text:
-        return "The index lets a user create a few new projects a day: publish the rest tomorrow."
+        return Topic.TOO_MANY_PROJECTS, (
+            "A user may create a few new projects a day, and asking again today may make the wait "
+            "longer. Run again tomorrow: a re-run uploads only what is missing."
+        )
     if "already exist" in text or "previously used" in text:
-        return "A filename is taken once and for all: publish these changes under a new version."
+        return Topic.FILES_WOULD_BE_REFUSED, (
+            "A filename is taken once and for all, also by a file that was deleted: publish these "
+            "changes under a new version."
+        )
+    if "older than" in text:
+        return Topic.UPLOAD_REFUSED, (
+            "A release is closed two weeks after its first file: publish this file under a new "
+            "version."
+        )
     if "token is expired" in text:
-        return "Run again: a re-run gets a fresh token and uploads only what is missing."
-    if "not valid for project" in text or "isn't allowed to upload" in text:
         return (
-            "Add this job's trusted publisher to that project as well (one token serves every "
-            "project it is registered on), or check the name of the project in the file."
+            Topic.UPLOAD_REFUSED,
+            "Run again: a re-run gets a fresh token and uploads only what is missing.",
+        )
+    if "not valid for project" in text or "isn't allowed to upload" in text:
+        project = shown(distribution.project)
+        where = (
+            f" Add it here: {index.publishers_url(project, {}).rstrip('?')}"
+            if index.works_as_pypi
+            else ""
+        )
+        return Topic.WRONG_PROJECT, (
+            f"{shown(distribution.filename)} belongs to the project {project}. Add this job's "
+            "trusted publisher to that project as well (one token serves every project it is "
+            f"registered on), or check the name of the project in the file.{where}"
         )
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return "Check the credentials: the token may be revoked, or meant for another index."
-    return "Change what the index names, build again, and run again."
-
-
-def _what_is_public(index: Index, public: Sequence[Distribution]) -> str:
-    if not public:
-        return "This run uploaded nothing."
-    names = ", ".join(shown(each.filename) for each in public[:_SHOWN_NAMES])
-    more = f" and {len(public) - _SHOWN_NAMES} more" if len(public) > _SHOWN_NAMES else ""
-    return f"Public on {index.name} already: {names}{more}."
+        return (
+            Topic.UPLOAD_REFUSED,
+            "Check the credentials: the token may be revoked, or meant for another index.",
+        )
+    return Topic.UPLOAD_REFUSED, "Change what the index names, build again, and run again."
 
 
 def _not_sent(
@@ -330,6 +347,7 @@ def _not_sent(
     why = unreachable(index, index.upload_url, error)
     return UploadProblem(
         f"{shown(distribution.filename)} could not be sent to {index.name}",
+        topic=Topic.UPLOAD_FAILED,
         detail=why.detail,
         remedy="The file may or may not have arrived. Run again: a re-run asks the index what "
         "it holds, and uploads only what is missing.",
