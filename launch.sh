@@ -151,8 +151,11 @@ install_packages() {
   # These would send the packages elsewhere.
   unset PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT
   "$python" -I -m venv --clear "$venv" || return 1
+  # The lock is complete, so there is nothing to resolve; only what is used gets compiled, when
+  # it is.
   "$inner" -I -m pip --disable-pip-version-check --no-input install --quiet --progress-bar off \
-    --require-hashes --only-binary :all: -r "$here/requirements/runtime.txt" || return 1
+    --no-deps --no-compile --require-hashes --only-binary :all: \
+    -r "$here/requirements/runtime.txt" || return 1
   # The package itself is used where it lies.
   "$inner" -I -c '
 import pathlib, sys, sysconfig

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from machine import ROOT, run
+from machine import ROOT, finished, run
 from world import without_job
 
 if TYPE_CHECKING:
@@ -77,26 +77,20 @@ class Caller:
             "ATTESTED_PUBLISH_DOCKER_ARGS": self._machine.run_arguments,
             "ATTESTED_PUBLISH_DOCKER_BUILD_ARGS": self._machine.build_arguments,
         }
-        done = subprocess.run(
-            [
-                *(ACT, "push", "--verbose", "--rm", "--pull=false", "--no-cache-server"),
-                *("-W", f".github/workflows/{workflow}.yml", "-P", "ubuntu-latest=-self-hosted"),
-                *("--local-repository", f"attested-publish/attested-publish@v1={self._action}"),
-                *(f"--var={name}={value}" for name, value in given.items()),
-                # Known to the runner as secrets, as GitHub's runner knows its own token.
-                *(f"--secret={name}={value}" for name, value in hidden.items()),
-                *(f"--env={name}={value}" for name, value in job.items()),
-            ],
+        done = finished(
+            *(str(ACT), "push", "--verbose", "--rm", "--pull=false", "--no-cache-server"),
+            *("-W", f".github/workflows/{workflow}.yml", "-P", "ubuntu-latest=-self-hosted"),
+            *("--local-repository", f"attested-publish/attested-publish@v1={self._action}"),
+            *(f"--var={name}={value}" for name, value in given.items()),
+            # Known to the runner as secrets, as GitHub's runner knows its own token.
+            *(f"--secret={name}={value}" for name, value in hidden.items()),
+            *(f"--env={name}={value}" for name, value in job.items()),
             cwd=self._folder,
             env=without_job(os.environ)
             | self._machine.environment
             | {"HOME": str(self._home), "XDG_CACHE_HOME": str(self._home / "cache")},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
             timeout=_SECONDS,
-            check=False,
         )
         return Outcome(
             done.returncode == 0,

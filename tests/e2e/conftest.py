@@ -10,19 +10,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 from launching import Launch
-from machine import ROOT, Machine, plain_machine, run
+from machine import ENDING, ROOT, Machine, plain_machine, run
 from world import World, running_world
 
 from makers import make_sdist, make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 
 def pytest_configure() -> None:
-    # So that what a session made is taken down in either case.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.getsignal(signal.SIGINT))
+    # What a session made is taken down however it ends, also where a shell has started it with
+    # interrupts ignored.
+    for number in ENDING:
+        signal.signal(number, _interrupted)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    # Once is enough: a second Ctrl-C must not stop what takes everything down.
+    for each in ENDING:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="session")

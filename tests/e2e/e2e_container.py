@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from launching import Launch
+from launching import Launch, only_tools
 from machine import run
 from world import running_world, secrets_in, without_job
 
@@ -146,9 +146,8 @@ def test_a_file_that_changes_after_the_check_is_uploaded_as_it_was(
 ):
     before = {path.name: sha256(path) for path in dist.iterdir()}
     with running_world(tmp_path / "world", "--latency", "certificate=2") as world:
-        process = launch.start("publish", launch.variables(prepared, world, {}))
         said = []
-        with process:
+        with launch.start("publish", launch.variables(prepared, world, {})) as process:
             for line in process.stdout:
                 said.append(line)
                 if line.startswith("::group::signatures"):
@@ -167,9 +166,8 @@ def test_a_cancelled_job_leaves_no_token_behind(launch, prepared, tmp_path, numb
     # The runner signals the step's first process only; every one on the way has to be replaced
     # or to pass it on.
     with running_world(tmp_path / "world", "--latency", "upload=5") as world:
-        process = launch.start("publish", launch.variables(prepared, world, {}))
         said = []
-        with process:
+        with launch.start("publish", launch.variables(prepared, world, {})) as process:
             for line in process.stdout:
                 said.append(line)
                 if line.startswith("::group::upload"):
@@ -196,19 +194,22 @@ def test_the_image_that_the_commit_names(machine, action, image, world, tmp_path
     assert len(world.verified("sample")) == 2
 
 
-def test_an_image_that_cannot_be_had_leads_to_python_or_to_a_clear_end(action, machine, tmp_path):
+def test_an_image_that_cannot_be_had(action, machine, tmp_path):
     released = tmp_path / "released"
     shutil.copytree(action, released)
     (released / "image.txt").write_text(f"registry.invalid/tool@sha256:{'0' * 64}\n")
     launch = Launch(released, tmp_path, machine)
-    with pytest.raises(AssertionError) as refused:
-        launch.prepare("docker")
-    assert "registry.invalid did not give the image." in str(refused.value)
-    assert (
-        "::error title=attested-publish cannot run here::runtime is docker, but the image"
-        in str(refused.value)
-    )
-    assert launch.prepare("auto")["runtime"] == "python"
+    launch.environment["PATH"] = only_tools(tmp_path / "bin", "docker", "timeout")
+    for runtime, says in {
+        "docker": "runtime is docker, but the image could not be had",
+        "auto": "There is nothing to run in: the image could not be had",
+    }.items():
+        with pytest.raises(AssertionError) as refused:
+            launch.prepare(runtime)
+        said = str(refused.value)
+        assert "registry.invalid did not give the image." in said
+        assert f"::error title=attested-publish cannot run here::{says}" in said
+    assert "no Python 3.11 or newer" in said
 
 
 def test_on_a_laptop(machine, image, dist):

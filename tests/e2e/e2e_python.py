@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from launching import Launch
+from launching import Launch, only_tools
+from machine import run
 
 _OLDEST = (3, 11)
 
@@ -56,19 +57,9 @@ def launch(action, tmp_path):
     return Launch(action, tmp_path, machine=None)
 
 
-def only(python, tmp_path):
-    """Return a PATH where `python` is the only Python."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "python3").symlink_to(python)
-    for tool in ("bash", "cat", "cut", "dirname", "mktemp", "tr", "uname"):
-        (folder / tool).symlink_to(shutil.which(tool))
-    return str(folder)
-
-
 @pytest.mark.parametrize("version", CHOSEN, ids=lambda version: ".".join(map(str, version)))
 def test_a_release_without_docker(launch, world, dist, tmp_path, version):
-    launch.environment["PATH"] = only(AT_HAND[version], tmp_path)
+    launch.environment["PATH"] = only_tools(tmp_path / "bin", python3=AT_HAND[version])
     # What a job may have set for its own purposes changes nothing.
     evil = tmp_path / "workspace" / "attested_publish"
     evil.mkdir()
@@ -89,8 +80,45 @@ def test_a_release_without_docker(launch, world, dist, tmp_path, version):
     assert marker.stat().st_mtime_ns == installed
 
 
+# What GitHub's runner does between two steps: outputs of the first become variables.
+_BOTH_STEPS = """
+bash /__w/_actions/us/launch.sh prepare
+while IFS='=' read -r name value; do
+  export "ATTESTED_PUBLISH_${name^^}=$value"
+done <"$GITHUB_OUTPUT"
+bash /__w/_actions/us/launch.sh publish
+"""
+
+
+def test_in_a_job_container(machine, action, world, dist, tmp_path):
+    # The runner mounts the host's folders elsewhere and the engine's socket: an engine that
+    # answers is not one that can be used.
+    shutil.copytree(action, tmp_path / "_actions" / "us")
+    shutil.copy(world.trust_config, dist.parent)
+    (tmp_path / "_temp").mkdir()
+    job = world.environment | {
+        "GITHUB_OUTPUT": "/__w/_temp/output",
+        "RUNNER_TEMP": "/__w/_temp",
+        "INPUT_REPOSITORY_URL": world.upload_url,
+        "INPUT_SIGSTORE_TRUST_CONFIG": world.trust_config.name,
+        "ATTESTED_PUBLISH_DOCKER_BUILD_ARGS": machine.build_arguments,
+    }
+    said = run(
+        *("docker", "run", "--rm", "--network", "host", "-v", f"{tmp_path}:/__w"),
+        *("-v", f"{machine.socket}:/var/run/docker.sock"),
+        *("-v", f"{Path(shutil.which('docker')).resolve()}:/usr/bin/docker:ro"),
+        *(argument for name in job for argument in ("-e", name)),
+        *("-w", "/__w/workspace", machine.base, "bash", "-ec", _BOTH_STEPS),
+        env=os.environ | machine.environment | job,
+    )
+    assert "the Docker engine does not see this job's folders" in said
+    assert world.verified("sample") == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in dist.iterdir()
+    }
+
+
 def test_without_docker_and_python_it_says_what_to_add(launch, tmp_path):
-    launch.environment["PATH"] = only("/nowhere/python3", tmp_path)
+    launch.environment["PATH"] = only_tools(tmp_path / "bin")
     with pytest.raises(AssertionError) as refused:
         launch.prepare("auto")
     said = str(refused.value)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+from machine import started
 from world import without_job
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from machine import Machine
@@ -75,20 +78,30 @@ class Launch:
                 outputs[name] = "\n".join(iter(lambda: next(lines), mark))
         return outputs
 
-    def start(self, step: str, variables: dict[str, str]) -> subprocess.Popen[str]:
-        """Start a step, with an empty file for its outputs; return the process."""
+    def start(
+        self, step: str, variables: dict[str, str]
+    ) -> AbstractContextManager[subprocess.Popen[str]]:
+        """Start a step, with an empty file for its outputs; its words are the process's stdout."""
         self.output.write_text("")
-        return subprocess.Popen(
-            [*self._command, step],
+        return started(
+            *self._command,
+            step,
             cwd=self.workspace,
             env=self.environment | variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
 
     def _run(self, step: str, **variables: str) -> subprocess.CompletedProcess[str]:
         with self.start(step, variables) as process:
             said, _ = process.communicate(timeout=300)
         return subprocess.CompletedProcess(step, process.returncode, said)
+
+
+def only_tools(folder: Path, *names: str, **paths: str) -> str:
+    """Return a PATH with what launch.sh cannot do without, and the programs given."""
+    folder.mkdir()
+    for name in ("bash", "cat", "cut", "dirname", "mktemp", "tr", "uname", *names):
+        (folder / name).symlink_to(shutil.which(name))
+    for name, path in paths.items():
+        (folder / name).symlink_to(path)
+    return str(folder)
