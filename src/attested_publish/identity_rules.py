@@ -121,10 +121,8 @@ def advice(identity: Identity) -> list[str]:
 def signers_advice(identity: Identity) -> list[str]:
     """Return what becomes of attestations that this identity makes: a sentence each."""
     if isinstance(identity, OtherIdentity):
-        return [
-            "No index takes these attestations with an upload: PyPI wants those of the job that "
-            "is its trusted publisher. Others can verify that they are yours."
-        ]
+        job = "PyPI wants those of the job that is its trusted publisher"
+        return [f"No index takes these attestations with an upload: {job}. Others can verify them."]
     return []
 
 
