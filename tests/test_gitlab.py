@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 import requests
-from pypi_attestations import GitLabPublisher, Provenance
-from ruamel.yaml import YAML
-from sigstore.models import TrustedRoot
-from sigstore.verify import Verifier
+from pypi_attestations import GitLabPublisher
 
 from attested_publish import publish
 from attested_publish.identities.gitlab import GitLabIdentity
@@ -31,20 +28,15 @@ from attested_publish.rehearsal.jobs import GITHUB, GITLAB, job_here
 from attested_publish.rehearsal.registry import Registry
 from attested_publish.rehearsal.services import World
 from attested_publish.settings import SETTINGS
+from gitlab_job import PROJECT, ROW, component, header_and_body, verified
 from releases import Stage, deadlines, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pypi_attestations import Provenance
+
 ROOT = Path(__file__).parent.parent
-PROJECT = "octo-group/deeper/sample-project"
-ROW = {
-    "kind": "GitLab",
-    "namespace": "octo-group/deeper",
-    "repo": "sample-project",
-    "workflow_filepath": ".gitlab-ci.yml",
-    "environment": "release",
-}
 JOB = {"project_path": PROJECT, "environment": "release"}
 
 
@@ -100,17 +92,7 @@ def provenance(stage: Stage) -> dict[str, Provenance]:
     """Fetch what the index serves, and verify it with PyPI's own policy for GitLab."""
     root = stage.folder.parent / "trusted_root.json"
     root.write_text(stage.world.trusted_root)
-    verifier = Verifier(trusted_root=TrustedRoot.from_file(str(root)))
-    found = {}
-    for filename, file in stage.served().items():
-        answer = requests.get(file["provenance"], timeout=10)
-        found[filename] = Provenance.model_validate_json(answer.content)
-        (bundle,) = found[filename].attestation_bundles
-        (attestation,) = bundle.attestations
-        _, payload = verifier.verify_dsse(attestation.to_bundle(), bundle.publisher._as_policy())
-        (subject,) = json.loads(payload)["subject"]
-        assert subject == {"name": filename, "digest": {"sha256": file["hashes"]["sha256"]}}
-    return found
+    return verified(stage.served().values(), root)
 
 
 def test_a_whole_publish(dist: Path) -> None:
@@ -383,21 +365,6 @@ def test_a_rehearsal_of_gitlab_elsewhere(dist: Path) -> None:
     assert "octo-group/sample-project, .gitlab-ci.yml" in done.stdout
 
 
-def rendered(**inputs: str) -> tuple[dict[str, Any], str]:
-    """Put inputs into the component as GitLab does; return its header and its jobs' text."""
-    text = (ROOT / "templates" / "publish" / "template.yml").read_text(encoding="utf-8")
-    header, _, body = text.partition("\n---\n")
-    declared = YAML(typ="safe").load(header)["spec"]["inputs"]
-    values = {name: rule.get("default") for name, rule in declared.items()} | inputs
-    missing = [name for name, value in values.items() if value is None]
-    assert missing == [], "without a default"
-    for name, rule in declared.items():
-        assert values[name] in rule.get("options", [values[name]])
-        body = body.replace(f"$[[ inputs.{name} ]]", values[name])
-    assert "[[" not in body
-    return declared, body
-
-
 def lint(tmp_path: Path, *texts: str) -> None:
     """Hold texts to GitLab's schema of its configuration files."""
     names = []
@@ -415,29 +382,29 @@ def lint(tmp_path: Path, *texts: str) -> None:
 
 
 def test_the_component_and_the_page_are_in_order(tmp_path: Path) -> None:
-    _, body = rendered(image="example.com/image")
     page = (ROOT / "docs" / "gitlab.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```yaml gitlab\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert len(blocks) == page.count("```yaml") == 3
-    header = (ROOT / "templates" / "publish" / "template.yml").read_text(encoding="utf-8")
-    lint(tmp_path, header.partition("\n---\n")[0], body, *blocks)
+    header, _ = header_and_body()
+    lint(tmp_path, header, component(image="example.com/image").text, *blocks)
 
 
 def test_the_inputs_of_the_component_are_settings() -> None:
-    declared, body = rendered(image="example.com/image")
+    made = component(image="example.com/image")
     known = {setting.name: setting for setting in SETTINGS}
     page = (ROOT / "docs" / "gitlab.md").read_text(encoding="utf-8")
-    for name, rule in declared.items():
+    for name, rule in made.inputs.items():
         assert f"`{name}`" in page
         if name in known:
             assert rule.get("options", []) == list(known[name].choices)
-            assert f"{name} " in body or name == "mode"
+            assert f"--{name} " in made.script or name == "mode"
             if name != "attestations-dir":
                 assert rule["default"] == known[name].default
         else:
             assert name in {"image", "job-name", "stage", "environment"}
-    (job,) = YAML(typ="safe").load(body).values()
-    assert "inputs" not in "".join(job["script"]), "nothing is put into a script as text"
+    job = made.job
+    _, body = header_and_body()
+    assert "[[" not in body.partition("  script:")[2].partition("  artifacts:")[0]
     assert all(
         isinstance(value, str) or value["expand"] is False for value in job["variables"].values()
     )
@@ -453,22 +420,15 @@ def test_the_script_of_the_component_publishes(dist: Path) -> None:
     config = dist.parent / "it's $HOME a config.json"
     with gitlab(dist, registry()) as stage:
         config.write_text(stage.world.trust_config)
-        _, body = rendered(
-            **{
-                "image": "example.com/image",
-                "repository-url": stage.world.upload_url,
-                "sigstore-trust-config": config.name,
-            }
+        made = component(
+            image="example.com/image",
+            repository_url=stage.world.upload_url,
+            sigstore_trust_config=config.name,
         )
-        (job,) = YAML(typ="safe").load(body).values()
-        variables = {
-            name: value if isinstance(value, str) else value["value"]
-            for name, value in job["variables"].items()
-        }
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
-            ["sh", "-eu", "-c", "\n".join(job["script"])],
-            env={**stage.world.environment, **variables, "PATH": programs},
+            ["sh", "-eu", "-c", made.script],
+            env={**stage.world.environment, **made.variables, "PATH": programs},
             cwd=dist.parent,
             capture_output=True,
             text=True,
@@ -477,7 +437,7 @@ def test_the_script_of_the_component_publishes(dist: Path) -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert len(provenance(stage)) == 2
-        for path in job["artifacts"]["paths"]:
+        for path in made.job["artifacts"]["paths"]:
             assert (dist.parent / path).exists()
         assert len(list((dist.parent / "attestations").iterdir())) == 2
 
