@@ -179,6 +179,19 @@ def test_a_cancelled_job_leaves_no_token_behind(launch, prepared, tmp_path, numb
     assert launch.outputs()["result"] == "failed"
 
 
+@pytest.mark.parametrize("folder", ["", "dist"])
+def test_signing_only_writes_where_it_is_asked_to(launch, prepared, world, dist, folder):
+    before = {path.name for path in dist.iterdir()}
+    done = launch.publish(prepared, world, INPUT_MODE="attest", INPUT_ATTESTATIONS_DIR=folder)
+    assert done.returncode == 0, done.stdout
+    told = Path(launch.outputs()["attestations-dir"])
+    assert told.is_relative_to(launch.temp) or str(told) == folder
+    made = {path.name for path in (launch.workspace / told).glob("*.publish.attestation")}
+    assert made == {f"{name}.publish.attestation" for name in before}
+    assert {path.name for path in dist.iterdir()} - before == (made if folder else set())
+    assert world.served("sample") == []
+
+
 @pytest.mark.usefixtures("dist")
 def test_the_image_that_the_commit_names(machine, action, image, world, tmp_path):
     # As after a release: nothing is built, what the file names is used.
