@@ -173,7 +173,9 @@ def test_a_command_for_elsewhere_is_one(block):
 
 @cases([block for block in of("console") if not block.more])
 def test_make_has_what_is_made(block):
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(
+        re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     for step in steps_of(block):
         if step.command.startswith("make"):
             words = [word for word in shlex.split(step.command)[1:] if "=" not in word]
@@ -220,10 +222,7 @@ def run_all(commands, folder):
         for number, command in enumerate(commands)
     ).replace(PORT, str(free_port()))
     (folder / "page.sh").write_text(script, encoding="utf-8")
-    foreign = re.compile(
-        r"(GITHUB|ACTIONS|RUNNER|INPUT|TWINE|UV|PIP)_|(HTTPS?|ALL)_PROXY", re.IGNORECASE
-    )
-    kept = {name: value for name, value in os.environ.items() if not foreign.match(name)}
+    kept = without_a_job()
     output = folder / "page.log"
     with output.open("wb") as log:
         running = subprocess.Popen(
@@ -254,6 +253,14 @@ def run_all(commands, folder):
     return parts, statuses
 
 
+def without_a_job():
+    """The environment without what would make another job of this, or send clients elsewhere."""
+    foreign = re.compile(
+        r"(GITHUB|GITLAB|CI|ACTIONS|RUNNER|INPUT|TWINE|UV|PIP)_|(HTTPS?|ALL)_PROXY", re.IGNORECASE
+    )
+    return {name: value for name, value in os.environ.items() if not foreign.match(name)}
+
+
 def free_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -278,8 +285,8 @@ def test_the_rehearsal_in_the_readme_is_what_it_prints():
         r"<!-- rehearse -->\n```text\n(.*?)```\n<!-- /rehearse -->", readme, re.DOTALL
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-m", "attested_publish", "rehearse"],
-        env={name: value for name, value in os.environ.items() if not name.startswith("GITHUB_")},
+        [sys.executable, "-I", "-X", "utf8", "-m", "attested_publish", "rehearse"],
+        env=without_a_job(),
         capture_output=True,
         timeout=100,
         check=False,
@@ -352,7 +359,9 @@ def test_workflows_are_in_order(tmp_path):
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     lint(tmp_path, "actionlint", "-shellcheck", str(PROGRAMS / "shellcheck"), *files)
     # A page shows what readers know; "$/" instead of "./" needs a runner of 2026.
-    rules = (ROOT / ".github" / "zizmor.yml").read_text() + "  self-repository: {disable: true}\n"
+    rules = (ROOT / ".github" / "zizmor.yml").read_text(
+        "utf-8"
+    ) + "  self-repository: {disable: true}\n"
     (tmp_path / "zizmor.yml").write_text(rules)
     lint(tmp_path, "zizmor", "--offline", "--no-progress", "--config", "zizmor.yml", *files)
 
