@@ -122,9 +122,10 @@ def _verdict(report: Report) -> str:
             return f"❌ The rehearsal failed: {names} would not be published like this"
     if is_done:
         return f"✅ {names} {'published' if uploaded else 'was already'} on {index}"
-    if len(uploaded) == len(report.files) and uploaded:
+    public = report.with_status(Status.UPLOADED, Status.ALREADY_THERE)
+    if public and len(public) == len(report.files):
         return f"❌ {names} is public on {index}, but something is wrong with it"
-    if uploaded:
+    if public:
         return f"❌ {names} is public on {index} in part only"
     return f"❌ {names} was not published: {report.result.value}"
 
