@@ -62,7 +62,10 @@ class AmbientIdentity:
             return kept
 
     def fresh_token(self, audience: str) -> str:
-        """Return a token that nobody has seen yet: an index takes each one once only."""
+        """Return a token that nobody has seen yet, where the job can have more than one.
+
+        An index takes each once only.
+        """
         token = persistently(lambda: self._source(audience), self._patience, self._tell)
         self._mask(token)
         return token
