@@ -163,6 +163,19 @@ def test_sigstore_s_sessions_are_where_we_limit_their_time(stage: Stage) -> None
     assert context._rekor._session is context._rekor._session, "one a thread, kept"
 
 
+def test_no_timestamp_authority_is_asked(stage: Stage) -> None:
+    """PEP 740 has no field for its answer; sigstore asks every one that a config names."""
+    config = json.loads(stage.world.trust_config)
+    service = config["signingConfig"]["rekorTlogUrls"][0]
+    config["signingConfig"]["tsaUrls"] = [{**service, "url": "http://127.0.0.1:9/timestamp"}]
+    config["signingConfig"]["tsaConfig"] = {"selector": "ANY"}
+    assert ClientTrustConfig.from_json(json.dumps(config)).signing_config.get_tsas()
+    trust = load_trust(json.dumps(config))
+    assert not trust.signing._tsa_clients
+    with stage_files([stage.folder]) as files:
+        assert len(sign(stage, files.distributions, trust)) == 2
+
+
 def test_twine_still_uploads_the_way_we_call_it() -> None:
     """`twine upload` makes a package, adds attestations, and has a repository upload it."""
     source = inspect.getsource(twine_upload)

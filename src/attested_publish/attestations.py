@@ -56,7 +56,13 @@ def load_trust(config_json: str | None) -> Trust:
         else:
             config = ClientTrustConfig.from_json(config_json)
         config.force_tlog_version = 1
-        signing = SigningContext.from_trust_config(config)
+        # Not `from_trust_config`: that asks a timestamp authority too, for each signature,
+        # and PEP 740 has no place for the answer.
+        signing = SigningContext(
+            fulcio=config.signing_config.get_fulcio(),
+            rekor=config.signing_config.get_tlogs()[0],
+            trusted_root=config.trusted_root,
+        )
         return Trust(config, signing, Verifier(trusted_root=config.trusted_root))
     except sigstore.errors.TUFError as error:
         raise no_root(error) from error
