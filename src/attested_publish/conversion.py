@@ -96,13 +96,11 @@ def subjects_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def read_attestation(document: Mapping[str, Any]) -> Attestation:
-    """Return a PEP 740 attestation of which a bundle can be made. Raises `NotConvertible`."""
+    """Return a PEP 740 attestation as far as its form goes. Raises `NotConvertible`."""
     try:
-        attestation = Attestation.model_validate(document)
+        return Attestation.model_validate(document)
     except ValidationError as error:
         raise NotConvertible(f"It is not a PEP 740 attestation: {_first_of(error)}.") from error
-    bundle_of(attestation)
-    return attestation
 
 
 def read_provenance(document: Mapping[str, Any]) -> Provenance:
