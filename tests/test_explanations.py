@@ -6,6 +6,7 @@ is held against the topics.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import io
@@ -26,7 +27,7 @@ from ruamel.yaml import YAML
 from tuf.api.exceptions import DownloadError, UnsignedMetadataError
 from werkzeug.wrappers import Request, Response
 
-from attested_publish import action, publish
+from attested_publish import action, problems, publish
 from attested_publish.action import GitHubReporter, hand_over
 from attested_publish.attestations import no_root
 from attested_publish.front import carry_out
@@ -242,6 +243,26 @@ def test_every_topic_explains_something() -> None:
     source = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
     unused = [topic.name for topic in Topic if f"Topic.{topic.name}" not in source]
     assert unused == ["NOT_INSTALLABLE"] or not unused
+
+
+def test_every_problem_says_where_to_read_on() -> None:
+    """But for those that are only waited for, and never shown."""
+    kinds = {name for name, kind in vars(problems).items() if is_problem(kind)}
+    without_topic = []
+    for path in (ROOT / "src" / "attested_publish").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in kinds:
+                title = ast.unparse(node.args[0])
+                if not any(keyword.arg == "topic" for keyword in node.keywords):
+                    without_topic.append(title)
+    assert sorted(without_topic) == [
+        "'The index does not serve everything yet'",
+        "f'{index.name} does not revoke its API token'",
+    ]
+
+
+def is_problem(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, problems.Problem)
 
 
 def test_row_1_code_is_found_where_the_action_lies() -> None:
@@ -471,6 +492,7 @@ def test_row_21_the_log_is_out_of_order(stage: Stage) -> None:
         "uploaded nothing",
         file=file,
     )
+    assert "May have arrived" not in outcome.log
     stage.world.faults.clear()
     stage.fault("log=502*3")
     assert act_soon(stage, 5.0).status == 0, "an outage that ends is waited for"
@@ -527,6 +549,14 @@ def test_row_25_what_the_index_says_and_what_is_up(dist: Path) -> None:
             SDIST: "not-attempted",
         }
         assert "in part only" in outcome.summary
+
+
+def test_row_25_what_may_be_up(stage: Stage) -> None:
+    stage.fault("upload=503")
+    outcome = act_soon(stage)
+    outcome.explains(
+        Topic.UPLOAD_FAILED, "answered 503", f"May have arrived, or not: {WHEEL}.", file=WHEEL
+    )
 
 
 def test_row_25_in_the_index_s_own_words(stage: Stage) -> None:
@@ -655,6 +685,7 @@ def test_file_names_give_no_commands(stage: Stage) -> None:
     ("status", "content_type", "body"),
     [
         ("400 ::error::owned ##[group]x and more words", "text/plain", ""),
+        ("400 owned <b>x</b> ![i](http://e.example/<h1>) `x` <img src=x>", "text/plain", ""),
         ("400 x", "text/html", "<script>1</script><h1>::error::owned</h1>##[x] <b>\x1b[31m\u202e"),
         ("400 x", "application/json", '{"message": "\\n::error::owned ##[group]x \\u001b[31m"}'),
         ("400 x", "text/plain", "first\r\n::error::owned\n##[group]x\x1b[2J" + "x" * 100_000),
