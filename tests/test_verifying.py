@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from rich.console import Console
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Request, Response
 
 from attested_publish import cli, verify_command
 from attested_publish.fetching import Limits, NotFetched, address, sha256_of
@@ -38,6 +39,7 @@ WHEEL = "sample-1.0-py3-none-any.whl"
 SDIST = "sample-1.0.tar.gz"
 REPOSITORY = "octo-org/sample-project"
 IMPATIENT = deadlines(0.6)
+ANYBODY = Expected()
 HERE = f"{REPOSITORY}/.github/workflows"
 
 
@@ -78,17 +80,21 @@ def verify(published: Stage, tmp_path: Path, capsys: pytest.CaptureFixture) -> V
     return Verifier(published, tmp_path, capsys)
 
 
-def told(stage: Stage, *targets: str) -> tuple[Report, str]:
+def told(
+    stage: Stage, *targets: str, expected: Expected = ANYBODY, upload_url: str = ""
+) -> tuple[Report, str]:
     """Verify with the short patience of tests."""
     printed = io.StringIO()
     report = Report(mode="verify", index=stage.world.upload_url)
     reporter = Reporter(report, Console(file=printed, width=200))
     services = Services(
-        Index.at(stage.world.upload_url), stage.world.trust_config, deadlines=IMPATIENT
+        Index.at(upload_url or stage.world.upload_url),
+        stage.world.trust_config,
+        deadlines=IMPATIENT,
     )
     wanted = verify_command.read_targets(targets)
     carry_out(
-        lambda: verify_command.verify(wanted, Expected(), services, reporter) and None, reporter
+        lambda: verify_command.verify(wanted, expected, services, reporter) and None, reporter
     )
     return report, printed.getvalue()
 
@@ -230,6 +236,48 @@ def test_an_index_out_of_order_is_told(published: Stage) -> None:
     assert "500" in problem(report)
 
 
+@contextlib.contextmanager
+def naming(stage: Stage, **publisher: str | None) -> Iterator[str]:
+    """Raise an index that serves the same as a world's, but names another publisher."""
+
+    def app(environ: dict, start_response: object) -> object:
+        request = Request(environ)
+        if request.path == "/simple/sample/":
+            files = list(stage.served().values())
+            for file in files:
+                file["provenance"] = f"/provenance/{file['filename']}"
+            return Response(json.dumps({"files": files}))(environ, start_response)
+        name = request.path.rpartition("/")[2]
+        served = requests.get(stage.served()[name]["provenance"], timeout=10).json()
+        served["attestation_bundles"][0]["publisher"].update(publisher)
+        return Response(json.dumps(served))(environ, start_response)
+
+    server = Server(app)
+    server.start()
+    yield f"{server.url}/legacy/"
+    server.stop()
+
+
+def test_a_publisher_that_did_not_sign_is_told(published: Stage) -> None:
+    with naming(published, repository="octo-org/other") as url:
+        report, printed = told(
+            published, "sample", expected=Expected("octo-org/other"), upload_url=url
+        )
+    assert report.result is Result.REFUSED
+    assert printed.count("An attestation does not hold") == 2
+
+
+@pytest.mark.parametrize("named", [None, "staging"])
+def test_the_environment_in_the_certificate_counts_more_than_the_index_s_word(
+    published: Stage, named: str | None
+) -> None:
+    with naming(published, environment=named) as url:
+        for wanted, result in (("pypi", Result.DONE), ("staging", Result.REFUSED)):
+            expected = Expected(environment=wanted)
+            report, printed = told(published, "sample", expected=expected, upload_url=url)
+            assert report.result is result, printed
+
+
 def publish_by(stage: Stage, path: Path, workflow: str) -> None:
     """Publish a file in the name of another workflow."""
     ref = f"{HERE}/{workflow}@{stage.world.claims['ref']}"
@@ -302,7 +350,7 @@ def big() -> Iterator[str]:
 
     def endless() -> Iterator[bytes]:
         for _ in range(200):
-            time.sleep(0.02)
+            time.sleep(0.05)
             yield b"x" * 1024
 
     def app(environ: dict, start_response: object) -> object:
@@ -325,8 +373,10 @@ def big() -> Iterator[str]:
 )
 def test_a_download_has_bounds(big: str, size: int, limits: Limits, why: str) -> None:
     file = IndexFile(filename=WHEEL, sha256=None, url="../x.whl", provenance_url=None, size=size)
+    started = time.monotonic()
     with requests.Session() as session, pytest.raises(NotFetched, match=why):
         sha256_of(file, big, session, limits)
+    assert time.monotonic() - started < 2, "it does not wait for a full chunk"
 
 
 def test_addresses_are_those_of_the_page_and_nobody_can_change_the_answer() -> None:
