@@ -18,8 +18,9 @@ import requests
 from pypi_attestations import GitLabPublisher
 
 from attested_publish import publish
+from attested_publish.http import new_session
 from attested_publish.identities.gitlab import GitLabIdentity
-from attested_publish.identity import understand
+from attested_publish.identity import AmbientIdentity, understand
 from attested_publish.identity_rules import advice, refuse_hopeless
 from attested_publish.index import Index
 from attested_publish.problems import IdentityProblem
@@ -28,8 +29,9 @@ from attested_publish.rehearsal.jobs import GITHUB, GITLAB, job_here
 from attested_publish.rehearsal.registry import Registry
 from attested_publish.rehearsal.services import World
 from attested_publish.settings import SETTINGS
+from attested_publish.trusted_publishing import Exchange, NoSecondToken, TrustedCredentials
 from gitlab_job import PROJECT, ROW, component, header_and_body, verified
-from releases import Stage, deadlines, problem
+from releases import SHORT, Stage, deadlines, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -264,6 +266,36 @@ def test_an_api_token_that_ends_cannot_be_renewed(dist: Path) -> None:
         assert len(stage.world.index.issued_tokens) == 1
         latency.clear()
         assert stage.run().result == "done", "the next job finishes what is missing"
+
+
+def test_an_api_token_that_cannot_be_renewed_is_used_to_its_end(stage: Stage) -> None:
+    variables = stage.world.environment
+    ambient = AmbientIdentity(
+        lambda audience: variables[f"{audience.upper()}_ID_TOKEN"],
+        SHORT.identity,
+        lambda _: None,
+        lambda _: None,
+    )
+    with new_session() as session:
+        exchange = Exchange(
+            index=Index.at(stage.world.upload_url),
+            ambient=ambient,
+            identity=understand(ambient.token("pypi")),
+            projects={},
+            session=session,
+            deadlines=SHORT,
+            mask=lambda _: None,
+            tell=lambda _: None,
+        )
+        credentials = TrustedCredentials(exchange, "pypi")
+        first = credentials.password
+        (token,) = credentials._tokens
+        token.minted, token.expires = time.time() - 800, time.time() + 60
+        assert not token.is_good_for_now(time.time())
+        assert credentials.password == first
+        token.expires = time.time() - 1
+        with pytest.raises(NoSecondToken):
+            _ = credentials.password
 
 
 def test_a_certificate_for_another_project_stops_the_release(stage: Stage) -> None:
