@@ -354,6 +354,7 @@ def test_what_is_there_already_needs_no_attestation(stage: Stage, wheel: Path) -
 
 def test_one_refused_project_holds_up_the_others_and_they_are_named(dist: Path) -> None:
     make_release(dist, name="other")
+    make_wheel(dist, name="third")
     make_wheel(dist, name="third", tag="py3-none-linux_x86_64")
     with staged(dist) as stage:
         report = stage.run()
