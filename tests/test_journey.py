@@ -265,3 +265,14 @@ def publisher_row(**changed: str) -> dict[str, str]:
 def registry_of(projects: list[str], **changed: str) -> Registry:
     row = {**publisher_row(**changed), "projects": projects}
     return Registry.parse(json.dumps({"publishers": [row], "pending_publishers": []}))
+
+
+def test_a_metadata_version_newer_than_our_library_is_left_to_the_index(dist: Path) -> None:
+    """What `packaging` here does not know is a warning, and goes up: the index decides."""
+    make_wheel(dist, metadata={"Metadata-Version": "2.9"})
+    with staged(dist) as stage:
+        report = stage.run()
+        (finding,) = report.files["sample-1.0-py3-none-any.whl"].findings
+        assert finding.severity.value == "warning"
+        assert report.problems[0].stage == "upload", problem(report)
+        assert "2.9" in problem(report)

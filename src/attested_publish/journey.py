@@ -37,9 +37,8 @@ from attested_publish.problems import (
     TokenRefused,
     Topic,
 )
-from attested_publish.progress import FEW
+from attested_publish.progress import FEW, size_text
 from attested_publish.report import AttestationReport, FileReport, Status
-from attested_publish.reporter import Reporter, size_text
 from attested_publish.retry import persistently
 from attested_publish.settings import Attestations, Settings, VerifyMetadata
 from attested_publish.sidecars import Fault, Judgement, beside
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from attested_publish.attestations import Trust
     from attested_publish.identities import Identity
     from attested_publish.index import Index, IndexFile
+    from attested_publish.reporter import Reporter
     from attested_publish.services import Services
     from attested_publish.signing import Signing
     from attested_publish.trusted_publishing import TrustedCredentials

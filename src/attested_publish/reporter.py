@@ -14,7 +14,6 @@ from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
 from attested_publish.problems import Stage
 from attested_publish.progress import Progress
-from attested_publish.progress import size_text as size_text  # noqa: PLC0414 - others take it here
 from attested_publish.report import FileReport, ProblemReport, Report, Result, Span, Status
 from attested_publish.stopping import ended_when_stopped
 

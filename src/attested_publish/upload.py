@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import requests
 import rich
-from twine.package import PackageFile
+from packaging.metadata import parse_email
+from twine.exceptions import InvalidDistribution
+from twine.package import DIST_TYPES, PackageFile
 from twine.settings import Settings as TwineSettings
 
 from attested_publish.distributions import Distribution, Kind
@@ -227,7 +229,7 @@ class _Courier:
 
     def _package(self, distribution: Distribution) -> PackageFile:
         try:
-            package = PackageFile.from_filename(str(distribution.path), comment=None)
+            package = _package_of(distribution)
         except Exception as error:
             # On a bad file twine lets out whatever its archive and metadata readers raise.
             raise UploadRefused(
@@ -283,6 +285,23 @@ class _Courier:
             detail=said,
             remedy=remedy,
             file=distribution.filename,
+        )
+
+
+def _package_of(distribution: Distribution) -> PackageFile:
+    """Have twine read a distribution; whether its metadata version is known is the index's matter.
+
+    twine judges by the version of `packaging` installed here, and the index may know more.
+    """
+    try:
+        return PackageFile.from_filename(str(distribution.path), comment=None)
+    except InvalidDistribution as error:
+        if distribution.kind is None or "is not a valid metadata version" not in str(error):
+            raise
+        file = DIST_TYPES[distribution.kind](str(distribution.path))
+        metadata, _ = parse_email(file.read())
+        return PackageFile(
+            str(distribution.path), None, metadata, file.py_version, distribution.kind.value
         )
 
 

@@ -22,14 +22,14 @@ from rich.text import Text
 from attested_publish.distributions import Kind, kind_of
 from attested_publish.foreign import shown
 from attested_publish.index import Index
-from attested_publish.problems import ConfirmationProblem
+from attested_publish.problems import ConfirmationProblem, Topic
+from attested_publish.progress import size_text
 from attested_publish.publish import publish
 from attested_publish.rehearsal.jobs import JOBS, job_here, without_job
 from attested_publish.rehearsal.registry import Registry, RegistryError
 from attested_publish.rehearsal.sample import build_sample
 from attested_publish.rehearsal.services import World
 from attested_publish.rehearsal.serving import LOOPBACK
-from attested_publish.reporter import size_text
 from attested_publish.services import Services
 from attested_publish.settings import WrongUsage
 from attested_publish.stopping import ended_when_stopped
@@ -87,7 +87,7 @@ def rehearse(
         installed = install_a_wheel(reporter.report, world.index_url)
         reporter.console.print()
         reporter.console.print(result_table(reporter.report, world.index_url))
-        reporter.console.print(Text(installed))
+        reporter.remark(installed)
 
 
 def read_registry(path: Path | None) -> Registry:
@@ -139,6 +139,8 @@ def install_a_wheel(report: Report, index_url: str) -> str:
         command = [
             *(sys.executable, "-I", "-m", "pip", "--isolated", "--disable-pip-version-check"),
             *("install", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"),
+            # The wheel may be for a newer Python than this one.
+            "--ignore-requires-python",
             *("--index-url", index_url, "--target", target, *_tags(wheel.filename)),
             f"{wheel.project}=={wheel.version}",
         ]
@@ -160,6 +162,7 @@ def install_a_wheel(report: Report, index_url: str) -> str:
             said = shown(done.stderr or done.stdout)
     raise ConfirmationProblem(
         f"pip cannot install {shown(wheel.filename)} from the embedded index",
+        topic=Topic.NOT_INSTALLABLE,
         detail=said,
         remedy="Published like this, the wheel could not be installed from the index either.",
         file=wheel.filename,
