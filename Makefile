@@ -49,6 +49,8 @@ lock: $(VENV)/dev
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/dev.in --constraints requirements/runtime.txt \
 		--output-file requirements/dev.txt
+	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header requirements/e2e.in --output-file requirements/e2e.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
