@@ -162,11 +162,12 @@ def hand_over(report: Report, environment: Mapping[str, str]) -> None:
     path = folder / f"attested-publish-{secrets.token_hex(4)}.json"
     write_report(report, path)
     record = report.as_json()
+    attestations_dir = report.together().attestations_dir
     outputs = {
         "result": report.result.value,
         "files": json.dumps(record["files"]),
         "projects": json.dumps(report.projects()),
-        "attestations-dir": str(report.attestations_dir or ""),
+        "attestations-dir": str(attestations_dir or ""),
         "report": str(path),
     }
     if environment.get("GITHUB_OUTPUT"):

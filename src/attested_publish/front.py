@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from attested_publish.foreign import shown
 from attested_publish.problems import Problem, Stage, Topic
 from attested_publish.settings import WrongUsage
-from attested_publish.stopping import done_or_stopped
+from attested_publish.stopping import done_or_stopped, is_stopped
 
 if TYPE_CHECKING:
     from attested_publish.report import Report, Result
@@ -35,22 +35,31 @@ def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
 
     Only `WrongUsage` is left to the front, which knows how its user calls it.
     """
+    stopped_by = None
+    with told(reporter), _requests_told(reporter):
+        stopped_by = done_or_stopped(work)
+    if stopped_by is not None:
+        reporter.problem(_stopped(stopped_by, reporter.current))
+    return reporter.report.result
+
+
+@contextlib.contextmanager
+def told(reporter: Reporter) -> Iterator[None]:
+    """Tell whatever ends what is done in here as a problem; only `WrongUsage` comes out.
+
+    What fails because the run was told to stop comes out too: the main thread tells that.
+    """
     try:
-        with _requests_told(reporter):
-            stopped_by = done_or_stopped(work)
-    except Problem as problem:
-        reporter.traceback()
-        reporter.problem(problem)
+        yield
     except WrongUsage:
         raise
-    except Exception as error:  # noqa: BLE001 - the last line of defence
-        # A user must not be left with a traceback alone.
+    except Exception as error:
+        if is_stopped():
+            raise
         reporter.traceback()
-        reporter.problem(_unexpected(error, reporter.current))
-    else:
-        if stopped_by is not None:
-            reporter.problem(_stopped(stopped_by, reporter.current))
-    return reporter.report.result
+        # A user must not be left with a traceback alone.
+        known = error if isinstance(error, Problem) else _unexpected(error, reporter.current)
+        reporter.problem(known)
 
 
 @contextlib.contextmanager

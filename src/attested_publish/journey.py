@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from attested_publish.identity_rules import (
     refuse_hopeless,
     signers_advice,
 )
+from attested_publish.memory import Memory
 from attested_publish.parallel import meanwhile
 from attested_publish.problems import (
     AttestationNotAccepted,
@@ -41,7 +42,7 @@ from attested_publish.progress import FEW, size_text
 from attested_publish.report import AttestationReport, FileReport, Status
 from attested_publish.retry import persistently
 from attested_publish.settings import Attestations, Settings, VerifyMetadata
-from attested_publish.sidecars import Fault, Judgement, beside
+from attested_publish.sidecars import Fault, Judgement, Ready, beside
 from attested_publish.stopping import ended_when_stopped
 
 if TYPE_CHECKING:
@@ -80,6 +81,15 @@ class Journey:
     session: requests.Session
     ambient: AmbientIdentity
     afterwards: contextlib.ExitStack
+    memory: Memory = field(default_factory=Memory)
+
+    @contextlib.contextmanager
+    def at(self, services: Services) -> Iterator[Journey]:
+        """Go on to another index, with what the run remembers; what is begun there ends there."""
+        with ended_when_stopped() as after:
+            there = replace(self, services=services, afterwards=after)
+            there._begin_story()  # noqa: SLF001 - its own
+            yield there
 
     @contextlib.contextmanager
     def staged(self) -> Iterator[tuple[Distribution, ...]]:
@@ -103,15 +113,23 @@ class Journey:
         """Find what the index would refuse in the files themselves."""
         if self.settings.verify_metadata is VerifyMetadata.NOTHING:
             return
+        if self.memory.findings is not None:
+            # Told where they were found; they stand against the files everywhere.
+            for filename, known in self.memory.findings.items():
+                self.reporter.report.files[filename].findings.extend(known)
+            return
         from attested_publish.rules import check_distribution, check_release
 
+        all_found = {}
         with self.reporter.stage(Stage.RULES, "what the index would refuse"):
             of_release = check_release(distributions)
             for each in distributions:
                 found = (*check_distribution(each), *of_release.get(each.filename, ()))
+                all_found[each.filename] = found
                 self.reporter.findings(each, found)
             if not self.reporter.report.findings(*Severity):
                 self.reporter.item(f"{counted(len(distributions), 'file')} in order")
+        self.memory.findings = all_found
 
     def asked(self, distributions: Sequence[Distribution]) -> Callable[[], Holdings]:
         """Ask the index meanwhile what it holds."""
@@ -244,11 +262,13 @@ class Journey:
         """Prepare the Sigstore instance meanwhile, where attestations are not ruled out."""
         if self.settings.password or self.settings.attestations is Attestations.NEVER:
             return None
-        return meanwhile(self._trust)
+        return self.trust_for_signing()
 
     def trust_for_signing(self) -> Callable[[], Trust]:
         """Prepare the Sigstore instance meanwhile."""
-        return meanwhile(self._trust)
+        if self.memory.trust is None:
+            self.memory.trust = meanwhile(self._trust)
+        return self.memory.trust
 
     def audience(self) -> Callable[[], str]:
         """Ask the index meanwhile which audience it wants in identity tokens."""
@@ -306,6 +326,57 @@ class Journey:
                     f"{counted(len(unsigned), 'publish attestation')} will be made anew."
                 )
         return judgement
+
+    def reuse_signed(
+        self,
+        ready: Judgement,
+        distributions: Sequence[Distribution],
+        identity: Identity,
+        trust: Callable[[], Trust] | None,
+        plan: AttestationPlan,
+    ) -> None:
+        """Add to what is `ready` what this run has signed already, for another index.
+
+        It is in the log, so that it goes up also where the `plan` is not to sign. Held
+        against this index's publisher anew; what does not hold has to be signed anew.
+        """
+        signed = self.memory.signed
+        before = [each for each in ready.unsigned(distributions) if each.filename in signed]
+        if trust is None or not before or not (plan.attest or self.services.index.works_as_pypi):
+            return
+        from attested_publish.attestations import (
+            PUBLISH_PREDICATE,
+            AttestationRefused,
+            verify_attestation,
+        )
+
+        policy = identity.publisher.policy()
+        with self.reporter.stage(Stage.VERIFICATION, "what was signed for the index before"):
+            for each in before:
+                attestation = signed[each.filename]
+                try:
+                    verify_attestation(
+                        attestation,
+                        filename=each.filename,
+                        sha256=each.sha256,
+                        policy=policy,
+                        verifier=trust().verifier,
+                    )
+                except AttestationRefused as error:
+                    self.reporter.notice(f"{shown(each.filename)} is signed anew: {error}")
+                    continue
+                made = Ready(
+                    each.source, PUBLISH_PREDICATE, is_publish=True, attestation=attestation
+                )
+                ready.usable.setdefault(each.filename, []).insert(0, made)
+                self._tell_attestation(each, attestation, PUBLISH_PREDICATE)
+            unsigned = ready.unsigned(before)
+            self.reporter.item(
+                f"{counted(len(before) - len(unsigned), 'attestation')} in order",
+                "not signed again",
+            )
+        if identity.publisher.provenance is not None:
+            self.reporter.report.story.consumers_see = _pinned(identity.publisher.provenance)
 
     def signing(self, trust: Callable[[], Trust]) -> Signing:
         """Set up signing; the certificate is asked for meanwhile."""
@@ -373,6 +444,7 @@ class Journey:
         reporter = self.reporter
 
         def signed(distribution: Distribution, attestation: Attestation) -> None:
+            self.memory.signed[distribution.filename] = attestation
             self._tell_attestation(distribution, attestation, attestations.PUBLISH_PREDICATE)
             entry = attestations.log_index(attestation)
             progress.done(distribution.filename, distribution.size, f"log entry {entry}")

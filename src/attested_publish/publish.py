@@ -1,20 +1,22 @@
-"""The journey of a release, and its two shorter forms: check and attest."""
+"""The journey of a release, to one index or several, and its shorter forms: check and attest."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from attested_publish.front import told
 from attested_publish.http import new_session
 from attested_publish.identity import AmbientIdentity
 from attested_publish.journey import Journey
-from attested_publish.report import Result
+from attested_publish.report import Report, Result
 from attested_publish.stopping import ended_when_stopped
 
 if TYPE_CHECKING:
     from pypi_attestations import Attestation
 
+    from attested_publish.distributions import Distribution
     from attested_publish.reporter import Reporter
     from attested_publish.services import Services
     from attested_publish.settings import Settings
@@ -25,50 +27,60 @@ def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
 
     Raises a `Problem` where the release has to stop. Nothing irreversible happens
     while anything checkable is unchecked, and what the index holds already is done.
+
+    With several indexes each has its own turn, and its own report among the report's
+    `indexes`; a problem at one is told there, and the next has its turn all the same.
     """
-    with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
-        asked = journey.asked(distributions)
-        trust = journey.trust()
-        journey.follow_rules(distributions)
-        held = journey.holdings(distributions, asked)
-        journey.stop_if_refused(distributions)
-        missing = held.missing_of(distributions)
-        attestations: Mapping[str, Sequence[Attestation]] = {}
-        if not missing:
-            reporter.notice("The index holds everything already: there is nothing to upload.")
-        elif settings.password:
-            journey.upload(missing, {}, held, journey.given_credentials())
-        else:
-            audience = journey.audience()
-            identity, plan = journey.identify(audience)
-            ready = journey.judge_ready_made(missing, identity, trust, plan=plan)
-            unsigned = ready.unsigned(missing) if plan.attest else []
-            signing = journey.signing(trust) if unsigned and trust is not None else None
-            with journey.trusted(identity, audience, held) as credentials:
-                made = journey.attest(unsigned, identity, signing) if signing is not None else {}
-                attestations = ready.together(made)
-                journey.upload(missing, attestations, held, credentials)
-        if missing and settings.confirm and not held.unreadable:
-            journey.confirm(missing, attestations, trust)
-        journey.stop_if_doubtful(missing)
-        journey.tell_projects()
-    reporter.report.result = Result.DONE
+    _at_each_index(_publish, settings, services, reporter)
+
+
+def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
+    settings = journey.settings
+    asked = journey.asked(distributions)
+    trust = journey.trust()
+    journey.follow_rules(distributions)
+    held = journey.holdings(distributions, asked)
+    journey.stop_if_refused(distributions)
+    missing = held.missing_of(distributions)
+    attestations: Mapping[str, Sequence[Attestation]] = {}
+    if not missing:
+        journey.reporter.notice("The index holds everything already: there is nothing to upload.")
+    elif settings.password:
+        journey.upload(missing, {}, held, journey.given_credentials())
+    else:
+        audience = journey.audience()
+        identity, plan = journey.identify(audience)
+        ready = journey.judge_ready_made(missing, identity, trust, plan=plan)
+        journey.reuse_signed(ready, missing, identity, trust, plan)
+        unsigned = ready.unsigned(missing) if plan.attest else []
+        signing = journey.signing(trust) if unsigned and trust is not None else None
+        with journey.trusted(identity, audience, held) as credentials:
+            made = journey.attest(unsigned, identity, signing) if signing is not None else {}
+            attestations = ready.together(made)
+            journey.upload(missing, attestations, held, credentials)
+    if missing and settings.confirm and not held.unreadable:
+        journey.confirm(missing, attestations, trust)
+    journey.stop_if_doubtful(missing)
+    journey.tell_projects()
 
 
 def check(settings: Settings, services: Services, reporter: Reporter) -> None:
     """Say what the index would refuse, for all files at once.
 
     Where the job has an identity, an API token is minted and revoked at once, to prove
-    that the index knows the publisher; nothing else is spent.
+    that the index knows the publisher; nothing else is spent. Several indexes are asked
+    as `publish` does it.
     """
-    with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
-        asked = journey.asked(distributions)
-        journey.follow_rules(distributions)
-        held = journey.holdings(distributions, asked)
-        journey.stop_if_refused(distributions)
-        journey.mark_checked(distributions)
-        journey.prove_publisher(held.missing_of(distributions), held)
-    reporter.report.result = Result.DONE
+    _at_each_index(_check, settings, services, reporter)
+
+
+def _check(journey: Journey, distributions: Sequence[Distribution]) -> None:
+    asked = journey.asked(distributions)
+    journey.follow_rules(distributions)
+    held = journey.holdings(distributions, asked)
+    journey.stop_if_refused(distributions)
+    journey.mark_checked(distributions)
+    journey.prove_publisher(held.missing_of(distributions), held)
 
 
 def check_files(settings: Settings, services: Services, reporter: Reporter) -> None:
@@ -92,6 +104,40 @@ def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
         made = journey.attest(unsigned, identity, journey.signing(trust)) if unsigned else {}
         journey.keep_attestations(distributions, ready.together(made))
     reporter.report.result = Result.DONE
+
+
+def _at_each_index(
+    do: Callable[[Journey, Sequence[Distribution]], None],
+    settings: Settings,
+    services: Services,
+    reporter: Reporter,
+) -> None:
+    """Stage the files once and go to every index with them, in order.
+
+    With one index a problem comes out. With several, it is told, and the worst that came
+    of any of them is the result.
+    """
+    report = reporter.report
+    several = services.each() if services.further else []
+    report.indexes = [Report(report.mode, there.index.upload_url) for there in several]
+    with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
+        if not several:
+            do(journey, distributions)
+        for part in report.indexes:
+            part.add_files(distributions)
+        for number, (there, part) in enumerate(zip(several, report.indexes, strict=True), 1):
+            name = there.index.name
+            reporter.heading(f"{name}, index {number} of {len(several)}")
+            with reporter.recording(part, name), told(reporter):
+                with journey.at(there) as onward:
+                    do(onward, distributions)
+                part.result = Result.DONE
+    report.result = Result.worst(Result.DONE, *(part.result for part in report.indexes))
+    if several:
+        reporter.heading(f"{len(several)} indexes")
+        for there, part in zip(several, report.indexes, strict=True):
+            tell = reporter.item if part.result is Result.DONE else reporter.warning
+            tell(f"{there.index.name}: {part.result}")
 
 
 @contextlib.contextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,11 @@ class Result(StrEnum):
     DONE = "done"
     REFUSED = "refused"
     FAILED = "failed"
+
+    @classmethod
+    def worst(cls, *results: Result) -> Result:
+        """Return the worst of several."""
+        return max(results, key=list(cls).index)
 
 
 class Status(StrEnum):
@@ -133,7 +138,11 @@ class Story:
 
 @dataclass
 class Report:
-    """One run. `seconds` are by stage; `index` is the address that is uploaded to."""
+    """One run. `seconds` are by stage; `index` is the address that is uploaded to.
+
+    Where a run goes to several, `indexes` has the report of each, and `index` is the first;
+    what is of no index in particular is left in the run's own `problems` and `seconds`.
+    """
 
     mode: str
     index: str
@@ -144,6 +153,7 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     attestations_dir: Path | None = None
     story: Story = field(default_factory=Story)
+    indexes: list[Report] = field(default_factory=list)
 
     def add_files(self, distributions: Sequence[Distribution]) -> None:
         """Start the record of each distribution."""
@@ -168,20 +178,54 @@ class Report:
 
     def with_status(self, *statuses: Status) -> list[FileReport]:
         """Return the files that have become one of these."""
-        return [file for file in self.files.values() if file.status in statuses]
+        return [file for file in self.all_files() if file.status in statuses]
+
+    def all_files(self) -> list[FileReport]:
+        """Return the files, once for each index."""
+        return [file for part in self.indexes or [self] for file in part.files.values()]
+
+    def together(self) -> Report:
+        """Return what came of all indexes in one report, for whoever looks for one."""
+        if not self.indexes:
+            return self
+        seconds: dict[str, float] = {}
+        for part in (self, *self.indexes):
+            for stage, spent in part.seconds.items():
+                seconds[stage] = seconds.get(stage, 0.0) + spent
+        folders = (part.attestations_dir for part in self.indexes if part.attestations_dir)
+        return replace(
+            self,
+            identity=next((part.identity for part in self.indexes if part.identity), None),
+            problems=[problem for part in (self, *self.indexes) for problem in part.problems],
+            seconds=seconds,
+            attestations_dir=next(folders, None),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return what the JSON report holds (the design's schema 1)."""
-        return {
+        whole = self.together()
+        record = {
             "schema": SCHEMA,
             "mode": self.mode,
             "result": self.result.value,
             "index": self.index,
-            "identity": self.identity,
-            "files": [file.as_json() for file in self.files.values()],
-            "problems": [problem.as_json() for problem in self.problems],
-            "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
+            "identity": whole.identity,
+            "files": [file.as_json() for file in whole.all_files()],
+            "problems": [problem.as_json() for problem in whole.problems],
+            "seconds": _rounded(whole.seconds),
         }
+        if self.indexes:
+            record["indexes"] = [
+                {
+                    "index": part.index,
+                    "result": part.result.value,
+                    "files": [file.as_json() for file in part.files.values()],
+                    "problems": [problem.as_json() for problem in part.problems],
+                    "seconds": _rounded(part.seconds),
+                }
+                for part in self.indexes
+            ]
+        return record
 
     def projects(self) -> list[dict[str, Any]]:
         """Return the releases of the run with the files of each, for the action's output.
@@ -189,14 +233,18 @@ class Report:
         `status` is the worst that became of a file of the release.
         """
         releases: dict[tuple[str, str], list[FileReport]] = {}
-        for file in self.files.values():
+        for file in self.all_files():
             releases.setdefault((file.project or "", file.version or ""), []).append(file)
         return [
             {
                 "project": project,
                 "version": version,
-                "files": [file.filename for file in files],
+                "files": list(dict.fromkeys(file.filename for file in files)),
                 "status": min((file.status for file in files), key=_WORST_FIRST.index).value,
             }
             for (project, version), files in releases.items()
         ]
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {stage: round(spent, 3) for stage, spent in seconds.items()}

@@ -41,6 +41,7 @@ class Reporter:
         self.console = console
         self.verbose = verbose
         self.current = Stage.FILES
+        self._place = ""
         self._started = time.monotonic()
         self._secrets: set[str] = set()
 
@@ -81,6 +82,21 @@ class Reporter:
             self.report.seconds[stage] = self.report.seconds.get(stage, 0.0) + spent
             self.report.story.timeline.append(Span(stage.value, started, started + spent))
             self._end(spent)
+
+    @contextlib.contextmanager
+    def recording(self, report: Report, place: str) -> Iterator[None]:
+        """Write into another report meanwhile: that of `place`, which its problems name."""
+        before = self.report, self._place
+        self.report, self._place = report, place
+        try:
+            yield
+        finally:
+            self.report, self._place = before
+
+    def heading(self, text: str) -> None:
+        """Tell what the stages from here on are about."""
+        self.console.print()
+        self._line((text, "bold underline"))
 
     @contextlib.contextmanager
     def progress(self, distributions: Sequence[Distribution]) -> Iterator[Progress]:
@@ -162,9 +178,11 @@ class Reporter:
         detail = "\n".join(
             filter(None, (problem.detail, what_is_public(self.report, problem.stage)))
         )
+        is_placed = self._place in problem.title
+        title = problem.title if is_placed else f"{self._place}: {problem.title}"
         record = ProblemReport(
             stage=problem.stage.value,
-            title=self.clean(problem.title),
+            title=self.clean(title),
             detail=self.clean(detail),
             remedy=self.clean(problem.remedy),
             file=problem.file,

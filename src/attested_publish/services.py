@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from attested_publish.foreign import shown
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Services:
     """Where a release goes, who signs for it, and where its identity comes from.
 
+    It goes to `index`, and after that to each index in `further`.
     `trust_config` is the ClientTrustConfig JSON of a Sigstore instance; `None`
     stands for the public one. `deadlines` say how patiently they are asked.
     """
@@ -27,6 +28,11 @@ class Services:
     trust_config: str | None = None
     ambient: Ambient = detect
     deadlines: Deadlines = field(default_factory=Deadlines)
+    further: tuple[Index, ...] = ()
+
+    def each(self) -> list[Services]:
+        """Return the services with one of the indexes at a time, in order."""
+        return [replace(self, index=index, further=()) for index in (self.index, *self.further)]
 
     @property
     def is_public_log(self) -> bool:
@@ -40,9 +46,9 @@ def chosen(settings: Settings) -> Services:
     Raises `IndexProblem` for an address that cannot be an index, `SigningProblem`
     for a trust configuration that cannot be read.
     """
-    index = Index.at(settings.repository_url)
+    index, *further = map(Index.at, settings.repository_urls)
     if settings.sigstore_trust_config is None:
-        return Services(index)
+        return Services(index, further=tuple(further))
     try:
         trust_config = settings.sigstore_trust_config.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -54,4 +60,4 @@ def chosen(settings: Settings) -> Services:
             remedy="Name a file with a ClientTrustConfig JSON, or leave the setting out to use "
             "the public Sigstore.",
         ) from error
-    return Services(index, trust_config)
+    return Services(index, trust_config, further=tuple(further))

@@ -67,7 +67,9 @@ SETTINGS = (
         "packages-dir", "dist", "One folder or several, a line each; also looks one folder down."
     ),
     Setting(
-        "repository-url", PYPI_UPLOAD_URL, "The index to upload to; plain http only on loopback."
+        "repository-url",
+        PYPI_UPLOAD_URL,
+        "The index to upload to, or several, a line each; plain http only on loopback.",
     ),
     Setting("user", "__token__", "User name that goes with the password."),
     Setting(
@@ -128,7 +130,7 @@ class Settings:
     """The values of one run, understood."""
 
     packages_dir: tuple[Path, ...] = (Path("dist"),)
-    repository_url: str = PYPI_UPLOAD_URL
+    repository_urls: tuple[str, ...] = (PYPI_UPLOAD_URL,)
     user: str = "__token__"
     password: str = field(default="", repr=False)
     attestations: Attestations = Attestations.AUTO
@@ -141,6 +143,11 @@ class Settings:
     print_hash: bool = True
     verbose: bool = False
     sigstore_trust_config: Path | None = None
+
+    @property
+    def repository_url(self) -> str:
+        """The first index."""
+        return self.repository_urls[0]
 
 
 def understand(values: Mapping[str, str]) -> Settings:
@@ -159,11 +166,13 @@ def understand(values: Mapping[str, str]) -> Settings:
                 allowed = ", ".join(setting.choices)
                 raise WrongUsage(f"{setting.name} is {shown(text, 80)!r}; it can be {allowed}.")
         texts[setting.name] = text
+    repository_urls = tuple(dict.fromkeys(_lines(texts["repository-url"])))
+    if texts["password"] and len(repository_urls) > 1:
+        # It would be shown to indexes that it is not for.
+        raise WrongUsage("password goes with one index, but repository-url lists several.")
     return Settings(
-        packages_dir=tuple(
-            Path(line.strip()) for line in texts["packages-dir"].splitlines() if line.strip()
-        ),
-        repository_url=texts["repository-url"],
+        packages_dir=tuple(map(Path, _lines(texts["packages-dir"]))),
+        repository_urls=repository_urls,
         user=texts["user"],
         password=_password(texts["password"]),
         attestations=Attestations(texts["attestations"]),
@@ -177,6 +186,10 @@ def understand(values: Mapping[str, str]) -> Settings:
         verbose=texts["verbose"] == "true",
         sigstore_trust_config=_path(texts["sigstore-trust-config"]),
     )
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _password(text: str) -> str:

@@ -62,8 +62,23 @@ class _Block:
 
 
 def summary(report: Report, limit: int) -> str:
-    """Return the summary, `limit` bytes at most: the verdict, what to do, and then the details."""
-    blocks = (
+    """Return the summary, `limit` bytes at most: the verdict, what to do, and then the details.
+
+    With several indexes there is a section for each, below what came of all of them.
+    """
+    blocks = _of_several(report) if report.indexes else _sections(report)
+    addresses = [part.index for part in report.indexes or [report]]
+    tail = f"<sub>{_prose(' '.join(addresses))}</sub>\n"
+    text = ""
+    for block in blocks:
+        left = limit - len((text + tail).encode())
+        # No list may take the room of everything that comes after it.
+        text += block.within(left * 2 // 3)
+    return text + tail
+
+
+def _sections(report: Report) -> tuple[_Block, ...]:
+    return (
         _Block(f"## {_verdict(report)}\n\n{_lead(report)}\n\n"),
         *map(_problem, report.problems),
         _files(report),
@@ -73,13 +88,21 @@ def summary(report: Report, limit: int) -> str:
         _findings(report),
         _digests(report),
     )
-    tail = f"<sub>{_prose(report.index)}</sub>\n"
-    text = ""
-    for block in blocks:
-        left = limit - len((text + tail).encode())
-        # No list may take the room of everything that comes after it.
-        text += block.within(left * 2 // 3)
-    return text + tail
+
+
+def _of_several(report: Report) -> Iterator[_Block]:
+    done = sum(part.result is Result.DONE for part in report.indexes)
+    mark = "✅" if report.result is Result.DONE else "❌"
+    verdict = f"{mark} {_releases(report)}: done at {done} of {len(report.indexes)} indexes"
+    lines = [
+        f"{number}. {escaped(part.story.index_name)}: {part.result.value}\n"
+        for number, part in enumerate(report.indexes, 1)
+    ]
+    yield _Block(f"# {verdict}\n\n", lines, "\n")
+    yield from map(_problem, report.problems)
+    for number, part in enumerate(report.indexes, 1):
+        yield _Block(f"---\n\n**Index {number}: {escaped(part.story.index_name)}**\n\n")
+        yield from _sections(part)
 
 
 def escaped(text: str) -> str:

@@ -30,6 +30,7 @@ from attested_publish.rehearsal.registry import Registry, RegistryError
 from attested_publish.rehearsal.sample import build_sample
 from attested_publish.rehearsal.services import World
 from attested_publish.rehearsal.serving import LOOPBACK
+from attested_publish.report import Result
 from attested_publish.services import Services
 from attested_publish.settings import WrongUsage
 from attested_publish.stopping import ended_when_stopped
@@ -57,8 +58,10 @@ def rehearse(
     project is built and published instead of the user's files. `job` is a kind in
     `JOBS`, by default the kind this process runs in. Raises `WrongUsage`
     for a registry or claims that cannot be read, else what `publish` raises.
+
+    For each index that the settings list there is an embedded one.
     """
-    registry = read_registry(registry_file)
+    registry, *further = (read_registry(registry_file) for _ in settings.repository_urls)
     overrides = read_claims(claims)
     kind = job_here(os.environ) if job is None else JOBS[job]
     with ended_when_stopped() as until_done:
@@ -66,27 +69,43 @@ def rehearse(
             folder = Path(until_done.enter_context(tempfile.TemporaryDirectory()))
             settings = replace(settings, packages_dir=(build_sample(folder),))
         world = until_done.enter_context(
-            World(claims=kind.claims(os.environ, overrides), registry=registry, job=kind)
+            World(
+                claims=kind.claims(os.environ, overrides),
+                registry=registry,
+                job=kind,
+                further=further,
+            )
         )
         until_done.enter_context(pretended_job(world.environment))
+        index_urls = (world.index_url, *(each.index_url for each in world.further))
+        upload_urls = (world.upload_url, *(each.upload_url for each in world.further))
         reporter.report.index = world.upload_url
         reporter.notice(
             f"This is a rehearsal: PyPI, Sigstore and {kind.provider}'s identity provider are "
             "embedded, on loopback, with fresh keys. Nothing leaves this machine. Index: "
-            f"{world.index_url}"
+            f"{', '.join(index_urls)}"
         )
         rehearsed = replace(
             settings,
-            repository_url=world.upload_url,
+            repository_urls=upload_urls,
             user="__token__",
             password="",
             sigstore_trust_config=None,
         )
-        services = Services(Index.at(world.upload_url), world.trust_config)
-        publish(rehearsed, services, reporter)
-        installed = install_a_wheel(reporter.report, world.index_url)
-        reporter.console.print()
-        reporter.console.print(result_table(reporter.report, world.index_url))
+        index, *others = map(Index.at, upload_urls)
+        publish(rehearsed, Services(index, world.trust_config, further=tuple(others)), reporter)
+        reports = reporter.report.indexes or [reporter.report]
+        for report, index_url in zip(reports, index_urls, strict=True):
+            if report.result is Result.DONE:
+                _prove(report, index_url, reporter)
+
+
+def _prove(report: Report, index_url: str, reporter: Reporter) -> None:
+    """Install what an embedded index serves, and show how it ended."""
+    installed = install_a_wheel(report, index_url)
+    reporter.console.print()
+    reporter.console.print(result_table(report, index_url))
+    with reporter.recording(report, Index.at(report.index).name):
         reporter.remark(installed)
 
 

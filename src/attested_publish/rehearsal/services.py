@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
@@ -35,6 +36,25 @@ STAGES = ("identity", "certificate", "log", "upload", "index")
 """What can be made slow: the names `World` takes in `latency`."""
 
 
+@dataclass(frozen=True)
+class FurtherIndex:
+    """An index beside a world's first, with the same issuer and Sigstore, at `url`."""
+
+    url: str
+    index: Index
+    faults: Faults
+
+    @property
+    def index_url(self) -> str:
+        """Where packages are installed from."""
+        return f"{self.url}/simple/"
+
+    @property
+    def upload_url(self) -> str:
+        """Where distributions are uploaded to."""
+        return f"{self.url}/legacy/"
+
+
 class World:
     """Everything a release talks to, with fresh keys, from entering it to leaving it.
 
@@ -44,6 +64,8 @@ class World:
     for `identity_lifetime` (by default, as the job's do), `token_lifetime` and
     `certificate_lifetime` seconds. What goes
     wrong is planned with the argument `faults`, and later with the attribute of that name.
+    For each registry in `further` there is one more index, whose faults are its own; the
+    attribute `further` has them in that order.
 
     The addresses are known when the object is made; it raises `OSError` where `port` is taken,
     `ValueError` for an unknown stage.
@@ -61,6 +83,7 @@ class World:
         identity_lifetime: float | None = None,
         token_lifetime: float = 900.0,
         certificate_lifetime: float = 600.0,
+        further: Sequence[Registry] = (),
     ) -> None:
         if unknown := sorted(latency.keys() - set(STAGES)):
             raise ValueError(f"There is no stage {unknown[0]!r}; choose from {', '.join(STAGES)}.")
@@ -84,8 +107,9 @@ class World:
                 stage_of: Callable[[WSGIEnvironment], str | None],
                 endpoint_of: Callable[[WSGIEnvironment], str | None],
                 port: int = 0,
+                faults: Faults = self.faults,
             ) -> Server:
-                app = faulty(app, endpoint_of, self.faults)
+                app = faulty(app, endpoint_of, faults)
                 server = Server(delayed(app, stage_of, latency), port=port)
                 made.callback(server.stop)
                 return server
@@ -110,21 +134,34 @@ class World:
             )
             self.trusted_root = json.dumps(root, indent=2)
             self.trust_config = json.dumps(config, indent=2)
-            self.index = Index(
-                jwks=self.issuer.jwks,
-                issuer=job.issuer,
-                trusted_root=ClientTrustConfig.from_json(self.trust_config).trusted_root,
-                registry=registry,
-                token_lifetime=token_lifetime,
-                faults=self.faults,
-            )
-            made.callback(self.index.close)
-            index = serve(self.index.app, _index_stage, index_endpoint, port)
-            # Called first: what hangs would keep the servers from stopping.
-            made.callback(self.faults.stop)
-            self._servers = (issuer, authority, log, index)
+
+            def serve_index(
+                registry: Registry, faults: Faults, port: int = 0
+            ) -> tuple[Index, Server]:
+                index = Index(
+                    jwks=self.issuer.jwks,
+                    issuer=job.issuer,
+                    trusted_root=ClientTrustConfig.from_json(self.trust_config).trusted_root,
+                    registry=registry,
+                    token_lifetime=token_lifetime,
+                    faults=faults,
+                )
+                made.callback(index.close)
+                server = serve(index.app, _index_stage, index_endpoint, port, faults)
+                # Called first: what hangs would keep the servers from stopping.
+                made.callback(faults.stop)
+                return index, server
+
+            further_faults = [Faults() for _ in further]
+            beside = [serve_index(*each) for each in zip(further, further_faults, strict=True)]
+            self.index, index = serve_index(registry, self.faults, port)
+            self._servers = (issuer, authority, log, index, *(server for _, server in beside))
             self._made = made.pop_all()
 
+        self.further = tuple(
+            FurtherIndex(server.url, embedded, faults)
+            for (embedded, server), faults in zip(beside, further_faults, strict=True)
+        )
         self.index_url = f"{index.url}/simple/"
         self.upload_url = f"{index.url}/legacy/"
         self._job = job
