@@ -121,8 +121,9 @@ def test_a_failure_at_the_second_does_not_hide_the_first(two: Stage) -> None:
     assert served(two.world.index_url).keys() == FILES
     record = report.as_json()
     assert [problem["stage"] for problem in record["problems"]] == ["token"]
-    assert name_of(two.world.further[0].upload_url) in record["problems"][0]["title"]
-    assert "This run uploaded nothing" in record["problems"][0]["detail"]
+    name = name_of(two.world.further[0].upload_url)
+    assert name in record["problems"][0]["title"]
+    assert f"This run uploaded nothing to {name}." in record["problems"][0]["detail"]
 
 
 def test_the_failed_one_is_completed_by_a_second_run(two: Stage) -> None:

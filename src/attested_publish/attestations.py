@@ -31,6 +31,16 @@ PUBLISH_PREDICATE = AttestationType.PYPI_PUBLISH_V1.value
 _IN_TOTO = "application/vnd.in-toto+json"
 
 
+def publisher_fields(publisher: Publisher) -> dict[str, str]:
+    """Return a publisher's fields, `kind` first, without empty ones.
+
+    Provenance names them so (PEP 740), and lock files pin them so (PEP 751); a token's
+    other claims, which provenance may hold too, are not part of the identity.
+    """
+    fields: dict[str, object] = publisher.model_dump(exclude_none=True, exclude={"claims"})
+    return {name: str(value) for name, value in fields.items()}
+
+
 class AttestationRefused(ValueError):
     """An attestation does not hold; its text is one sentence that says in what."""
 

@@ -60,9 +60,9 @@ if TYPE_CHECKING:
 
 _MOVE_TO_TRUSTED_PUBLISHING = (
     "Uploading with a password: no attestations are made, and a long-lived secret has to be "
-    "kept. With a trusted publisher registered on the index and `permissions: id-token: write` "
-    "in the job, leave the password out and have both solved. Attestations cannot be added after "
-    "the upload."
+    "kept. With a trusted publisher registered on the index, and `permissions: id-token: write` "
+    "(GitHub) or `id_tokens` (GitLab) in the job, leave the password out and have both solved. "
+    "Attestations cannot be added after the upload."
 )
 
 
@@ -375,8 +375,7 @@ class Journey:
                 f"{counted(len(before) - len(unsigned), 'attestation')} in order",
                 "not signed again",
             )
-        if identity.publisher.provenance is not None:
-            self.reporter.report.story.consumers_see = _pinned(identity.publisher.provenance)
+        self._tell_publisher(identity.publisher.provenance)
 
     def signing(self, trust: Callable[[], Trust]) -> Signing:
         """Set up signing; the certificate is asked for meanwhile."""
@@ -456,8 +455,7 @@ class Journey:
             made = signing.sign_all(
                 distributions, signed, begun=lambda each: progress.begun(each.filename)
             )
-        if identity.publisher.provenance is not None:
-            reporter.report.story.consumers_see = _pinned(identity.publisher.provenance)
+        self._tell_publisher(identity.publisher.provenance)
         with reporter.stage(Stage.VERIFICATION, "each attestation, as the index will verify it"):
             attestations.verify(distributions, made, identity.publisher, signing.trust)
             reporter.item(f"{counted(len(made), 'attestation')} in order")
@@ -557,8 +555,7 @@ class Journey:
                 seen=seen,
                 tell=self.reporter.waiting,
             )
-            if outcome.publisher is not None:
-                self.reporter.report.story.consumers_see = _pinned(outcome.publisher)
+            self._tell_publisher(outcome.publisher)
             for filename, reason in outcome.late.items():
                 if files[filename].status is Status.UPLOADED:
                     self.reporter.warning(
@@ -768,6 +765,13 @@ class Journey:
                 identity=attestations.certificate_identity(attestation),
             )
 
+    def _tell_publisher(self, publisher: Publisher | None) -> None:
+        """Keep for the summary whom consumers can pin, where it is known."""
+        from attested_publish.attestations import publisher_fields
+
+        if publisher is not None:
+            self.reporter.report.story.consumers_see = publisher_fields(publisher)
+
     def _set_status(self, distribution: Distribution, status: Status) -> None:
         self.reporter.report.files[distribution.filename].status = status
 
@@ -788,14 +792,6 @@ class Journey:
                 detail=f"{shown(error.filename)}: {error.strerror}.",
                 remedy="Set attestations-dir to a folder that the job may write to.",
             ) from error
-
-
-def _pinned(publisher: Publisher) -> dict[str, str]:
-    """Return a publisher as a lock file pins it: an attestation identity (PEP 751)."""
-    pinned: dict[str, str] = publisher.model_dump(
-        mode="json", exclude_none=True, exclude={"claims"}
-    )
-    return pinned
 
 
 def _no_password(user: str) -> NoIdentity:

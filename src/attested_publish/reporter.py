@@ -176,7 +176,7 @@ class Reporter:
         if problem.file in self.report.files and not is_public:
             self.report.files[problem.file].status = Status(problem.result)
         detail = "\n".join(
-            filter(None, (problem.detail, what_is_public(self.report, problem.stage)))
+            filter(None, (problem.detail, what_is_public(self.report, problem.stage, self._place)))
         )
         is_placed = self._place in problem.title
         title = problem.title if is_placed else f"{self._place}: {problem.title}"
@@ -224,15 +224,18 @@ class Reporter:
         self.console.print(Text.assemble(*cleaned), soft_wrap=True)
 
 
-def what_is_public(report: Report, stage: Stage) -> str:
-    """Say what a run that ended in `stage` has made public; empty where it was not to do so."""
+def what_is_public(report: Report, stage: Stage, place: str = "") -> str:
+    """Say what a run that ended in `stage` has made public; empty where it was not to do so.
+
+    `place` is the index that the report is about, where the run goes to several.
+    """
     if report.mode not in {"publish", "rehearse"}:
         return ""
     told = []
     if uploaded := report.with_status(Status.UPLOADED):
         told.append(f"Public already, from this run: {_named(uploaded)}.")
     else:
-        told.append("This run uploaded nothing.")
+        told.append(f"This run uploaded nothing{f' to {place}' if place else ''}.")
     if there := report.with_status(Status.ALREADY_THERE):
         told.append(f"Public since before: {_named(there)}.")
     is_past_upload = stage in {Stage.UPLOAD, Stage.CONFIRMATION}

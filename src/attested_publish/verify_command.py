@@ -202,7 +202,7 @@ def pylock_entries(found: Sequence[tuple[Release, list[Verdict]]]) -> str:
     They go below the `[[packages]]` entry of their project, which a comment names. The
     keys are those of the publisher in the provenance.
     """
-    from attested_publish.verifying import publisher_fields
+    from attested_publish.attestations import publisher_fields
 
     parts = []
     for release, verdicts in found:

@@ -15,6 +15,7 @@ from attested_publish.attestations import (
     AttestationRefused,
     log_index,
     policy_of,
+    publisher_fields,
     verify_attestation,
 )
 from attested_publish.conversion import NotConvertible, read_provenance
@@ -311,12 +312,6 @@ def publisher_text(publisher: Publisher) -> str:
     environment = values.pop("environment", None)
     where = f", environment {environment}" if environment else ""
     return shown(f"{' '.join(values.values())}{where}", 200)
-
-
-def publisher_fields(publisher: Publisher) -> dict[str, str]:
-    """Return a publisher's fields as provenance has them, `kind` first, without empty ones."""
-    fields = publisher.model_dump()
-    return {name: str(value) for name, value in fields.items() if value is not None}
 
 
 def _unexpected(publisher: Publisher, attestation: Attestation, expected: Expected) -> str:
