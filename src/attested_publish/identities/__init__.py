@@ -35,9 +35,9 @@ class TrustedPublisher(ABC):
         """What to enter on PyPI, by the labels of its form; a value may be empty."""
 
     @property
-    @abstractmethod
     def query(self) -> dict[str, str]:
         """What fills in PyPI's form when it is in the form's address; empty: nothing does."""
+        return {}
 
     @property
     @abstractmethod
@@ -60,6 +60,37 @@ class TrustedPublisher(ABC):
                 "on a terminal.",
             )
         return policy_of(self.provenance)
+
+
+class FilePublisher(TrustedPublisher):
+    """A file in a repository that says what jobs do; with `environment`, jobs in that one only."""
+
+    environment: str | None
+
+    def __str__(self) -> str:
+        where = f", environment {self.environment}" if self.environment else ""
+        return f"{self.path}, {self.file}{where}"
+
+    @property
+    @abstractmethod
+    def path(self) -> str:
+        """The repository, as it stands in its address."""
+
+    @property
+    @abstractmethod
+    def file(self) -> str:
+        """The file, as PyPI's form wants it."""
+
+    @property
+    @abstractmethod
+    def form(self) -> dict[str, str]:
+        """What PyPI's form asks for besides the environment, by the names in its address."""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """See `TrustedPublisher`."""
+        named = {"environment": self.environment} if self.environment else {}
+        return {"provider": self.provider.lower(), **self.form, **named}
 
 
 class Identity(ABC):
@@ -85,6 +116,23 @@ class Identity(ABC):
     @abstractmethod
     def as_json(self) -> dict[str, Any]:
         """Return the claims as the report holds them."""
+
+
+class RepositoryIdentity(Identity):
+    """A job of a repository: the git `ref` it runs for, and `visibility` in its host's word."""
+
+    ref: str
+    visibility: str
+
+    @property
+    def origin(self) -> str:
+        """See `Identity`."""
+        return self.ref
+
+    @property
+    def is_hidden(self) -> bool:
+        """See `Identity`."""
+        return self.visibility != "public"
 
 
 def text_of(claims: Claims, name: str, remedy: str) -> str:

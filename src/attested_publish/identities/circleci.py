@@ -38,11 +38,6 @@ class CircleCITrustedPublisher(TrustedPublisher):
         }
 
     @property
-    def query(self) -> dict[str, str]:
-        """See `TrustedPublisher`."""
-        return {}
-
-    @property
     def provenance(self) -> Publisher:
         """See `TrustedPublisher`; PyPI's server does not know this kind yet."""
         from pypi_attestations import CircleCIPublisher

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from attested_publish.foreign import shown
-from attested_publish.identities import Claims, Identity, TrustedPublisher, optional_text, text_of
+from attested_publish.identities import (
+    Claims,
+    FilePublisher,
+    RepositoryIdentity,
+    optional_text,
+    text_of,
+)
 from attested_publish.problems import IdentityProblem, Topic
 
 if TYPE_CHECKING:
@@ -21,7 +27,7 @@ _REMEDY = "Publish from a job of a workflow file in a GitHub repository."
 
 
 @dataclass(frozen=True)
-class GitHubTrustedPublisher(TrustedPublisher):
+class GitHubTrustedPublisher(FilePublisher):
     """A workflow file of a repository."""
 
     owner: str
@@ -31,14 +37,15 @@ class GitHubTrustedPublisher(TrustedPublisher):
     environment: str | None
     provider: ClassVar[str] = "GitHub"
 
-    def __str__(self) -> str:
-        environment = f", environment {self.environment}" if self.environment else ""
-        return f"{self.slug}, {self.workflow}{environment}"
-
     @property
-    def slug(self) -> str:
+    def path(self) -> str:
         """`OWNER/REPOSITORY`."""
         return f"{self.owner}/{self.repository}"
+
+    @property
+    def file(self) -> str:
+        """See `FilePublisher`."""
+        return self.workflow
 
     @property
     def fields(self) -> dict[str, str]:
@@ -51,15 +58,12 @@ class GitHubTrustedPublisher(TrustedPublisher):
         }
 
     @property
-    def query(self) -> dict[str, str]:
-        """See `TrustedPublisher`."""
-        named = {"environment": self.environment} if self.environment else {}
+    def form(self) -> dict[str, str]:
+        """See `FilePublisher`."""
         return {
-            "provider": "github",
             "owner": self.owner,
             "repository": self.repository,
             "workflow_filename": self.workflow,
-            **named,
         }
 
     @property
@@ -68,12 +72,12 @@ class GitHubTrustedPublisher(TrustedPublisher):
         from pypi_attestations import GitHubPublisher
 
         return GitHubPublisher(
-            repository=self.slug, workflow=self.workflow, environment=self.environment
+            repository=self.path, workflow=self.workflow, environment=self.environment
         )
 
 
 @dataclass(frozen=True)
-class GitHubIdentity(Identity):
+class GitHubIdentity(RepositoryIdentity):
     """A job of GitHub Actions."""
 
     repository: str
@@ -125,16 +129,6 @@ class GitHubIdentity(Identity):
             workflow=workflow.group(1) if workflow else "",
             environment=self.environment,
         )
-
-    @property
-    def origin(self) -> str:
-        """See `Identity`."""
-        return self.ref
-
-    @property
-    def is_hidden(self) -> bool:
-        """See `Identity`."""
-        return self.visibility != "public"
 
     @property
     def is_reusable_workflow(self) -> bool:

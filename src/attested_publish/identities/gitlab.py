@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from attested_publish.foreign import shown
-from attested_publish.identities import Claims, Identity, TrustedPublisher, optional_text, text_of
+from attested_publish.identities import (
+    Claims,
+    FilePublisher,
+    RepositoryIdentity,
+    optional_text,
+    text_of,
+)
 from attested_publish.problems import IdentityProblem, Topic
 
 if TYPE_CHECKING:
@@ -21,7 +27,7 @@ _REMEDY = "Publish from a job of a GitLab CI/CD pipeline."
 
 
 @dataclass(frozen=True)
-class GitLabTrustedPublisher(TrustedPublisher):
+class GitLabTrustedPublisher(FilePublisher):
     """A CI/CD configuration file of a project; `namespace` may hold slashes (subgroups)."""
 
     namespace: str
@@ -31,14 +37,15 @@ class GitLabTrustedPublisher(TrustedPublisher):
     provider: ClassVar[str] = "GitLab"
     has_one_token: ClassVar[bool] = True
 
-    def __str__(self) -> str:
-        environment = f", environment {self.environment}" if self.environment else ""
-        return f"{self.project_path}, {self.config_file}{environment}"
-
     @property
-    def project_path(self) -> str:
+    def path(self) -> str:
         """`NAMESPACE/PROJECT`."""
         return f"{self.namespace}/{self.project}"
+
+    @property
+    def file(self) -> str:
+        """See `FilePublisher`."""
+        return self.config_file
 
     @property
     def fields(self) -> dict[str, str]:
@@ -51,15 +58,12 @@ class GitLabTrustedPublisher(TrustedPublisher):
         }
 
     @property
-    def query(self) -> dict[str, str]:
-        """See `TrustedPublisher`."""
-        named = {"environment": self.environment} if self.environment else {}
+    def form(self) -> dict[str, str]:
+        """See `FilePublisher`."""
         return {
-            "provider": "gitlab",
             "namespace": self.namespace,
             "project": self.project,
             "workflow_filepath": self.config_file,
-            **named,
         }
 
     @property
@@ -68,14 +72,14 @@ class GitLabTrustedPublisher(TrustedPublisher):
         from pypi_attestations import GitLabPublisher
 
         return GitLabPublisher(
-            repository=self.project_path,
+            repository=self.path,
             workflow_filepath=self.config_file,
             environment=self.environment,
         )
 
 
 @dataclass(frozen=True)
-class GitLabIdentity(Identity):
+class GitLabIdentity(RepositoryIdentity):
     """A job of GitLab CI/CD; `config_ref` is where its pipeline is written down."""
 
     project_path: str
@@ -135,16 +139,6 @@ class GitLabIdentity(Identity):
             config_file=file.group(1) if file else "",
             environment=self.environment,
         )
-
-    @property
-    def origin(self) -> str:
-        """See `Identity`."""
-        return self.ref
-
-    @property
-    def is_hidden(self) -> bool:
-        """See `Identity`."""
-        return self.visibility != "public"
 
     @property
     def config_project(self) -> str:

@@ -32,11 +32,6 @@ class OtherTrustedPublisher(TrustedPublisher):
         return {"Issuer": self.issuer, "Subject": self.subject}
 
     @property
-    def query(self) -> dict[str, str]:
-        """See `TrustedPublisher`."""
-        return {}
-
-    @property
     def provenance(self) -> None:
         """See `TrustedPublisher`."""
         return None
