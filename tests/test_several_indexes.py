@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import requests
 
 from attested_publish import publish
+from attested_publish.cli import main
 from attested_publish.index import Index
 from attested_publish.rehearsal.faults import parse_fault
 from attested_publish.rehearsal.registry import Registry
@@ -20,7 +22,7 @@ from attested_publish.services import Services
 from attested_publish.settings import WrongUsage, understand
 from makers import make_wheel
 from releases import SHORT, Stage, run, staged
-from test_fronts import job, outputs, run_action
+from test_fronts import ROOT, job, outputs, run_action, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -232,6 +234,33 @@ def test_the_action_fails_where_one_did_and_tells_of_both(two: Stage) -> None:
     assert done.stdout.count("::group::") == done.stdout.count("::endgroup::")
 
 
+def test_a_run_stopped_at_the_second_says_what_the_first_got(two: Stage) -> None:
+    second = two.world.further[0]
+    second.faults.plan(parse_fault("upload=hang"))
+    environment = job(two.world, two.folder, repository_url=addresses(two))
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "entrypoint.py")],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    wait_for(lambda: len(second.index.issued_tokens) == 1)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert printed.count("The run was stopped") == 2  # the log's line and its annotation
+    tokens = (*two.world.index.issued_tokens, *second.index.issued_tokens)
+    assert [token.is_revoked for token in tokens] == [True, True]
+    record = json.loads(Path(outputs(environment)["report"]).read_text())
+    assert record["result"] == "failed"
+    assert len(record["problems"]) == 1
+    first, last = record["indexes"]
+    assert (first["result"], last["result"]) == ("done", "failed")
+    assert {file["status"] for file in first["files"]} == {"uploaded"}
+    assert {file["status"] for file in last["files"]} <= {"failed", "not-attempted"}
+
+
 def test_the_command_takes_several(two: Stage, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     config = tmp_path / "trust_config.json"
@@ -307,3 +336,11 @@ def test_a_password_is_not_shown_to_several() -> None:
     with pytest.raises(WrongUsage, match="password") as caught:
         understand({"repository-url": listed, "password": "geheim"})
     assert "geheim" not in str(caught.value)
+
+
+def test_verify_asks_one_index(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = "https://test.pypi.org/legacy/\nhttps://upload.pypi.org/legacy/"
+    with pytest.raises(SystemExit) as caught:
+        main(["verify", "sample", "--repository-url", listed])
+    assert caught.value.code == 2
+    assert "one index" in capsys.readouterr().err

@@ -112,6 +112,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
             "sigstore-trust-config": options.sigstore_trust_config or "",
         }
     )
+    if len(settings.repository_urls) > 1:
+        raise WrongUsage("verify asks one index, but --repository-url lists several.")
     from attested_publish.front import carry_out
     from attested_publish.index import without_credentials
     from attested_publish.report import Report, Result
