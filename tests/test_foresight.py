@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -274,4 +275,23 @@ def test_forty_bad_files_are_told_in_one_run(tmp_path: Path) -> None:
         report = stage.run()
         assert len(rules(report)) == 40
         assert "40 of 42 files" in problem(report)
+        assert nothing_was_spent(stage)
+
+
+def test_a_file_of_two_gigabytes_is_refused_before_it_is_read(dist: Path) -> None:
+    """Told together with what is wrong with others, and neither copied nor hashed."""
+    for name in ("huge-1.0-py3-none-any.whl", "huge-1.1-py3-none-any.whl"):
+        with (dist / name).open("wb") as file:
+            file.truncate(2 << 30)
+    make_wheel(dist, version="1.0+local")
+    with staged(dist) as stage:
+        started = time.monotonic()
+        report = stage.run()
+        assert time.monotonic() - started < 5
+        assert rules(report) == {
+            "huge-1.0-py3-none-any.whl": ["file-beyond-cap"],
+            "huge-1.1-py3-none-any.whl": ["file-beyond-cap"],
+            "sample-1.0+local-py3-none-any.whl": ["version-local"],
+        }
+        assert report.files["huge-1.0-py3-none-any.whl"].sha256 == ""
         assert nothing_was_spent(stage)

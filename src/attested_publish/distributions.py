@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatch
@@ -75,7 +75,11 @@ def kind_of(filename: str) -> Kind | None:
 
 @dataclass(frozen=True)
 class Distribution:
-    """One sdist or wheel: a private copy, known by its digests (hexadecimal)."""
+    """One sdist or wheel: a private copy, known by its digests (hexadecimal).
+
+    Of a file that is refused for its size alone there is no copy: `path` is the
+    user's own file, and the digests are empty.
+    """
 
     path: Path
     source: Path
@@ -131,19 +135,25 @@ class Staged:
 
 
 @contextlib.contextmanager
-def stage(packages: Sequence[Path]) -> Iterator[Staged]:
+def stage(
+    packages: Sequence[Path], is_too_large: Callable[[int], bool] = lambda _size: False
+) -> Iterator[Staged]:
     """Copy the distributions in `packages` to a private folder that is gone afterwards.
 
     `packages` are files and folders; folders are looked into, and one folder down
     (download-artifact makes one). What is checked is what is uploaded: the copies
-    share no bytes with the originals, and the originals are only read.
+    share no bytes with the originals, and the originals are only read. What
+    `is_too_large` (by its size in bytes) is neither read nor copied.
 
     Raises `FilesProblem`, naming everything at fault at once.
     """
     candidates, ignored = find(packages)
     with tempfile.TemporaryDirectory(prefix="attested-publish-") as folder:
         distributions = tuple(
-            _private_copy(source, Path(folder)) for source in sorted(candidates, key=_by_name)
+            _unread(source)
+            if is_too_large(source.stat().st_size)
+            else _private_copy(source, Path(folder))
+            for source in sorted(candidates, key=_by_name)
         )
         yield Staged(distributions, tuple(sorted(ignored)))
 
@@ -322,6 +332,12 @@ def _private_copy(source: Path, folder: Path) -> Distribution:
         md5=md5.hexdigest(),
         blake2b_256=blake2b.hexdigest(),
     )
+
+
+def _unread(source: Path) -> Distribution:
+    """Return a file that is not worth a copy: nobody will take it."""
+    size = source.stat().st_size
+    return Distribution(source, source, size, sha256="", md5="", blake2b_256="")
 
 
 def _clone(original: BinaryIO, copy: BinaryIO) -> bool:

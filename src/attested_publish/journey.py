@@ -98,7 +98,9 @@ class Journey:
             self._begin_story()
             folders = ", ".join(shown(path) for path in self.settings.packages_dir)
             with self.reporter.stage(Stage.FILES, f"a private copy of what is in {folders}"):
-                staged = until_done.enter_context(stage(self.settings.packages_dir))
+                staged = until_done.enter_context(
+                    stage(self.settings.packages_dir, self._is_beyond_cap)
+                )
                 self.reporter.report.add_files(staged.distributions)
                 self._tell_files(staged.distributions)
                 ready_made = self._ready_made(staged.distributions)
@@ -692,6 +694,14 @@ class Journey:
         story.index_name = self.services.index.name
         story.is_log_public = self.services.is_public_log
 
+    def _is_beyond_cap(self, size: int) -> bool:
+        """Say whether a file is refused for its size, so that it need not be read."""
+        if self.settings.verify_metadata is VerifyMetadata.NOTHING:
+            return False
+        from attested_publish.rules import FILE_CAP
+
+        return size > FILE_CAP
+
     def _tell_files(self, distributions: Sequence[Distribution]) -> None:
         if len(distributions) > FEW:
             size = size_text(sum(each.size for each in distributions))
@@ -699,7 +709,7 @@ class Journey:
         for each in distributions:
             if len(distributions) <= FEW:
                 self.reporter.item(shown(each.filename), size_text(each.size))
-            if not self.settings.print_hash:
+            if not self.settings.print_hash or not each.sha256:
                 continue
             if len(distributions) <= FEW:
                 self.reporter.detail(f"sha256       {each.sha256}")

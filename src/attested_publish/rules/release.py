@@ -31,6 +31,9 @@ def check_release(distributions: Sequence[Distribution]) -> dict[str, list[Findi
 def _same_bytes(distributions: Sequence[Distribution], findings: dict[str, list[Finding]]) -> None:
     seen: dict[str, str] = {}
     for one in distributions:
+        if not one.blake2b_256:
+            # Refused for its size, and not read.
+            continue
         other = seen.setdefault(one.blake2b_256, one.filename)
         if other != one.filename:
             findings[one.filename].append(
