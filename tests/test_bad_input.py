@@ -127,6 +127,20 @@ def foreign_archive(folder: Path) -> Path:
     return folder
 
 
+def extension_in_capitals(folder: Path) -> Path:
+    make_release(folder)
+    make_wheel(folder, version="1.1").rename(folder / "sample-1.1-py3-none-any.WHL")
+    return folder
+
+
+def folder_elsewhere(folder: Path) -> Path:
+    (folder / "dist").mkdir()
+    make_release(folder / "dist")
+    (folder / "secrets").mkdir()
+    (folder / "dist" / "more").symlink_to(folder / "secrets")
+    return folder / "dist"
+
+
 def bad_filename(folder: Path) -> Path:
     make_wheel(folder).rename(folder / "sample.whl")
     return folder
@@ -153,6 +167,8 @@ def hostile_filename(folder: Path) -> Path:
         (same_name_twice, ["sample-1.0-py3-none-any.whl", "2 times"]),
         (named_pipe, ["sample-1.0-py3-none-any.whl", "not a regular file"]),
         (foreign_archive, ["docs.tar.bz2"]),
+        (extension_in_capitals, ["sample-1.1-py3-none-any.WHL", "lower case"]),
+        (folder_elsewhere, ["more", "outside"]),
         (bad_filename, ["sample.whl"]),
         (hostile_filename, ["\\x1b"]),
     ],

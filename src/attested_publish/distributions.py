@@ -176,6 +176,15 @@ def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
                     faults.append(fault)
                 else:
                     found.append(path)
+            elif kind_of(path.name.lower()) is not None:
+                faults.append(
+                    f"{_named(path)} has its extension in capitals: an index takes .whl and "
+                    ".tar.gz in lower case only"
+                )
+            elif path.is_dir() and path.parent == root and not _leads_into(path, root):
+                faults.append(
+                    f"{_named(path)} is a symbolic link to a folder outside of {shown(root)}"
+                )
             elif any(fnmatch(path.name.lower(), pattern) for pattern in FOREIGN_ARCHIVES):
                 faults.append(
                     f"{_named(path)} is not a distribution: an index takes wheels (.whl) "
@@ -210,11 +219,9 @@ def _listed(given: Path) -> Iterator[tuple[Path, Path]]:
             return
         for entry in sorted(given.iterdir()):
             is_wheel_named = kind_of(entry.name) is not None
-            if is_wheel_named or not entry.is_dir():
+            if is_wheel_named or not entry.is_dir() or not _leads_into(entry, given):
                 yield entry, given
-            elif not _leads_into(entry, given):
-                continue
-            else:
+            elif not entry.name.startswith("."):
                 for inner in sorted(entry.iterdir()):
                     yield inner, given
     except FileNotFoundError:
