@@ -170,26 +170,11 @@ def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     faults: list[str] = []
     for given in packages:
         for path, root in _listed(given):
-            if kind_of(path.name) is not None:
-                fault = _fault_of(path, root)
-                if fault:
-                    faults.append(fault)
-                else:
-                    found.append(path)
-            elif kind_of(path.name.lower()) is not None:
-                faults.append(
-                    f"{_named(path)} has its extension in capitals: an index takes .whl and "
-                    ".tar.gz in lower case only"
-                )
-            elif path.is_dir() and path.parent == root and not _leads_into(path, root):
-                faults.append(
-                    f"{_named(path)} is a symbolic link to a folder outside of {shown(root)}"
-                )
-            elif any(fnmatch(path.name.lower(), pattern) for pattern in FOREIGN_ARCHIVES):
-                faults.append(
-                    f"{_named(path)} is not a distribution: an index takes wheels (.whl) "
-                    "and sdists (.tar.gz) only"
-                )
+            fault = _fault_of(path, root)
+            if fault is not None:
+                faults.append(fault)
+            elif kind_of(path.name) is not None:
+                found.append(path)
             elif not path.name.startswith(".") and not path.is_dir():
                 ignored.append(path)
     faults.extend(_equal_names(found))
@@ -240,6 +225,27 @@ def _leads_into(path: Path, root: Path) -> bool:
 
 
 def _fault_of(path: Path, root: Path) -> str | None:
+    """Say what is wrong with a path that is a distribution, or is taken for one by mistake."""
+    name = path.name.lower()
+    if kind_of(path.name) is not None:
+        return _unfit(path, root)
+    if kind_of(name) is not None:
+        return (
+            f"{_named(path)} has its extension in capitals: an index takes .whl and .tar.gz in "
+            "lower case only"
+        )
+    if path.is_dir() and path.parent == root and not _leads_into(path, root):
+        return f"{_named(path)} is a symbolic link to a folder outside of {shown(root)}"
+    if any(fnmatch(name, pattern) for pattern in FOREIGN_ARCHIVES):
+        return (
+            f"{_named(path)} is not a distribution: an index takes wheels (.whl) and sdists "
+            "(.tar.gz) only"
+        )
+    return None
+
+
+def _unfit(path: Path, root: Path) -> str | None:
+    """Say why a file named like a distribution cannot be one."""
     try:
         if not _leads_into(path, root):
             return f"{_named(path)} is a symbolic link that leads out of {shown(root)}"
