@@ -247,6 +247,8 @@ def test_index_that_answers_html(tmp_path: Path, mode: str) -> None:
         ("https://user:geheim@example.org/legacy/", "credentials"),
         ("https://[::1/legacy/", "not a URL"),
         ("http://localhost.example.org/legacy/", "unencrypted"),
+        ("https://pypi.org/simple/", "at /legacy/ only"),
+        ("https://test.pypi.org", "at /legacy/ only"),
     ],
 )
 def test_bad_addresses(tmp_path: Path, url: str, words: str) -> None:

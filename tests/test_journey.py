@@ -276,3 +276,9 @@ def test_a_metadata_version_newer_than_our_library_is_left_to_the_index(dist: Pa
         assert finding.severity.value == "warning"
         assert report.problems[0].stage == "upload", problem(report)
         assert "2.9" in problem(report)
+
+
+def test_the_last_slash_of_the_upload_address_may_be_missing(stage: Stage) -> None:
+    report = stage.run(repository_url=stage.world.upload_url.removesuffix("/"))
+    assert report.result == "done", stage.printed
+    assert len(stage.served()) == 2

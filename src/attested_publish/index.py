@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import requests
 
@@ -47,8 +47,10 @@ class Index:
     def at(cls, upload_url: str) -> Index:
         """Check an upload address and return its index.
 
-        Raises `IndexProblem` for an address that is no http(s) URL, carries
-        credentials, or would send a secret unencrypted to another machine.
+        PyPI's server wants `/legacy/` with its last slash, which is added where it is
+        missing. Raises `IndexProblem` for an address that is no http(s) URL, carries
+        credentials, would send a secret unencrypted to another machine, or is one of
+        PyPI's that takes no uploads.
         """
         try:
             parts = urlsplit(upload_url)
@@ -65,7 +67,12 @@ class Index:
             raise _bad_address(
                 upload_url, "tokens would travel unencrypted: plain http is for loopback only"
             )
-        return cls(upload_url)
+        if parts.path.endswith("/legacy"):
+            parts = parts._replace(path=f"{parts.path}/")
+        index = cls(urlunsplit(parts))
+        if index.is_pypi and parts.path != "/legacy/":
+            raise _bad_address(upload_url, f"{index.name} takes uploads at /legacy/ only")
+        return index
 
     @cached_property
     def host(self) -> str:
