@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import requests
+from pypi_attestations import GitHubPublisher
 from rich.console import Console
 
 from attested_publish import publish
+from attested_publish.attestations import policy_of
 from attested_publish.front import carry_out
 from attested_publish.identity import AmbientIdentity
 from attested_publish.index import Index
@@ -29,6 +31,8 @@ from attested_publish.signing import Signing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from sigstore.verify.policy import VerificationPolicy
 
     from attested_publish.attestations import Trust
     from attested_publish.distributions import Distribution
@@ -86,6 +90,11 @@ def deadlines(seconds: float, answer: float = 1.0) -> Deadlines:
         answer=answer,
         upload_answer=answer,
     )
+
+
+def publisher_policy(repository: str, workflow: str) -> VerificationPolicy:
+    """Return PyPI's policy for the certificates of a GitHub publisher."""
+    return policy_of(GitHubPublisher(repository=repository, workflow=workflow))
 
 
 SHORT = deadlines(3.0)

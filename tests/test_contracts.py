@@ -19,12 +19,11 @@ from twine.commands.upload import upload as twine_upload
 from attested_publish.attestations import (
     AttestationRefused,
     load_trust,
-    publisher_policy,
     verify_attestation,
 )
 from attested_publish.distributions import stage as stage_files
 from attested_publish.http import PatientAdapter
-from releases import sign
+from releases import publisher_policy, sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable

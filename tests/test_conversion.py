@@ -14,11 +14,10 @@ from sigstore.models import Bundle, ClientTrustConfig
 from sigstore.verify import Verifier
 
 from attested_publish import cli
-from attested_publish.attestations import publisher_policy
 from attested_publish.conversion import SIZE_LIMIT
 from attesting import PUBLISH, SLSA, attestation, bundle, put, signature
 from makers import make_release
-from releases import staged
+from releases import publisher_policy, staged
 from test_independent_verifier import judge, modules
 
 if TYPE_CHECKING:

@@ -13,10 +13,9 @@ from sigstore.models import ClientTrustConfig
 from sigstore.verify import Verifier
 
 from attested_publish import publish
-from attested_publish.attestations import publisher_policy
 from attested_publish.rehearsal.registry import Registry
 from makers import make_release, make_wheel
-from releases import problem, staged
+from releases import problem, publisher_policy, staged
 
 if TYPE_CHECKING:
     from pathlib import Path

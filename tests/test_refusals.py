@@ -10,7 +10,6 @@ import pytest
 from attested_publish.attestations import (
     AttestationRefused,
     load_trust,
-    publisher_policy,
     verify,
     verify_attestation,
 )
@@ -22,7 +21,7 @@ from attested_publish.problems import TokenRefused, UploadRefused, VerificationP
 from attested_publish.trusted_publishing import mint
 from attested_publish.upload import Delivery, GivenCredentials, upload
 from makers import make_wheel
-from releases import SHORT, problem, sign, staged
+from releases import SHORT, problem, publisher_policy, sign, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

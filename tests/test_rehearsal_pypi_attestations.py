@@ -10,12 +10,13 @@ import zlib
 import pytest
 from pypi_attestations import AttestationType, Provenance
 
-from attested_publish.attestations import load_trust, publisher_policy, verify_attestation
+from attested_publish.attestations import load_trust, verify_attestation
 from attested_publish.rehearsal.faults import parse_fault
 from attested_publish.rehearsal.registry import Registry
 from attested_publish.rehearsal.services import World
 from index_client import JOB, TRUE_ROW, client_of, sent, sign
 from makers import make_sdist, make_wheel
+from releases import publisher_policy
 
 PUBLISH = AttestationType.PYPI_PUBLISH_V1.value
 SLSA = AttestationType.SLSA_PROVENANCE_V1.value

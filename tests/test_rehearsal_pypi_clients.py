@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from pypi_attestations import Provenance
 
-from attested_publish.attestations import load_trust, publisher_policy, verify_attestation
+from attested_publish.attestations import load_trust, verify_attestation
 from attested_publish.rehearsal.registry import Registry
 from attested_publish.rehearsal.services import World
 from index_client import JOB, client_of, sign
 from makers import make_release
+from releases import publisher_policy
 
 _FOREIGN = re.compile(
     r"(PIP|UV|TWINE)_|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|(HTTPS?|ALL)_PROXY", re.IGNORECASE

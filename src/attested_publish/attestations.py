@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sigstore.errors
 from cryptography import x509
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
-from pypi_attestations import Attestation, AttestationError, AttestationType, GitHubPublisher
+from pypi_attestations import Attestation, AttestationError, AttestationType
 from sigstore.models import ClientTrustConfig
 from sigstore.sign import SigningContext
 from sigstore.verify import Verifier
@@ -176,11 +176,6 @@ def verify_attestation(
     if payload_type != _IN_TOTO:
         raise AttestationRefused(f"Its payload type is {shown(payload_type, 80)}, not {_IN_TOTO}.")
     return _verify_statement(payload, filename, sha256)
-
-
-def publisher_policy(repository: str, workflow: str) -> VerificationPolicy:
-    """Return PyPI's policy for the certificates of a GitHub workflow (`OWNER/NAME`, file name)."""
-    return policy_of(GitHubPublisher(repository=repository, workflow=workflow))
 
 
 def policy_of(publisher: Publisher) -> VerificationPolicy:
