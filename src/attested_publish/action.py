@@ -40,10 +40,14 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     """Run as a step of a job. Returns 0: done, 1: refused or failed, 2: wrong usage."""
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
     try:
-        settings = understand(inputs(environment))
+        return _run(environment)
     except WrongUsage as error:
         print(command("error", str(error), title="Wrong input"))
         return 2
+
+
+def _run(environment: Mapping[str, str]) -> int:
+    settings = understand(inputs(environment))
     if settings.mode is Mode.ATTEST and settings.attestations_dir is None:
         # The user's folder is only read; the output `attestations-dir` says where they are.
         folder = tempfile.mkdtemp(prefix="attestations-", dir=environment.get("RUNNER_TEMP"))
@@ -51,11 +55,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     report = Report(mode=settings.mode.value, index=without_credentials(settings.repository_url))
     reporter = GitHubReporter(report, _console(), verbose=settings.verbose)
     reporter.mask(settings.password)
-    try:
-        result = carry_out(lambda: _work(settings, reporter), reporter)
-    except WrongUsage as error:
-        print(command("error", str(error), title="Wrong input"))
-        return 2
+    result = carry_out(lambda: _work(settings, reporter), reporter)
     hand_over(report, environment)
     return 0 if result is Result.DONE else 1
 

@@ -10,24 +10,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attested_publish.foreign import shown
+from attested_publish.endings import told
 from attested_publish.problems import Problem, Stage, Topic
-from attested_publish.settings import WrongUsage
-from attested_publish.stopping import done_or_stopped, is_stopped
+from attested_publish.stopping import done_or_stopped
 
 if TYPE_CHECKING:
     from attested_publish.report import Report, Result
     from attested_publish.reporter import Reporter
 
-ISSUES = "https://github.com/attested-publish/attested-publish/issues"
-
 
 class StoppedProblem(Problem):
     """The run was told to stop before it was done."""
-
-
-class UnexpectedProblem(Problem):
-    """Something went wrong that nobody has thought of: a mistake of this tool."""
 
 
 def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
@@ -41,25 +34,6 @@ def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
     if stopped_by is not None:
         reporter.problem(_stopped(stopped_by, reporter.current))
     return reporter.report.result
-
-
-@contextlib.contextmanager
-def told(reporter: Reporter) -> Iterator[None]:
-    """Tell whatever ends what is done in here as a problem; only `WrongUsage` comes out.
-
-    What fails because the run was told to stop comes out too: the main thread tells that.
-    """
-    try:
-        yield
-    except WrongUsage:
-        raise
-    except Exception as error:
-        if is_stopped():
-            raise
-        reporter.traceback()
-        # A user must not be left with a traceback alone.
-        known = error if isinstance(error, Problem) else _unexpected(error, reporter.current)
-        reporter.problem(known)
 
 
 @contextlib.contextmanager
@@ -104,18 +78,6 @@ def _stopped(name: str, stage: Stage) -> StoppedProblem:
         detail=f"It received {name}: somebody cancelled the job, or its time was up.",
         remedy="Run again: a re-run asks the index what it holds, and uploads only what is "
         "missing.",
-    )
-    problem.stage = stage
-    return problem
-
-
-def _unexpected(error: Exception, stage: Stage) -> UnexpectedProblem:
-    problem = UnexpectedProblem(
-        "Something unexpected happened",
-        topic=Topic.UNEXPECTED,
-        detail=f"{type(error).__name__}: {shown(error)}",
-        remedy="This is a mistake of attested-publish. Run again with verbose to see where it "
-        f"happened, and please report it: {ISSUES}. A re-run uploads only what is missing.",
     )
     problem.stage = stage
     return problem

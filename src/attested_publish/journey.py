@@ -262,7 +262,7 @@ class Journey:
 
     def trust(self) -> Callable[[], Trust] | None:
         """Prepare the Sigstore instance meanwhile, where attestations are not ruled out."""
-        if self.settings.password or self.settings.attestations is Attestations.NEVER:
+        if not self._may_attest:
             return None
         return self.trust_for_signing()
 
@@ -655,9 +655,14 @@ class Journey:
         for each in distributions:
             self.reporter.findings(each, found.get(each.filename, ()))
 
+    @property
+    def _may_attest(self) -> bool:
+        """Say whether attestations are not ruled out from the start."""
+        return not self.settings.password and self.settings.attestations is not Attestations.NEVER
+
     def _ready_made(self, distributions: Sequence[Distribution]) -> list[Path]:
         """Find what may hold attestations, where attestations are not ruled out."""
-        if self.settings.password or self.settings.attestations is Attestations.NEVER:
+        if not self._may_attest:
             return []
         return beside(distributions)
 

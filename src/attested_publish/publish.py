@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from attested_publish.front import told
+from attested_publish.endings import told
 from attested_publish.http import new_session
 from attested_publish.identity import AmbientIdentity
 from attested_publish.journey import Journey
