@@ -348,6 +348,41 @@ class TestCertificateAuthority:
         assert ask(CLAIMS["sub"]).status_code == 200
         assert ask("somebody else").status_code == 400
 
+    def test_issues_as_version_one_did(self, world):
+        """What cosign 2 sends; in earlier clients the key is not PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        url = f"{ca_url(world)}/api/v1"
+
+        def ask(encoding: serialization.Encoding, subject: str = CLAIMS["sub"]):
+            public = key.public_key().public_bytes(
+                encoding, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+            proof = key.sign(subject.encode(), ec.ECDSA(hashes.SHA256()))
+            body = {
+                "publicKey": {"content": base64.b64encode(public).decode()},
+                "signedEmailAddress": base64.b64encode(proof).decode(),
+                "certificateSigningRequest": None,
+            }
+            headers = {"Authorization": f"Bearer {world.issuer.issue('sigstore')}"}
+            return requests.post(f"{url}/signingCert", json=body, headers=headers, timeout=5)
+
+        authority = requests.get(f"{url}/rootCert", timeout=5).text
+        for encoding in (serialization.Encoding.PEM, serialization.Encoding.DER):
+            answer = ask(encoding)
+            assert answer.status_code == 201
+            assert answer.text.endswith(f"-----END CERTIFICATE-----\n{authority}")
+            (certificate, *_) = x509.load_pem_x509_certificates(answer.content)
+            assert certificate.public_key() == key.public_key()
+            assert ask(encoding, "somebody else").status_code == 400
+        unread = requests.post(
+            f"{url}/signingCert",
+            json={"publicKey": {"content": "?"}},
+            headers={"Authorization": f"Bearer {world.issuer.issue('sigstore')}"},
+            timeout=5,
+        )
+        assert unread.status_code == 400
+        assert "could not be parsed" in unread.json()["message"]
+
     @pytest.mark.parametrize(
         ("change", "word"),
         [
@@ -497,6 +532,8 @@ class TestLog:
         url = f"{log_url(world)}/entries"
         first = requests.post(url, json=entry, timeout=5)
         assert first.status_code == 201
+        # Clients in Go look the entry up by it, and take index 0 for none.
+        assert first.json()[first.headers["ETag"]]["logIndex"] > 0
         second = requests.post(url, json=entry, timeout=5)
         assert second.status_code == 409
         assert second.headers["Location"] == first.headers["Location"]
@@ -512,18 +549,21 @@ class TestLog:
             entry = dsse_entry(key, payload=b"%d" % number)
             assert requests.post(url, json=entry, timeout=5).status_code == 201
         state = requests.get(log_url(world), timeout=5).json()
-        assert state["treeSize"] == 9
+        assert state["treeSize"] == 10
         assert "rehearsal" in state["signedTreeHead"].splitlines()[0]
-        for number in range(9):
+        for number in range(10):
             answer = requests.get(url, params={"logIndex": number}, timeout=5).json()
             ((uuid, told),) = answer.items()
+            assert told["logIndex"] == number
             proof = told["verification"]["inclusionProof"]
             leaf = leaf_hash(base64.b64decode(told["body"]))
             assert uuid.endswith(leaf.hex())
             path = [bytes.fromhex(each) for each in proof["hashes"]]
-            assert root_of_path(leaf, number, 9, path).hex() == state["rootHash"]
-        for query in ({}, {"logIndex": "x"}, {"logIndex": "9"}, {"logIndex": "9" * 5000}):
-            assert requests.get(url, params=query, timeout=5).status_code in (400, 404)
+            assert root_of_path(leaf, number, 10, path).hex() == state["rootHash"]
+            assert proof["logIndex"] == number
+        for index, status in ((None, 400), ("x", 400), ("10", 404), ("9" * 5000, 404)):
+            answer = requests.get(url, params={"logIndex": index}, timeout=5)
+            assert answer.status_code == status
         assert requests.get(f"{url}/0000", timeout=5).status_code == 404
 
     def test_refuses_what_is_not_signed_by_the_verifier(self, world):
@@ -773,12 +813,17 @@ class TestWorld:
         assert {each.name for each in folder.iterdir()} == {
             "trust_config.json",
             "trusted_root.json",
+            "signing_config.json",
             "jwks.json",
             "issuer-key.pem",
             "env.json",
         }
-        assert json.loads((folder / "env.json").read_text()) == world.environment
-        assert json.loads((folder / "jwks.json").read_text()) == world.issuer.jwks()
+        read = {each.stem: json.loads(each.read_text()) for each in folder.glob("*.json")}
+        whole = read["trust_config"]
+        assert whole["trustedRoot"] == read["trusted_root"]
+        assert whole["signingConfig"] == read["signing_config"]
+        assert read["env"] == world.environment
+        assert read["jwks"] == world.issuer.jwks()
         if sys.platform != "win32":
             for name in ("issuer-key.pem", "env.json"):
                 assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600

@@ -238,5 +238,6 @@ def _add_service_options(command: argparse.ArgumentParser) -> None:
         "--export",
         type=Path,
         metavar="DIR",
-        help="write trust_config.json, trusted_root.json, jwks.json, issuer-key.pem and env.json",
+        help="write trust_config.json, its parts trusted_root.json and signing_config.json, "
+        "jwks.json, issuer-key.pem and env.json",
     )

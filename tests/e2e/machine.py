@@ -75,6 +75,16 @@ def plain_machine(work: Path) -> Iterator[Machine]:
         yield Machine(environment, base, build_arguments)
 
 
+def unpacked(package: str, suite: str, folder: Path) -> Path:
+    """Unpack a package of a Debian suite into `folder`, which is returned.
+
+    Without what it depends on, and without installing it.
+    """
+    with _installed("mmdebstrap", "mmdebstrap"):
+        _debian(suite, folder, "--variant=extract", f"--include={package}")
+    return folder
+
+
 def run(*command: str, **options: Any) -> str:
     """Run a command; return its output, and show it where it fails."""
     done = finished(*command, **{"stderr": subprocess.PIPE} | options)
@@ -274,12 +284,7 @@ def _make_stand_in(work: Path, environment: dict[str, str]) -> None:
     root = work / "stand-in"
     packages = "ca-certificates,netbase,python3,python3-venv,python3-pip"
     try:
-        run(
-            # Its mounts, and all that it starts, exist in there only.
-            *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-            *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}"),
-            *("trixie", str(root)),
-        )
+        _debian("trixie", root, "--variant=minbase", f"--include={packages}")
         for name in ("python", "python3"):
             (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
         for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
@@ -297,6 +302,14 @@ def _make_stand_in(work: Path, environment: dict[str, str]) -> None:
     finally:
         with _undisturbed():
             shutil.rmtree(root, ignore_errors=True)
+
+
+def _debian(suite: str, root: Path, *options: str) -> None:
+    run(
+        # Its mounts, and all that it starts, exist in there only.
+        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        *("mmdebstrap", "--quiet", *options, suite, str(root)),
+    )
 
 
 def _docker_quietly(environment: dict[str, str], *arguments: str) -> str:

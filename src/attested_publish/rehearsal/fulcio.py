@@ -1,4 +1,4 @@
-"""A certificate authority that speaks Fulcio's version 2.
+"""A certificate authority that speaks Fulcio's version 2, and version 1 for older clients.
 
 What a certificate holds follows Fulcio's certificate specification and its list of extensions
 (arc 1.3.6.1.4.1.57264.1); each is entered into a certificate transparency log of its own
@@ -20,6 +20,7 @@ from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+from werkzeug.wrappers import Response
 
 from attested_publish.rehearsal import github, gitlab
 from attested_publish.rehearsal.faults import Faults
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from _typeshed.wsgi import WSGIApplication
-    from werkzeug.wrappers import Request, Response
+    from werkzeug.wrappers import Request
 
 _AUDIENCE = "sigstore"
 ORGANIZATION = "attested-publish rehearsal, trusted nowhere"
 _EXTENSIONS = "1.3.6.1.4.1.57264.1"
+CERTIFICATES = ("/api/v1/signingCert", "/api/v2/signingCert")
+"""Where certificates are asked for, by the API's version."""
+_PEM_CHAIN = "application/pem-certificate-chain"
 
 _INVALID_ARGUMENT = 3
 _NOT_FOUND = 5
@@ -89,27 +93,32 @@ class CertificateAuthority:
     def _answer(self, request: Request) -> Response:
         match request.method, request.path:
             case "POST", "/api/v2/signingCert":
-                return self._signing_certificate(request)
+                pems = _pems(self._certified(request, _key_v2))
+                return json_response(
+                    {"signedCertificateEmbeddedSct": {"chain": {"certificates": pems}}}
+                )
+            case "POST", "/api/v1/signingCert":
+                # What cosign 2 asks for.
+                pems = _pems(self._certified(request, _key_v1))
+                return Response("".join(pems), 201, mimetype=_PEM_CHAIN)
             case "GET", "/api/v2/trustBundle":
                 return json_response({"chains": [{"certificates": _pems(self.chain)}]})
+            case "GET", "/api/v1/rootCert":
+                return Response("".join(_pems(self.chain)), mimetype=_PEM_CHAIN)
         raise Refused(404, "Not Found", code=_NOT_FOUND)
 
-    def _signing_certificate(self, request: Request) -> Response:
+    def _certified(
+        self, request: Request, key_of: Callable[[Mapping[str, Any]], tuple[object, bytes]]
+    ) -> tuple[x509.Certificate, ...]:
+        """Return a new certificate with the authority's, for a request that `key_of` reads."""
         body = json_body(request)
         claims = self._claims(_bearer(request, body))
         try:
             who = principal(self._mistaken(claims))
         except ClaimMissing as error:
             raise _bad(str(error)) from error
-        key = _proven_key(body, principal(claims).proof)
-        certificate = self.issue(key, who)
-        return json_response(
-            {
-                "signedCertificateEmbeddedSct": {
-                    "chain": {"certificates": _pems((certificate, *self.chain))}
-                }
-            }
-        )
+        key = _proven_key(body, principal(claims).proof, key_of)
+        return (self.issue(key, who), *self.chain)
 
     def _claims(self, token: str) -> dict[str, Any]:
         try:
@@ -218,7 +227,11 @@ def _bearer(request: Request, body: Mapping[str, Any]) -> str:
     raise Refused(401, "The request has no identity token", code=_UNAUTHENTICATED)
 
 
-def _proven_key(body: Mapping[str, Any], subject: str) -> SignersKey:
+def _proven_key(
+    body: Mapping[str, Any],
+    subject: str,
+    key_of: Callable[[Mapping[str, Any]], tuple[object, bytes]],
+) -> SignersKey:
     """Return the key of a request whose sender has shown to possess it."""
     key: object
     if (encoded := body.get("certificateSigningRequest")) is not None:
@@ -229,7 +242,10 @@ def _proven_key(body: Mapping[str, Any], subject: str) -> SignersKey:
             raise _bad("The certificate signing request could not be parsed") from None
     else:
         # What clients other than sigstore-python send: a key, and the subject signed with it.
-        key, proof = _key_and_proof(body.get("publicKeyRequest"))
+        try:
+            key, proof = key_of(body)
+        except (AttributeError, KeyError, TypeError, ValueError, UnsupportedAlgorithm):
+            raise _bad("The public key supplied in the request could not be parsed") from None
         proven = isinstance(key, SignersKey) and is_signed(subject.encode(), proof, key)
     if not isinstance(key, SignersKey):
         raise _bad("The public key supplied in the request is of a kind that is not supported")
@@ -238,12 +254,18 @@ def _proven_key(body: Mapping[str, Any], subject: str) -> SignersKey:
     return key
 
 
-def _key_and_proof(request: Any) -> tuple[object, bytes]:  # noqa: ANN401 - JSON
-    try:
-        key = serialization.load_pem_public_key(request["publicKey"]["content"].encode())
-        return key, _decoded(request["proofOfPossession"])
-    except (AttributeError, KeyError, TypeError, ValueError, UnsupportedAlgorithm):
-        raise _bad("The public key supplied in the request could not be parsed") from None
+def _key_v2(body: Mapping[str, Any]) -> tuple[object, bytes]:
+    request = body["publicKeyRequest"]
+    key = serialization.load_pem_public_key(request["publicKey"]["content"].encode())
+    return key, _decoded(request["proofOfPossession"])
+
+
+def _key_v1(body: Mapping[str, Any]) -> tuple[object, bytes]:
+    encoded = _decoded(body["publicKey"]["content"])
+    # In which of the two encodings has changed between clients.
+    is_pem = encoded.startswith(b"-----BEGIN")
+    load = serialization.load_pem_public_key if is_pem else serialization.load_der_public_key
+    return load(encoded), _decoded(body["signedEmailAddress"])
 
 
 def _decoded(text: object) -> bytes:

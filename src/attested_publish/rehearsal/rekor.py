@@ -58,6 +58,9 @@ class _Entry:
 class TransparencyLog:
     """An append-only log. Thread-safe.
 
+    Its entry 0 is its own: clients in Go take this index for none, and leave it out of what
+    they write. It does not count in its length.
+
     `signer` names the log in its checkpoints; the npm package wants it to occur in the base
     URL its trusted root tells.
     """
@@ -71,10 +74,11 @@ class TransparencyLog:
         self._entries: list[_Entry] = []
         self._by_leaf: dict[bytes, _Entry] = {}
         self._lock = threading.Lock()
+        self._append(_opening(self.key), int(time.time()), self.key)
         self.app: WSGIApplication = json_app(self._answer)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) - 1
 
     def _answer(self, request: Request) -> Response:
         match request.method, request.path:
@@ -100,18 +104,22 @@ class TransparencyLog:
         with self._lock:
             known = self._by_leaf.get(leaf_hash(body))
             if known is None:
-                entry = self._append(body, integrated)
+                key = LogKey() if self._faults.take("log", "timestamp") else self.key
+                entry = self._append(body, integrated, key)
         if known is not None:
             uuid = self._uuid(known)
             message = f"an equivalent entry already exists in the transparency log with UUID {uuid}"
             response = json_response({"code": 409, "message": message}, 409)
             response.headers["Location"] = f"{_ENTRIES}/{uuid}"
             return response
+        uuid = self._uuid(entry)
         response = json_response(self._told(entry), 201)
-        response.headers["Location"] = f"{_ENTRIES}/{self._uuid(entry)}"
+        response.headers["Location"] = f"{_ENTRIES}/{uuid}"
+        # Without quotes, as Rekor has it: Go clients look the entry up by it.
+        response.headers["ETag"] = uuid
         return response
 
-    def _append(self, body: bytes, integrated: int) -> _Entry:
+    def _append(self, body: bytes, integrated: int, key: LogKey) -> _Entry:
         index = len(self._entries)
         promised: dict[str, str | int] = {
             "body": base64.b64encode(body).decode(),
@@ -119,7 +127,6 @@ class TransparencyLog:
             "logID": self.key.log_id.hex(),
             "logIndex": index,
         }
-        key = LogKey() if self._faults.take("log", "timestamp") else self.key
         entry = _Entry(body, index, integrated, key.sign(rfc8785.dumps(promised)))
         self._entries.append(entry)
         self._by_leaf[entry.leaf] = entry
@@ -130,9 +137,9 @@ class TransparencyLog:
         if not index.isdecimal():
             raise Refused(400, "logIndex is a number, and has to be told")
         # Python refuses to read numbers of thousands of digits.
-        if len(index) > len(str(len(self._entries))) or int(index) >= len(self._entries):
+        if int(index[:20]) >= len(self._entries):
             raise Refused(404, f"there is no entry {index[:20]} in the log")
-        return self._entries[int(index)]
+        return self._entries[int(index[:20])]
 
     def _called(self, uuid: str) -> _Entry:
         # The tree's id (8 bytes) may stand before the leaf's hash (32 bytes), both in hex.
@@ -257,6 +264,19 @@ def _key(verifier: str) -> SignersKey:
     if not isinstance(key, SignersKey):
         raise TypeError("no key that signs software")
     return key
+
+
+def _opening(key: LogKey) -> bytes:
+    """Return the body of a log's first entry: its name, signed by itself."""
+    name = ORIGIN.encode()
+    spec: dict[str, Any] = {
+        "data": {"hash": {"algorithm": "sha256", "value": hashlib.sha256(name).hexdigest()}},
+        "signature": {
+            "content": base64.b64encode(key.sign(name)).decode(),
+            "publicKey": {"content": base64.b64encode(key.public_pem.encode()).decode()},
+        },
+    }
+    return rfc8785.dumps({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec})
 
 
 def _with_another_signature(body: bytes) -> bytes:

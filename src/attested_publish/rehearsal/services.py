@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from sigstore.models import ClientTrustConfig
 
 from attested_publish.rehearsal.faults import Faults, faulty, index_endpoint
-from attested_publish.rehearsal.fulcio import CertificateAuthority
+from attested_publish.rehearsal.fulcio import CERTIFICATES, CertificateAuthority
 from attested_publish.rehearsal.issuer import Issuer
 from attested_publish.rehearsal.jobs import GITHUB
 from attested_publish.rehearsal.pypi import Index
@@ -22,7 +22,7 @@ from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed
 from attested_publish.rehearsal.trust import client_trust_config, trusted_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -117,9 +117,9 @@ class World:
             issuer, authority, log = (
                 serve(app, endpoint, endpoint)
                 for app, endpoint in (
-                    (self.issuer.app, partial(_only, "/token", "identity")),
-                    (self.authority.app, partial(_only, "/api/v2/signingCert", "certificate")),
-                    (self.log.app, partial(_only, "/api/v1/log/entries", "log")),
+                    (self.issuer.app, partial(_only, {"/token"}, "identity")),
+                    (self.authority.app, partial(_only, CERTIFICATES, "certificate")),
+                    (self.log.app, partial(_only, {"/api/v1/log/entries"}, "log")),
                 )
             )
             root = trusted_root(
@@ -133,6 +133,7 @@ class World:
                 root, ca_url=authority.url, oidc_url=issuer.url, log_url=log.url
             )
             self.trusted_root = json.dumps(root, indent=2)
+            self.signing_config = json.dumps(config["signingConfig"], indent=2)
             self.trust_config = json.dumps(config, indent=2)
 
             def serve_index(
@@ -199,12 +200,14 @@ class World:
     def export(self, folder: Path) -> None:
         """Write what other programs need to use this world, and to stand in for its job.
 
-        `trust_config.json`, `trusted_root.json`, `jwks.json`, and, readable by their owner
+        `trust_config.json`, its two parts `trusted_root.json` and `signing_config.json` (which
+        some clients want alone), `jwks.json`, and, readable by their owner
         only, `issuer-key.pem` and `env.json`. Files of these names are replaced.
         """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "trust_config.json").write_text(self.trust_config, encoding="utf-8")
         (folder / "trusted_root.json").write_text(self.trusted_root, encoding="utf-8")
+        (folder / "signing_config.json").write_text(self.signing_config, encoding="utf-8")
         jwks = json.dumps(self.issuer.jwks(), indent=2)
         (folder / "jwks.json").write_text(jwks, encoding="utf-8")
         _write_private(folder / "issuer-key.pem", self.issuer.key_pem())
@@ -212,8 +215,8 @@ class World:
         _write_private(folder / "env.json", environment.encode())
 
 
-def _only(path: str, name: str, environ: WSGIEnvironment) -> str | None:
-    return name if environ["PATH_INFO"] == path else None
+def _only(paths: Collection[str], name: str, environ: WSGIEnvironment) -> str | None:
+    return name if environ["PATH_INFO"] in paths else None
 
 
 def _index_stage(environ: WSGIEnvironment) -> str:
