@@ -57,7 +57,12 @@ class Stage:
         report, self.printed = run(
             do,
             chosen,
-            Services(index, self.world.trust_config, deadlines=self.deadlines),
+            Services(
+                index,
+                self.world.trust_config,
+                ambient=self.world.ambient,
+                deadlines=self.deadlines,
+            ),
             self.world,
         )
         return report

@@ -93,8 +93,12 @@ BLOCKS = [block for page in PAGES for block in prose_and_blocks(page)[1]]
 
 
 def of(*languages):
-    """The blocks in these languages; tests/test_gitlab.py holds those that are for GitLab."""
-    return [block for block in BLOCKS if block.language in languages and block.more != "gitlab"]
+    """The blocks in these languages; those for others than GitHub are held by other tests."""
+    return [
+        block
+        for block in BLOCKS
+        if block.language in languages and block.more not in {"gitlab", "circleci"}
+    ]
 
 
 def cases(blocks):
@@ -110,6 +114,7 @@ def test_every_block_is_of_a_kind_that_is_held():
         *(
             ("yaml", ""),
             ("yaml", "gitlab"),
+            ("yaml", "circleci"),
             ("json", ""),
             ("toml", ""),
             ("python", ""),
@@ -256,7 +261,8 @@ def run_all(commands, folder):
 def without_a_job():
     """The environment without what would make another job of this, or send clients elsewhere."""
     foreign = re.compile(
-        r"(GITHUB|GITLAB|CI|ACTIONS|RUNNER|INPUT|TWINE|UV|PIP)_|(HTTPS?|ALL)_PROXY", re.IGNORECASE
+        r"(GITHUB|GITLAB|CIRCLE|CI|ACTIONS|RUNNER|INPUT|TWINE|UV|PIP)_|(HTTPS?|ALL)_PROXY",
+        re.IGNORECASE,
     )
     return {name: value for name, value in os.environ.items() if not foreign.match(name)}
 

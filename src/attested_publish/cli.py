@@ -211,7 +211,7 @@ def _add_world_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--job",
-        choices=("github", "gitlab"),
+        choices=("github", "gitlab", "circleci", "google"),
         help="the kind of job to pretend (default: what this is, else github)",
     )
 

@@ -57,6 +57,13 @@ def refuse_hopeless(identity: Identity, index: Index) -> None:
             _refuse_hopeless_on_github(identity, index)
         case GitLabIdentity():
             _refuse_hopeless_on_gitlab(identity, index)
+        case CircleCIIdentity(is_open_to_ssh=True):
+            raise IdentityProblem(
+                f"{index.name} takes no releases from a job that was run again with SSH",
+                topic=Topic.IDENTITY_UNUSABLE,
+                detail="Whoever has logged in to it could change what is published.",
+                remedy="Run the job again without SSH.",
+            )
 
 
 def _refuse_hopeless_on_github(identity: GitHubIdentity, index: Index) -> None:

@@ -38,6 +38,16 @@ class CircleCITrustedPublisher(TrustedPublisher):
         }
 
     @property
+    def query(self) -> dict[str, str]:
+        """See `TrustedPublisher`."""
+        return {
+            "provider": "circleci",
+            "circleci_org_id": self.organization_id,
+            "circleci_project_id": self.project_id,
+            "pipeline_definition_id": self.pipeline_definition_id,
+        }
+
+    @property
     def provenance(self) -> Publisher:
         """See `TrustedPublisher`; PyPI's server does not know this kind yet."""
         from pypi_attestations import CircleCIPublisher
@@ -49,13 +59,17 @@ class CircleCITrustedPublisher(TrustedPublisher):
 
 @dataclass(frozen=True)
 class CircleCIIdentity(Identity):
-    """A job of CircleCI; `ref` is empty where no repository has started it."""
+    """A job of CircleCI; `ref` is empty where no repository has started it.
+
+    With `is_open_to_ssh`, the job was run again so that somebody can log in to it.
+    """
 
     organization_id: str
     project_id: str
     pipeline_definition_id: str
     repository: str
     ref: str
+    is_open_to_ssh: bool
     issuer: str = ISSUER
 
     @classmethod
@@ -67,6 +81,7 @@ class CircleCIIdentity(Identity):
             pipeline_definition_id=text_of(claims, f"{_PREFIX}/pipeline-definition-id", _REMEDY),
             repository=optional_text(claims, f"{_PREFIX}/vcs-origin"),
             ref=optional_text(claims, f"{_PREFIX}/vcs-ref"),
+            is_open_to_ssh=claims.get(f"{_PREFIX}/ssh-rerun") is True,
         )
 
     @property

@@ -18,7 +18,7 @@ from attested_publish.rehearsal.publishers import KINDS, NoPublisher, Publisher
 from attested_publish.rehearsal.store import StoreRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from attested_publish.rehearsal.faults import Faults
     from attested_publish.rehearsal.registry import Registry
@@ -108,7 +108,8 @@ class Exchange:
                     "invalid-publisher", f"the token is valid, but fits no publisher ({error})"
                 ) from error
             # Only now: a token that matched nothing can be tried again.
-            self._used.add(claims["jti"])
+            if "jti" in claims:
+                self._used.add(claims["jti"])
             projects = None if self._is_open else frozenset(self._publishers[publisher])
         fault = self._faults.take("mint", "expires")
         lifetime = self._token_lifetime
@@ -192,14 +193,15 @@ class Exchange:
         """Return the row of `rows` the claims stand for, after PyPI's checks in PyPI's order."""
         kind = KINDS[self._issuer]
         for claim in kind.required:
-            if claim not in claims:
+            if claims.get(claim) is None:
                 raise NoPublisher(f"Missing claim {claim!r}")
         wanted = kind.of(claims)
         # Where all may publish, the claims are their own row.
         fitting = [row for row in rows if row.place == wanted.place]
-        publisher = wanted if self._is_open else _most_specific(fitting, wanted.environment)
+        publisher = wanted if self._is_open else _most_specific(fitting, kind.narrowings(claims))
         publisher.check(claims)
-        if claims["jti"] in self._used:
+        # Those of Google and CircleCI have no such claim.
+        if "jti" in kind.required and claims["jti"] in self._used:
             raise _UsedToken
         for claim, trigger in publisher.refused_triggers.items():
             if claims[claim] == trigger:
@@ -219,9 +221,9 @@ def _token_of(body: bytes) -> str:
         raise ExchangeRefused("invalid-payload", shown(reasons)) from error
 
 
-def _most_specific(rows: list[Publisher], environment: str) -> Publisher:
-    by_environment = {row.environment: row for row in rows}
-    publisher = by_environment.get(environment) or by_environment.get("")
+def _most_specific(rows: list[Publisher], narrowings: Collection[str]) -> Publisher:
+    narrowed = [row for row in rows if row.narrowing and row.narrowing in narrowings]
+    publisher = next(iter(narrowed + [row for row in rows if not row.narrowing]), None)
     if publisher is None:
         raise NoPublisher("Publisher with matching claims was not found")
     return publisher

@@ -13,8 +13,9 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
+from werkzeug.wrappers import Response
 
-from attested_publish.rehearsal import github, person
+from attested_publish.rehearsal import circleci, github, google, person
 from attested_publish.rehearsal.faults import Faults
 from attested_publish.rehearsal.serving import Refused, json_app, json_response
 
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from _typeshed.wsgi import WSGIApplication
-    from werkzeug.wrappers import Request, Response
+    from werkzeug.wrappers import Request
 
 _NUMBERS = frozenset({"exp", "iat", "nbf", "runner_id"})
+_TRUTHS = frozenset({"email_verified", f"{circleci.PREFIX}/ssh-rerun"})
+_LISTS = frozenset({f"{circleci.PREFIX}/context-ids"})
 
 
 class Issuer:
@@ -32,7 +35,8 @@ class Issuer:
 
     `claims` (of a kind of job in `jobs`) and the address `name` are in every token;
     ``iat``, ``nbf``, ``exp``, ``jti`` and ``aud`` are added, and replaced by a claim of the
-    same name. A token lives for `token_lifetime` seconds, and each has a ``jti`` of its own.
+    same name. A token lives for `token_lifetime` seconds, and each has a ``jti`` of its own,
+    unless `has_token_ids` is false.
     """
 
     def __init__(
@@ -41,12 +45,14 @@ class Issuer:
         *,
         name: str = github.ISSUER,
         token_lifetime: float = 300.0,
+        has_token_ids: bool = True,
         faults: Faults | None = None,
     ) -> None:
         self.claims = dict(claims)
         self.name = name
         self.request_token = secrets.token_urlsafe(32)
         self._lifetime = token_lifetime
+        self._has_token_ids = has_token_ids
         self._faults = faults or Faults()
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         public = self._key.public_key().public_bytes(
@@ -71,15 +77,13 @@ class Issuer:
         claims: dict[str, Any] = {
             "iss": name,
             "aud": audience,
-            "jti": str(uuid.uuid4()),
             "iat": now,
             "nbf": now,
             "exp": now + max(1, int(self._lifetime)),
         }
-        claims |= about
-        for number in _NUMBERS & claims.keys():
-            value = claims[number]
-            claims[number] = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if self._has_token_ids:
+            claims["jti"] = str(uuid.uuid4())
+        claims |= {name: _typed(name, value) for name, value in about.items()}
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self.key_id})
 
     def jwks(self) -> dict[str, Any]:
@@ -106,6 +110,8 @@ class Issuer:
         match request.method, request.path:
             case "GET", "/token":
                 return json_response({"value": self.issue(self._audience(request))})
+            case "GET", google.METADATA if self.name == google.ISSUER:
+                return self._tell_machine(request)
             case "GET", "/.well-known/jwks":
                 return json_response(self.jwks())
             case "GET", "/.well-known/openid-configuration":
@@ -126,6 +132,14 @@ class Issuer:
                 return self._sign_in.token(request)
         raise Refused(404, "The rehearsal's token issuer has no such address.")
 
+    def _tell_machine(self, request: Request) -> Response:
+        # What keeps a page in a browser from asking.
+        if request.headers.get("Metadata-Flavor") != "Google":
+            raise Refused(403, "The request lacks the header 'Metadata-Flavor: Google'.")
+        if not request.args.get("audience"):
+            raise Refused(400, "The request names no audience.")
+        return Response(self.issue(request.args["audience"]), mimetype="text/html")
+
     def _audience(self, request: Request) -> str:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -135,3 +149,14 @@ class Issuer:
         audience = request.args.get("audience", "")
         # Without one GitHub's tokens are for the owner of the repository.
         return audience or f"https://github.com/{self.claims.get('repository_owner', '')}"
+
+
+def _typed(name: str, value: object) -> object:
+    """Return a claim's value as its issuer has it; what is not text is so already."""
+    if not isinstance(value, str):
+        return value
+    if name in _NUMBERS and value.isdecimal():
+        return int(value)
+    if name in _TRUTHS:
+        return value == "true"
+    return value.split(",") if name in _LISTS else value

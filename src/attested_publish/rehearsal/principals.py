@@ -13,13 +13,15 @@ from urllib.parse import quote
 from cryptography import x509
 from cryptography.hazmat import asn1
 
-from attested_publish.rehearsal import github, gitlab, person
+from attested_publish.rehearsal import circleci, github, gitlab, google, person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _GITHUB = "https://github.com"
 _GITLAB = "https://gitlab.com"
+_CIRCLECI = "https://circleci.com/api/v2"
+_CIRCLECI_RUNS = "https://app.circleci.com/"
 _IN_URI = "!$%&'()*+,/:;=?@"
 
 _GITHUB_CLAIMS = (
@@ -31,6 +33,13 @@ _GITLAB_CLAIMS = (
     *("ci_config_ref_uri", "ci_config_sha", "job_id", "namespace_id", "namespace_path"),
     *("pipeline_id", "pipeline_source", "project_id", "project_path", "ref", "ref_type"),
     *("runner_environment", "sha", "sub"),
+)
+_CIRCLECI_CLAIMS = (
+    "sub",
+    *(
+        f"{circleci.PREFIX}/{name}"
+        for name in ("project-id", "pipeline-definition-id", "pipeline-id", "workflow-id", "job-id")
+    ),
 )
 
 
@@ -125,9 +134,41 @@ def _person(claims: Mapping[str, Any]) -> Principal:
     return Principal(name, claims["email"], _encoded({1: issuer}, {8: issuer}))
 
 
+def _google(claims: Mapping[str, Any]) -> Principal:
+    _require(claims, ("email",))
+    if claims.get("email_verified") is not True:
+        raise ClaimMissing("The identity token does not say that the email address was verified")
+    name = x509.RFC822Name(claims["email"])
+    return Principal(name, claims["email"], _encoded({1: claims["iss"]}, {8: claims["iss"]}))
+
+
+def _circleci(claims: Mapping[str, Any]) -> Principal:
+    _require(claims, _CIRCLECI_CLAIMS)
+    told = {
+        name.removeprefix(f"{circleci.PREFIX}/"): value
+        for name, value in claims.items()
+        if name.startswith(f"{circleci.PREFIX}/")
+    }
+    definition = (
+        f"{_CIRCLECI}/projects/{told['project-id']}"
+        f"/pipeline-definitions/{told['pipeline-definition-id']}"
+    )
+    texts = {
+        8: claims["iss"],
+        9: definition,
+        12: told.get("vcs-origin"),
+        14: told.get("vcs-ref"),
+        18: f"{_CIRCLECI}/pipeline/{told['pipeline-id']}/config",
+        21: f"{_CIRCLECI_RUNS}/workflow/{told['workflow-id']}/job/{told['job-id']}",
+    }
+    return Principal(_uri(definition), claims["sub"], _encoded({1: claims["iss"]}, texts))
+
+
 _PRINCIPALS: dict[str, Callable[[Mapping[str, Any]], Principal]] = {
     github.ISSUER: _github,
     gitlab.ISSUER: _gitlab,
+    google.ISSUER: _google,
+    circleci.ISSUER: _circleci,
     person.ISSUER: _person,
 }
 ISSUERS = tuple(_PRINCIPALS)

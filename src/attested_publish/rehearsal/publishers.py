@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pypi_attestations import GitHubPublisher, GitLabPublisher
+from pypi_attestations import GitHubPublisher, GitLabPublisher, GooglePublisher
 
 from attested_publish.foreign import shown
-from attested_publish.rehearsal import github, gitlab
+from attested_publish.rehearsal import circleci, github, gitlab, google
 
 if TYPE_CHECKING:
     from pypi_attestations import Publisher as AttestationIdentity
@@ -31,15 +31,16 @@ class NoPublisher(Exception):
 
 
 class Publisher(ABC):
-    """Who may publish, as PyPI's form asks for it; `environment` is empty where none was entered.
+    """Who may publish, as PyPI's form asks for it.
 
-    Equal ones are one row. `required` are the claims without which nothing is looked up;
-    `refused_triggers` may never publish, by the claim that names them.
+    Equal ones are one row. `provider` is what PyPI calls its kind, `required` are the claims
+    without which nothing is looked up; `refused_triggers` may never publish, by the claim that
+    names them.
     """
 
+    provider: ClassVar[str]
     required: ClassVar[tuple[str, ...]]
     refused_triggers: ClassVar[Mapping[str, str]] = {}
-    environment: str
 
     @classmethod
     @abstractmethod
@@ -49,7 +50,17 @@ class Publisher(ABC):
     @property
     @abstractmethod
     def place(self) -> tuple[str, ...]:
-        """What of a row is looked up, with its case: all but the environment."""
+        """What of a row is looked up, with its case."""
+
+    @property
+    @abstractmethod
+    def narrowing(self) -> str:
+        """What prefers a row to others of its place, such as an environment; empty: nothing."""
+
+    @staticmethod
+    @abstractmethod
+    def narrowings(claims: Claims) -> Collection[str]:
+        """Return the narrowings that the claims satisfy."""
 
     @abstractmethod
     def check(self, claims: Claims) -> None:
@@ -57,13 +68,8 @@ class Publisher(ABC):
 
     @property
     @abstractmethod
-    def attestation_identity(self) -> AttestationIdentity:
-        """The publisher as PEP 740 provenance names it."""
-
-    @staticmethod
-    def same_environment(name: str) -> str:
-        """Return the name of an environment as rows have it."""
-        return name
+    def attestation_identity(self) -> AttestationIdentity | None:
+        """The publisher as PEP 740 provenance names it; `None`: PyPI takes no attestations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,8 @@ class GitHubWorkflow(Publisher):
     repo: str
     workflow: str
     environment: str = ""
+    """A name in lower case: in any case, GitHub's are the same."""
+    provider: ClassVar[str] = "GitHub"
     required: ClassVar[tuple[str, ...]] = (
         *("repository", "repository_owner", "repository_owner_id", "job_workflow_ref", "jti"),
         *("event_name", "ref", "sha"),
@@ -92,7 +100,7 @@ class GitHubWorkflow(Publisher):
         workflow = _WORKFLOW.search(str(claims["job_workflow_ref"]))
         if workflow is None:
             raise NoPublisher("Could not read the workflow's file name from job_workflow_ref")
-        environment = cls.same_environment(str(claims.get("environment") or ""))
+        (environment,) = cls.narrowings(claims)
         return cls(owner, owner_id, repo, workflow[0], environment)
 
     @property
@@ -104,6 +112,16 @@ class GitHubWorkflow(Publisher):
     def place(self) -> tuple[str, ...]:
         """See `Publisher`: a renamed repository is another one to PyPI."""
         return (self.owner, self.repo, self.owner_id, self.workflow)
+
+    @property
+    def narrowing(self) -> str:
+        """See `Publisher`."""
+        return self.environment
+
+    @staticmethod
+    def narrowings(claims: Claims) -> Collection[str]:
+        """See `Publisher`."""
+        return (str(claims.get("environment") or "").lower(),)
 
     def check(self, claims: Claims) -> None:
         """See `Publisher`."""
@@ -126,11 +144,6 @@ class GitHubWorkflow(Publisher):
             environment=self.environment or None,
         )
 
-    @staticmethod
-    def same_environment(name: str) -> str:
-        """See `Publisher`: GitHub's are the same in any case."""
-        return name.lower()
-
 
 @dataclass(frozen=True, slots=True)
 class GitLabPipeline(Publisher):
@@ -140,6 +153,7 @@ class GitLabPipeline(Publisher):
     repo: str
     workflow_filepath: str
     environment: str = ""
+    provider: ClassVar[str] = "GitLab"
     required: ClassVar[tuple[str, ...]] = (
         *("sub", "project_path", "ci_config_ref_uri", "jti", "ref_path", "sha"),
     )
@@ -151,7 +165,8 @@ class GitLabPipeline(Publisher):
         file = _CONFIG.search(str(claims["ci_config_ref_uri"]))
         if file is None:
             raise NoPublisher("Could not read the workflow's file name from ci_config_ref_uri")
-        return cls(namespace, repo, file[1], str(claims.get("environment") or ""))
+        (environment,) = cls.narrowings(claims)
+        return cls(namespace, repo, file[1], environment)
 
     @property
     def project_path(self) -> str:
@@ -162,6 +177,16 @@ class GitLabPipeline(Publisher):
     def place(self) -> tuple[str, ...]:
         """See `Publisher`."""
         return (self.namespace, self.repo, self.workflow_filepath)
+
+    @property
+    def narrowing(self) -> str:
+        """See `Publisher`."""
+        return self.environment
+
+    @staticmethod
+    def narrowings(claims: Claims) -> Collection[str]:
+        """See `Publisher`."""
+        return (str(claims.get("environment") or ""),)
 
     def check(self, claims: Claims) -> None:
         """See `Publisher`; the project is compared without its case, and so is the subject."""
@@ -184,9 +209,107 @@ class GitLabPipeline(Publisher):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class GoogleAccount(Publisher):
+    """A service account of Google Cloud; with `sub`, only the one of this number."""
+
+    email: str
+    sub: str = ""
+    provider: ClassVar[str] = "Google"
+    required: ClassVar[tuple[str, ...]] = ("email", "email_verified")
+
+    @classmethod
+    def of(cls, claims: Claims) -> Self:
+        """See `Publisher`."""
+        (sub,) = cls.narrowings(claims)
+        return cls(str(claims["email"]), sub)
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """See `Publisher`."""
+        return (self.email,)
+
+    @property
+    def narrowing(self) -> str:
+        """See `Publisher`."""
+        return self.sub
+
+    @staticmethod
+    def narrowings(claims: Claims) -> Collection[str]:
+        """See `Publisher`."""
+        return (str(claims.get("sub") or ""),)
+
+    def check(self, claims: Claims) -> None:
+        """See `Publisher`."""
+        if claims["email_verified"] is not True:
+            raise NoPublisher("Check failed for required claim 'email_verified'")
+
+    @property
+    def attestation_identity(self) -> AttestationIdentity:
+        """See `Publisher`."""
+        return GooglePublisher(email=self.email)
+
+
+@dataclass(frozen=True, slots=True)
+class CircleCIPipeline(Publisher):
+    """A pipeline definition of a project of CircleCI, by their ids.
+
+    What is not empty of the rest has to be so, too: a context of the job, the origin and the
+    ref of what it runs for.
+    """
+
+    circleci_org_id: str
+    circleci_project_id: str
+    pipeline_definition_id: str
+    context_id: str = ""
+    vcs_ref: str = ""
+    vcs_origin: str = ""
+    provider: ClassVar[str] = "CircleCI"
+    required: ClassVar[tuple[str, ...]] = tuple(
+        f"{circleci.PREFIX}/{name}"
+        for name in ("org-id", "project-id", "pipeline-definition-id", "ssh-rerun")
+    )
+
+    @classmethod
+    def of(cls, claims: Claims) -> Self:
+        """See `Publisher`."""
+        return cls(*(str(claims[name]) for name in cls.required[:3]))
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """See `Publisher`."""
+        return (self.circleci_org_id, self.circleci_project_id, self.pipeline_definition_id)
+
+    @property
+    def narrowing(self) -> str:
+        """See `Publisher`: a job may have several contexts, of which a row names one."""
+        return self.context_id
+
+    @staticmethod
+    def narrowings(claims: Claims) -> Collection[str]:
+        """See `Publisher`."""
+        contexts = claims.get(f"{circleci.PREFIX}/context-ids")
+        return contexts if isinstance(contexts, list) else ()
+
+    def check(self, claims: Claims) -> None:
+        """See `Publisher`; somebody may sit in a job that was run again with SSH."""
+        if claims[f"{circleci.PREFIX}/ssh-rerun"] is not False:
+            raise NoPublisher(f"Check failed for required claim '{circleci.PREFIX}/ssh-rerun'")
+        for name, wanted in (("vcs-ref", self.vcs_ref), ("vcs-origin", self.vcs_origin)):
+            if wanted and claims.get(f"{circleci.PREFIX}/{name}") != wanted:
+                raise NoPublisher(f"Check failed for optional claim '{circleci.PREFIX}/{name}'")
+
+    @property
+    def attestation_identity(self) -> None:
+        """See `Publisher`: there is no such publisher in the version that PyPI's server has."""
+        return None
+
+
 KINDS: Mapping[str, type[Publisher]] = {
     github.ISSUER: GitHubWorkflow,
     gitlab.ISSUER: GitLabPipeline,
+    google.ISSUER: GoogleAccount,
+    circleci.ISSUER: CircleCIPipeline,
 }
 """Which kind of publisher an issuer's tokens stand for."""
 

@@ -14,8 +14,10 @@ The file is what people have entered on PyPI, written down::
     }
 
 A pipeline of GitLab stands in either list as ``{"kind": "GitLab", "namespace": "octo-group",
-"repo": "sample-project", "workflow_filepath": ".gitlab-ci.yml", ...}``; without a ``kind`` it
-is GitHub's.
+"repo": "sample-project", "workflow_filepath": ".gitlab-ci.yml", ...}``, a service account of
+Google Cloud as ``{"kind": "Google", "email": ..., "sub": ...}`` and a pipeline of CircleCI as
+``{"kind": "CircleCI", "circleci_org_id": ..., "circleci_project_id": ...,
+"pipeline_definition_id": ..., ...}``; without a ``kind`` it is GitHub's.
 """
 
 from __future__ import annotations
@@ -23,15 +25,21 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from packaging.utils import canonicalize_name
 
 from attested_publish.foreign import shown
-from attested_publish.rehearsal.publishers import GitHubWorkflow, GitLabPipeline, Publisher
+from attested_publish.rehearsal.publishers import (
+    CircleCIPipeline,
+    GitHubWorkflow,
+    GitLabPipeline,
+    GoogleAccount,
+    Publisher,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 _OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
@@ -44,11 +52,8 @@ _NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.()-]*(?:/[A-Za-z0-9_][A-Za-z0-
 _GITLAB_REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _CONFIG = re.compile(r"[^/@\s](?:[^@]*[^/@])?\.ya?ml")
 
-_IDENTITY_KEYS = {
-    "GitHub": ("owner", "owner_id", "repo", "workflow"),
-    "GitLab": ("namespace", "repo", "workflow_filepath"),
-}
-_OPTIONAL_KEYS = ("environment", "kind")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class RegistryError(ValueError):
@@ -160,14 +165,13 @@ def _entries(document: Mapping[str, object], key: str) -> list[tuple[str, dict[s
 
 
 def _publisher(entry: Mapping[str, object], where: str, *more: str) -> Publisher:
-    kind = entry.get("kind", "GitHub")
-    if not isinstance(kind, str) or kind not in _IDENTITY_KEYS:
-        kinds = " or ".join(_IDENTITY_KEYS)
-        raise RegistryError(f"'kind' of {where} is {_quoted(kind)}; it is {kinds}.")
-    _known(entry, where, required=(*_IDENTITY_KEYS[kind], *more), optional=_OPTIONAL_KEYS)
-    if kind == "GitLab":
-        return _gitlab_pipeline(entry, where)
-    return _github_workflow(entry, where)
+    name = entry.get("kind", "GitHub")
+    if not isinstance(name, str) or name not in _KINDS:
+        kinds = ", ".join(_KINDS)
+        raise RegistryError(f"'kind' of {where} is {_quoted(name)}; it is one of {kinds}.")
+    kind = _KINDS[name]
+    _known(entry, where, required=(*kind.required, *more), optional=(*kind.optional, "kind"))
+    return kind.read(entry, where)
 
 
 def _github_workflow(entry: Mapping[str, object], where: str) -> GitHubWorkflow:
@@ -192,7 +196,7 @@ def _github_workflow(entry: Mapping[str, object], where: str) -> GitHubWorkflow:
             f"'workflow' of {where}",
             "the workflow's file name alone, ending in .yml or .yaml",
         ),
-        environment=GitHubWorkflow.same_environment(_environment(entry, where)),
+        environment=_text(entry, "environment", where).lower(),
     )
 
 
@@ -216,19 +220,61 @@ def _gitlab_pipeline(entry: Mapping[str, object], where: str) -> GitLabPipeline:
             f"'workflow_filepath' of {where}",
             "the path of the CI/CD configuration file in the project, ending in .yml or .yaml",
         ),
-        environment=_environment(entry, where),
+        environment=_text(entry, "environment", where),
     )
 
 
-def _environment(entry: Mapping[str, object], where: str) -> str:
-    environment = entry.get("environment")
-    if environment is None:
+def _google_account(entry: Mapping[str, object], where: str) -> GoogleAccount:
+    return GoogleAccount(
+        email=_matching(
+            _EMAIL, entry["email"], f"'email' of {where}", "the address of a service account"
+        ),
+        sub=_text(entry, "sub", where),
+    )
+
+
+def _circleci_pipeline(entry: Mapping[str, object], where: str) -> CircleCIPipeline:
+    organization, project, definition = (
+        _matching(_ID, entry[key], f"{key!r} of {where}", "an id of CircleCI, a UUID")
+        for key in _KINDS["CircleCI"].required
+    )
+    return CircleCIPipeline(
+        organization,
+        project,
+        definition,
+        context_id=_text(entry, "context_id", where),
+        vcs_ref=_text(entry, "vcs_ref", where),
+        vcs_origin=_text(entry, "vcs_origin", where),
+    )
+
+
+class _Kind(NamedTuple):
+    """How a kind of publisher stands in a registry: the keys of its own, and how to read it."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    read: Callable[[Mapping[str, object], str], Publisher]
+
+
+_KINDS = {
+    "GitHub": _Kind(("owner", "owner_id", "repo", "workflow"), ("environment",), _github_workflow),
+    "GitLab": _Kind(("namespace", "repo", "workflow_filepath"), ("environment",), _gitlab_pipeline),
+    "Google": _Kind(("email",), ("sub",), _google_account),
+    "CircleCI": _Kind(
+        ("circleci_org_id", "circleci_project_id", "pipeline_definition_id"),
+        ("context_id", "vcs_ref", "vcs_origin"),
+        _circleci_pipeline,
+    ),
+}
+
+
+def _text(entry: Mapping[str, object], key: str, where: str) -> str:
+    text = entry.get(key)
+    if text is None:
         return ""
-    if not isinstance(environment, str) or environment != environment.strip():
-        raise RegistryError(
-            f"'environment' of {where} is {_quoted(environment)}; it is a name, or empty for any."
-        )
-    return environment
+    if not isinstance(text, str) or text != text.strip():
+        raise RegistryError(f"{key!r} of {where} is {_quoted(text)}; it is text, or empty for any.")
+    return text
 
 
 def _projects(names: object, where: str) -> tuple[str, ...]:

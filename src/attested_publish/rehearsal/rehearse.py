@@ -93,7 +93,8 @@ def rehearse(
             sigstore_trust_config=None,
         )
         index, *others = map(Index.at, upload_urls)
-        publish(rehearsed, Services(index, world.trust_config, further=tuple(others)), reporter)
+        services = Services(index, world.trust_config, ambient=world.ambient, further=tuple(others))
+        publish(rehearsed, services, reporter)
         reports = reporter.report.indexes or [reporter.report]
         for report, index_url in zip(reports, index_urls, strict=True):
             if report.result is Result.DONE:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from sigstore.models import ClientTrustConfig
 
+from attested_publish.identity import detect
+from attested_publish.rehearsal import circleci
 from attested_publish.rehearsal.faults import Faults, faulty, index_endpoint
 from attested_publish.rehearsal.fulcio import CERTIFICATES, CertificateAuthority
 from attested_publish.rehearsal.issuer import Issuer
-from attested_publish.rehearsal.jobs import GITHUB
+from attested_publish.rehearsal.jobs import FIXED_AUDIENCES, GITHUB, Source
 from attested_publish.rehearsal.pypi import Index
 from attested_publish.rehearsal.rekor import TransparencyLog
 from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed
@@ -23,11 +27,11 @@ from attested_publish.rehearsal.trust import client_trust_config, trusted_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
     from types import TracebackType
 
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
+    from attested_publish.identity import Ambient
     from attested_publish.rehearsal.faults import Fault
     from attested_publish.rehearsal.jobs import Job
     from attested_publish.rehearsal.registry import Registry
@@ -93,6 +97,7 @@ class World:
             claims,
             name=job.issuer,
             token_lifetime=identity_lifetime or job.token_lifetime,
+            has_token_ids=job.has_token_ids,
             faults=self.faults,
         )
         self.authority = CertificateAuthority(
@@ -166,19 +171,36 @@ class World:
         self.index_url = f"{index.url}/simple/"
         self.upload_url = f"{index.url}/legacy/"
         self._job = job
-        self._request = {
-            "ACTIONS_ID_TOKEN_REQUEST_URL": self.issuer.request_url(issuer.url),
-            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": self.issuer.request_token,
-        }
+        self._request = self.issuer.request_url(issuer.url), self.issuer.request_token
+        self._programs: Path | None = None
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables of a job; where the tokens are among them, those of a new one each time."""
-        tokens = {
-            f"{audience.upper()}_ID_TOKEN": self.issuer.issue(audience)
-            for audience in self._job.fixed_tokens
-        }
-        return {**self._job.variables(self.claims), **(tokens or self._request)}
+        return {**self._job.variables(self.claims), **self._ways_to_tokens()}
+
+    @property
+    def ambient(self) -> Ambient:
+        """Where a process with these variables gets the job's identity tokens."""
+        return self.issuer.issue if self._job.source is Source.METADATA else detect
+
+    def _ways_to_tokens(self) -> dict[str, str]:
+        match self._job.source:
+            case Source.REQUEST:
+                names = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
+                return dict(zip(names, self._request, strict=True))
+            case Source.VARIABLES:
+                return {
+                    f"{audience.upper()}_ID_TOKEN": self.issuer.issue(audience)
+                    for audience in FIXED_AUDIENCES
+                }
+            case Source.PROGRAM:
+                if self._programs is None:
+                    folder = tempfile.TemporaryDirectory(prefix="attested-publish-")
+                    self._programs = Path(self._made.enter_context(folder))
+                return circleci.write_program(self._programs, *self._request)
+            case Source.METADATA:
+                return {}
 
     def __enter__(self) -> Self:
         for server in self._servers:

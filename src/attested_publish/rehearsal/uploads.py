@@ -230,6 +230,11 @@ class Uploads:
             raise AttestationRefused(
                 "attestations are only supported when using Trusted Publishing"
             )
+        identity = token.publisher.attestation_identity
+        if identity is None:
+            raise AttestationRefused(
+                f"attestations are not supported with {token.publisher.provider} publishers yet"
+            )
         try:
             attestations = _ATTESTATIONS.validate_json(text)
         except ValidationError as error:
@@ -244,7 +249,7 @@ class Uploads:
             raise AttestationRefused(
                 f"a file can have {_ATTESTATIONS_A_FILE} attestations, not {len(attestations)}"
             )
-        policy = policy_of(token.publisher.attestation_identity)
+        policy = policy_of(identity)
         seen: set[str] = set()
         for attestation in attestations:
             kind = verify_attestation(
@@ -265,7 +270,10 @@ class Uploads:
 def _provenance(publisher: Publisher | None, attestations: list[Attestation]) -> bytes | None:
     if publisher is None or not attestations:
         return None
-    bundle = AttestationBundle(publisher=publisher.attestation_identity, attestations=attestations)
+    identity = publisher.attestation_identity
+    if identity is None:
+        return None
+    bundle = AttestationBundle(publisher=identity, attestations=attestations)
     return Provenance(attestation_bundles=[bundle]).model_dump_json().encode()
 
 

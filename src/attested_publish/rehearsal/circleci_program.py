@@ -1,0 +1,43 @@
+"""What a job of CircleCI finds as the program `circleci`, started with a file and its arguments.
+
+Of the real one it knows ``circleci run oidc get`` alone, and gives tokens of the root issuer.
+The file says whom to ask: `{"url", "token"}`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import requests
+
+_SECONDS = 20
+
+
+def main() -> None:
+    """Print an identity token for the audience that the claims name."""
+    parser = argparse.ArgumentParser(prog="circleci")
+    parser.add_argument("issuer", type=Path)
+    for name in ("run", "oidc", "get"):
+        parser.add_argument(name, choices=(name,))
+    parser.add_argument("--claims", type=json.loads, required=True)
+    parser.add_argument("--root-issuer", action="store_true", required=True)
+    asked = parser.parse_args()
+    issuer = json.loads(asked.issuer.read_text(encoding="utf-8"))
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(
+            issuer["url"],
+            params={"audience": asked.claims["aud"]},
+            headers={"Authorization": f"bearer {issuer['token']}"},
+            timeout=_SECONDS,
+        )
+    if not answer.ok:
+        sys.exit(f"Error: the identity provider answers {answer.status_code}")
+    print(answer.json()["value"])
+
+
+if __name__ == "__main__":
+    main()
