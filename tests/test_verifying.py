@@ -19,6 +19,9 @@ from attested_publish import cli, verify_command
 from attested_publish.fetching import Limits, NotFetched, address, sha256_of
 from attested_publish.front import carry_out
 from attested_publish.index import Index, IndexFile
+from attested_publish.rehearsal.jobs import GITLAB, GOOGLE
+from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.services import World
 from attested_publish.rehearsal.serving import Server
 from attested_publish.report import Report, Result
 from attested_publish.reporter import Reporter
@@ -27,13 +30,13 @@ from attested_publish.verifying import Expected
 from attesting import attestation
 from index_client import client_of
 from makers import make_release, make_wheel
-from releases import deadlines, problem, staged
+from releases import Stage, deadlines, problem, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from releases import Stage
+    from attested_publish.rehearsal.jobs import Job
 
 WHEEL = "sample-1.0-py3-none-any.whl"
 SDIST = "sample-1.0.tar.gz"
@@ -131,6 +134,64 @@ def test_another_publisher_than_expected_is_told(
     assert verify("sample", option, value) == 1
     assert why in " ".join(verify.out.split())
     assert "0 of 2 files hold" in verify.out
+
+
+@pytest.mark.parametrize(
+    ("job", "claims", "expectations"),
+    [
+        (
+            GITLAB,
+            {"project_path": "octo-group/deeper/sample-project", "environment": "release"}
+            | {
+                "ci_config_ref_uri": "gitlab.com/octo-group/deeper/sample-project//ci/release.yml"
+                "@refs/tags/v1.0.0"
+            },
+            (
+                {
+                    "--repository": "octo-group/deeper/sample-project",
+                    "--workflow": "ci/release.yml",
+                    "--environment": "release",
+                },
+                {
+                    "--repository": "octo-group/sample-project",
+                    "--workflow": "release.yml",
+                    "--environment": "pypi",
+                    "--email": "release@example.org",
+                },
+            ),
+        ),
+        (
+            GOOGLE,
+            {"email": "release@example.org"},
+            (
+                {"--email": "release@example.org"},
+                {"--email": "other@example.org", "--repository": REPOSITORY},
+            ),
+        ),
+    ],
+)
+def test_publishers_elsewhere_than_on_github(
+    dist: Path,
+    capsys: pytest.CaptureFixture,
+    job: Job,
+    claims: dict[str, str],
+    expectations: tuple[dict[str, str], dict[str, str]],
+) -> None:
+    right, wrong = expectations
+    told = job.claims({}, claims)
+    with World(claims=told, registry=Registry.open(), job=job) as world:
+        stage = Stage(world, dist)
+        assert stage.run().result == "done", stage.printed
+        verify = Verifier(stage, dist.parent, capsys)
+        assert verify("sample", *(word for pair in right.items() for word in pair)) == 0, verify.out
+        for option, value in wrong.items():
+            assert verify("sample", option, value) == 1
+            assert f"{option[2:]} {right.get(option, 'none')}, not {value}" in " ".join(
+                verify.out.split()
+            )
+        assert verify("sample", "--pylock") == 0
+        (entry,) = tomllib.loads(f"[[packages]]\n{verify.out}")["packages"]
+        assert job.provider == entry["attestation-identities"][0]["kind"]
 
 
 def test_spellings_that_mean_the_same_are_the_same(verify: Verifier) -> None:

@@ -31,8 +31,9 @@ they were made by the publisher you expect.
 
 PROJECT is its latest release, PROJECT==VERSION a certain one: its files are downloaded and
 hashed, and kept nowhere. FILE is a wheel or an sdist you have: its bytes are held against
-the provenance that the index serves for its name. Without --repository, --workflow or
---environment any publisher is right whose attestations hold: see who it is in the table.
+the provenance that the index serves for its name. Without --repository, --workflow,
+--environment or --email any publisher is right whose attestations hold: see who it is in
+the table.
 
 It is also told when a release has another publisher than the one before it.
 
@@ -74,10 +75,18 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--repository", metavar="OWNER/NAME", help="the repository that should have published"
     )
     command.add_argument(
-        "--workflow", metavar="FILE", help="the workflow file that should have published"
+        "--workflow",
+        metavar="FILE",
+        help="the workflow file (of GitLab: the path of the CI/CD configuration) that should "
+        "have published",
     )
     command.add_argument(
         "--environment", metavar="NAME", help="the environment that should have published"
+    )
+    command.add_argument(
+        "--email",
+        metavar="ADDRESS",
+        help="the service account of Google Cloud that should have published",
     )
     index = command.add_mutually_exclusive_group()
     index.add_argument(
@@ -128,9 +137,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         from attested_publish.verifying import Expected
 
         expected = Expected(
-            options.repository,
-            None if options.workflow is None else options.workflow.rpartition("/")[2],
-            options.environment,
+            options.repository, options.workflow, options.environment, options.email
         )
         found = verify(targets, expected, chosen(settings), reporter)
         if options.pylock:

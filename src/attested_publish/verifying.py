@@ -42,14 +42,18 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Expected:
-    """Who should have published; what is `None` may be anything."""
+    """Who should have published; what is `None` may be anything.
+
+    `workflow` is the path of a file, `email` the address of a service account.
+    """
 
     repository: str | None = None
     workflow: str | None = None
     environment: str | None = None
+    email: str | None = None
 
     def __bool__(self) -> bool:
-        return any((self.repository, self.workflow, self.environment))
+        return any((self.repository, self.workflow, self.environment, self.email))
 
 
 @dataclass(frozen=True)
@@ -321,12 +325,16 @@ def _unexpected(publisher: Publisher, attestation: Attestation, expected: Expect
     Otherwise that is the index's word: what it has registered.
     """
     fields = publisher_fields(publisher)
-    workflow = fields.get("workflow") or fields.get("workflow_filepath")
+    workflow, wanted_workflow = fields.get("workflow_filepath"), expected.workflow
+    if "workflow" in fields and wanted_workflow is not None:
+        # GitHub's are all in one folder: PyPI knows them by their names.
+        workflow, wanted_workflow = fields["workflow"], wanted_workflow.rpartition("/")[2]
     environment = _proven_environment(attestation) or fields.get("environment")
     comparisons = (
         ("repository", expected.repository, fields.get("repository"), True),
-        ("workflow", expected.workflow, workflow, False),
+        ("workflow", wanted_workflow, workflow, False),
         ("environment", expected.environment, environment, True),
+        ("email", expected.email, fields.get("email"), False),
     )
     for name, wanted, found, ignores_case in comparisons:
         if wanted is None:

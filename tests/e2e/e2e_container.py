@@ -7,13 +7,17 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from launching import Launch, only_tools
 from machine import run
-from world import running_world, secrets_in, without_job
+from world import CLAIMS, World, running_world, secrets_in, without_job
 
+from attested_publish.rehearsal import services as embedded
+from attested_publish.rehearsal.github import job_claims
+from attested_publish.rehearsal.registry import Registry
 from makers import make_wheel
 
 _PROBE = Path(__file__).parent / "probe.py"
@@ -80,6 +84,24 @@ def test_as_a_docker_action_exactly_as_the_runner_starts_one(machine, image, wor
     for secret in first:
         assert said.count(secret) == 1
     assert secrets_in("\n".join(line for line in said.splitlines() if line not in masks)) == []
+
+
+def test_several_indexes_in_one_step(launch, prepared, dist, tmp_path):
+    claims = job_claims({}, CLAIMS)
+    indexes = {"registry": Registry.open(), "further": [Registry.open()]}
+    with embedded.World(claims=claims, **indexes) as both:
+        both.export(tmp_path / "world")
+        first = World(both.index_url, both.upload_url, both.environment, claims, tmp_path / "world")
+        second = replace(first, index_url=both.further[0].index_url)
+        addresses = f"{both.upload_url}\n{both.further[0].upload_url}"
+        done = launch.publish(prepared, first, INPUT_REPOSITORY_URL=addresses)
+        assert done.returncode == 0, done.stdout
+        files = {path.name: sha256(path) for path in dist.iterdir()}
+        assert [each.verified("sample") for each in (first, second)] == [files, files]
+        assert len(both.log) == len(files)
+    report = json.loads(Path(launch.outputs()["report"]).read_text())
+    assert [each["index"] for each in report["indexes"]] == addresses.split()
+    assert report["result"] == "done"
 
 
 def test_what_the_container_may_do(machine, launch, prepared, world, dist):
