@@ -13,6 +13,7 @@ import io
 import json
 import re
 import shutil
+import socket
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 from ruamel.yaml import YAML
 from tuf.api.exceptions import DownloadError, UnsignedMetadataError
+from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 from werkzeug.wrappers import Request, Response
 
 from attested_publish import action, problems, publish
@@ -509,6 +511,13 @@ def test_row_22_a_root_too_old() -> None:
     error.__cause__ = DownloadError("timed out")
     assert "tuf-repo-cdn.sigstore.dev" in no_root(error).remedy
     assert problem.topic is no_root(error).topic is Topic.SIGSTORE_ROOT
+    # As the client really words a server that cannot be reached: without a word of its own.
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(DownloadError) as unreachable:
+        next(Urllib3Fetcher().fetch(f"http://127.0.0.1:{port}/root.json"))
+    error.__cause__ = unreachable.value
+    assert "refused" in no_root(error).detail
 
 
 def test_row_23_a_certificate_that_the_index_would_refuse(stage: Stage) -> None:

@@ -107,11 +107,20 @@ def no_root(error: sigstore.errors.TUFError) -> SigningProblem:
     return SigningProblem(
         "Sigstore's root of trust could not be had",
         topic=Topic.SIGSTORE_ROOT,
-        detail=f"{shown(error)}: {shown(error.__cause__ or 'no answer')}.",
+        detail=f"{shown(error)}: {_why(error)}.",
         remedy="Allow tuf-repo-cdn.sigstore.dev in the runner's network (proxy, firewall), and "
         "run again. With `attestations: false` a release needs no Sigstore, but attestations "
         "cannot be added later.",
     )
+
+
+def _why(error: BaseException) -> str:
+    """Return the first words among an error's causes: the clients below raise some without."""
+    cause = error.__cause__
+    while cause is not None and not str(cause):
+        cause = cause.__cause__
+    # Where urllib3 gave up, its reason says it without the address of each try.
+    return shown(getattr(cause, "reason", None) or cause or "no answer").rstrip(".")
 
 
 def verify(

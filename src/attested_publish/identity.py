@@ -96,8 +96,7 @@ def detect(audience: str) -> str:
             "The job's identity token could not be had",
             topic=Topic.IDENTITY_SERVICE,
             detail=f"Asked for the audience {shown(audience)!r}: {shown(error)}.",
-            remedy="This is between the runner and its identity provider: run the job again. "
-            "Nothing was uploaded.",
+            remedy="This is between the runner and its identity provider: run the job again.",
             may_pass=_REFUSED.search(str(error)) is None,
         ) from error
     finally:

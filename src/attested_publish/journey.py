@@ -188,7 +188,7 @@ class Journey:
             ),
             remedy=found[0][1].remedy
             if len(rules) == 1
-            else "Change what is named, build again, and run again. Nothing was uploaded.",
+            else "Change what is named, build again, and run again.",
             file=next(iter(refused)) if len(refused) == 1 else None,
         )
 
@@ -846,7 +846,7 @@ def _not_accepted(faults: Sequence[Fault]) -> AttestationNotAccepted:
         topic=Topic.ATTESTATION_INVALID,
         detail="\n".join(f"{shown(fault.path.name)}: {fault.why}" for fault in faults),
         remedy="Leave these files out to have new attestations made, or set attestations to auto, "
-        "which does so by itself. Nothing was uploaded.",
+        "which does so by itself.",
     )
 
 

@@ -191,7 +191,7 @@ def audience_of(index: Index, session: requests.Session) -> str:
             topic=Topic.AUDIENCE_UNKNOWN,
             detail=f"{index.audience_url} answered {answer.status}: {answer.told()}.",
             remedy="Trusted publishing may be switched off or out of order there: see the "
-            "index's status page, and run again later. Nothing was uploaded.",
+            "index's status page, and run again later.",
             may_pass=answer.may_pass,
             retry_after=answer.retry_after,
         )
@@ -251,8 +251,7 @@ def mint(
             f"{index.name} could not exchange the identity token",
             topic=Topic.EXCHANGE_FAILED,
             detail=f"{index.mint_url} answered {answer.status}: {told}.",
-            remedy="The index is out of order: see its status page, and run again later. "
-            "Nothing was uploaded.",
+            remedy="The index is out of order: see its status page, and run again later.",
             may_pass=answer.may_pass,
             retry_after=answer.retry_after,
         )
@@ -325,7 +324,7 @@ def _refused(
             topic=Topic.IDENTITY_REUSED,
             detail=f"{said}\nEach identity token is taken once."
             + (" A check in the same job spends it too." if publisher.has_one_token else ""),
-            remedy="Run the job again: it gets a fresh one. Nothing was uploaded.",
+            remedy="Run the job again: it gets a fresh one.",
         )
     if "invalid-token" in codes:
         return TokenRefused(
@@ -347,7 +346,7 @@ def _refused(
             f"{index.name} has switched off trusted publishing from {shown(publisher.provider)}",
             topic=Topic.TRUSTED_PUBLISHING_OFF,
             detail=said,
-            remedy="See the index's status page, and run again later. Nothing was uploaded.",
+            remedy="See the index's status page, and run again later.",
         )
     return TokenRefused(
         f"{index.name} refused to exchange the identity token",
