@@ -15,6 +15,7 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from attested_publish.rehearsal.serving import Server
+from jobless import without_a_job
 from makers import make_release, make_wheel
 
 if TYPE_CHECKING:
@@ -23,14 +24,9 @@ if TYPE_CHECKING:
 
 def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does, outside any job."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("GITHUB_", "ACTIONS_", "INPUT_"))
-    }
     return subprocess.run(
         [sys.executable, "-m", "attested_publish", *map(str, arguments)],
-        env={**kept, "NO_PROXY": "127.0.0.1", **environment},
+        env={**without_a_job(), "NO_PROXY": "127.0.0.1", **environment},
         capture_output=True,
         text=True,
         timeout=60,

@@ -25,6 +25,7 @@ from attested_publish.rehearsal.faults import ENDPOINTS, TRANSPORT, parse_fault
 from attested_publish.rehearsal.registry import Registry
 from attested_publish.rehearsal.services import STAGES
 from attested_publish.settings import understand
+from jobless import without_a_job
 from makers import make_release
 
 ROOT = Path(__file__).parents[1]
@@ -227,7 +228,7 @@ def run_all(commands, folder):
         for number, command in enumerate(commands)
     ).replace(PORT, str(free_port()))
     (folder / "page.sh").write_text(script, encoding="utf-8")
-    kept = without_a_job()
+    kept = undisturbed()
     output = folder / "page.log"
     with output.open("wb") as log:
         running = subprocess.Popen(
@@ -258,13 +259,10 @@ def run_all(commands, folder):
     return parts, statuses
 
 
-def without_a_job():
+def undisturbed():
     """The environment without what would make another job of this, or send clients elsewhere."""
-    foreign = re.compile(
-        r"(GITHUB|GITLAB|CIRCLE|CI|ACTIONS|RUNNER|INPUT|TWINE|UV|PIP)_|(HTTPS?|ALL)_PROXY",
-        re.IGNORECASE,
-    )
-    return {name: value for name, value in os.environ.items() if not foreign.match(name)}
+    foreign = re.compile(r"(TWINE|UV|PIP)_|(HTTPS?|ALL)_PROXY", re.IGNORECASE)
+    return {name: value for name, value in without_a_job().items() if not foreign.match(name)}
 
 
 def free_port():

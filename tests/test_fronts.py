@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from attested_publish.action import command as workflow_command
+from jobless import without_a_job
 from makers import make_release, make_wheel
 from releases import staged
 
@@ -32,11 +32,6 @@ def job(world: World, folder: Path, **inputs: str) -> dict[str, str]:
     """Return the environment of a step that runs the action in this world."""
     temp = folder.parent / "runner"
     temp.mkdir(exist_ok=True)
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("GITHUB_", "ACTIONS_", "INPUT_"))
-    }
     config = temp / "trust_config.json"
     config.write_text(world.trust_config)
     values = {
@@ -46,7 +41,7 @@ def job(world: World, folder: Path, **inputs: str) -> dict[str, str]:
         **{name.replace("_", "-"): value for name, value in inputs.items()},
     }
     return {
-        **kept,
+        **without_a_job(),
         **world.environment,
         "NO_PROXY": "127.0.0.1",
         "RUNNER_TEMP": str(temp),

@@ -24,12 +24,19 @@ from sigstore.verify import Verifier
 
 from attested_publish import publish
 from attested_publish.cli import _parser
+from attested_publish.identities.circleci import CircleCIIdentity
+from attested_publish.identity import detect, understand
+from attested_publish.identity_rules import advice, attestation_plan
+from attested_publish.index import Index
+from attested_publish.problems import IdentityProblem
 from attested_publish.rehearsal import circleci, google
-from attested_publish.rehearsal.jobs import CIRCLECI, GITHUB, GOOGLE, Job, job_here
+from attested_publish.rehearsal.jobs import CIRCLECI, GITHUB, GOOGLE, JOBS, Job, job_here
 from attested_publish.rehearsal.registry import Registry, RegistryError
 from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.services import World
+from attested_publish.settings import Attestations
 from gitlab_job import verified
+from jobless import without_a_job
 from releases import Stage, problem
 
 if TYPE_CHECKING:
@@ -61,7 +68,7 @@ def registry(*rows: dict[str, str], project: str = "sample") -> Registry:
 def staged(
     dist: Path, job: Job, registry: Registry | None = None, **claims: str
 ) -> Iterator[Stage]:
-    told = job.claims({}, {name.replace("__", "/"): value for name, value in claims.items()})
+    told = job.claims({}, claims)
     with World(claims=told, registry=registry or Registry.open(), job=job) as world:
         yield Stage(world, dist)
 
@@ -85,18 +92,13 @@ class TestCircleCI:
         with staged(dist, CIRCLECI, registry(PIPELINE)) as stage:
             config, report = (dist.parent / name for name in ("config.json", "report.json"))
             config.write_text(stage.world.trust_config)
-            kept = {
-                name: value
-                for name, value in os.environ.items()
-                if not name.startswith(("GITHUB_", "ACTIONS_", "INPUT_", "GITLAB_", "CIRCLE"))
-            }
             done = subprocess.run(
                 [
                     *(sys.executable, "-m", "attested_publish", "publish"),
                     *("--repository-url", stage.world.upload_url, "--report", report),
                     *("--sigstore-trust-config", config),
                 ],
-                env={**kept, **stage.world.environment, "NO_PROXY": "127.0.0.1"},
+                env={**without_a_job(), **stage.world.environment, "NO_PROXY": "127.0.0.1"},
                 cwd=dist.parent,
                 capture_output=True,
                 text=True,
@@ -115,6 +117,35 @@ class TestCircleCI:
             assert {file["attestation"] for file in told["files"]} == {None}
             assert all(token.is_revoked for token in stage.world.index.issued_tokens)
             assert "eyJ" not in done.stdout + done.stderr + json.dumps(told)
+
+    @needs_a_shell
+    def test_who_the_machine_is_does_not_matter(self, dist: Path) -> None:
+        """Jobs may run on machines of Google Cloud: it is CircleCI that is asked, and it alone."""
+        with staged(dist, CIRCLECI) as stage, pretended_job(stage.world.environment):
+            os.environ["GOOGLE_SERVICE_ACCOUNT_NAME"] = "runner@example.org"
+            assert understand(detect("pypi")).issuer == circleci.ISSUER
+
+    @needs_a_shell
+    @pytest.mark.parametrize(
+        ("script", "why"),
+        [
+            ("", "no program `circleci`"),
+            ("#!/nowhere", "cannot be started"),
+            ("#!/bin/sh\nprintf 'eyJ'\necho 'no rights' >&2\nexit 3", "said: no rights"),
+            ("#!/bin/sh\n", "said: nothing"),
+        ],
+    )
+    def test_a_program_that_gives_no_token_is_told(
+        self, tmp_path: Path, script: str, why: str
+    ) -> None:
+        if script:
+            (tmp_path / "circleci").write_text(script)
+            (tmp_path / "circleci").chmod(0o700)
+        job = {"CIRCLECI": "true", "PATH": str(tmp_path)}
+        with pretended_job(job), pytest.raises(IdentityProblem) as caught:
+            detect("pypi")
+        assert why in caught.value.detail
+        assert "eyJ" not in caught.value.detail
 
     @needs_a_shell
     def test_what_it_attests_verifies(self, dist: Path) -> None:
@@ -161,6 +192,8 @@ class TestCircleCI:
             )
             assert answer.status_code == 400
             assert "not supported with CircleCI publishers" in answer.text
+            assert stage.run().result == "done", "what lies there is not sent"
+            assert {file["provenance"] for file in stage.served().values()} == {None}
 
     @pytest.mark.parametrize(
         "changes",
@@ -176,6 +209,8 @@ class TestCircleCI:
         with staged(dist, CIRCLECI, registry({**PIPELINE, **changes})) as stage:
             told = problem(stage.run())
             assert f"Project ID: {PIPELINE['circleci_project_id']}" in told
+            assert f"Context ID (if asked for): {IDS['oidc.circleci.com/context-ids']}" in told
+            assert "VCS ref (if asked for): refs/tags/v1.0.0" in told
             assert "provider=circleci&circleci_org_id=" in told
             assert "Publisher with matching claims was not found" in told
 
@@ -203,19 +238,27 @@ class TestCircleCI:
 
     @needs_a_shell
     def test_a_job_that_somebody_can_log_in_to_is_told_before_it_asks(self, dist: Path) -> None:
-        with staged(dist, CIRCLECI, **{"oidc.circleci.com__ssh-rerun": "true"}) as stage:
+        with staged(dist, CIRCLECI, **{"oidc.circleci.com/ssh-rerun": "true"}) as stage:
             assert "ssh-rerun" in mint(stage).text
             told = problem(stage.run())
             assert "run again with SSH" in told
             assert not stage.world.index.issued_tokens
 
-    @needs_a_shell
-    def test_an_issuer_that_fails_is_told_in_words(self, dist: Path) -> None:
-        with staged(dist, CIRCLECI) as stage:
-            stage.fault("identity=503*99")
-            told = problem(stage.run())
-            assert "identity token could not be had" in told
-            assert "answers 503" in told
+    @pytest.mark.parametrize(
+        ("ref", "told"), [("refs/tags/v1", []), ("refs/heads/main", ["not from a tag"]), ("", [])]
+    )
+    def test_advice(self, ref: str, told: list[str]) -> None:
+        claims = {**circleci.job_claims({}, {}), "oidc.circleci.com/vcs-ref": ref}
+        advised = advice(CircleCIIdentity.of(claims))
+        assert [word in text for word, text in zip(told, advised, strict=True)] == [True] * len(
+            told
+        )
+
+    def test_what_its_certificate_would_tell_is_not_known_to_be_public(self) -> None:
+        identity = CircleCIIdentity.of(circleci.job_claims({}, {}))
+        index = Index.at("https://packages.example.org/legacy/")
+        plan = attestation_plan(Attestations.AUTO, identity, index, is_public_log=True)
+        assert "does not tell whether the repository is public" in plan.why_not
 
     def test_variables_of_a_real_job_are_its_claims(self) -> None:
         variables = {"CIRCLECI": "true", "CIRCLE_PROJECT_ID": ANOTHER_ID, "CIRCLE_BRANCH": "main"}
@@ -235,12 +278,22 @@ class TestCircleCI:
                 assert detect_credential("anybody")
             folder = Path(world.environment["PATH"].partition(os.pathsep)[0])
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-            for arguments in ((), ("run", "release"), ("run", "oidc", "get", "--claims", "{}")):
+            get = ("run", "oidc", "get", "--claims")
+            audience = '{"aud": "pypi"}'
+            for arguments in (
+                (),
+                ("run", "release"),
+                (*get, audience),
+                (*get, "{}", "--root-issuer"),
+                (*get, "7", "--root-issuer"),
+                (*get, "{", "--root-issuer"),
+            ):
                 done = subprocess.run(
                     [folder / "circleci", *arguments], capture_output=True, check=False
                 )
                 assert done.returncode != 0
                 assert not done.stdout
+                assert b"Traceback" not in done.stderr
         assert not folder.exists()
 
 
@@ -304,6 +357,29 @@ class TestGoogle:
         assert google.job_claims(variables, {"sub": "7"})["azp"] == "7"
 
 
+@pytest.mark.parametrize("job", [pytest.param(CIRCLECI, marks=needs_a_shell), GOOGLE])
+def test_an_issuer_that_fails_is_asked_again_and_told_in_words(dist: Path, job: Job) -> None:
+    with staged(dist, job) as stage:
+        stage.fault("identity=503*2")
+        assert stage.run(publish.attest).result == "done", stage.printed
+        for fault, words in (("identity=503", "answers 503"), ("identity=refuse", "not answer")):
+            stage.world.faults.clear()
+            stage.fault(fault)
+            told = problem(stage.run())
+            assert "identity token could not be had" in told
+            assert words in told
+
+
+@pytest.mark.parametrize("command", ["rehearse", "services"])
+def test_the_command_knows_every_kind_of_job(command: str, capsys: pytest.CaptureFixture) -> None:
+    for name in JOBS:
+        assert _parser().parse_args([command, "--job", name]).job == name
+    with pytest.raises(SystemExit):
+        _parser().parse_args([command, "--job", "jenkins"])
+    told = capsys.readouterr().err
+    assert all(name in told for name in JOBS)
+
+
 def test_the_page_has_a_configuration_that_publishes() -> None:
     page = Path(__file__).parent.parent / "docs" / "circleci-and-google-cloud.md"
     (text,) = re.findall(
@@ -341,6 +417,7 @@ def test_a_token_without_an_id_may_be_exchanged_again(dist: Path, job: Job) -> N
         ({**ACCOUNT, "environment": "x"}, "unknown key 'environment'"),
         ({**PIPELINE, "circleci_org_id": "octo-org"}, "'circleci_org_id' of publishers[0]"),
         ({**PIPELINE, "vcs_ref": " x"}, "'vcs_ref' of publishers[0]"),
+        ({**PIPELINE, "context_id": "release"}, "'context_id' of publishers[0]"),
     ],
 )
 def test_a_row_that_cannot_be_is_refused_in_one_sentence(row: dict[str, Any], says: str) -> None:

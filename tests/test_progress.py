@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from attested_publish import publish
+from attested_publish.amounts import size_text
 from attested_publish.front import carry_out
 from attested_publish.index import Index
-from attested_publish.progress import FEW, Progress, size_text
+from attested_publish.progress import FEW, Progress
 from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.report import Report
 from attested_publish.reporter import Reporter

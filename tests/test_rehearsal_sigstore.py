@@ -561,7 +561,13 @@ class TestLog:
             path = [bytes.fromhex(each) for each in proof["hashes"]]
             assert root_of_path(leaf, number, 10, path).hex() == state["rootHash"]
             assert proof["logIndex"] == number
-        for index, status in ((None, 400), ("x", 400), ("10", 404), ("9" * 5000, 404)):
+        for index, status in (
+            (None, 400),
+            ("x", 400),
+            ("10", 404),
+            ("0" * 21 + "5", 404),
+            ("9" * 5000, 404),
+        ):
             answer = requests.get(url, params={"logIndex": index}, timeout=5)
             assert answer.status_code == status
         assert requests.get(f"{url}/0000", timeout=5).status_code == 404

@@ -21,6 +21,7 @@ from attested_publish.problems import IdentityProblem, NoIdentity, Topic
 from attested_publish.rehearsal.person import EMAIL
 from attested_publish.settings import Attestations
 from attested_publish.sign_in import SignIn
+from jobless import without_a_job
 from releases import staged
 
 if TYPE_CHECKING:
@@ -40,11 +41,6 @@ def at_a_terminal(folder: Path, *arguments: str, **variables: str) -> tuple[int,
     """Run the command with a terminal of its own; return its status, and what it showed."""
     import pty
 
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("GITHUB_", "ACTIONS_", "INPUT_", "CI", "GITLAB_"))
-    }
     ours, theirs = pty.openpty()
     shown = b""
     with subprocess.Popen(
@@ -53,7 +49,7 @@ def at_a_terminal(folder: Path, *arguments: str, **variables: str) -> tuple[int,
         stdout=theirs,
         stderr=theirs,
         cwd=folder,
-        env={**kept, "NO_PROXY": "127.0.0.1,localhost", "TERM": "dumb", **variables},
+        env={**without_a_job(), "NO_PROXY": "127.0.0.1,localhost", "TERM": "dumb", **variables},
     ) as running:
         os.close(theirs)
         try:

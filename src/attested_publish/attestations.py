@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sigstore.errors
+import urllib3
 from cryptography import x509
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from pypi_attestations import Attestation, AttestationError, AttestationType
@@ -108,9 +109,7 @@ def no_root(error: sigstore.errors.TUFError) -> SigningProblem:
         "Sigstore's root of trust could not be had",
         topic=Topic.SIGSTORE_ROOT,
         detail=f"{shown(error)}: {_why(error)}.",
-        remedy="Allow tuf-repo-cdn.sigstore.dev in the runner's network (proxy, firewall), and "
-        "run again. With `attestations: false` a release needs no Sigstore, but attestations "
-        "cannot be added later.",
+        remedy="Allow tuf-repo-cdn.sigstore.dev in the network (proxy, firewall), and run again.",
     )
 
 
@@ -119,8 +118,10 @@ def _why(error: BaseException) -> str:
     cause = error.__cause__
     while cause is not None and not str(cause):
         cause = cause.__cause__
-    # Where urllib3 gave up, its reason says it without the address of each try.
-    return shown(getattr(cause, "reason", None) or cause or "no answer").rstrip(".")
+    if isinstance(cause, urllib3.exceptions.MaxRetryError):
+        # It says so, and repeats the address.
+        cause = cause.reason
+    return shown(cause or "no answer").rstrip(".")
 
 
 def verify(
@@ -179,7 +180,7 @@ def verify_attestation(
         payload_type, payload = verifier.verify_dsse(bundle, policy)
     except (AttestationError, sigstore.errors.Error, x509.ExtensionNotFound) as error:
         raise AttestationRefused(f"{shown(error)}.") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         # Conversion and verification let parsing errors of their libraries through.
         raise AttestationRefused(f"It cannot be read: {shown(error)}.") from error
     if payload_type != _IN_TOTO:
@@ -233,7 +234,7 @@ def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:
             raise AttestationRefused(f"It has {len(subjects)} subjects instead of one.")
         subject_name = subjects[0]["name"]
         subject_digest = subjects[0]["digest"].get("sha256")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         if isinstance(error, AttestationRefused):
             raise
         raise AttestationRefused("Its payload is not an in-toto statement.") from error

@@ -89,9 +89,9 @@ def subjects_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
             (str(subject.get("name", "")), str(subject["digest"].get("sha256", "")))
             for subject in statement.get("subject", ())
         ]
-    except (sigstore.errors.Error, ValueError, TypeError, LookupError, AttributeError):
+    except sigstore.errors.Error:
         return []
-    except RecursionError:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return []
 
 

@@ -25,6 +25,7 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+from attested_publish.amounts import counted
 from attested_publish.foreign import shown
 from attested_publish.problems import FilesProblem, Topic
 
@@ -180,7 +181,7 @@ def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     faults.extend(_equal_names(found))
     if faults:
         raise FilesProblem(
-            f"{_count(len(faults), 'file')} cannot be published",
+            f"{counted(len(faults), 'file')} cannot be published",
             topic=Topic.FILES_UNFIT,
             detail="\n".join(sorted(faults)),
             remedy="Leave only the wheels and sdists of this release in the folder.",
@@ -373,7 +374,3 @@ def _by_name(path: Path) -> str:
 
 def _named(path: Path) -> str:
     return shown(path.name)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import requests
-import urllib3
 
 from attested_publish.foreign import shown
-from attested_publish.http import answer_of
+from attested_publish.http import NoLongerEncrypted, TooSlow, answer_of, pieces
 from attested_publish.index import is_loopback, why_unreachable
 
 if TYPE_CHECKING:
     from attested_publish.index import IndexFile
-
-_CHUNK = 1 << 16
 
 
 class NotFetched(Exception):
@@ -49,12 +45,10 @@ def sha256_of(file: IndexFile, page: str, session: requests.Session, limits: Lim
         raise NotFetched(f"It has {file.size} bytes; more than {limits.size} are not downloaded.")
     try:
         return _read(url, file.size or limits.size, session, limits)
-    except urllib3.exceptions.HTTPError as error:
-        raise NotFetched(
-            f"The answer of {shown(url, 200)} broke off in the middle.", may_pass=True
-        ) from error
+    except TooSlow as error:
+        raise NotFetched(f"It was not there after {limits.seconds:.0f} seconds.") from error
     except requests.RequestException as error:
-        is_final = isinstance(error, requests.exceptions.SSLError)
+        is_final = isinstance(error, requests.exceptions.SSLError | NoLongerEncrypted)
         raise NotFetched(
             f"No answer from {shown(url, 200)}: {why_unreachable(error)}.", may_pass=not is_final
         ) from error
@@ -77,7 +71,6 @@ def address(url: str, page: str) -> str:
 
 
 def _read(url: str, most: int, session: requests.Session, limits: Limits) -> str:
-    until = time.monotonic() + limits.seconds
     sha256 = hashlib.sha256()
     size = 0
     # Compressed on the way, it would not be the bytes that were hashed.
@@ -87,12 +80,9 @@ def _read(url: str, most: int, session: requests.Session, limits: Limits) -> str
             raise NotFetched(
                 f"{shown(url, 200)} answered {answer.status}.", may_pass=answer.may_pass
             )
-        # Each piece as it comes: waiting for a full one, a slow server would outlast the time.
-        for chunk in iter(lambda: response.raw.read1(_CHUNK), b""):
-            size += len(chunk)
+        for piece in pieces(response, limits.seconds, decoded=False):
+            size += len(piece)
             if size > most:
                 raise NotFetched(f"More than {most} bytes are served as it.")
-            if time.monotonic() > until:
-                raise NotFetched(f"It was not there after {limits.seconds:.0f} seconds.")
-            sha256.update(chunk)
+            sha256.update(piece)
     return sha256.hexdigest()

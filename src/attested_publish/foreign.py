@@ -56,7 +56,7 @@ def sentence(*, status: int, reason: str, body: bytes, content_type: str = "") -
 def _from_json(text: str) -> str:
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(answer, dict):
         return ""

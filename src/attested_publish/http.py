@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
 from attested_publish import __version__
@@ -23,10 +24,22 @@ CONNECT_SECONDS = 15.0
 BODY_LIMIT = 16 << 20
 """Bytes of an answer that are read; project pages of large projects have a few MiB."""
 
+ANSWER_SECONDS = 300.0
+"""How long an answer may take to come in: one that trickles is not waited for."""
+
 _LONGEST_WAIT = 3600.0
+_PIECE = 1 << 16
 
 _log = logging.getLogger(__name__)
 """Every request, at level DEBUG: what `verbose` shows."""
+
+
+class TooSlow(requests.ReadTimeout):
+    """An answer was still coming in when its time was over."""
+
+
+class NoLongerEncrypted(requests.RequestException):
+    """An https address sends on to an http one, where anybody on the way could answer."""
 
 
 class PatientAdapter(HTTPAdapter):
@@ -68,8 +81,19 @@ def new_session(*, read: float = 60.0) -> requests.Session:
     """
     session = requests.Session()
     session.headers["User-Agent"] = f"attested-publish/{__version__}"
+    session.hooks["response"].append(_stay_encrypted)
     limit_time(session, read=read)
     return session
+
+
+def _stay_encrypted(response: requests.Response, **_: object) -> None:
+    """Follow no redirect from https to http."""
+    if not response.is_redirect:
+        return
+    # Its place may be told relative to where it was.
+    target = urlsplit(urljoin(response.url, response.headers["Location"]))
+    if urlsplit(response.url).scheme == "https" and target.scheme != "https":
+        raise NoLongerEncrypted(f"{response.url} sends on to {target.scheme}", response=response)
 
 
 def limit_time(session: requests.Session, *, read: float) -> None:
@@ -112,7 +136,7 @@ class Answer:
         """Return the body as a JSON object; `None` where it is none."""
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
 
@@ -136,8 +160,9 @@ def ask(
     payload: Mapping[str, str] | None = None,
     headers: Mapping[str, str],
     limit: int = BODY_LIMIT,
+    seconds: float = ANSWER_SECONDS,
 ) -> Answer:
-    """Send a request and read the answer, `limit` bytes of it at most.
+    """Send a request and read the answer, `limit` bytes of it at most, within `seconds`.
 
     A redirect of a POST is answered as it is: following one would carry what was sent
     to another address. Raises `requests.RequestException`.
@@ -152,11 +177,29 @@ def ask(
     )
     with response:
         body = bytearray()
-        for chunk in response.iter_content(1 << 16):
-            body += chunk
+        for piece in pieces(response, seconds):
+            body += piece
             if len(body) >= limit:
                 break
     return answer_of(response, bytes(body[:limit]))
+
+
+def pieces(response: requests.Response, seconds: float, *, decoded: bool = True) -> Iterator[bytes]:
+    """Yield what is answered, each piece as it comes, for `seconds` at most.
+
+    Waiting for a full piece, a slow server would outlast the time. With `decoded` false,
+    what was compressed on the way stays so. Raises `TooSlow`, `requests.RequestException`.
+    """
+    until = time.monotonic() + seconds
+    try:
+        while piece := response.raw.read1(_PIECE, decode_content=decoded):
+            yield piece
+            if time.monotonic() > until:
+                raise TooSlow(f"not all of it came within {seconds:.0f} s")
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.ReadTimeout(str(error)) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.exceptions.ChunkedEncodingError(str(error)) from error
 
 
 def answer_of(response: requests.Response, body: bytes) -> Answer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +15,7 @@ from typing import Any
 
 from attested_publish.foreign import shown
 from attested_publish.http import log_request
-from attested_publish.identities import Identity, TrustedPublisher, circleci, github, gitlab, google
+from attested_publish.identities import Identity, circleci, github, gitlab, google
 from attested_publish.identities.other import OtherIdentity
 from attested_publish.problems import IdentityProblem, NoIdentity, Topic
 from attested_publish.retry import Patience, Tell, persistently
@@ -34,6 +36,7 @@ _KNOWN: Mapping[str, Callable[[Mapping[str, Any]], Identity]] = {
 _REFUSED = re.compile(r"code=4(?!08|29)\d\d")
 _NOT_IN_A_NAME = re.compile(r"[^A-Z0-9_]|^[0-9]")
 _FRESH_SECONDS = 60.0
+_PROGRAM_SECONDS = 30.0
 
 
 class AmbientIdentity:
@@ -80,8 +83,13 @@ def detect(audience: str) -> str:
     import id as oidc
     import urllib3
 
-    if os.environ.get("GITLAB_CI") and not os.environ.get("GITHUB_ACTIONS"):
+    # On other machines than GitHub's the package asks Google's metadata service first, which
+    # may be near, and is not whom the job is of.
+    is_on_github = os.environ.get("GITHUB_ACTIONS")
+    if os.environ.get("GITLAB_CI") and not is_on_github:
         return _from_gitlab(audience)
+    if os.environ.get("CIRCLECI") and not is_on_github:
+        return _from_circleci(audience)
     # Where the package asks on GitHub; it has a session of its own.
     address = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL")
     started = time.monotonic()
@@ -92,13 +100,8 @@ def detect(audience: str) -> str:
     except oidc.GitHubOidcPermissionCredentialError as error:
         raise _no_permission(os.environ) from error
     except (oidc.IdentityError, urllib3.exceptions.HTTPError) as error:
-        raise IdentityProblem(
-            "The job's identity token could not be had",
-            topic=Topic.IDENTITY_SERVICE,
-            detail=f"Asked for the audience {shown(audience)!r}: {shown(error)}.",
-            remedy="This is between the runner and its identity provider: run the job again.",
-            may_pass=_REFUSED.search(str(error)) is None,
-        ) from error
+        may_pass = _REFUSED.search(str(error)) is None
+        raise no_token(audience, str(error), may_pass=may_pass) from error
     finally:
         if address:
             log_request("GET", address, outcome, started)
@@ -110,9 +113,21 @@ def detect(audience: str) -> str:
             "identity tokens.",
             remedy="Publish from a GitHub Actions job with `permissions: id-token: write`, or "
             "from a GitLab job with `id_tokens:`, or give an API token as password. "
+            "Jobs of CircleCI and machines of Google Cloud have an identity, too. "
             "`attested-publish rehearse` needs none of them.",
         )
     return token
+
+
+def no_token(audience: str, why: str, *, may_pass: bool = True) -> IdentityProblem:
+    """Say why whoever gives out identity tokens gave none."""
+    return IdentityProblem(
+        "The job's identity token could not be had",
+        topic=Topic.IDENTITY_SERVICE,
+        detail=f"Asked for the audience {shown(audience)!r}: {shown(why)}.",
+        remedy="This is between the runner and its identity provider: run the job again.",
+        may_pass=may_pass,
+    )
 
 
 def understand(token: str) -> Identity:
@@ -148,11 +163,7 @@ def _expiry(token: str) -> float:
 
 
 def _from_gitlab(audience: str) -> str:
-    """Return the token that GitLab has put into a variable of the job.
-
-    Where `id` looks for it too, but only after it has asked Google's metadata service,
-    which GitLab's hosted runners are next to and may not ask.
-    """
+    """Return the token that GitLab has put into a variable of the job."""
     variable = f"{_NOT_IN_A_NAME.sub('_', audience.upper())}_ID_TOKEN"
     token = os.environ.get(variable, "").strip()
     if not token:
@@ -174,6 +185,39 @@ def _from_gitlab(audience: str) -> str:
             remedy=f"Set this in the job's id_tokens:\n\n    {shown(variable, 80)}:\n"
             f"      aud: {shown(audience, 80)}",
         )
+    return token
+
+
+def _from_circleci(audience: str) -> str:
+    """Return a token from the program that CircleCI puts into its jobs.
+
+    One of the issuer that all organizations share: that is whom PyPI knows.
+    """
+    program = shutil.which("circleci")
+    if program is None:
+        raise no_token(
+            audience, "there is no program `circleci` in this job that could ask", may_pass=False
+        )
+    claims = json.dumps({"aud": audience})
+    try:
+        done = subprocess.run(  # noqa: S603 - CircleCI's own program, no shell
+            [program, "run", "oidc", "get", "--claims", claims, "--root-issuer"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PROGRAM_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise no_token(audience, "the program `circleci` did not answer in time") from None
+    except OSError as error:
+        why = f"the program `circleci` cannot be started ({error.strerror})"
+        raise no_token(audience, why, may_pass=False) from error
+    token = done.stdout.strip()
+    if done.returncode != 0 or not token:
+        said = done.stderr.strip() or "nothing"
+        raise no_token(audience, f"the program `circleci` gave no token, and said: {said}")
     return token
 
 
@@ -213,6 +257,3 @@ def _is_from_fork(environment: Mapping[str, str]) -> bool:
         return json.loads(text)["pull_request"]["head"]["repo"]["fork"] is True
     except (KeyError, OSError, ValueError, TypeError):
         return False
-
-
-__all__ = ["AmbientIdentity", "Identity", "TrustedPublisher", "detect", "understand"]

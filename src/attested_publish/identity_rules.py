@@ -39,10 +39,20 @@ _TWO_JOBS = """\
 
 @dataclass(frozen=True)
 class AttestationPlan:
-    """Whether to attest, and if not, why (a sentence for the user; empty: asked for)."""
+    """Whether to attest, and if not, why (a sentence for the user; empty: asked for).
+
+    With `takes_made`, attestations that are there already may go up nevertheless: they are
+    in the log, and the index takes some of this publisher.
+    """
 
     attest: bool
     why_not: str = ""
+    takes_made: bool = False
+
+    @property
+    def sends(self) -> bool:
+        """Whether any attestation may go up."""
+        return self.attest or self.takes_made
 
 
 def refuse_hopeless(identity: Identity, index: Index) -> None:
@@ -117,6 +127,8 @@ def advice(identity: Identity) -> list[str]:
                 "whoever can push a CI/CD configuration can publish. Give the job a protected "
                 "`environment:`",
             )
+        case CircleCIIdentity():
+            return _ref_advice(identity)
         case GoogleIdentity():
             logged = "its address is in the attestations, and in Sigstore's log for good"
             return [
@@ -139,12 +151,15 @@ def _advice(
     told = []
     if identity.environment is None:
         told.append(f"The job runs in no environment: {risk}, and name it in the publisher.")
-    if not identity.ref.startswith("refs/tags/") and not is_of_a_release:
-        told.append(
-            f"The release comes from {shown(identity.ref, 200)}, not from a tag: what was "
-            "released cannot be found again by its version. Publish on a tag or a release."
-        )
-    return told
+    return told if is_of_a_release else [*told, *_ref_advice(identity)]
+
+
+def _ref_advice(identity: Identity) -> list[str]:
+    if not identity.origin or identity.origin.startswith("refs/tags/"):
+        return []
+    lost = "what was released cannot be found again by its version"
+    ref = shown(identity.origin, 200)
+    return [f"The release comes from {ref}, not from a tag: {lost}. Publish on a tag or a release."]
 
 
 def attestation_plan(
@@ -170,15 +185,17 @@ def attestation_plan(
             attest=False,
             why_not=f"No attestations: {obstacle.why} {obstacle.remedy} to have them. "
             f"{_NEVER_LATER}",
+            takes_made=obstacle.is_of_the_job and index.works_as_pypi,
         )
     if wish is Attestations.REQUIRED:
         return AttestationPlan(attest=True)
-    if is_public_log and identity.is_hidden:
+    if is_public_log and identity.why_hidden:
         return AttestationPlan(
             attest=False,
-            why_not="No attestations: the repository is not public, and signing would write its "
-            "name and commit into Sigstore's public log for good. `attestations: true` allows it. "
+            why_not=f"No attestations: {identity.why_hidden}, and signing would tell of it in "
+            "Sigstore's public log for good. `attestations: true` allows it. "
             f"{_NEVER_LATER}",
+            takes_made=index.works_as_pypi,
         )
     if is_public_log and not index.works_as_pypi:
         return AttestationPlan(
@@ -194,7 +211,8 @@ class _Obstacle:
     """What keeps an index from taking attestations of an identity.
 
     `where` follows "cannot be had", `why` is a sentence, `remedy` the begin of one;
-    `to_paste` may come after it.
+    `to_paste` may come after it. With `is_of_the_job`, other jobs of the same publisher could
+    make some that the index takes.
     """
 
     where: str
@@ -202,6 +220,7 @@ class _Obstacle:
     remedy: str
     topic: Topic
     to_paste: str = ""
+    is_of_the_job: bool = False
 
 
 def _obstacle(identity: Identity, index: Index) -> _Obstacle | None:
@@ -215,6 +234,7 @@ def _obstacle(identity: Identity, index: Index) -> _Obstacle | None:
                 remedy="Publish in a job that is written out in the calling workflow",
                 topic=Topic.CALLED_WORKFLOW,
                 to_paste=f"\n\n{_TWO_JOBS}",
+                is_of_the_job=True,
             )
         case CircleCIIdentity() | OtherIdentity() if index.works_as_pypi:
             provider = shown(identity.publisher.provider, 200)

@@ -15,7 +15,7 @@ import requests
 
 from attested_publish.addresses import PYPI_UPLOAD_URL, TESTPYPI_UPLOAD_URL
 from attested_publish.foreign import shown
-from attested_publish.http import Answer, ask
+from attested_publish.http import Answer, NoLongerEncrypted, ask
 from attested_publish.problems import IndexProblem, IndexUnusable, Topic
 
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
@@ -269,7 +269,8 @@ def unreachable(index: Index, url: str, error: requests.RequestException) -> Ind
         remedy="Check repository-url and the network of the runner (proxy, firewall), then run "
         "again; a re-run uploads only what is missing.",
         may_pass=not isinstance(
-            error, requests.exceptions.SSLError | requests.exceptions.InvalidURL
+            error,
+            requests.exceptions.SSLError | requests.exceptions.InvalidURL | NoLongerEncrypted,
         ),
     )
 
@@ -278,6 +279,8 @@ def why_unreachable(error: BaseException) -> str:
     """Name the cause of a failed request without the wrapping of the libraries."""
     if isinstance(error, requests.exceptions.SSLError):
         return "its certificate was not accepted"
+    if isinstance(error, NoLongerEncrypted):
+        return "it sends on to an address that is not encrypted"
     if isinstance(error, requests.Timeout):
         return "it did not answer in time"
     if isinstance(error, requests.exceptions.JSONDecodeError):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attested_publish.amounts import counted, size_text
 from attested_publish.distributions import Distribution, is_sidecar, stage
 from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
@@ -38,20 +39,30 @@ from attested_publish.problems import (
     TokenRefused,
     Topic,
 )
-from attested_publish.progress import FEW, size_text
-from attested_publish.report import AttestationReport, FileReport, Status
+from attested_publish.report import FileReport, Status
 from attested_publish.retry import persistently
 from attested_publish.settings import Attestations, Settings, VerifyMetadata
 from attested_publish.sidecars import Fault, Judgement, Ready, beside
 from attested_publish.stopping import ended_when_stopped
+from attested_publish.telling import (
+    begin_story,
+    held_up_by,
+    new_project,
+    record_attestation,
+    record_publisher,
+    record_served,
+    tell_files,
+    tell_held,
+    tell_unattested,
+)
 
 if TYPE_CHECKING:
     import requests
-    from pypi_attestations import Attestation, Publisher
+    from pypi_attestations import Attestation
 
     from attested_publish.attestations import Trust
     from attested_publish.identities import Identity
-    from attested_publish.index import Index, IndexFile
+    from attested_publish.index import IndexFile
     from attested_publish.reporter import Reporter
     from attested_publish.services import Services
     from attested_publish.signing import Signing
@@ -88,21 +99,25 @@ class Journey:
         """Go on to another index, with what the run remembers; what is begun there ends there."""
         with ended_when_stopped() as after:
             there = replace(self, services=services, afterwards=after)
-            there._begin_story()  # noqa: SLF001 - its own
+            begin_story(self.reporter.report, services)
             yield there
 
     @contextlib.contextmanager
     def staged(self) -> Iterator[tuple[Distribution, ...]]:
         """Hold a private copy of the distributions, hashed once, sorted by filename."""
         with ended_when_stopped() as until_done:
-            self._begin_story()
+            begin_story(self.reporter.report, self.services)
             folders = ", ".join(shown(path) for path in self.settings.packages_dir)
             with self.reporter.stage(Stage.FILES, f"a private copy of what is in {folders}"):
                 staged = until_done.enter_context(
                     stage(self.settings.packages_dir, self._is_beyond_cap)
                 )
                 self.reporter.report.add_files(staged.distributions)
-                self._tell_files(staged.distributions)
+                tell_files(
+                    self.reporter,
+                    staged.distributions,
+                    with_digests=self.settings.print_hash,
+                )
                 ready_made = self._ready_made(staged.distributions)
                 for path in staged.ignored:
                     if path in ready_made:
@@ -164,9 +179,17 @@ class Journey:
                 )
             for project, exists in held.projects.items():
                 if not exists:
-                    self.reporter.notice(_new_project(project, index))
+                    self.reporter.notice(new_project(project, index))
             self._find_in_the_way(distributions, held)
-            self._tell_held(distributions, held)
+            there = tell_held(
+                self.reporter,
+                index,
+                distributions,
+                held,
+                others_are_skipped=self.settings.skip_existing,
+            )
+            if self.settings.attestations is not Attestations.NEVER:
+                tell_unattested(self.reporter, index, there)
             missing = held.missing_of(distributions)
             self.reporter.item(f"{counted(len(missing), 'file')} of {len(distributions)} to upload")
         return held
@@ -184,7 +207,10 @@ class Journey:
             f"{len(refused)} of {counted(len(distributions), 'file')} would be refused",
             topic=Topic.FILES_WOULD_BE_REFUSED,
             detail="\n".join(
-                (*(_shortly(file, each) for file, each in found), *self._held_up_by(refused))
+                (
+                    *(f"{shown(file.filename)}: {each.message}" for file, each in found),
+                    *held_up_by(self.reporter.report, refused),
+                )
             ),
             remedy=found[0][1].remedy
             if len(rules) == 1
@@ -299,8 +325,8 @@ class Journey:
         not hold; otherwise what does not hold is told, and left aside.
         """
         paths = self._ready_made(distributions)
-        will_sign = plan is None or plan.attest
-        if trust is None or not paths or not (will_sign or self.services.index.works_as_pypi):
+        may_send = plan is None or plan.sends
+        if trust is None or not paths or not may_send:
             return Judgement()
         from attested_publish import ready_made
 
@@ -309,7 +335,9 @@ class Journey:
             judgement = ready_made.judge(paths, distributions, policy, trust().verifier)
             for each in distributions:
                 for ready in judgement.usable.get(each.filename, ()):
-                    self._tell_attestation(each, ready.attestation, ready.predicate_type)
+                    record_attestation(
+                        self.reporter.report, each, ready.attestation, ready.predicate_type
+                    )
                     self.reporter.item(shown(ready.path.name), f"holds for {shown(each.filename)}")
             for spare in judgement.spare:
                 self.reporter.notice(
@@ -323,7 +351,7 @@ class Journey:
                 aside = "is left aside" if fault.was_made_for_upload else "is not converted"
                 self.reporter.notice(f"{shown(fault.path.name)} {aside}: {fault.why}")
             unsigned = judgement.unsigned(distributions)
-            if refused and unsigned and will_sign:
+            if refused and unsigned and (plan is None or plan.attest):
                 self.reporter.notice(
                     f"{counted(len(unsigned), 'publish attestation')} will be made anew."
                 )
@@ -344,7 +372,7 @@ class Journey:
         """
         signed = self.memory.signed
         before = [each for each in ready.unsigned(distributions) if each.filename in signed]
-        if trust is None or not before or not (plan.attest or self.services.index.works_as_pypi):
+        if trust is None or not before or not plan.sends:
             return
         from attested_publish.attestations import (
             PUBLISH_PREDICATE,
@@ -371,13 +399,13 @@ class Journey:
                     each.source, PUBLISH_PREDICATE, is_publish=True, attestation=attestation
                 )
                 ready.usable.setdefault(each.filename, []).insert(0, made)
-                self._tell_attestation(each, attestation, PUBLISH_PREDICATE)
+                record_attestation(self.reporter.report, each, attestation, PUBLISH_PREDICATE)
             unsigned = ready.unsigned(before)
             self.reporter.item(
                 f"{counted(len(before) - len(unsigned), 'attestation')} in order",
                 "not signed again",
             )
-        self._tell_publisher(identity.publisher.provenance)
+        record_publisher(self.reporter.report, identity.publisher.provenance)
 
     def signing(self, trust: Callable[[], Trust]) -> Signing:
         """Set up signing; the certificate is asked for meanwhile."""
@@ -446,7 +474,9 @@ class Journey:
 
         def signed(distribution: Distribution, attestation: Attestation) -> None:
             self.memory.signed[distribution.filename] = attestation
-            self._tell_attestation(distribution, attestation, attestations.PUBLISH_PREDICATE)
+            record_attestation(
+                self.reporter.report, distribution, attestation, attestations.PUBLISH_PREDICATE
+            )
             entry = attestations.log_index(attestation)
             progress.done(distribution.filename, distribution.size, f"log entry {entry}")
 
@@ -457,7 +487,7 @@ class Journey:
             made = signing.sign_all(
                 distributions, signed, begun=lambda each: progress.begun(each.filename)
             )
-        self._tell_publisher(identity.publisher.provenance)
+        record_publisher(self.reporter.report, identity.publisher.provenance)
         with reporter.stage(Stage.VERIFICATION, "each attestation, as the index will verify it"):
             attestations.verify(distributions, made, identity.publisher, signing.trust)
             reporter.item(f"{counted(len(made), 'attestation')} in order")
@@ -538,7 +568,7 @@ class Journey:
 
         def seen(distribution: Distribution, file: IndexFile) -> None:
             self._set_status(distribution, Status.UPLOADED)
-            self._tell_served(distribution, file)
+            record_served(self.reporter, self.services.index, distribution, file)
             is_attested = bool(attestations.get(distribution.filename))
             what = "digest and provenance" if is_attested else "digest"
             progress.done(distribution.filename, distribution.size, f"served, {what} right")
@@ -557,21 +587,12 @@ class Journey:
                 seen=seen,
                 tell=self.reporter.waiting,
             )
-            self._tell_publisher(outcome.publisher)
+            record_publisher(self.reporter.report, outcome.publisher)
             for filename, reason in outcome.late.items():
                 if files[filename].status is Status.UPLOADED:
                     self.reporter.warning(
                         f"{shown(filename)} is uploaded, but not confirmed in time: {reason}."
                     )
-
-    def tell_projects(self) -> None:
-        """Tell of each release what became of it, where there are several."""
-        releases = self.reporter.report.projects()
-        if len(releases) > 1:
-            for release in releases:
-                name = f"{shown(release['project'])} {shown(release['version'])}"
-                files = counted(len(release["files"]), "file")
-                self.reporter.item(name, f"{files}, {release['status']}")
 
     def stop_if_doubtful(self, distributions: Sequence[Distribution]) -> None:
         """Stop where an upload was answered with success, but the file was never seen."""
@@ -630,20 +651,6 @@ class Journey:
             stopping.add(Severity.WARNING)
         return self.reporter.report.findings(*stopping)
 
-    def _held_up_by(self, refused: Collection[str]) -> Iterator[str]:
-        """Yield which other releases nothing was found against: one run, all or nothing."""
-        for release in self.reporter.report.projects():
-            files = release["files"]
-            if not any(filename in refused for filename in files):
-                for filename in files:
-                    record = self.reporter.report.files[filename]
-                    if record.status is Status.NOT_ATTEMPTED:
-                        record.status = Status.CHECKED
-                yield (
-                    f"Nothing is against {shown(release['project'])} {shown(release['version'])} "
-                    f"({counted(len(files), 'file')}): it could be published on its own."
-                )
-
     def _find_in_the_way(self, distributions: Sequence[Distribution], held: Holdings) -> None:
         """Hold the files against PyPI's rules for what it holds; elsewhere they are unknown."""
         found: dict[str, list[Finding]] = {}
@@ -694,11 +701,6 @@ class Journey:
         self.reporter.item(shown(identity.publisher), shown(identity.origin))
         return identity
 
-    def _begin_story(self) -> None:
-        story = self.reporter.report.story
-        story.index_name = self.services.index.name
-        story.is_log_public = self.services.is_public_log
-
     def _is_beyond_cap(self, size: int) -> bool:
         """Say whether a file is refused for its size, so that it need not be read."""
         if self.settings.verify_metadata is VerifyMetadata.NOTHING:
@@ -706,86 +708,6 @@ class Journey:
         from attested_publish.rules import FILE_CAP
 
         return size > FILE_CAP
-
-    def _tell_files(self, distributions: Sequence[Distribution]) -> None:
-        if len(distributions) > FEW:
-            size = size_text(sum(each.size for each in distributions))
-            self.reporter.item(f"{len(distributions)} files", size)
-        for each in distributions:
-            if len(distributions) <= FEW:
-                self.reporter.item(shown(each.filename), size_text(each.size))
-            if not self.settings.print_hash or not each.sha256:
-                continue
-            if len(distributions) <= FEW:
-                self.reporter.detail(f"sha256       {each.sha256}")
-                self.reporter.detail(f"blake2b-256  {each.blake2b_256}")
-                self.reporter.detail(f"md5          {each.md5}")
-            else:
-                # As sha256sum prints them: a line a file is what was asked for.
-                self.reporter.detail(f"{each.sha256}  {shown(each.filename)}")
-
-    def _tell_held(self, distributions: Sequence[Distribution], held: Holdings) -> None:
-        same = []
-        for each in distributions:
-            file = held.file(each)
-            state = held.held(each)
-            if file is None or state is Held.NOT_YET:
-                continue
-            if state is Held.SAME:
-                same.append(each)
-            elif self.settings.skip_existing:
-                name = shown(each.filename)
-                self.reporter.warning(f"{name} is there already, with other bytes, and is skipped.")
-            self._set_status(each, Status.ALREADY_THERE)
-            self._tell_served(each, file)
-        with self.reporter.progress(same) as progress:
-            for each in same:
-                progress.done(each.filename, each.size, "there already, with the same bytes")
-        self._tell_unattested(same)
-
-    def _tell_unattested(self, there: Sequence[Distribution]) -> None:
-        """Say which files have no attestation on the index, as none can be added any more."""
-        files = self.reporter.report.files
-        without = [each for each in there if files[each.filename].provenance_url is None]
-        is_wanted = self.settings.attestations is not Attestations.NEVER
-        if without and is_wanted and self.services.index.works_as_pypi:
-            more = f" and {len(without) - 1} more" if len(without) > 1 else ""
-            self.reporter.improvement(
-                f"Without an attestation on {self.services.index.name}: "
-                f"{shown(without[0].filename)}{more}. None can be added after the upload, so that "
-                "only a new version will have them."
-            )
-
-    def _tell_served(self, distribution: Distribution, file: IndexFile) -> None:
-        record = self.reporter.report.files[distribution.filename]
-        record.url = file.url or None
-        record.provenance_url = file.provenance_url
-        record.served_after = self.reporter.elapsed
-        index = self.services.index
-        if index.works_as_pypi and record.project and record.version:
-            page = index.project_url(record.project, record.version)
-            self.reporter.report.story.pages[record.project] = page
-
-    def _tell_attestation(
-        self, distribution: Distribution, attestation: Attestation, predicate_type: str
-    ) -> None:
-        """Record an attestation of a file; the publish attestation stands for all of them."""
-        from attested_publish import attestations
-
-        record = self.reporter.report.files[distribution.filename]
-        if record.attestation is None or predicate_type == attestations.PUBLISH_PREDICATE:
-            record.attestation = AttestationReport(
-                predicate_type=predicate_type,
-                log_index=attestations.log_index(attestation),
-                identity=attestations.certificate_identity(attestation),
-            )
-
-    def _tell_publisher(self, publisher: Publisher | None) -> None:
-        """Keep for the summary whom consumers can pin, where it is known."""
-        from attested_publish.attestations import publisher_fields
-
-        if publisher is not None:
-            self.reporter.report.story.consumers_see = publisher_fields(publisher)
 
     def _set_status(self, distribution: Distribution, status: Status) -> None:
         self.reporter.report.files[distribution.filename].status = status
@@ -820,24 +742,6 @@ def _no_password(user: str) -> NoIdentity:
         "With a trusted publisher neither user nor password is needed: leave both out, and add "
         "this to the job:\n\n    permissions:\n      id-token: write",
     )
-
-
-def _shortly(file: FileReport, finding: Finding) -> str:
-    return f"{shown(file.filename)}: {finding.message}"
-
-
-def _new_project(project: str, index: Index) -> str:
-    if not index.works_as_pypi:
-        return f"{index.name} has no project {shown(project)} yet."
-    return (
-        f"{index.name} has no project {shown(project)} yet: a pending trusted publisher creates "
-        f"it as soon as the API token is minted ({index.pending_publishers_url})."
-    )
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, as in `1 file` and `2 files`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _not_accepted(faults: Sequence[Fault]) -> AttestationNotAccepted:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from attested_publish.amounts import size_text
 from attested_publish.foreign import shown
 
 if TYPE_CHECKING:
@@ -80,16 +81,6 @@ class Progress:
             return how_far, ""
         spent, name = self._slowest
         return how_far, f"slowest so far: {shown(name)}, {spent:.1f} s"
-
-
-def size_text(size: int) -> str:
-    """Return a number of bytes as people read it (decimal units)."""
-    amount = float(size)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:  # noqa: PLR2004 - decimal units
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
 
 
 def _sizes(done: int, of_all: int) -> str:

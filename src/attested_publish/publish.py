@@ -12,6 +12,7 @@ from attested_publish.identity import AmbientIdentity
 from attested_publish.journey import Journey
 from attested_publish.report import Report, Result
 from attested_publish.stopping import ended_when_stopped
+from attested_publish.telling import tell_projects
 
 if TYPE_CHECKING:
     from pypi_attestations import Attestation
@@ -61,7 +62,7 @@ def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
     if missing and settings.confirm and not held.unreadable:
         journey.confirm(missing, attestations, trust)
     journey.stop_if_doubtful(missing)
-    journey.tell_projects()
+    tell_projects(journey.reporter)
 
 
 def check(settings: Settings, services: Services, reporter: Reporter) -> None:

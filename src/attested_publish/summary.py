@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from attested_publish.amounts import counted, size_text
 from attested_publish.findings import Severity
 from attested_publish.foreign import shown
-from attested_publish.progress import size_text
 from attested_publish.report import Result, Status
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _lead(report: Report) -> str:
     files = report.files.values()
     told = []
     if files:
-        told.append(f"{_counted(len(files), 'file')}, {size_text(sum(f.size for f in files))}")
+        told.append(f"{counted(len(files), 'file')}, {size_text(sum(f.size for f in files))}")
     attested = sum(file.attestation is not None for file in files)
     if attested:
         told.append(f"{attested} of them signed" if attested < len(files) else "all signed")
@@ -339,7 +339,3 @@ def _url(url: str) -> str:
         .replace(" ", "%20")
         .replace("|", "%7C")
     )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

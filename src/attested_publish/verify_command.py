@@ -159,11 +159,14 @@ def verify(
     from attested_publish.report import Result
     from attested_publish.verifying import Verification
 
+    # Before anything is asked: without it there is nothing to hold the answers against.
+    reporter.current = Stage.VERIFICATION
+    trust = load_trust(services.trust_config)
     with new_session(read=services.deadlines.answer) as session:
         verification = Verification(
             index=services.index,
             session=session,
-            verifier=load_trust(services.trust_config).verifier,
+            verifier=trust.verifier,
             patience=services.deadlines.index,
             tell=reporter.waiting,
         )
@@ -173,7 +176,7 @@ def verify(
         for release in releases:
             doing = f"{shown(release.project)} {release.version}"
             with reporter.stage(Stage.VERIFICATION, doing):
-                verdicts = verification.verdicts(release, expected, lambda _: None)
+                verdicts = verification.verdicts(release, expected)
                 comparison = verification.comparison(release, verdicts)
                 _tell_comparison(comparison, reporter)
             found.append((release, verdicts))

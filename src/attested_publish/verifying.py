@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -178,17 +178,14 @@ class Verification:
             releases.append(Release(project, version, wanted, files))
         return releases
 
-    def verdicts(
-        self, release: Release, expected: Expected, seen: Callable[[Verdict], None]
-    ) -> list[Verdict]:
-        """Verify every wanted file of a release; `seen` is called as each is done."""
-        verdicts = []
-        for _, verdict in in_parallel(
+    def verdicts(self, release: Release, expected: Expected) -> list[Verdict]:
+        """Verify every wanted file of a release."""
+        found = in_parallel(
             lambda wanted: self._verdict(wanted, expected), release.wanted, threads=_AT_A_TIME
-        ):
-            verdicts.append(verdict)
-            seen(verdict)
-        return sorted(verdicts, key=lambda verdict: verdict.wanted.filename)
+        )
+        return sorted(
+            (verdict for _, verdict in found), key=lambda verdict: verdict.wanted.filename
+        )
 
     def comparison(self, release: Release, verdicts: Sequence[Verdict]) -> Comparison:
         """Compare the publishers of a release with those of the release before it.

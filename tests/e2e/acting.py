@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from machine import ROOT, finished, run
-from world import without_job
+
+from jobless import without_a_job
 
 if TYPE_CHECKING:
     from machine import Machine
@@ -86,7 +86,7 @@ class Caller:
             *(f"--secret={name}={value}" for name, value in hidden.items()),
             *(f"--env={name}={value}" for name, value in job.items()),
             cwd=self._folder,
-            env=without_job(os.environ)
+            env=without_a_job()
             | self._machine.environment
             | {"HOME": str(self._home), "XDG_CACHE_HOME": str(self._home / "cache")},
             stderr=subprocess.STDOUT,

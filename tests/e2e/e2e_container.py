@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from launching import Launch, only_tools
 from machine import run
-from world import CLAIMS, World, running_world, secrets_in, without_job
+from world import CLAIMS, World, running_world, secrets_in
 
 from attested_publish.rehearsal import services as embedded
 from attested_publish.rehearsal.github import job_claims
 from attested_publish.rehearsal.registry import Registry
+from jobless import without_a_job
 from makers import make_wheel
 
 _PROBE = Path(__file__).parent / "probe.py"
@@ -70,7 +71,7 @@ def test_as_a_docker_action_exactly_as_the_runner_starts_one(machine, image, wor
         *(argument for host, inner in mounts.items() for argument in ("-v", f"{host}:{inner}")),
         # The runner gives a network of its own; the embedded services are on this host's loopback.
         *("--network", "host", image),
-        env=without_job(os.environ) | machine.environment | job,
+        env=without_a_job() | machine.environment | job,
     )
     assert world.verified("sample") == {path.name: sha256(path) for path in dist.iterdir()}
     outputs = (temp / "_runner_file_commands" / "set_output_1").read_text()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import subprocess
 import sys
 
 import pytest
 import requests
 from machine import finished, unpacked
-from world import without_job
+
+from jobless import without_a_job
 
 _TYPE = "https://docs.pypi.org/attestations/publish/v1"
 _ISSUER = "https://token.actions.githubusercontent.com"
@@ -26,9 +27,13 @@ def cosign(work):
 @pytest.fixture
 def call(world, tmp_path):
     def call(*command, **more):
-        environment = without_job(os.environ) | world.environment | {"HOME": str(tmp_path)}
+        environment = without_a_job() | world.environment | {"HOME": str(tmp_path)}
         done = finished(
-            *map(str, command), env=environment | more, cwd=tmp_path, stderr=-2, timeout=60
+            *map(str, command),
+            env=environment | more,
+            cwd=tmp_path,
+            stderr=subprocess.STDOUT,
+            timeout=60,
         )
         return done.returncode, done.stdout
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 
 import pytest
 from machine import run
-from world import running_world, secrets_in, without_job
+from world import running_world, secrets_in
 
 from gitlab_job import PROJECT, ROW, component, verified
+from jobless import without_a_job
 
 # What GitLab's runner starts in a job's image: a shell, looked for, that reads the script.
 _SHELL = "if [ -x /bin/bash ]; then exec /bin/bash; else exec /bin/sh; fi"
@@ -43,7 +43,7 @@ def start_as_the_runner_does(machine, image, job, folder, script):
         # The runner gives a network of its own; the embedded services are on this host's loopback.
         *("--volume", f"{folder}:{where}", *machine.run_arguments.split()),
         *(image, "sh", "-c", _SHELL),
-        env=without_job(os.environ) | machine.environment | job,
+        env=without_a_job() | machine.environment | job,
         stdin=script,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 from contextlib import contextmanager
@@ -13,9 +12,10 @@ import pytest
 import requests
 from machine import run
 from pypi_attestations import GooglePublisher
-from world import running_world, secrets_in, without_job
+from world import running_world, secrets_in
 
 from gitlab_job import verified
+from jobless import without_a_job
 
 _ACCOUNT = "release@sample-project.iam.gserviceaccount.com"
 _METADATA = "127.0.0.80"
@@ -81,7 +81,7 @@ def test_a_machine_publishes(world, dist, tmp_path):
             *(sys.executable, "-m", "attested_publish", "publish", str(dist)),
             *("--repository-url", world.upload_url),
             *("--sigstore-trust-config", str(world.trust_config)),
-            env={**without_job(os.environ), "NO_PROXY": "127.0.0.1"},
+            env={**without_a_job(), "NO_PROXY": "127.0.0.1"},
             cwd=tmp_path,
         )
     assert set(asked) == {"/computeMetadata/v1/instance/service-accounts/default/identity"}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 from machine import started
-from world import without_job
+
+from jobless import without_a_job
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -30,7 +30,7 @@ class Launch:
         self.output = folder / "output"
         for each in (self.workspace, self.temp):
             each.mkdir(parents=True, exist_ok=True)
-        self.environment = without_job(os.environ) | {
+        self.environment = without_a_job() | {
             "GITHUB_ACTIONS": "true",
             "GITHUB_OUTPUT": str(self.output),
             "GITHUB_STEP_SUMMARY": str(folder / "summary"),

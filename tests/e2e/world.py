@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import selectors
 import subprocess
@@ -19,6 +18,8 @@ from pypi_attestations import Provenance
 from sigstore.models import TrustedRoot
 from sigstore.verify import Verifier
 from sigstore.verify.policy import Identity
+
+from jobless import without_a_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +112,7 @@ def running_world(export: Path, *options: str, **claims: str) -> Iterator[World]
             *(sys.executable, "-m", "attested_publish", "services", "--export", export),
             *(*pretended, *options),
         ],
-        env=without_job(os.environ),
+        env=without_a_job(),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -126,15 +127,6 @@ def running_world(export: Path, *options: str, **claims: str) -> Iterator[World]
     finally:
         process.terminate()
         process.wait(20)
-
-
-def without_job(environment: dict[str, str]) -> dict[str, str]:
-    """Return an environment without the job that this test itself may be running in."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if not name.startswith(("GITHUB_", "ACTIONS_", "RUNNER_", "INPUT_"))
-    }
 
 
 def secrets_in(log: str, *known: str) -> list[str]:

@@ -109,9 +109,9 @@ class Identity(ABC):
         return ""
 
     @property
-    def is_hidden(self) -> bool:
-        """Whether a certificate would tell the world of a repository it cannot see."""
-        return False
+    def why_hidden(self) -> str:
+        """Why a certificate may tell the world of what it cannot see; empty: it does not."""
+        return ""
 
     @abstractmethod
     def as_json(self) -> dict[str, Any]:
@@ -130,9 +130,9 @@ class RepositoryIdentity(Identity):
         return self.ref
 
     @property
-    def is_hidden(self) -> bool:
+    def why_hidden(self) -> str:
         """See `Identity`."""
-        return self.visibility != "public"
+        return "" if self.visibility == "public" else "the repository is not public"
 
 
 def text_of(claims: Claims, name: str, remedy: str) -> str:

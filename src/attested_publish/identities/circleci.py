@@ -18,11 +18,17 @@ _REMEDY = "Publish from a job of a CircleCI pipeline."
 
 @dataclass(frozen=True)
 class CircleCITrustedPublisher(TrustedPublisher):
-    """A pipeline definition of a project, by their ids."""
+    """A pipeline definition of a project, by their ids.
+
+    The rest is what PyPI can ask for besides: one of the job's contexts, ref and origin.
+    """
 
     organization_id: str
     project_id: str
     pipeline_definition_id: str
+    context_ids: tuple[str, ...] = ()
+    ref: str = ""
+    repository: str = ""
     provider: ClassVar[str] = "CircleCI"
 
     def __str__(self) -> str:
@@ -35,6 +41,9 @@ class CircleCITrustedPublisher(TrustedPublisher):
             "Organization ID": self.organization_id,
             "Project ID": self.project_id,
             "Pipeline definition ID": self.pipeline_definition_id,
+            "Context ID (if asked for)": " or ".join(self.context_ids),
+            "VCS ref (if asked for)": self.ref,
+            "VCS origin (if asked for)": self.repository,
         }
 
     @property
@@ -67,6 +76,7 @@ class CircleCIIdentity(Identity):
     organization_id: str
     project_id: str
     pipeline_definition_id: str
+    context_ids: tuple[str, ...]
     repository: str
     ref: str
     is_open_to_ssh: bool
@@ -75,10 +85,12 @@ class CircleCIIdentity(Identity):
     @classmethod
     def of(cls, claims: Claims) -> Self:
         """Read the claims; raises `IdentityProblem` where they name no pipeline definition."""
+        contexts = claims.get(f"{_PREFIX}/context-ids")
         return cls(
             organization_id=text_of(claims, f"{_PREFIX}/org-id", _REMEDY),
             project_id=text_of(claims, f"{_PREFIX}/project-id", _REMEDY),
             pipeline_definition_id=text_of(claims, f"{_PREFIX}/pipeline-definition-id", _REMEDY),
+            context_ids=tuple(map(str, contexts)) if isinstance(contexts, list) else (),
             repository=optional_text(claims, f"{_PREFIX}/vcs-origin"),
             ref=optional_text(claims, f"{_PREFIX}/vcs-ref"),
             is_open_to_ssh=claims.get(f"{_PREFIX}/ssh-rerun") is True,
@@ -88,7 +100,12 @@ class CircleCIIdentity(Identity):
     def publisher(self) -> CircleCITrustedPublisher:
         """See `Identity`."""
         return CircleCITrustedPublisher(
-            self.organization_id, self.project_id, self.pipeline_definition_id
+            self.organization_id,
+            self.project_id,
+            self.pipeline_definition_id,
+            self.context_ids,
+            self.ref,
+            self.repository,
         )
 
     @property
@@ -97,9 +114,9 @@ class CircleCIIdentity(Identity):
         return self.ref
 
     @property
-    def is_hidden(self) -> bool:
-        """See `Identity`; the token does not tell, so that it may be."""
-        return True
+    def why_hidden(self) -> str:
+        """See `Identity`."""
+        return "the identity does not tell whether the repository is public"
 
     def as_json(self) -> dict[str, Any]:
         """See `Identity`."""

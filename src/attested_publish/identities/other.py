@@ -80,9 +80,11 @@ class OtherIdentity(Identity):
         return kind(self.issuer, self.subject)
 
     @property
-    def is_hidden(self) -> bool:
+    def why_hidden(self) -> str:
         """See `Identity`."""
-        return not self.is_person
+        if self.is_person:
+            return ""
+        return "the identity does not tell whether what it is about is public"
 
     def as_json(self) -> dict[str, Any]:
         """See `Identity`."""

@@ -9,6 +9,8 @@ import sys
 import uuid
 from typing import TYPE_CHECKING
 
+from attested_publish.rehearsal.private import write_private
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -65,17 +67,14 @@ def job_environment(claims: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_program(folder: Path, request_url: str, request_token: str) -> dict[str, str]:
-    """Put the program that a job asks for its tokens into `folder`; return the `PATH` with it.
-
-    A private folder is wanted: the program's files hold `request_token`.
-    """
+    """Put the program that a job asks for its tokens into `folder`; return the `PATH` with it."""
     where = folder / "issuer.json"
-    where.write_text(json.dumps({"url": request_url, "token": request_token}), encoding="utf-8")
-    program = folder / "circleci"
+    asked = json.dumps({"url": request_url, "token": request_token})
+    write_private(where, asked.encode())
     module = "attested_publish.rehearsal.circleci_program"
     start = shlex.join([sys.executable, "-P", "-m", module, str(where)])
-    program.write_text(f'#!/bin/sh\nexec {start} "$@"\n', encoding="utf-8")
-    program.chmod(0o700)
+    script = f'#!/bin/sh\nexec {start} "$@"\n'
+    write_private(folder / "circleci", script.encode(), mode=0o700)
     return {"PATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PATH"))))}
 
 

@@ -25,15 +25,20 @@ def main() -> None:
     parser.add_argument("--claims", type=json.loads, required=True)
     parser.add_argument("--root-issuer", action="store_true", required=True)
     asked = parser.parse_args()
+    if not (isinstance(asked.claims, dict) and asked.claims.get("aud")):
+        parser.error("--claims name no audience ('aud')")
     issuer = json.loads(asked.issuer.read_text(encoding="utf-8"))
     with requests.Session() as session:
         session.trust_env = False
-        answer = session.get(
-            issuer["url"],
-            params={"audience": asked.claims["aud"]},
-            headers={"Authorization": f"bearer {issuer['token']}"},
-            timeout=_SECONDS,
-        )
+        try:
+            answer = session.get(
+                issuer["url"],
+                params={"audience": asked.claims["aud"]},
+                headers={"Authorization": f"bearer {issuer['token']}"},
+                timeout=_SECONDS,
+            )
+        except requests.RequestException:
+            sys.exit("Error: the identity provider does not answer")
     if not answer.ok:
         sys.exit(f"Error: the identity provider answers {answer.status_code}")
     print(answer.json()["value"])

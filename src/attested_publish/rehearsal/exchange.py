@@ -200,7 +200,7 @@ class Exchange:
         fitting = [row for row in rows if row.place == wanted.place]
         publisher = wanted if self._is_open else _most_specific(fitting, kind.narrowings(claims))
         publisher.check(claims)
-        # Those of Google and CircleCI have no such claim.
+        # Tokens of Google and CircleCI have no such claim, and PyPI asks for none.
         if "jti" in kind.required and claims["jti"] in self._used:
             raise _UsedToken
         for claim, trigger in publisher.refused_triggers.items():

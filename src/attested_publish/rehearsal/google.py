@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import requests
+
+from attested_publish.identity import no_token
 from attested_publish.rehearsal.github import made_up_number
 
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ ISSUER = "https://accounts.google.com"
 METADATA = "/computeMetadata/v1/instance/service-accounts/default/identity"
 """Where a machine asks for its tokens, at the host `metadata`."""
 
+_SECONDS = 30
 _DEFAULT_ACCOUNT = "release@sample-project.iam.gserviceaccount.com"
 
 
@@ -34,3 +38,24 @@ def job_claims(environment: Mapping[str, str], overrides: Mapping[str, str]) -> 
 def job_environment(_: Mapping[str, str]) -> dict[str, str]:
     """Return no variables: none tells a program where it is, and whom to ask."""
     return {}
+
+
+def token_from(host: str, audience: str) -> str:
+    """Return a token of the metadata host at this address, as a machine gets it from `metadata`.
+
+    Raises `IdentityProblem`.
+    """
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(
+                f"{host}{METADATA}",
+                params={"audience": audience, "format": "full"},
+                headers={"Metadata-Flavor": "Google"},
+                timeout=_SECONDS,
+            )
+    except requests.RequestException as error:
+        raise no_token(audience, "the metadata host does not answer") from error
+    if not answer.ok:
+        raise no_token(audience, f"the metadata host answers {answer.status_code}")
+    return answer.text

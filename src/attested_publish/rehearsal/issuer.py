@@ -83,7 +83,7 @@ class Issuer:
         }
         if self._has_token_ids:
             claims["jti"] = str(uuid.uuid4())
-        claims |= {name: _typed(name, value) for name, value in about.items()}
+        claims |= {claim: _typed(claim, value) for claim, value in about.items()}
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self.key_id})
 
     def jwks(self) -> dict[str, Any]:
@@ -157,6 +157,6 @@ def _typed(name: str, value: object) -> object:
         return value
     if name in _NUMBERS and value.isdecimal():
         return int(value)
-    if name in _TRUTHS:
+    if name in _TRUTHS and value in {"true", "false"}:
         return value == "true"
     return value.split(",") if name in _LISTS else value

@@ -79,21 +79,22 @@ GOOGLE = Job(
 )
 JOBS = {"github": GITHUB, "gitlab": GITLAB, "circleci": CIRCLECI, "google": GOOGLE}
 
-_MARKS = ("GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "BUILDKITE", "GOOGLE_SERVICE_ACCOUNT_NAME")
-"""Variables that identity tokens are looked for by."""
+_MARKS = {
+    "GITHUB_ACTIONS": GITHUB,
+    "GITLAB_CI": GITLAB,
+    "CIRCLECI": CIRCLECI,
+    "GOOGLE_SERVICE_ACCOUNT_NAME": GOOGLE,
+}
+"""The variables that identity tokens are looked for by, in that order."""
 
 
 def job_here(environment: Mapping[str, str]) -> Job:
     """Return the kind of job that these variables are of; outside of one, GitHub's."""
-    marks = {
-        "GITHUB_ACTIONS": GITHUB,
-        "GITLAB_CI": GITLAB,
-        "CIRCLECI": CIRCLECI,
-        "GOOGLE_SERVICE_ACCOUNT_NAME": GOOGLE,
-    }
-    return next((job for mark, job in marks.items() if environment.get(mark)), GITHUB)
+    return next((job for mark, job in _MARKS.items() if environment.get(mark)), GITHUB)
 
 
 def without_job(environment: Mapping[str, str]) -> dict[str, str]:
     """Return variables without what would make an identity be looked for elsewhere."""
-    return {name: value for name, value in environment.items() if name not in _MARKS}
+    return {
+        name: value for name, value in environment.items() if name not in {*_MARKS, "BUILDKITE"}
+    }

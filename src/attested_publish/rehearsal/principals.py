@@ -22,6 +22,7 @@ _GITHUB = "https://github.com"
 _GITLAB = "https://gitlab.com"
 _CIRCLECI = "https://circleci.com/api/v2"
 _CIRCLECI_RUNS = "https://app.circleci.com/"
+"""Fulcio's own configuration ends in a slash, and puts another behind it."""
 _IN_URI = "!$%&'()*+,/:;=?@"
 
 _GITHUB_CLAIMS = (

@@ -35,11 +35,12 @@ class Publisher(ABC):
 
     Equal ones are one row. `provider` is what PyPI calls its kind, `required` are the claims
     without which nothing is looked up; `refused_triggers` may never publish, by the claim that
-    names them.
+    names them. `narrowed_by` is the field that prefers a row to others of its place.
     """
 
     provider: ClassVar[str]
     required: ClassVar[tuple[str, ...]]
+    narrowed_by: ClassVar[str] = "environment"
     refused_triggers: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
@@ -53,14 +54,14 @@ class Publisher(ABC):
         """What of a row is looked up, with its case."""
 
     @property
-    @abstractmethod
     def narrowing(self) -> str:
-        """What prefers a row to others of its place, such as an environment; empty: nothing."""
+        """What prefers the row, such as its environment; empty: nothing."""
+        return str(getattr(self, self.narrowed_by))
 
     @staticmethod
-    @abstractmethod
     def narrowings(claims: Claims) -> Collection[str]:
         """Return the narrowings that the claims satisfy."""
+        return (_environment_in(claims),)
 
     @abstractmethod
     def check(self, claims: Claims) -> None:
@@ -100,8 +101,7 @@ class GitHubWorkflow(Publisher):
         workflow = _WORKFLOW.search(str(claims["job_workflow_ref"]))
         if workflow is None:
             raise NoPublisher("Could not read the workflow's file name from job_workflow_ref")
-        (environment,) = cls.narrowings(claims)
-        return cls(owner, owner_id, repo, workflow[0], environment)
+        return cls(owner, owner_id, repo, workflow[0], _environment_in(claims).lower())
 
     @property
     def repository(self) -> str:
@@ -113,15 +113,10 @@ class GitHubWorkflow(Publisher):
         """See `Publisher`: a renamed repository is another one to PyPI."""
         return (self.owner, self.repo, self.owner_id, self.workflow)
 
-    @property
-    def narrowing(self) -> str:
-        """See `Publisher`."""
-        return self.environment
-
     @staticmethod
     def narrowings(claims: Claims) -> Collection[str]:
         """See `Publisher`."""
-        return (str(claims.get("environment") or "").lower(),)
+        return (_environment_in(claims).lower(),)
 
     def check(self, claims: Claims) -> None:
         """See `Publisher`."""
@@ -165,8 +160,7 @@ class GitLabPipeline(Publisher):
         file = _CONFIG.search(str(claims["ci_config_ref_uri"]))
         if file is None:
             raise NoPublisher("Could not read the workflow's file name from ci_config_ref_uri")
-        (environment,) = cls.narrowings(claims)
-        return cls(namespace, repo, file[1], environment)
+        return cls(namespace, repo, file[1], _environment_in(claims))
 
     @property
     def project_path(self) -> str:
@@ -177,16 +171,6 @@ class GitLabPipeline(Publisher):
     def place(self) -> tuple[str, ...]:
         """See `Publisher`."""
         return (self.namespace, self.repo, self.workflow_filepath)
-
-    @property
-    def narrowing(self) -> str:
-        """See `Publisher`."""
-        return self.environment
-
-    @staticmethod
-    def narrowings(claims: Claims) -> Collection[str]:
-        """See `Publisher`."""
-        return (str(claims.get("environment") or ""),)
 
     def check(self, claims: Claims) -> None:
         """See `Publisher`; the project is compared without its case, and so is the subject."""
@@ -217,22 +201,17 @@ class GoogleAccount(Publisher):
     sub: str = ""
     provider: ClassVar[str] = "Google"
     required: ClassVar[tuple[str, ...]] = ("email", "email_verified")
+    narrowed_by: ClassVar[str] = "sub"
 
     @classmethod
     def of(cls, claims: Claims) -> Self:
         """See `Publisher`."""
-        (sub,) = cls.narrowings(claims)
-        return cls(str(claims["email"]), sub)
+        return cls(str(claims["email"]), str(claims.get("sub") or ""))
 
     @property
     def place(self) -> tuple[str, ...]:
         """See `Publisher`."""
         return (self.email,)
-
-    @property
-    def narrowing(self) -> str:
-        """See `Publisher`."""
-        return self.sub
 
     @staticmethod
     def narrowings(claims: Claims) -> Collection[str]:
@@ -269,6 +248,7 @@ class CircleCIPipeline(Publisher):
         f"{circleci.PREFIX}/{name}"
         for name in ("org-id", "project-id", "pipeline-definition-id", "ssh-rerun")
     )
+    narrowed_by: ClassVar[str] = "context_id"
 
     @classmethod
     def of(cls, claims: Claims) -> Self:
@@ -280,14 +260,9 @@ class CircleCIPipeline(Publisher):
         """See `Publisher`."""
         return (self.circleci_org_id, self.circleci_project_id, self.pipeline_definition_id)
 
-    @property
-    def narrowing(self) -> str:
-        """See `Publisher`: a job may have several contexts, of which a row names one."""
-        return self.context_id
-
     @staticmethod
     def narrowings(claims: Claims) -> Collection[str]:
-        """See `Publisher`."""
+        """See `Publisher`: a job may have several contexts, of which a row names one."""
         contexts = claims.get(f"{circleci.PREFIX}/context-ids")
         return contexts if isinstance(contexts, list) else ()
 
@@ -312,6 +287,10 @@ KINDS: Mapping[str, type[Publisher]] = {
     circleci.ISSUER: CircleCIPipeline,
 }
 """Which kind of publisher an issuer's tokens stand for."""
+
+
+def _environment_in(claims: Claims) -> str:
+    return str(claims.get("environment") or "")
 
 
 def _check_reference(claims: Claims, name: str, expected: list[str]) -> None:

@@ -53,7 +53,8 @@ _GITLAB_REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _CONFIG = re.compile(r"[^/@\s](?:[^@]*[^/@])?\.ya?ml")
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_CIRCLECI_IDS = ("circleci_org_id", "circleci_project_id", "pipeline_definition_id")
 
 
 class RegistryError(ValueError):
@@ -234,15 +235,15 @@ def _google_account(entry: Mapping[str, object], where: str) -> GoogleAccount:
 
 
 def _circleci_pipeline(entry: Mapping[str, object], where: str) -> CircleCIPipeline:
-    organization, project, definition = (
-        _matching(_ID, entry[key], f"{key!r} of {where}", "an id of CircleCI, a UUID")
-        for key in _KINDS["CircleCI"].required
-    )
+    def id_of(key: str) -> str:
+        return _matching(_ID, entry[key], f"{key!r} of {where}", "an id of CircleCI, a UUID")
+
+    organization, project, definition = map(id_of, _CIRCLECI_IDS)
     return CircleCIPipeline(
         organization,
         project,
         definition,
-        context_id=_text(entry, "context_id", where),
+        context_id=id_of("context_id") if _text(entry, "context_id", where) else "",
         vcs_ref=_text(entry, "vcs_ref", where),
         vcs_origin=_text(entry, "vcs_origin", where),
     )
@@ -261,7 +262,7 @@ _KINDS = {
     "GitLab": _Kind(("namespace", "repo", "workflow_filepath"), ("environment",), _gitlab_pipeline),
     "Google": _Kind(("email",), ("sub",), _google_account),
     "CircleCI": _Kind(
-        ("circleci_org_id", "circleci_project_id", "pipeline_definition_id"),
+        _CIRCLECI_IDS,
         ("context_id", "vcs_ref", "vcs_origin"),
         _circleci_pipeline,
     ),

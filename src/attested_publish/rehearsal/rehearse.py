@@ -19,11 +19,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from attested_publish.amounts import size_text
 from attested_publish.distributions import Kind, kind_of
 from attested_publish.foreign import shown
 from attested_publish.index import Index
 from attested_publish.problems import ConfirmationProblem, Topic
-from attested_publish.progress import size_text
 from attested_publish.publish import publish
 from attested_publish.rehearsal.jobs import JOBS, job_here, without_job
 from attested_publish.rehearsal.registry import Registry, RegistryError

@@ -41,6 +41,8 @@ _HASHES = {
     "sha512": hashes.SHA512(),
 }
 _BEFORE_ANY_CERTIFICATE = 86400
+_DIGITS = 20
+"""How long an index may be: that of the largest unsigned number of 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +139,9 @@ class TransparencyLog:
         if not index.isdecimal():
             raise Refused(400, "logIndex is a number, and has to be told")
         # Python refuses to read numbers of thousands of digits.
-        if int(index[:20]) >= len(self._entries):
-            raise Refused(404, f"there is no entry {index[:20]} in the log")
-        return self._entries[int(index[:20])]
+        if len(index) > _DIGITS or int(index) >= len(self._entries):
+            raise Refused(404, f"there is no entry {index[:_DIGITS]} in the log")
+        return self._entries[int(index)]
 
     def _called(self, uuid: str) -> _Entry:
         # The tree's id (8 bytes) may stand before the leaf's hash (32 bytes), both in hex.

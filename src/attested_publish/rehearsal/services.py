@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Self
 from sigstore.models import ClientTrustConfig
 
 from attested_publish.identity import detect
-from attested_publish.rehearsal import circleci
+from attested_publish.rehearsal import circleci, google
 from attested_publish.rehearsal.faults import Faults, faulty, index_endpoint
 from attested_publish.rehearsal.fulcio import CERTIFICATES, CertificateAuthority
 from attested_publish.rehearsal.issuer import Issuer
 from attested_publish.rehearsal.jobs import FIXED_AUDIENCES, GITHUB, Source
+from attested_publish.rehearsal.private import write_private
 from attested_publish.rehearsal.pypi import Index
 from attested_publish.rehearsal.rekor import TransparencyLog
 from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed
@@ -122,7 +122,7 @@ class World:
             issuer, authority, log = (
                 serve(app, endpoint, endpoint)
                 for app, endpoint in (
-                    (self.issuer.app, partial(_only, {"/token"}, "identity")),
+                    (self.issuer.app, partial(_only, {"/token", google.METADATA}, "identity")),
                     (self.authority.app, partial(_only, CERTIFICATES, "certificate")),
                     (self.log.app, partial(_only, {"/api/v1/log/entries"}, "log")),
                 )
@@ -171,8 +171,13 @@ class World:
         self.index_url = f"{index.url}/simple/"
         self.upload_url = f"{index.url}/legacy/"
         self._job = job
+        self._issuer_url = issuer.url
         self._request = self.issuer.request_url(issuer.url), self.issuer.request_token
-        self._programs: Path | None = None
+        self._program: dict[str, str] = {}
+        if job.source is Source.PROGRAM:
+            folder = tempfile.TemporaryDirectory(prefix="attested-publish-")
+            path = Path(self._made.enter_context(folder))
+            self._program = circleci.write_program(path, *self._request)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -182,7 +187,9 @@ class World:
     @property
     def ambient(self) -> Ambient:
         """Where a process with these variables gets the job's identity tokens."""
-        return self.issuer.issue if self._job.source is Source.METADATA else detect
+        if self._job.source is Source.METADATA:
+            return partial(google.token_from, self._issuer_url)
+        return detect
 
     def _ways_to_tokens(self) -> dict[str, str]:
         match self._job.source:
@@ -195,10 +202,7 @@ class World:
                     for audience in FIXED_AUDIENCES
                 }
             case Source.PROGRAM:
-                if self._programs is None:
-                    folder = tempfile.TemporaryDirectory(prefix="attested-publish-")
-                    self._programs = Path(self._made.enter_context(folder))
-                return circleci.write_program(self._programs, *self._request)
+                return self._program
             case Source.METADATA:
                 return {}
 
@@ -232,9 +236,9 @@ class World:
         (folder / "signing_config.json").write_text(self.signing_config, encoding="utf-8")
         jwks = json.dumps(self.issuer.jwks(), indent=2)
         (folder / "jwks.json").write_text(jwks, encoding="utf-8")
-        _write_private(folder / "issuer-key.pem", self.issuer.key_pem())
+        write_private(folder / "issuer-key.pem", self.issuer.key_pem())
         environment = json.dumps(self.environment, indent=2)
-        _write_private(folder / "env.json", environment.encode())
+        write_private(folder / "env.json", environment.encode())
 
 
 def _only(paths: Collection[str], name: str, environ: WSGIEnvironment) -> str | None:
@@ -243,11 +247,3 @@ def _only(paths: Collection[str], name: str, environ: WSGIEnvironment) -> str | 
 
 def _index_stage(environ: WSGIEnvironment) -> str:
     return "upload" if index_endpoint(environ) == "upload" else "index"
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    # A file that is there may be readable by all, or lead elsewhere.
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
-        file.write(content)

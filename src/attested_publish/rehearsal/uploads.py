@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from sigstore.verify import Verifier
 
     from attested_publish.findings import Finding
-    from attested_publish.rehearsal.publishers import Publisher
     from attested_publish.rehearsal.store import Store
     from attested_publish.rehearsal.tokens import ApiToken, Tokens
 
@@ -138,7 +137,7 @@ class Uploads:
             requires_python=fields.get("requires_python", [""])[0],
             path=kept,
             metadata=metadata,
-            provenance=_provenance(token.publisher, attestations),
+            provenance=_provenance(token, attestations),
             uploaded_at=datetime.now(UTC),
         )
         content.path.replace(kept)
@@ -267,11 +266,9 @@ class Uploads:
         return attestations
 
 
-def _provenance(publisher: Publisher | None, attestations: list[Attestation]) -> bytes | None:
-    if publisher is None or not attestations:
-        return None
-    identity = publisher.attestation_identity
-    if identity is None:
+def _provenance(token: ApiToken, attestations: list[Attestation]) -> bytes | None:
+    identity = None if token.publisher is None else token.publisher.attestation_identity
+    if identity is None or not attestations:
         return None
     bundle = AttestationBundle(publisher=identity, attestations=attestations)
     return Provenance(attestation_bundles=[bundle]).model_dump_json().encode()

@@ -1,0 +1,138 @@
+"""Answers that take no end, have no bottom, or send on to where anybody could answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import json
+import ssl
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from werkzeug.wrappers import Response
+
+from attested_publish.http import Answer, NoLongerEncrypted, TooSlow, ask, new_session
+from attested_publish.index import why_unreachable
+from attested_publish.rehearsal.serving import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NESTED = b"[" * 100_000
+
+
+@pytest.fixture
+def trickle() -> Iterator[str]:
+    """A server that sends a byte now and then, each well before a client gives up."""
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(100):
+            time.sleep(0.05)
+            yield b"x"
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        return Response(endless())(environ, start_response)
+
+    server = Server(app)
+    server.start()
+    yield server.url
+    server.stop()
+
+
+def test_an_answer_that_trickles_has_its_time(trickle: str) -> None:
+    started = time.monotonic()
+    with new_session(read=1.0) as session, pytest.raises(TooSlow) as caught:
+        ask(session, "GET", trickle, headers={}, seconds=0.5)
+    assert time.monotonic() - started < 2
+    assert "in time" in why_unreachable(caught.value)
+
+
+def test_an_answer_has_its_size(trickle: str) -> None:
+    with new_session(read=1.0) as session:
+        assert len(ask(session, "GET", trickle, headers={}, limit=5).body) == 5
+
+
+def test_json_without_a_bottom_is_none_and_can_be_told() -> None:
+    answer = Answer("http://127.0.0.1/", 400, "Bad Request", "application/json", NESTED)
+    assert answer.json_object() is None
+    assert answer.is_broken_off
+    assert answer.told().startswith("[[[")
+
+
+class Onward(BaseHTTPRequestHandler):
+    """Sends on: to where the path says, or else answers."""
+
+    def do_GET(self) -> None:
+        self.send_response(302 if "to=" in self.path else 200)
+        if "to=" in self.path:
+            self.send_header("Location", self.path.partition("to=")[2])
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The address of a server with TLS, and the file with its certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "here")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "server.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    server = HTTPServer(("127.0.0.1", 0), Onward)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://127.0.0.1:{server.server_port}", str(path)
+    server.shutdown()
+    server.server_close()
+
+
+def test_what_is_encrypted_stays_so(encrypted: tuple[str, str], trickle: str) -> None:
+    url, certificate = encrypted
+    with new_session(read=5.0) as session:
+        session.verify = certificate
+        session.trust_env = False
+        for onward in ("/there", f"{url}/there"):
+            answer = ask(session, "GET", f"{url}/?to={onward}", headers={})
+            assert json.loads(answer.body) == {}
+        with pytest.raises(NoLongerEncrypted) as caught:
+            ask(session, "GET", f"{url}/?to={trickle}", headers={})
+    assert "not encrypted" in why_unreachable(caught.value)
+    with requests.Session() as plain:
+        plain.verify, plain.trust_env = certificate, False
+        answer = plain.get(f"{url}/?to={trickle}", stream=True, timeout=5)
+        assert answer.url.startswith("http:"), "an ordinary session goes there"
