@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,11 @@ from releases import Stage, staged
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one more than there are cores, as the tests wait a third of their time."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture
