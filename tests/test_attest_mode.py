@@ -14,8 +14,16 @@ import requests
 from pypi_attestations import Provenance
 
 from attested_publish import publish
+from attested_publish.identity import understand
+from attested_publish.identity_rules import refuse_to_sign, signers_advice
+from attested_publish.index import Index
+from attested_publish.problems import IdentityProblem
+from attested_publish.rehearsal import circleci, github, google
+from attested_publish.rehearsal.issuer import Issuer
+from attested_publish.settings import Attestations, WrongUsage
 from attesting import PUBLISH, SLSA, bundle, put
 from index_client import client_of
+from releases import problem, staged
 
 if TYPE_CHECKING:
     from releases import Stage
@@ -129,3 +137,106 @@ def test_an_attestation_that_does_not_hold_is_replaced(stage: Stage) -> None:
     assert beside.read_bytes() != bad
     twine(stage)
     assert kinds(stage, wheel.name) == {PUBLISH}
+
+
+def test_an_attestation_under_another_name_is_not_written_twice(stage: Stage) -> None:
+    wheel = stage.folder / "sample-1.0-py3-none-any.whl"
+    beside = put(stage.world, wheel, ".slsa.attestation", predicate_type=PUBLISH)
+    before = beside.read_bytes()
+    assert stage.run(publish.attest).result == "done", stage.printed
+    assert beside.read_bytes() == before
+    assert not beside.with_name(f"{wheel.name}.publish.attestation").exists()
+    uv(stage)
+    assert kinds(stage, wheel.name) == {PUBLISH}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "claims"),
+    [
+        (".slsa.attestation", {"predicate_type": SLSA, "repository": "octo-org/another"}),
+        (".build.attestation", {}),
+    ],
+)
+def test_what_an_uploader_would_send_in_vain_is_told(
+    stage: Stage, suffix: str, claims: dict[str, str]
+) -> None:
+    wheel = stage.folder / "sample-1.0-py3-none-any.whl"
+    beside = put(stage.world, wheel, suffix, **claims)
+    assert stage.run(publish.attest).result == "done"
+    assert f"{beside.name} stays where it is, but an uploader would send it" in stage.printed
+    assert beside.exists(), "it is somebody else's"
+
+
+def test_what_is_in_the_place_of_a_file_is_replaced_and_not_followed(stage: Stage) -> None:
+    precious = stage.folder.parent / "precious.txt"
+    precious.write_text("keep me")
+    names = sorted(path.name for path in stage.folder.iterdir())
+    for name in names:
+        (stage.folder / f"{name}.publish.attestation").symlink_to(precious)
+    assert stage.run(publish.attest).result == "done", stage.printed
+    assert precious.read_text() == "keep me"
+    twine(stage)
+    assert all(kinds(stage, name) == {PUBLISH} for name in names)
+
+
+@pytest.mark.parametrize("do", [publish.attest, publish.publish])
+def test_a_folder_that_cannot_be_written_is_found_before_anything_is_signed(
+    stage: Stage, do
+) -> None:
+    blocked = stage.folder.parent / "blocked"
+    blocked.write_text("a file")
+    report = stage.run(do, attestations_dir=str(blocked / "kept"))
+    assert "attestation files cannot be written" in problem(report)
+    assert len(stage.world.log) == 0
+    assert not stage.world.index.issued_tokens
+
+
+def test_a_folder_in_the_place_of_a_file_is_told(stage: Stage) -> None:
+    (stage.folder / "sample-1.0.tar.gz.publish.attestation").mkdir()
+    report = stage.run(publish.attest)
+    assert "sample-1.0.tar.gz.publish.attestation" in problem(report)
+    assert report.files["sample-1.0.tar.gz"].status == "failed" or (
+        report.files["sample-1.0.tar.gz"].status == "not-attempted"
+    )
+
+
+def test_attest_without_attestations_is_wrong_usage(stage: Stage) -> None:
+    with pytest.raises(WrongUsage, match="drop one of them"):
+        stage.run(publish.attest, attestations="false")
+
+
+def test_in_a_called_workflow_nothing_is_signed_that_no_index_takes(dist: Path) -> None:
+    called = "octo-org/sample-project/.github/workflows/called.yml@refs/tags/v1.0.0"
+    with staged(dist, claims={"job_workflow_ref": called}) as stage:
+        told = problem(stage.run(publish.attest))
+        assert "cannot be had in a called workflow" in told
+        assert "download-artifact" in told
+        assert len(stage.world.log) == 0
+
+
+def of(issuer: str, claims: dict[str, str]):
+    return understand(Issuer(claims, name=issuer).issue("sigstore"))
+
+
+def test_what_is_not_public_is_not_signed_in_public_unless_wanted() -> None:
+    private = of(github.ISSUER, github.job_claims({}, {"repository_visibility": "private"}))
+    pypi = Index.at("https://upload.pypi.org/legacy/")
+    with pytest.raises(IdentityProblem) as caught:
+        refuse_to_sign(Attestations.AUTO, private, pypi, is_public_log=True)
+    assert "the repository is not public" in caught.value.detail
+    assert "attestations to true" in caught.value.remedy
+    refuse_to_sign(Attestations.REQUIRED, private, pypi, is_public_log=True)
+    refuse_to_sign(Attestations.AUTO, private, pypi, is_public_log=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (circleci, "PyPI takes no attestations from CircleCI"),
+        (google, "in Sigstore's log for good"),
+    ],
+)
+def test_what_becomes_of_the_attestations_is_told(kind, words: str) -> None:
+    identity = of(kind.ISSUER, kind.job_claims({}, {}))
+    (told,) = signers_advice(identity, Index.at("https://upload.pypi.org/legacy/"))
+    assert words in told

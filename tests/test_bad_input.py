@@ -302,6 +302,44 @@ def test_wrong_usage(arguments: list[str], words: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_report_that_cannot_be_written_is_found_before_anything_is_done(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    (tmp_path / "blocked").write_text("a file")
+    report = tmp_path / "blocked" / "report.json"
+    done = command("check", tmp_path, "--offline", "--report", report)
+    assert done.returncode == 2
+    assert "--report cannot be written" in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_run_does_not_depend_on_its_output(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    checked = [sys.executable, "-m", "attested_publish", "check", tmp_path, "--offline"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(checked, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
+        assert done.returncode == 0
+        assert b"standard output cannot be written (No space left on device)" in done.stderr
+        # What is asked for is the output, here: without it, nothing was done.
+        done = subprocess.run(
+            [*checked[:3], "convert", tmp_path / "x"], stdout=full, check=False, timeout=60
+        )
+        assert done.returncode == 1
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *map(str, checked)]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+
+
+def test_whoever_reads_may_leave(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    command = [sys.executable, "-m", "attested_publish", "check", tmp_path, "--offline"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait(30) == 0
+
+
 @contextlib.contextmanager
 def serving(app) -> Iterator[Server]:
     server = Server(app)

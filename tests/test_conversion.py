@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -215,6 +216,35 @@ def test_a_file_that_is_something_else_says_so(
         source.write_bytes(content)
     assert convert(source) == 1
     assert why in capsys.readouterr().err
+
+
+def test_one_of_several_attestations_is_taken(
+    world: World, wheel: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """cosign reads a file with one bundle."""
+    made = [attestation(world, wheel, predicate_type=kind) for kind in (PUBLISH, SLSA)]
+    publisher = {"kind": "GitHub", "repository": "o/r", "workflow": "r.yml"}
+    for attestations, only, kinds in (
+        (made, (), [PUBLISH, SLSA]),
+        (made, ("--only", "publish"), [PUBLISH]),
+        (made, ("--only", "slsa"), [SLSA]),
+        (made[:1], ("--only", "slsa"), []),
+        ([], (), []),
+    ):
+        bundles = [
+            {"publisher": publisher, "attestations": [json.loads(each.model_dump_json())]}
+            for each in attestations
+        ]
+        source = tmp_path / "provenance.json"
+        source.write_text(json.dumps({"version": 1, "attestation_bundles": bundles}))
+        assert convert(source, *only) == (0 if kinds else 1)
+        out, err = capsys.readouterr()
+        statements = [
+            json.loads(base64.b64decode(json.loads(line)["dsseEnvelope"]["payload"]))
+            for line in out.splitlines()
+        ]
+        assert [each["predicateType"] for each in statements] == kinds
+        assert ("There is no" in err) is not bool(kinds)
 
 
 def test_an_output_that_cannot_be_written_says_so(

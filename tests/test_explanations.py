@@ -280,7 +280,7 @@ def test_row_6_an_artifact_s_folder(tmp_path: Path) -> None:
         outcome = act(stage)
         assert outcome.status == 0, outcome.log
         assert stage.served().keys() == {WHEEL, SDIST}
-        assert "artifact.zip.txt is none and is left aside" in outcome.log
+        assert "artifact.zip.txt is no distribution, and is left aside" in outcome.log
 
 
 def test_row_7_the_folder_is_missing(stage: Stage) -> None:

@@ -18,7 +18,9 @@ from attested_publish.distributions import stage as stage_files
 from attested_publish.http import new_session
 from attested_publish.index import Index
 from attested_publish.problems import ConfirmationProblem
+from attested_publish.rehearsal.registry import Registry
 from attesting import PUBLISH, SLSA, attestation, bundle, put, signature, subject
+from index_client import TRUE_ROW as ROW
 from makers import make_release, make_wheel
 from releases import SHORT, problem, staged
 
@@ -318,6 +320,64 @@ def test_a_bundle_that_pypi_could_not_accept_is_told(stage: Stage) -> None:
         assert kinds(served(stage, wheels[case].name)) == [PUBLISH]
 
 
+def test_a_line_about_another_file_does_not_hide_the_next(
+    stage: Stage, wheel: Path, sdist: Path, tmp_path: Path
+) -> None:
+    other = make_wheel(tmp_path / "elsewhere", version="2.0")
+    for name in ("all.intoto.jsonl", f"{WHEEL}.intoto.jsonl"):
+        lines = [json.dumps(bundle(stage.world, path)) for path in (other, wheel, sdist)]
+        (stage.folder / name).write_text("\n".join(lines))
+        report = stage.run(publish.check)
+        assert report.result == "done"
+        assert f"{name}  holds for {WHEEL}" in stage.printed
+        assert f"{name}  holds for {SDIST}" in stage.printed
+        (stage.folder / name).unlink()
+    (stage.folder / "all.intoto.jsonl").write_text("\n".join(lines))
+    assert stage.run().result == "done", stage.printed
+    assert {tuple(kinds(served(stage, name))) for name in (WHEEL, SDIST)} == {(PUBLISH, SLSA)}
+
+
+def test_why_a_bundle_of_any_name_is_not_converted_is_its_own_reason(
+    stage: Stage, wheel: Path
+) -> None:
+    bare = signature(stage.world, wheel)
+    logless = bundle(stage.world, wheel)
+    del logless["verificationMaterial"]["tlogEntries"]
+    for name, document, why in (
+        ("blob.sigstore.json", bare, "signs the bare file"),
+        ("private.sigstore.json", logless, "no transparency log"),
+    ):
+        (stage.folder / name).write_text(json.dumps(document))
+        stage.run(publish.check)
+        assert f"{name} is not converted: " in stage.printed
+        assert why in stage.printed
+        (stage.folder / name).unlink()
+
+
+def test_what_was_made_by_another_workflow_is_told_in_words(stage: Stage, wheel: Path) -> None:
+    ref = stage.world.claims["ref"]
+    built = f"octo-org/sample-project/.github/workflows/build.yml@{ref}"
+    put(stage.world, wheel, workflow_ref=built, job_workflow_ref=built)
+    told = problem(stage.run(attestations="true"))
+    assert f"https://github.com/{built}" in told
+    assert "Extension(" not in told
+
+
+def test_only_what_did_not_hold_counts_as_made_anew(stage: Stage, wheel: Path) -> None:
+    put(stage.world, wheel, repository="octo-org/another")
+    assert stage.run().result == "done"
+    assert "1 attestation will be made anew" in stage.printed
+
+
+def test_a_provenance_in_the_place_of_an_attestation_is_told(stage: Stage, wheel: Path) -> None:
+    made = attestation(stage.world, wheel)
+    provenance = {"version": 1, "attestation_bundles": [{"attestations": [made.model_dump()]}]}
+    beside = wheel.with_name(f"{WHEEL}.publish.attestation")
+    beside.write_text(json.dumps(provenance, default=str))
+    stage.run()
+    assert "It is a provenance, which holds attestations" in stage.printed
+
+
 def test_a_bundle_about_nothing_here_is_told(stage: Stage, tmp_path: Path) -> None:
     other = make_wheel(tmp_path / "elsewhere", version="2.0")
     (stage.folder / "other.intoto.jsonl").write_text(json.dumps(bundle(stage.world, other)))
@@ -377,3 +437,20 @@ def test_each_of_several_projects_is_reported(dist: Path) -> None:
         stage.run()
         assert "other 1.0  2 files, uploaded" in stage.printed
         assert "sample 1.0  2 files, uploaded" in stage.printed
+
+
+def test_a_project_that_cannot_be_created_is_tried_before_anything_else_goes_up(
+    dist: Path,
+) -> None:
+    """It has no pending publisher: that shows with its first file."""
+    make_release(dist, name="zeta")
+    row = {**ROW, "projects": ["sample"]}
+    with staged(dist, registry=Registry.parse(json.dumps({"publishers": [row]}))) as stage:
+        stage.world.index.add_project("sample")
+        report = stage.run()
+        assert report.result == "refused"
+        told = problem(report)
+        assert "Register a pending publisher of this job for it" in told
+        assert "The project zeta does not exist" in told
+        assert not stage.served("sample")
+        assert not stage.served("zeta")

@@ -14,6 +14,7 @@ from attested_publish.attestations import (
     verify_attestation,
 )
 from attested_publish.distributions import stage as stage_files
+from attested_publish.holdings import New
 from attested_publish.http import new_session
 from attested_publish.identity import understand
 from attested_publish.index import Index
@@ -213,7 +214,7 @@ def test_a_tampered_attestation_is_refused_by_the_index_too(signed: Signed, tmp_
                 is_there=lambda _: False,
                 tell=lambda _: None,
             ),
-            new_releases=frozenset(),
+            new=New(),
             begun=lambda _: None,
             done=lambda *_: None,
         )

@@ -268,7 +268,7 @@ def test_content_as_a_plain_field_is_no_file(client, token, wheel):
 
 def test_a_publisher_cannot_create_projects(client, token, tmp_path):
     answer = client.upload(make_wheel(tmp_path, "brand-new"), token)
-    assert "'brand_new' does not exist" in told(answer)
+    assert "cannot create new projects, such as 'brand_new'" in told(answer)
     assert client.get("/simple/brand-new/").status_code == 404
 
 

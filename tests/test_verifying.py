@@ -199,6 +199,24 @@ def test_spellings_that_mean_the_same_are_the_same(verify: Verifier) -> None:
     assert verify("sample", *options, "--workflow", ".github/workflows/release.yml") == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--environment", ""), "--environment is empty"),
+        (("--index-url", "https://user:secret@example.org/simple/"), "has credentials"),
+    ],
+)
+def test_options_that_mean_nothing_are_wrong_usage(
+    options: tuple[str, ...], why: str, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["verify", "sample", *options])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert why in told
+    assert "secret" not in told
+
+
 def test_a_file_holds_as_it_is_and_not_when_changed(verify: Verifier, tmp_path: Path) -> None:
     wheel = verify.stage.folder / WHEEL
     assert verify(wheel, verify.stage.folder / SDIST, "--repository", REPOSITORY) == 0, verify.out
@@ -265,7 +283,7 @@ def test_a_file_without_attestations_does_not_hold(dist: Path) -> None:
         ("file=404", "answered 404"),
         ("file=reset", "broke off"),
         ("integrity=provenance", "does not hold"),
-        ("integrity=404", "It has no attestations"),
+        ("integrity=404", "lists a provenance, but does not serve it"),
         ("integrity=garbage", "provenance cannot be used"),
     ],
 )

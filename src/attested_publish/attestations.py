@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sigstore.errors
 import urllib3
 from cryptography import x509
+from cryptography.hazmat import asn1
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from pypi_attestations import Attestation, AttestationError, AttestationType
 from sigstore.models import ClientTrustConfig
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 
 PUBLISH_PREDICATE = AttestationType.PYPI_PUBLISH_V1.value
 
+_BUILD_CONFIG = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.18")
+"""Fulcio's extension for the file that says what the job does."""
+
+_PRINTED_EXTENSION = re.compile(r"<Extension\(.*\)>(?=\))")
 _IN_TOTO = "application/vnd.in-toto+json"
 
 
@@ -178,6 +184,8 @@ def verify_attestation(
     try:
         bundle = attestation.to_bundle()
         payload_type, payload = verifier.verify_dsse(bundle, policy)
+    except sigstore.errors.VerificationError as error:
+        raise AttestationRefused(f"{_in_words(error, attestation)}.") from error
     except (AttestationError, sigstore.errors.Error, x509.ExtensionNotFound) as error:
         raise AttestationRefused(f"{shown(error)}.") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -224,6 +232,20 @@ def file_suffix(attestation: Attestation) -> str:
     return PUBLISH_SUFFIX if is_publish else SLSA_SUFFIX
 
 
+def _in_words(error: sigstore.errors.VerificationError, attestation: Attestation) -> str:
+    """Return what a verifier says, with the certificate's build configuration as it reads.
+
+    pypi-attestations prints the object that the library has for that extension.
+    """
+    certificate = x509.load_der_x509_certificate(attestation.verification_material.certificate)
+    try:
+        extension = certificate.extensions.get_extension_for_oid(_BUILD_CONFIG)
+        built_by = asn1.decode_der(str, extension.value.public_bytes())
+    except (x509.ExtensionNotFound, ValueError):
+        return shown(error)
+    return shown(_PRINTED_EXTENSION.sub(lambda _: built_by, str(error)))
+
+
 def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:
     """Hold an in-toto statement against a distribution; return its predicate type."""
     try:
@@ -244,6 +266,8 @@ def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:
         same_name = False
     if not same_name:
         raise AttestationRefused(f"It is about {shown(subject_name, 200)}, not about this file.")
+    if subject_digest is None:
+        raise AttestationRefused("Its subject has no sha256.")
     if subject_digest != sha256:
         raise AttestationRefused(
             f"It is about other bytes: sha256 {shown(subject_digest, 80)}, the file has {sha256}."

@@ -33,8 +33,9 @@ _SERVICES_SUMMARY = "keep the embedded PyPI and Sigstore running for any client"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns 0: done, 1: refused or failed, 2: wrong usage."""
     for stream in (sys.stdout, sys.stderr):
-        # A console that cannot show a mark must not stop a release.
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        # A console that cannot show a mark must not stop a release; there may be none.
+        if stream is not None:
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -63,6 +64,8 @@ def _run(options: argparse.Namespace) -> int:
     report = Report(mode=mode.value, index=without_credentials(settings.repository_url))
     reporter = Reporter(report, _console(), verbose=settings.verbose)
     reporter.mask(settings.password)
+    if options.report is not None:
+        _prove_writable(options.report)
     result = carry_out(lambda: _work(options, settings, reporter), reporter)
     if options.report is not None:
         try:
@@ -72,12 +75,25 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if result is Result.DONE else 1
 
 
+def _prove_writable(report: Path) -> None:
+    """Find out before anything is done whether the report can be written."""
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        with report.open("ab"):
+            pass
+    except OSError as error:
+        raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
+
+
 def _console() -> Console:
     """Return a console as wide as the terminal, or wide enough for a log."""
     from rich.console import Console
 
-    console = Console(highlight=False, emoji=False)
-    return console if console.is_terminal else Console(highlight=False, emoji=False, width=120)
+    from attested_publish.output import Output
+
+    output = Output(sys.stdout)
+    width = None if output.isatty() else 120
+    return Console(file=output, highlight=False, emoji=False, width=width)  # type: ignore[arg-type] # as much of a file as is used
 
 
 def _work(options: argparse.Namespace, settings: Settings, reporter: Reporter) -> None:

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attested_publish.foreign import shown
+from attested_publish.sidecars import KINDS
 
 if TYPE_CHECKING:
     from pypi_attestations import Attestation
+
+_STANDARD_OUTPUT = "the standard output"
 
 SUMMARY = "turn PEP 740 attestations into Sigstore bundles, and back"
 
@@ -52,6 +55,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="what to make of it (default: what it is not)",
     )
     command.add_argument(
+        "--only",
+        choices=tuple(KINDS.values()),
+        help="of several attestations, take the one of this kind: cosign wants a file for each",
+    )
+    command.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
@@ -65,34 +73,46 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         documents = documents_in(options.file)
-        made = [text for each in documents for text in _converted(each, options.to)]
+        made = [text for each in documents for text in _converted(each, options.to, options.only)]
     except NotConvertible as error:
         return _failed(options.file, str(error))
+    if not made:
+        kind = f"{options.only} " if options.only else ""
+        return _failed(options.file, f"There is no {kind}attestation in it.")
     text = "".join(f"{line}\n" for line in made)
-    if options.output is None:
-        sys.stdout.write(text)
-        return 0
     try:
-        options.output.write_text(text, encoding="utf-8", newline="\n")
+        if options.output is not None:
+            options.output.write_text(text, encoding="utf-8", newline="\n")
+        elif sys.stdout is not None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        else:
+            return _failed(_STANDARD_OUTPUT, "It is closed.")
     except OSError as error:
-        return _failed(options.output, f"It cannot be written: {error.strerror}.")
+        name = options.output or _STANDARD_OUTPUT
+        return _failed(name, f"It cannot be written: {error.strerror}.")
     return 0
 
 
-def _converted(document: dict[str, Any], to: str | None) -> Iterator[str]:
+def _converted(document: dict[str, Any], to: str | None, only: str | None) -> Iterator[str]:
     """Yield what becomes of a document, as JSON; a provenance may hold several attestations."""
+    from attested_publish.attestations import predicate_type_of
     from attested_publish.conversion import Form, NotConvertible, attestation_of, form_of
 
     form = form_of(document)
-    if form is Form.BUNDLE:
-        if to == "bundle":
-            raise NotConvertible("It is a Sigstore bundle already.")
-        yield attestation_of(document).model_dump_json()
-    elif form is Form.ATTESTATION and to == "attestation":
+    if form is Form.BUNDLE and to == "bundle":
+        raise NotConvertible("It is a Sigstore bundle already.")
+    if form is Form.ATTESTATION and to == "attestation":
         raise NotConvertible("It is a PEP 740 attestation already.")
-    else:
-        for attestation in _attestations_in(document, form is Form.PROVENANCE):
-            yield _as_json(attestation, is_bundle=to != "attestation")
+    found = (
+        [attestation_of(document)]
+        if form is Form.BUNDLE
+        else _attestations_in(document, form is Form.PROVENANCE)
+    )
+    is_bundle = form is not Form.BUNDLE and to != "attestation"
+    for attestation in found:
+        if only is None or KINDS.get(predicate_type_of(attestation)) == only:
+            yield _as_json(attestation, is_bundle=is_bundle)
 
 
 def _attestations_in(document: dict[str, Any], is_provenance: bool) -> list[Attestation]:
@@ -110,6 +130,6 @@ def _as_json(attestation: Attestation, *, is_bundle: bool) -> str:
     return bundle_of(attestation).to_json() if is_bundle else attestation.model_dump_json()
 
 
-def _failed(path: Path, why: str) -> int:
+def _failed(path: Path | str, why: str) -> int:
     print(f"attested-publish: {shown(os.fspath(path))}: {why}", file=sys.stderr)
     return 1

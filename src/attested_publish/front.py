@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.endings import told
-from attested_publish.problems import Problem, Stage, Topic
+from attested_publish.problems import Problem, Topic
 from attested_publish.stopping import done_or_stopped
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
     with told(reporter), _requests_told(reporter):
         stopped_by = done_or_stopped(work)
     if stopped_by is not None:
-        reporter.problem(_stopped(stopped_by, reporter.current))
+        reporter.problem(_stopped(stopped_by, reporter))
     return reporter.report.result
 
 
@@ -71,13 +71,15 @@ def write_report(report: Report, path: Path) -> None:
     path.write_text(text + os.linesep, encoding="utf-8", newline="")
 
 
-def _stopped(name: str, stage: Stage) -> StoppedProblem:
+def _stopped(name: str, reporter: Reporter) -> StoppedProblem:
+    uploads = reporter.report.mode in {"publish", "rehearse"}
     problem = StoppedProblem(
         "The run was stopped before it was done",
         topic=Topic.STOPPED,
         detail=f"It received {name}: somebody cancelled the job, or its time was up.",
-        remedy="Run again: a re-run asks the index what it holds, and uploads only what is "
-        "missing.",
+        remedy="Run again: a re-run asks the index what it holds, and uploads only what is missing."
+        if uploads
+        else "Run again.",
     )
-    problem.stage = stage
+    problem.stage = reporter.current
     return problem

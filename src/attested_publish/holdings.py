@@ -35,6 +35,14 @@ class Held(StrEnum):
 
 
 @dataclass(frozen=True)
+class New:
+    """Projects that an index does not have yet, and releases that it serves no file of."""
+
+    projects: frozenset[str] = frozenset()
+    releases: frozenset[tuple[str | None, Version | None]] = frozenset()
+
+
+@dataclass(frozen=True)
 class Holdings:
     """The files of the projects of a release that the index serves, by project and filename.
 
@@ -69,12 +77,13 @@ class Holdings:
         """Return what has still to be uploaded."""
         return [each for each in distributions if self.held(each) is Held.NOT_YET]
 
-    def new_releases(
-        self, distributions: Sequence[Distribution]
-    ) -> frozenset[tuple[str | None, Version | None]]:
-        """Return the releases (project, version) of which the index serves no file yet."""
+    def new_to_the_index(self, distributions: Sequence[Distribution]) -> New:
+        """Return what of these distributions' projects and releases the index has not yet."""
         served = {release_of(name) for files in self.files.values() for name in files or {}}
-        return frozenset(each.release for each in distributions) - served
+        return New(
+            projects=frozenset(name for name, exists in self.projects.items() if not exists),
+            releases=frozenset(each.release for each in distributions) - served,
+        )
 
 
 def holdings(

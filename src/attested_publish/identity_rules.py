@@ -137,12 +137,42 @@ def advice(identity: Identity) -> list[str]:
     return []
 
 
-def signers_advice(identity: Identity) -> list[str]:
+def signers_advice(identity: Identity, index: Index) -> list[str]:
     """Return what becomes of attestations that this identity makes: a sentence each."""
-    if isinstance(identity, OtherIdentity):
-        job = "PyPI wants those of the job that is its trusted publisher"
-        return [f"No index takes these attestations with an upload: {job}. Others can verify them."]
+    match identity:
+        case OtherIdentity():
+            job = "PyPI wants those of the job that is its trusted publisher"
+            told = f"No index takes these attestations with an upload: {job}."
+            return [f"{told} Others can verify them."]
+        case CircleCIIdentity() if index.works_as_pypi:
+            return [
+                f"{index.name} takes no attestations from CircleCI yet. Others can verify them."
+            ]
+        case GoogleIdentity():
+            return advice(identity)
     return []
+
+
+def refuse_to_sign(
+    wish: Attestations, identity: Identity, index: Index, *, is_public_log: bool
+) -> None:
+    """Raise `IdentityProblem` where signing alone would be in vain, or tell what is hidden."""
+    obstacle = _obstacle(identity, index)
+    if obstacle is not None and obstacle.is_of_the_job:
+        raise IdentityProblem(
+            f"Attestations cannot be had {obstacle.where}",
+            topic=obstacle.topic,
+            detail=f"Here {obstacle.why}",
+            remedy=f"{obstacle.remedy}.{obstacle.to_paste}",
+        )
+    if wish is Attestations.AUTO and is_public_log and identity.why_hidden:
+        raise IdentityProblem(
+            "Nothing is signed in public",
+            topic=Topic.IDENTITY_UNUSABLE,
+            detail=f"Here {identity.why_hidden}, and signing would tell of it in Sigstore's public "
+            "log for good.",
+            remedy="Set attestations to true if that may be, or use a private Sigstore.",
+        )
 
 
 def _advice(

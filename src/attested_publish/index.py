@@ -266,8 +266,8 @@ def unreachable(index: Index, url: str, error: requests.RequestException) -> Ind
         f"{index.name} cannot be reached",
         topic=Topic.INDEX_UNREACHABLE,
         detail=f"No answer from {shown(url)}: {why_unreachable(error)}.",
-        remedy="Check repository-url and the network of the runner (proxy, firewall), then run "
-        "again; a re-run uploads only what is missing.",
+        remedy="Check the index's address and the network of the runner (proxy, firewall), then "
+        "run again.",
         may_pass=not isinstance(
             error,
             requests.exceptions.SSLError | requests.exceptions.InvalidURL | NoLongerEncrypted,

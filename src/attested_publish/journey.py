@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,6 +20,7 @@ from attested_publish.identity_rules import (
     advice,
     attestation_plan,
     refuse_hopeless,
+    refuse_to_sign,
     signers_advice,
 )
 from attested_publish.memory import Memory
@@ -29,7 +28,6 @@ from attested_publish.parallel import meanwhile
 from attested_publish.problems import (
     AttestationNotAccepted,
     ConfirmationProblem,
-    FilesProblem,
     IdentityProblem,
     IndexProblem,
     IndexUnusable,
@@ -42,7 +40,14 @@ from attested_publish.problems import (
 from attested_publish.report import FileReport, Status
 from attested_publish.retry import persistently
 from attested_publish.settings import Attestations, Settings, VerifyMetadata
-from attested_publish.sidecars import Fault, Judgement, Ready, beside
+from attested_publish.sidecars import (
+    Fault,
+    Judgement,
+    Ready,
+    beside,
+    is_attestation_file,
+    without_suffix,
+)
 from attested_publish.stopping import ended_when_stopped
 from attested_publish.telling import (
     begin_story,
@@ -122,9 +127,16 @@ class Journey:
                 for path in staged.ignored:
                     if path in ready_made:
                         continue
-                    kind = "goes with a distribution" if is_sidecar(path) else "is none"
-                    self.reporter.notice(f"{shown(path.name)} {kind} and is left aside.")
+                    kind = "no distribution itself" if is_sidecar(path) else "no distribution"
+                    self.reporter.notice(f"{shown(path.name)} is {kind}, and is left aside.")
             yield staged.distributions
+
+    def prove_folders(self, distributions: Sequence[Distribution]) -> None:
+        """Prove that attestation files can be left where they are to be, before any is made."""
+        from attested_publish.attestation_files import prove_writable
+
+        chosen = self.settings.attestations_dir
+        prove_writable({chosen} if chosen else {each.source.parent for each in distributions})
 
     def follow_rules(self, distributions: Sequence[Distribution]) -> None:
         """Find what the index would refuse in the files themselves."""
@@ -279,10 +291,16 @@ class Journey:
     def identify_signer(self) -> Identity:
         """Learn who the job is, for signing alone."""
         with self.reporter.stage(Stage.IDENTITY, "who this job is"):
-            identity = self._identity(SIGSTORE_AUDIENCE)
+            identity = self._signer()
+            refuse_to_sign(
+                self.settings.attestations,
+                identity,
+                self.services.index,
+                is_public_log=self.services.is_public_log,
+            )
             # What nobody could verify afterwards is not signed.
             _ = identity.publisher.policy()
-            for sentence in signers_advice(identity):
+            for sentence in signers_advice(identity, self.services.index):
                 self.reporter.notice(sentence)
         return identity
 
@@ -350,11 +368,10 @@ class Journey:
             for fault in judgement.faults:
                 aside = "is left aside" if fault.was_made_for_upload else "is not converted"
                 self.reporter.notice(f"{shown(fault.path.name)} {aside}: {fault.why}")
-            unsigned = judgement.unsigned(distributions)
-            if refused and unsigned and (plan is None or plan.attest):
-                self.reporter.notice(
-                    f"{counted(len(unsigned), 'publish attestation')} will be made anew."
-                )
+            replaced = {without_suffix(fault.path) for fault in refused}
+            anew = [each for each in judgement.unsigned(distributions) if each.filename in replaced]
+            if anew and (plan is None or plan.attest):
+                self.reporter.notice(f"{counted(len(anew), 'attestation')} will be made anew.")
         return judgement
 
     def reuse_signed(
@@ -501,6 +518,7 @@ class Journey:
         credentials: Credentials,
     ) -> None:
         """Upload distributions, each with its attestations where there are some."""
+        from attested_publish import attestation_files
         from attested_publish.upload import Delivery, Outcome, upload
 
         def begun(distribution: Distribution) -> None:
@@ -532,22 +550,24 @@ class Journey:
             is_there=self._is_there,
             tell=self.reporter.waiting,
         )
-        with _attestation_files(attestations) as files:
-            if self.settings.attestations_dir is not None:
-                self._keep(files, distributions)
-            with (
-                self.reporter.stage(Stage.UPLOAD, f"to {self.services.index.name}"),
-                self.reporter.progress(distributions) as progress,
-            ):
-                new_releases = held.new_releases(distributions)
-                upload(
-                    distributions,
-                    files,
-                    delivery,
-                    new_releases=new_releases,
-                    begun=begun,
-                    done=done,
-                )
+        folder = self.settings.attestations_dir
+        if folder is not None and attestations:
+            for each in distributions:
+                attestation_files.keep(attestations.get(each.filename, ()), each.filename, folder)
+            self.reporter.report.attestations_dir = folder
+        with (
+            attestation_files.written(attestations) as files,
+            self.reporter.stage(Stage.UPLOAD, f"to {self.services.index.name}"),
+            self.reporter.progress(distributions) as progress,
+        ):
+            upload(
+                distributions,
+                files,
+                delivery,
+                new=held.new_to_the_index(distributions),
+                begun=begun,
+                done=done,
+            )
 
     def confirm(
         self,
@@ -615,13 +635,31 @@ class Journey:
     def keep_attestations(
         self,
         distributions: Sequence[Distribution],
-        attestations: Mapping[str, Sequence[Attestation]],
+        ready: Judgement,
+        made: Mapping[str, Attestation],
     ) -> None:
         """Leave attestation files in `attestations-dir`, or next to each distribution."""
+        from attested_publish.attestation_files import keep, others
+
         for each in distributions:
+            folder = self.settings.attestations_dir or each.source.parent
+            usable = ready.usable.get(each.filename, [])
+            there = [
+                one.path
+                for one in usable
+                if one.path.parent == folder and is_attestation_file(one.path)
+            ]
+            new = [one.attestation for one in usable if one.path not in there]
+            if each.filename in made:
+                new.insert(0, made[each.filename])
+            kept = keep(new, each.filename, folder)
             self._set_status(each, Status.ATTESTED)
-        with _attestation_files(attestations) as files:
-            self._keep(files, distributions)
+            self.reporter.report.attestations_dir = folder
+            for path in others(each.filename, folder, [*there, *kept]):
+                self.reporter.warning(
+                    f"{shown(path.name)} stays where it is, but an uploader would send it along, "
+                    "and the index refuse the file: remove it before."
+                )
 
     def _revoke_meanwhile(self, credentials: TrustedCredentials) -> None:
         from attested_publish.trusted_publishing import Revocation
@@ -701,6 +739,17 @@ class Journey:
         self.reporter.item(shown(identity.publisher), shown(identity.origin))
         return identity
 
+    def _signer(self) -> Identity:
+        try:
+            return self._identity(SIGSTORE_AUDIENCE)
+        except NoIdentity as problem:
+            if problem.topic is Topic.NO_IDENTITY:
+                problem.remedy = (
+                    "Sign in a job on GitHub with `permissions: id-token: write`, or in one on "
+                    "GitLab with `id_tokens:`, or at a terminal, where you are asked to sign in."
+                )
+            raise
+
     def _is_beyond_cap(self, size: int) -> bool:
         """Say whether a file is refused for its size, so that it need not be read."""
         if self.settings.verify_metadata is VerifyMetadata.NOTHING:
@@ -711,24 +760,6 @@ class Journey:
 
     def _set_status(self, distribution: Distribution, status: Status) -> None:
         self.reporter.report.files[distribution.filename].status = status
-
-    def _keep(
-        self, files: Mapping[str, Sequence[Path]], distributions: Sequence[Distribution]
-    ) -> None:
-        try:
-            for each in distributions:
-                for path in files.get(each.filename, ()):
-                    folder = self.settings.attestations_dir or each.source.parent
-                    folder.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(path, folder / path.name)
-                    self.reporter.report.attestations_dir = folder
-        except OSError as error:
-            raise FilesProblem(
-                "The attestation files cannot be written",
-                topic=Topic.ATTESTATIONS_DIR_UNWRITABLE,
-                detail=f"{shown(error.filename)}: {error.strerror}.",
-                remedy="Set attestations-dir to a folder that the job may write to.",
-            ) from error
 
 
 def _no_password(user: str) -> NoIdentity:
@@ -752,21 +783,3 @@ def _not_accepted(faults: Sequence[Fault]) -> AttestationNotAccepted:
         remedy="Leave these files out to have new attestations made, or set attestations to auto, "
         "which does so by itself.",
     )
-
-
-@contextlib.contextmanager
-def _attestation_files(
-    attestations: Mapping[str, Sequence[Attestation]],
-) -> Iterator[dict[str, list[Path]]]:
-    """Write attestations where twine can read them, in a folder that is gone afterwards."""
-    from attested_publish.attestations import file_suffix
-
-    with ended_when_stopped() as until_done:
-        folder = until_done.enter_context(tempfile.TemporaryDirectory(prefix="attested-publish-"))
-        files: dict[str, list[Path]] = {}
-        for filename, of_file in attestations.items():
-            for attestation in of_file:
-                path = Path(folder, filename + file_suffix(attestation))
-                path.write_text(attestation.model_dump_json(), encoding="utf-8")
-                files.setdefault(filename, []).append(path)
-        yield files

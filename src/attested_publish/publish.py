@@ -11,6 +11,7 @@ from attested_publish.http import new_session
 from attested_publish.identity import AmbientIdentity
 from attested_publish.journey import Journey
 from attested_publish.report import Report, Result
+from attested_publish.settings import Attestations, WrongUsage
 from attested_publish.stopping import ended_when_stopped
 from attested_publish.telling import tell_projects
 
@@ -37,6 +38,8 @@ def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
 
 def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
     settings = journey.settings
+    if settings.attestations_dir is not None:
+        journey.prove_folders(distributions)
     asked = journey.asked(distributions)
     trust = journey.trust()
     journey.follow_rules(distributions)
@@ -94,8 +97,14 @@ def check_files(settings: Settings, services: Services, reporter: Reporter) -> N
 
 
 def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
-    """Sign and verify, and leave the attestation files; uploads nothing."""
+    """Sign and verify, and leave the attestation files; uploads nothing.
+
+    Raises `WrongUsage` where the settings want no attestations, else a `Problem`.
+    """
+    if settings.attestations is Attestations.NEVER:
+        raise WrongUsage("attest makes attestations, but attestations is false: drop one of them.")
     with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
+        journey.prove_folders(distributions)
         journey.follow_rules(distributions)
         journey.stop_if_refused(distributions)
         trust = journey.trust_for_signing()
@@ -103,7 +112,7 @@ def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
         ready = journey.judge_ready_made(distributions, identity, trust)
         unsigned = ready.unsigned(distributions)
         made = journey.attest(unsigned, identity, journey.signing(trust)) if unsigned else {}
-        journey.keep_attestations(distributions, ready.together(made))
+        journey.keep_attestations(distributions, ready, made)
     reporter.report.result = Result.DONE
 
 

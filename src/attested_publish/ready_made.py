@@ -33,6 +33,7 @@ from attested_publish.sidecars import (
 )
 
 if TYPE_CHECKING:
+    from pypi_attestations import Attestation
     from sigstore.verify import Verifier
     from sigstore.verify.policy import VerificationPolicy
 
@@ -55,16 +56,17 @@ def judge(
         nearby = [each for each in distributions if each.source.parent == path.parent]
         faults: dict[str, None] = {}
         try:
-            for document in _documents(path):
-                for distribution in _about(document, path, nearby):
-                    try:
-                        ready = _verified(path, document, distribution, policy, verifier)
-                    except (NotConvertible, AttestationRefused) as error:
-                        faults[str(error)] = None
-                    else:
-                        _place(ready, distribution, judgement)
+            documents = _documents(path)
         except NotConvertible as error:
+            documents = []
             faults[str(error)] = None
+        for document in documents:
+            try:
+                for distribution in _about(document, path, nearby):
+                    ready = _verified(path, document, distribution, policy, verifier)
+                    _place(ready, distribution, judgement)
+            except (NotConvertible, AttestationRefused) as error:
+                faults[str(error)] = None
         if faults:
             judgement.faults.append(Fault(path, " ".join(faults), is_attestation_file(path)))
     return judgement
@@ -80,19 +82,20 @@ def _documents(path: Path) -> list[dict[str, Any]]:
 def _about(
     document: dict[str, Any], path: Path, nearby: Sequence[Distribution]
 ) -> list[Distribution]:
-    """Return the distributions that a document is about: by its file's name, or by digest.
+    """Return the distributions that a document is about: by digest, or by its file's name.
 
-    Raises `NotConvertible` where it is about none of them.
+    A file made for the upload goes by its name alone. Raises `NotConvertible` where it is
+    about none of them.
     """
     filename = without_suffix(path)
     named = [each for each in nearby if each.filename == filename]
-    if named:
+    if is_attestation_file(path):
         return named
     digests = {digest for _, digest in subjects_of(document)}
-    found = [each for each in nearby if each.sha256 in digests]
+    found = [each for each in nearby if each.sha256 in digests] or named
     if not found:
-        # What is no bundle has its own reason.
-        form_of(document)
+        # What could not be converted anyway has its own reason.
+        _converted(document)
         raise NotConvertible("It is about no file that is published here.")
     return found
 
@@ -104,8 +107,7 @@ def _verified(
     policy: VerificationPolicy,
     verifier: Verifier,
 ) -> Ready:
-    is_attestation = form_of(document) is Form.ATTESTATION
-    attestation = read_attestation(document) if is_attestation else attestation_of(document)
+    attestation = _converted(document)
     predicate_type = verify_attestation(
         attestation,
         filename=distribution.filename,
@@ -114,6 +116,13 @@ def _verified(
         verifier=verifier,
     )
     return Ready(path, predicate_type, predicate_type == PUBLISH_PREDICATE, attestation)
+
+
+def _converted(document: dict[str, Any]) -> Attestation:
+    form = form_of(document)
+    if form is Form.PROVENANCE:
+        raise NotConvertible("It is a provenance, which holds attestations, and is none itself.")
+    return read_attestation(document) if form is Form.ATTESTATION else attestation_of(document)
 
 
 def _place(ready: Ready, distribution: Distribution, judgement: Judgement) -> None:

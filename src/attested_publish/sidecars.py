@@ -17,6 +17,12 @@ SLSA_SUFFIX = ".slsa.attestation"
 ATTESTATION_SUFFIXES = (PUBLISH_SUFFIX, SLSA_SUFFIX)
 """What follows the distribution's filename, as pypi-attestations, twine and uv have it."""
 
+KINDS = {
+    "https://docs.pypi.org/attestations/publish/v1": "publish",
+    "https://slsa.dev/provenance/v1": "slsa",
+}
+"""What the predicate types that PyPI takes are called in file names, and here."""
+
 BUNDLE_SUFFIXES = (".sigstore.json", ".sigstore", ".intoto.jsonl")
 """What Sigstore's tools and GitHub's actions call their bundles."""
 

@@ -83,8 +83,13 @@ def wait(seconds: float, event: threading.Event) -> None:
 
 def leave(status: int) -> None:
     """End the process now, also when a thread still waits for an answer nobody needs."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            # Nobody can be told any more; Python would try again, and end with a status of its own.
+            os._exit(status)
     if any(thread is not threading.main_thread() for thread in threading.enumerate()):
         os._exit(status)
     sys.exit(status)

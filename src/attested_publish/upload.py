@@ -30,8 +30,9 @@ from attested_publish.problems import Problem, Topic, UploadProblem, UploadRefus
 from attested_publish.retry import Deadlines, GaveUp, Tell, persistently
 
 if TYPE_CHECKING:
-    from packaging.version import Version
     from twine.repository import Repository
+
+    from attested_publish.holdings import New
 
 _ANSWER_LIMIT = 1 << 16
 
@@ -94,15 +95,17 @@ def upload(
     attestation_files: Mapping[str, Sequence[Path]],
     delivery: Delivery,
     *,
-    new_releases: frozenset[tuple[str | None, Version | None]],
+    new: New,
     begun: Callable[[Distribution], None],
     done: Callable[[Distribution, Outcome], None],
 ) -> None:
     """Upload distributions, each with its attestation files where there are some.
 
-    The first file of a release that the index does not have yet goes alone (it
-    creates the release there), then the other wheels, several at a time, then the
-    sdists, so that no installer builds from source while wheels are on their way.
+    The first file of a project that the index does not have yet goes all alone: should the
+    index refuse to create it, nothing of the others has gone up. The first file of each other
+    new release goes alone as well (it creates the release there), then the other wheels,
+    several at a time, then the sdists, so that no installer builds from source while wheels
+    are on their way.
     `begun` is called before a file is first sent, `done` when it has arrived: what
     happens in between to a run that is stopped, nobody knows.
 
@@ -111,7 +114,7 @@ def upload(
     """
     courier = _Courier(delivery, attestation_files, begun)
     try:
-        for batch in upload_order(distributions, new_releases):
+        for batch in upload_order(distributions, new):
             for distribution, outcome in in_parallel(
                 courier.deliver, batch, threads=delivery.parallel
             ):
@@ -120,20 +123,19 @@ def upload(
         courier.close()
 
 
-def upload_order(
-    distributions: Sequence[Distribution],
-    new_releases: frozenset[tuple[str | None, Version | None]],
-) -> list[list[Distribution]]:
+def upload_order(distributions: Sequence[Distribution], new: New) -> list[list[Distribution]]:
     """Return batches to upload one after the other; files of a batch may go in parallel."""
     wheels = [each for each in distributions if each.kind is Kind.WHEEL]
     sdists = [each for each in distributions if each.kind is not Kind.WHEEL]
     first: list[Distribution] = []
-    for release in sorted({each.release for each in distributions} & new_releases, key=str):
+    for release in sorted({each.release for each in distributions} & new.releases, key=str):
         of_release = [each for each in (*wheels, *sdists) if each.release == release]
         # The smallest wheel shows soonest whether the index accepts the release.
         first.append(min(of_release, key=lambda each: (each.kind is not Kind.WHEEL, each.size)))
+    creating = [each for each in first if each.project in new.projects]
     batches = [
-        first,
+        *([each] for each in creating),
+        [each for each in first if each not in creating],
         [each for each in wheels if each not in first],
         [each for each in sdists if each not in first],
     ]
@@ -324,6 +326,14 @@ def _advice(index: Index, distribution: Distribution, status: int, told: str) ->
         return Topic.TOO_MANY_PROJECTS, (
             "A user may create a few new projects a day, and asking again today may make the wait "
             "longer. Run again tomorrow: a re-run uploads only what is missing."
+        )
+    if "cannot create new projects" in text:
+        project = shown(distribution.project)
+        where = f" here: {index.pending_publishers_url}" if index.works_as_pypi else ""
+        return Topic.WRONG_PROJECT, (
+            f"The project {project} does not exist, and a trusted publisher creates only the one "
+            f"that it is pending for. Register a pending publisher of this job for it{where}, or "
+            "check the name of the project in the file."
         )
     if "already exist" in text or "previously used" in text:
         return Topic.FILES_WOULD_BE_REFUSED, (

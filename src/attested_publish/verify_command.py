@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from attested_publish.addresses import PYPI_UPLOAD_URL
 from attested_publish.foreign import shown
+from attested_publish.output import Output
 from attested_publish.settings import WrongUsage, understand
+from attested_publish.sidecars import KINDS
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -44,11 +46,6 @@ examples:
   attested-publish verify sampleproject==4.0.0 --repository pypa/sampleproject
   attested-publish verify dist/*.whl --repository octo-org/sample --workflow release.yml
   attested-publish verify sampleproject --pylock >> pylock.toml"""
-
-_KINDS = {
-    "https://docs.pypi.org/attestations/publish/v1": "publish",
-    "https://slsa.dev/provenance/v1": "slsa",
-}
 
 
 @dataclass(frozen=True)
@@ -114,6 +111,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(options: argparse.Namespace, console: Console) -> int:
     """Verify. Returns 0: everything holds, 1: something does not; raises `WrongUsage`."""
     targets = read_targets(options.targets)
+    for name in ("repository", "workflow", "environment", "email"):
+        if getattr(options, name) == "":
+            raise WrongUsage(f"--{name} is empty: say whom you expect, or leave it out.")
     upload_url = _upload_url(options.index_url, options.repository_url)
     settings = understand(
         {
@@ -130,7 +130,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     from attested_publish.services import chosen
 
     report = Report(mode="verify", index=without_credentials(upload_url))
-    console.stderr = options.pylock
+    if options.pylock:
+        console.file = sys.stderr
     reporter = Reporter(report, console, verbose=options.verbose)
 
     def work() -> None:
@@ -141,7 +142,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         )
         found = verify(targets, expected, chosen(settings), reporter)
         if options.pylock:
-            sys.stdout.write(pylock_entries(found))
+            Output(sys.stdout).write(pylock_entries(found))
 
     return 0 if carry_out(work, reporter) is Result.DONE else 1
 
@@ -242,6 +243,8 @@ def _toml_string(text: str) -> str:
 def _upload_url(index_url: str | None, repository_url: str | None) -> str:
     if index_url is None:
         return repository_url or PYPI_UPLOAD_URL
+    if "@" in index_url.partition("://")[2].partition("/")[0]:
+        raise WrongUsage("--index-url has credentials, which verify does not use.")
     root = index_url.rstrip("/")
     if not root.endswith("/simple"):
         raise WrongUsage("--index-url is the address of a simple API; it ends in /simple/.")
@@ -313,7 +316,7 @@ def _tell(
         cells = (
             shown(verdict.wanted.filename),
             ", ".join(publishers) or "-",
-            ", ".join(_KINDS.get(kind, kind) for kind in verdict.predicate_types) or "-",
+            ", ".join(KINDS.get(kind, kind) for kind in verdict.predicate_types) or "-",
             ", ".join(f"#{index}" for index in verdict.log_indexes) or "-",
         )
         table.add_row(*(Text(reporter.clean(cell)) for cell in cells), Text(mark, style))

@@ -227,6 +227,12 @@ class Verification:
         except (IndexProblem, NotConvertible, NotFetched) as error:
             why = error.cause if isinstance(error, IndexProblem) else str(error).rstrip(".")
             return Verdict(wanted, sha256, why_not=f"Its provenance cannot be used: {why}.")
+        if provenance is None and file.provenance_url is not None:
+            return Verdict(
+                wanted,
+                sha256,
+                why_not=f"{self.index.name} lists a provenance, but does not serve it.",
+            )
         if provenance is None or not any(
             bundle.attestations for bundle in provenance.attestation_bundles
         ):

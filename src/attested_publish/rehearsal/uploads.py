@@ -177,8 +177,8 @@ class Uploads:
         if self._store.project(name) is None:
             if token.publisher is not None and not self._is_open:
                 raise UploadRefused(
-                    f"The project {name!r} does not exist, and a trusted publisher cannot create"
-                    " it; check the spelling, or register a pending publisher for it."
+                    f"An identity that is no user cannot create new projects, such as {name!r}:"
+                    " check the spelling, or register a pending publisher for it."
                 )
             try:
                 self._store.refuse_name(name)

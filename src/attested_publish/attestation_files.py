@@ -1,0 +1,79 @@
+"""Attestations as files: for twine, which reads them, and for the user, who keeps them."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attested_publish.attestations import file_suffix
+from attested_publish.foreign import shown
+from attested_publish.problems import FilesProblem, Topic
+from attested_publish.stopping import ended_when_stopped
+
+if TYPE_CHECKING:
+    from pypi_attestations import Attestation
+
+_UPLOADED = ".attestation"
+"""What uploaders send along, whatever stands before it (after the distribution's name)."""
+
+
+@contextlib.contextmanager
+def written(attestations: Mapping[str, Sequence[Attestation]]) -> Iterator[dict[str, list[Path]]]:
+    """Write attestations, by distribution filename, into a folder that is gone afterwards."""
+    with ended_when_stopped() as until_done:
+        folder = until_done.enter_context(tempfile.TemporaryDirectory(prefix="attested-publish-"))
+        files: dict[str, list[Path]] = {}
+        for filename, of_file in attestations.items():
+            for attestation in of_file:
+                path = Path(folder, filename + file_suffix(attestation))
+                path.write_text(attestation.model_dump_json(), encoding="utf-8")
+                files.setdefault(filename, []).append(path)
+        yield files
+
+
+def prove_writable(folders: Iterable[Path]) -> None:
+    """Make folders, and prove that files can be left there. Raises `FilesProblem`."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder, prefix=".attested-publish-"):
+                pass
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+
+def keep(attestations: Iterable[Attestation], filename: str, folder: Path) -> list[Path]:
+    """Leave the attestations of a distribution in `folder`, in place of what has their names.
+
+    Raises `FilesProblem`.
+    """
+    kept = []
+    for attestation in attestations:
+        path = folder / f"{filename}{file_suffix(attestation)}"
+        try:
+            # What is there may lead elsewhere, or be no file.
+            path.unlink(missing_ok=True)
+            with path.open("x", encoding="utf-8") as file:
+                file.write(attestation.model_dump_json())
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        kept.append(path)
+    return kept
+
+
+def others(filename: str, folder: Path, known: Iterable[Path]) -> list[Path]:
+    """Return what else in `folder` an uploader would send as attestations of a distribution."""
+    named = (path for path in folder.iterdir() if path.name.startswith(f"{filename}."))
+    return sorted(path for path in named if path.name.endswith(_UPLOADED) and path not in {*known})
+
+
+def _unwritable(path: Path, error: OSError) -> FilesProblem:
+    return FilesProblem(
+        "The attestation files cannot be written",
+        topic=Topic.ATTESTATIONS_DIR_UNWRITABLE,
+        detail=f"{shown(path)}: {error.strerror or type(error).__name__}.",
+        remedy="Set attestations-dir to a folder that the job may write to.",
+    )
