@@ -41,12 +41,17 @@ STAGES = ("identity", "certificate", "log", "upload", "index")
 
 
 @dataclass(frozen=True)
-class FurtherIndex:
-    """An index beside a world's first, with the same issuer and Sigstore, at `url`."""
+class EmbeddedIndex:
+    """An index behind its port."""
 
-    url: str
     index: Index
     faults: Faults
+    server: Server
+
+    @property
+    def url(self) -> str:
+        """Where it begins."""
+        return self.server.url
 
     @property
     def index_url(self) -> str:
@@ -59,6 +64,36 @@ class FurtherIndex:
         return f"{self.url}/legacy/"
 
 
+@dataclass(frozen=True)
+class _Doors:
+    """Binds a loopback port for each service; `made` shuts them, and what is behind them."""
+
+    made: contextlib.ExitStack
+    latency: Mapping[str, float]
+
+    def open(
+        self,
+        app: WSGIApplication,
+        stage_of: Callable[[WSGIEnvironment], str | None],
+        endpoint_of: Callable[[WSGIEnvironment], str | None],
+        faults: Faults,
+        port: int = 0,
+    ) -> Server:
+        """Put an application behind a port, with its latency and faults; it is not started."""
+        app = delayed(faulty(app, endpoint_of, faults), stage_of, self.latency)
+        server = Server(app, port=port)
+        self.made.callback(server.stop)
+        return server
+
+    def open_index(self, index: Index, faults: Faults, port: int = 0) -> EmbeddedIndex:
+        """Put an index behind a port."""
+        self.made.callback(index.close)
+        server = self.open(index.app, _index_stage, index_endpoint, faults, port)
+        # Called first: what hangs would keep the servers from stopping.
+        self.made.callback(faults.stop)
+        return EmbeddedIndex(index, faults, server)
+
+
 class World:
     """Everything a release talks to, with fresh keys, from entering it to leaving it.
 
@@ -66,8 +101,8 @@ class World:
     publishers the index knows, `port` is the index's (0: any free one). `latency` adds seconds
     to each answer, by the names in `STAGES`. Identity tokens, API tokens and certificates live
     for `identity_lifetime` (by default, as the job's do), `token_lifetime` and
-    `certificate_lifetime` seconds. What goes
-    wrong is planned with the argument `faults`, and later with the attribute of that name.
+    `certificate_lifetime` seconds. What goes wrong is planned with the argument `faults`, and
+    later with the attribute of that name.
     For each registry in `further` there is one more index, whose faults are its own; the
     attribute `further` has them in that order.
 
@@ -106,21 +141,9 @@ class World:
         self.log = TransparencyLog(signer=LOOPBACK, faults=self.faults)
 
         with contextlib.ExitStack() as made:
-
-            def serve(
-                app: WSGIApplication,
-                stage_of: Callable[[WSGIEnvironment], str | None],
-                endpoint_of: Callable[[WSGIEnvironment], str | None],
-                port: int = 0,
-                faults: Faults = self.faults,
-            ) -> Server:
-                app = faulty(app, endpoint_of, faults)
-                server = Server(delayed(app, stage_of, latency), port=port)
-                made.callback(server.stop)
-                return server
-
+            doors = _Doors(made, latency)
             issuer, authority, log = (
-                serve(app, endpoint, endpoint)
+                doors.open(app, endpoint, endpoint, self.faults)
                 for app, endpoint in (
                     (self.issuer.app, partial(_only, {"/token", google.METADATA}, "identity")),
                     (self.authority.app, partial(_only, CERTIFICATES, "certificate")),
@@ -140,36 +163,31 @@ class World:
             self.trusted_root = json.dumps(root, indent=2)
             self.signing_config = json.dumps(config["signingConfig"], indent=2)
             self.trust_config = json.dumps(config, indent=2)
-
-            def serve_index(
-                registry: Registry, faults: Faults, port: int = 0
-            ) -> tuple[Index, Server]:
-                index = Index(
-                    jwks=self.issuer.jwks,
-                    issuer=job.issuer,
-                    trusted_root=ClientTrustConfig.from_json(self.trust_config).trusted_root,
-                    registry=registry,
-                    token_lifetime=token_lifetime,
-                    faults=faults,
-                )
-                made.callback(index.close)
-                server = serve(index.app, _index_stage, index_endpoint, port, faults)
-                # Called first: what hangs would keep the servers from stopping.
-                made.callback(faults.stop)
-                return index, server
-
-            further_faults = [Faults() for _ in further]
-            beside = [serve_index(*each) for each in zip(further, further_faults, strict=True)]
-            self.index, index = serve_index(registry, self.faults, port)
-            self._servers = (issuer, authority, log, index, *(server for _, server in beside))
+            index_of = partial(
+                Index,
+                jwks=self.issuer.jwks,
+                issuer=job.issuer,
+                trusted_root=ClientTrustConfig.from_json(self.trust_config).trusted_root,
+                token_lifetime=token_lifetime,
+            )
+            beside = [
+                doors.open_index(index_of(registry=each, faults=faults), faults)
+                for each, faults in ((each, Faults()) for each in further)
+            ]
+            self.index = index_of(registry=registry, faults=self.faults)
+            index = doors.open_index(self.index, self.faults, port)
+            self._servers = (
+                issuer,
+                authority,
+                log,
+                index.server,
+                *(each.server for each in beside),
+            )
             self._made = made.pop_all()
 
-        self.further = tuple(
-            FurtherIndex(server.url, embedded, faults)
-            for (embedded, server), faults in zip(beside, further_faults, strict=True)
-        )
-        self.index_url = f"{index.url}/simple/"
-        self.upload_url = f"{index.url}/legacy/"
+        self.further = tuple(beside)
+        self.index_url = index.index_url
+        self.upload_url = index.upload_url
         self._job = job
         self._issuer_url = issuer.url
         self._request = self.issuer.request_url(issuer.url), self.issuer.request_token
