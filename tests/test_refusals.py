@@ -157,7 +157,7 @@ def test_swapped_attestations_stop_the_release(signed: Signed) -> None:
     swapped = dict(zip(signed.attestations, reversed(signed.attestations.values()), strict=True))
     publisher = understand(signed.stage.world.issuer.issue("sigstore")).publisher
     with pytest.raises(VerificationProblem) as caught:
-        verify(signed.distributions, swapped, publisher, signed.trust)
+        verify(signed.distributions, swapped, publisher.policy(), signed.trust)
     assert "not about this file" in caught.value.detail
 
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from sigstore.verify.policy import VerificationPolicy
 
     from attested_publish.distributions import Distribution
-    from attested_publish.identities import TrustedPublisher
 
 PUBLISH_PREDICATE = AttestationType.PYPI_PUBLISH_V1.value
 
@@ -133,14 +132,13 @@ def _why(error: BaseException) -> str:
 def verify(
     distributions: Iterable[Distribution],
     attestations: Mapping[str, Attestation],
-    publisher: TrustedPublisher,
+    policy: VerificationPolicy,
     trust: Trust,
 ) -> None:
-    """Hold every attestation against its staged file as PyPI will (its verifier, its policy).
+    """Hold every attestation against its staged file as PyPI will (its verifier, its `policy`).
 
     Raises `VerificationProblem` for the first one that PyPI would refuse.
     """
-    policy = publisher.policy()
     for distribution in distributions:
         try:
             verify_attestation(
@@ -155,8 +153,8 @@ def verify(
                 f"The attestation of {shown(distribution.filename)} does not hold",
                 topic=Topic.ATTESTATION_INVALID,
                 detail=f"{error} {trust_hint(trust)}",
-                remedy="The index would refuse it, so nothing was uploaded. Run again; if it "
-                "stays so, the Sigstore instance or the trusted publisher's fields are wrong.",
+                remedy="The index would refuse it. Run again; if it stays so, the Sigstore "
+                "instance or the trusted publisher's fields are wrong.",
                 file=distribution.filename,
             ) from error
 

@@ -506,7 +506,7 @@ class Journey:
             )
         record_publisher(self.reporter.report, identity.publisher.provenance)
         with reporter.stage(Stage.VERIFICATION, "each attestation, as the index will verify it"):
-            attestations.verify(distributions, made, identity.publisher, signing.trust)
+            attestations.verify(distributions, made, identity.publisher.policy(), signing.trust)
             reporter.item(f"{counted(len(made), 'attestation')} in order")
         return made
 
