@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.amounts import counted, size_text
+from attested_publish.attesting import Attesting
 from attested_publish.distributions import Distribution, is_sidecar, stage
 from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
@@ -26,7 +26,6 @@ from attested_publish.identity_rules import (
 from attested_publish.memory import Memory
 from attested_publish.parallel import meanwhile
 from attested_publish.problems import (
-    AttestationNotAccepted,
     ConfirmationProblem,
     IdentityProblem,
     IndexProblem,
@@ -40,20 +39,11 @@ from attested_publish.problems import (
 from attested_publish.report import FileReport, Status
 from attested_publish.retry import persistently
 from attested_publish.settings import Attestations, Settings, VerifyMetadata
-from attested_publish.sidecars import (
-    Fault,
-    Judgement,
-    Ready,
-    beside,
-    is_attestation_file,
-    without_suffix,
-)
 from attested_publish.stopping import ended_when_stopped
 from attested_publish.telling import (
     begin_story,
     held_up_by,
     new_project,
-    record_attestation,
     record_publisher,
     record_served,
     tell_files,
@@ -70,7 +60,6 @@ if TYPE_CHECKING:
     from attested_publish.index import IndexFile
     from attested_publish.reporter import Reporter
     from attested_publish.services import Services
-    from attested_publish.signing import Signing
     from attested_publish.trusted_publishing import TrustedCredentials
     from attested_publish.upload import Credentials, Outcome
 
@@ -99,6 +88,11 @@ class Journey:
     afterwards: contextlib.ExitStack
     memory: Memory = field(default_factory=Memory)
 
+    @property
+    def attesting(self) -> Attesting:
+        """The stages that are about attestations."""
+        return Attesting(self.settings, self.services, self.reporter, self.ambient, self.memory)
+
     @contextlib.contextmanager
     def at(self, services: Services) -> Iterator[Journey]:
         """Go on to another index, with what the run remembers; what is begun there ends there."""
@@ -123,20 +117,13 @@ class Journey:
                     staged.distributions,
                     with_digests=self.settings.print_hash,
                 )
-                ready_made = self._ready_made(staged.distributions)
+                ready_made = self.attesting.beside(staged.distributions)
                 for path in staged.ignored:
                     if path in ready_made:
                         continue
                     kind = "no distribution itself" if is_sidecar(path) else "no distribution"
                     self.reporter.notice(f"{shown(path.name)} is {kind}, and is left aside.")
             yield staged.distributions
-
-    def prove_folders(self, distributions: Sequence[Distribution]) -> None:
-        """Prove that attestation files can be left where they are to be, before any is made."""
-        from attested_publish.attestation_files import prove_writable
-
-        chosen = self.settings.attestations_dir
-        prove_writable({chosen} if chosen else {each.source.parent for each in distributions})
 
     def follow_rules(self, distributions: Sequence[Distribution]) -> None:
         """Find what the index would refuse in the files themselves."""
@@ -253,7 +240,7 @@ class Journey:
         except NoIdentity as problem:
             self.reporter.remark(f"The trusted publisher was not checked: {problem.title}.")
             return
-        self.judge_ready_made(distributions, identity, self._trust, plan=plan)
+        self.attesting.judge(distributions, identity, self.attesting.load_trust, plan=plan)
         new = [project for project, exists in held.projects.items() if not exists]
         if new:
             self.reporter.remark(
@@ -304,18 +291,6 @@ class Journey:
                 self.reporter.notice(sentence)
         return identity
 
-    def trust(self) -> Callable[[], Trust] | None:
-        """Prepare the Sigstore instance meanwhile, where attestations are not ruled out."""
-        if not self._may_attest:
-            return None
-        return self.trust_for_signing()
-
-    def trust_for_signing(self) -> Callable[[], Trust]:
-        """Prepare the Sigstore instance meanwhile."""
-        if self.memory.trust is None:
-            self.memory.trust = meanwhile(self._trust)
-        return self.memory.trust
-
     def audience(self) -> Callable[[], str]:
         """Ask the index meanwhile which audience it wants in identity tokens."""
         from attested_publish.trusted_publishing import audience_of
@@ -327,108 +302,6 @@ class Journey:
                 self.reporter.waiting,
             )
         )
-
-    def judge_ready_made(
-        self,
-        distributions: Sequence[Distribution],
-        identity: Identity,
-        trust: Callable[[], Trust] | None,
-        *,
-        plan: AttestationPlan | None = None,
-    ) -> Judgement:
-        """Find which attestations that lie beside the distributions the index will take.
-
-        They are in the log already, so that they go up also where the `plan` is not to
-        sign. Raises `AttestationNotAccepted` where attestations are required and one does
-        not hold; otherwise what does not hold is told, and left aside.
-        """
-        paths = self._ready_made(distributions)
-        may_send = plan is None or plan.sends
-        if trust is None or not paths or not may_send:
-            return Judgement()
-        from attested_publish import ready_made
-
-        policy = identity.publisher.policy()
-        with self.reporter.stage(Stage.VERIFICATION, "the attestations beside the files"):
-            judgement = ready_made.judge(paths, distributions, policy, trust().verifier)
-            for each in distributions:
-                for ready in judgement.usable.get(each.filename, ()):
-                    record_attestation(
-                        self.reporter.report, each, ready.attestation, ready.predicate_type
-                    )
-                    self.reporter.item(shown(ready.path.name), f"holds for {shown(each.filename)}")
-            for spare in judgement.spare:
-                self.reporter.notice(
-                    f"{shown(spare.path.name)} is left aside: it holds, but another file has an "
-                    f"attestation of the same kind ({spare.predicate_type}), and one is taken."
-                )
-            refused = [fault for fault in judgement.faults if fault.was_made_for_upload]
-            if refused and self.settings.attestations is Attestations.REQUIRED:
-                raise _not_accepted(refused)
-            for fault in judgement.faults:
-                aside = "is left aside" if fault.was_made_for_upload else "is not converted"
-                self.reporter.notice(f"{shown(fault.path.name)} {aside}: {fault.why}")
-            replaced = {without_suffix(fault.path) for fault in refused}
-            anew = [each for each in judgement.unsigned(distributions) if each.filename in replaced]
-            if anew and (plan is None or plan.attest):
-                self.reporter.notice(f"{counted(len(anew), 'attestation')} will be made anew.")
-        return judgement
-
-    def reuse_signed(
-        self,
-        ready: Judgement,
-        distributions: Sequence[Distribution],
-        identity: Identity,
-        trust: Callable[[], Trust] | None,
-        plan: AttestationPlan,
-    ) -> None:
-        """Add to what is `ready` what this run has signed already, for another index.
-
-        It is in the log, so that it goes up also where the `plan` is not to sign. Held
-        against this index's publisher anew; what does not hold has to be signed anew.
-        """
-        signed = self.memory.signed
-        before = [each for each in ready.unsigned(distributions) if each.filename in signed]
-        if trust is None or not before or not plan.sends:
-            return
-        from attested_publish.attestations import (
-            PUBLISH_PREDICATE,
-            AttestationRefused,
-            verify_attestation,
-        )
-
-        policy = identity.publisher.policy()
-        with self.reporter.stage(Stage.VERIFICATION, "what was signed for the index before"):
-            for each in before:
-                attestation = signed[each.filename]
-                try:
-                    verify_attestation(
-                        attestation,
-                        filename=each.filename,
-                        sha256=each.sha256,
-                        policy=policy,
-                        verifier=trust().verifier,
-                    )
-                except AttestationRefused as error:
-                    self.reporter.notice(f"{shown(each.filename)} is signed anew: {error}")
-                    continue
-                made = Ready(
-                    each.source, PUBLISH_PREDICATE, is_publish=True, attestation=attestation
-                )
-                ready.usable.setdefault(each.filename, []).insert(0, made)
-                record_attestation(self.reporter.report, each, attestation, PUBLISH_PREDICATE)
-            unsigned = ready.unsigned(before)
-            self.reporter.item(
-                f"{counted(len(before) - len(unsigned), 'attestation')} in order",
-                "not signed again",
-            )
-        record_publisher(self.reporter.report, identity.publisher.provenance)
-
-    def signing(self, trust: Callable[[], Trust]) -> Signing:
-        """Set up signing; the certificate is asked for meanwhile."""
-        from attested_publish.signing import Signing
-
-        return Signing(trust(), self.ambient, self.services.deadlines, self.reporter.waiting)
 
     @contextlib.contextmanager
     def trusted(
@@ -480,35 +353,6 @@ class Journey:
         self.reporter.mask(self.settings.password)
         self.reporter.improvement(_MOVE_TO_TRUSTED_PUBLISHING)
         return GivenCredentials(self.settings.user, self.settings.password)
-
-    def attest(
-        self, distributions: Sequence[Distribution], identity: Identity, signing: Signing
-    ) -> Mapping[str, Attestation]:
-        """Sign every distribution, then verify each attestation as the index will."""
-        from attested_publish import attestations
-
-        reporter = self.reporter
-
-        def signed(distribution: Distribution, attestation: Attestation) -> None:
-            self.memory.signed[distribution.filename] = attestation
-            record_attestation(
-                self.reporter.report, distribution, attestation, attestations.PUBLISH_PREDICATE
-            )
-            entry = attestations.log_index(attestation)
-            progress.done(distribution.filename, distribution.size, f"log entry {entry}")
-
-        with (
-            reporter.stage(Stage.SIGNATURES, "one certificate, a logged signature for each file"),
-            reporter.progress(distributions) as progress,
-        ):
-            made = signing.sign_all(
-                distributions, signed, begun=lambda each: progress.begun(each.filename)
-            )
-        record_publisher(self.reporter.report, identity.publisher.provenance)
-        with reporter.stage(Stage.VERIFICATION, "each attestation, as the index will verify it"):
-            attestations.verify(distributions, made, identity.publisher.policy(), signing.trust)
-            reporter.item(f"{counted(len(made), 'attestation')} in order")
-        return made
 
     def upload(
         self,
@@ -632,35 +476,6 @@ class Journey:
                 file=doubtful[0],
             )
 
-    def keep_attestations(
-        self,
-        distributions: Sequence[Distribution],
-        ready: Judgement,
-        made: Mapping[str, Attestation],
-    ) -> None:
-        """Leave attestation files in `attestations-dir`, or next to each distribution."""
-        from attested_publish.attestation_files import keep, others
-
-        for each in distributions:
-            folder = self.settings.attestations_dir or each.source.parent
-            usable = ready.usable.get(each.filename, [])
-            there = [
-                one.path
-                for one in usable
-                if one.path.parent == folder and is_attestation_file(one.path)
-            ]
-            new = [one.attestation for one in usable if one.path not in there]
-            if each.filename in made:
-                new.insert(0, made[each.filename])
-            kept = keep(new, each.filename, folder)
-            self._set_status(each, Status.ATTESTED)
-            self.reporter.report.attestations_dir = folder
-            for path in others(each.filename, folder, [*there, *kept]):
-                self.reporter.warning(
-                    f"{shown(path.name)} stays where it is, but an uploader would send it along, "
-                    "and the index refuse the file: remove it before."
-                )
-
     def _revoke_meanwhile(self, credentials: TrustedCredentials) -> None:
         from attested_publish.trusted_publishing import Revocation
 
@@ -699,26 +514,6 @@ class Journey:
                 found.setdefault(each.filename, []).append(finding)
         for each in distributions:
             self.reporter.findings(each, found.get(each.filename, ()))
-
-    @property
-    def _may_attest(self) -> bool:
-        """Say whether attestations are not ruled out from the start."""
-        return not self.settings.password and self.settings.attestations is not Attestations.NEVER
-
-    def _ready_made(self, distributions: Sequence[Distribution]) -> list[Path]:
-        """Find what may hold attestations, where attestations are not ruled out."""
-        if not self._may_attest:
-            return []
-        return beside(distributions)
-
-    def _trust(self) -> Trust:
-        from attested_publish import confirm, signing, upload
-        from attested_publish.attestations import load_trust
-
-        trust = load_trust(self.services.trust_config)
-        # Imported here to be there when they are needed: importing them takes its time.
-        _ = (signing, upload, confirm)
-        return trust
 
     def _is_there(self, distribution: Distribution) -> bool:
         """Ask the index whether it holds a file with the same bytes; unsure is no."""
@@ -772,14 +567,4 @@ def _no_password(user: str) -> NoIdentity:
         remedy="Check the name of the secret, and that the job has the environment it is kept in. "
         "With a trusted publisher neither user nor password is needed: leave both out, and add "
         "this to the job:\n\n    permissions:\n      id-token: write",
-    )
-
-
-def _not_accepted(faults: Sequence[Fault]) -> AttestationNotAccepted:
-    return AttestationNotAccepted(
-        f"{counted(len(faults), 'ready-made attestation')} would not be accepted",
-        topic=Topic.ATTESTATION_INVALID,
-        detail="\n".join(f"{shown(fault.path.name)}: {fault.why}" for fault in faults),
-        remedy="Leave these files out to have new attestations made, or set attestations to auto, "
-        "which does so by itself.",
     )

@@ -37,11 +37,11 @@ def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
 
 
 def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
-    settings = journey.settings
+    settings, attesting = journey.settings, journey.attesting
     if settings.attestations_dir is not None:
-        journey.prove_folders(distributions)
+        attesting.prove_folders(distributions)
     asked = journey.asked(distributions)
-    trust = journey.trust()
+    trust = attesting.trust()
     journey.follow_rules(distributions)
     held = journey.holdings(distributions, asked)
     journey.stop_if_refused(distributions)
@@ -54,12 +54,12 @@ def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
     else:
         audience = journey.audience()
         identity, plan = journey.identify(audience)
-        ready = journey.judge_ready_made(missing, identity, trust, plan=plan)
-        journey.reuse_signed(ready, missing, identity, trust, plan)
+        ready = attesting.judge(missing, identity, trust, plan=plan)
+        attesting.reuse(ready, missing, identity, trust, plan)
         unsigned = ready.unsigned(missing) if plan.attest else []
-        signing = journey.signing(trust) if unsigned and trust is not None else None
+        signing = attesting.signing(trust) if unsigned and trust is not None else None
         with journey.trusted(identity, audience, held) as credentials:
-            made = journey.attest(unsigned, identity, signing) if signing is not None else {}
+            made = attesting.sign(unsigned, identity, signing) if signing is not None else {}
             attestations = ready.together(made)
             journey.upload(missing, attestations, held, credentials)
     if missing and settings.confirm and not held.unreadable:
@@ -104,15 +104,16 @@ def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
     if settings.attestations is Attestations.NEVER:
         raise WrongUsage("attest makes attestations, but attestations is false: drop one of them.")
     with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
-        journey.prove_folders(distributions)
+        attesting = journey.attesting
+        attesting.prove_folders(distributions)
         journey.follow_rules(distributions)
         journey.stop_if_refused(distributions)
-        trust = journey.trust_for_signing()
+        trust = attesting.trust_for_signing()
         identity = journey.identify_signer()
-        ready = journey.judge_ready_made(distributions, identity, trust)
+        ready = attesting.judge(distributions, identity, trust)
         unsigned = ready.unsigned(distributions)
-        made = journey.attest(unsigned, identity, journey.signing(trust)) if unsigned else {}
-        journey.keep_attestations(distributions, ready, made)
+        made = attesting.sign(unsigned, identity, attesting.signing(trust)) if unsigned else {}
+        attesting.keep(distributions, ready, made)
     reporter.report.result = Result.DONE
 
 
