@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
-_OF_A_JOB = ("GITHUB_", "ACTIONS_", "RUNNER_", "INPUT_", "GITLAB_", "CI_", "CIRCLE", "GOOGLE_")
+_OF_A_JOB = (
+    *("GITHUB_", "ACTIONS_", "RUNNER_", "INPUT_"),
+    *("GITLAB_", "CI_", "CIRCLE", "GOOGLE_", "BUILDKITE"),
+)
 
 
 def without_a_job() -> dict[str, str]:

@@ -163,7 +163,7 @@ def test_what_an_uploader_would_send_in_vain_is_told(
     wheel = stage.folder / "sample-1.0-py3-none-any.whl"
     beside = put(stage.world, wheel, suffix, **claims)
     assert stage.run(publish.attest).result == "done"
-    assert f"{beside.name} stays where it is, but an uploader would send it" in stage.printed
+    assert f"{beside.name} stays where it is, and an uploader would send it" in stage.printed
     assert beside.exists(), "it is somebody else's"
 
 
@@ -191,13 +191,56 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_is_signed(
     assert not stage.world.index.issued_tokens
 
 
-def test_a_folder_in_the_place_of_a_file_is_told(stage: Stage) -> None:
+def test_a_folder_in_the_place_of_a_file_is_found_before_anything_is_signed(stage: Stage) -> None:
     (stage.folder / "sample-1.0.tar.gz.publish.attestation").mkdir()
-    report = stage.run(publish.attest)
-    assert "sample-1.0.tar.gz.publish.attestation" in problem(report)
-    assert report.files["sample-1.0.tar.gz"].status == "failed" or (
-        report.files["sample-1.0.tar.gz"].status == "not-attempted"
+    told = problem(stage.run(publish.attest))
+    assert "sample-1.0.tar.gz.publish.attestation" in told
+    assert len(stage.world.log) == 0
+
+
+@pytest.mark.parametrize("options", [{"attestations": "false"}, {"password": "pypi-no"}, None])
+def test_a_folder_that_nothing_goes_to_need_not_be_writable(
+    stage: Stage, options: dict[str, str] | None
+) -> None:
+    blocked = stage.folder.parent / "blocked"
+    blocked.write_text("a file")
+    if options is None:
+        stage.run()
+    told = stage.run(attestations_dir=str(blocked / "kept"), **(options or {}))
+    assert "attestation files cannot be written" not in "".join(
+        each.title for each in told.problems
     )
+
+
+def test_no_attestation_takes_the_place_of_another(stage: Stage) -> None:
+    """One that holds has the name that one of another kind is to have."""
+    wheel = stage.folder / "sample-1.0-py3-none-any.whl"
+    put(stage.world, wheel, ".slsa.attestation", predicate_type=PUBLISH)
+    made = bundle(stage.world, wheel)
+    (stage.folder / f"{wheel.name}.sigstore.json").write_text(json.dumps(made))
+    assert stage.run(publish.attest).result == "done", stage.printed
+    uv(stage)
+    assert kinds(stage, wheel.name) == {PUBLISH, SLSA}
+
+
+def test_the_same_folder_under_another_name_is_the_same(stage: Stage) -> None:
+    wheel = stage.folder / "sample-1.0-py3-none-any.whl"
+    put(stage.world, wheel, ".slsa.attestation", predicate_type=PUBLISH)
+    beside = stage.folder / "." / ".." / stage.folder.name
+    assert stage.run(publish.attest, attestations_dir=str(beside)).result == "done"
+    assert "stays where it is" not in stage.printed
+    assert not (stage.folder / f"{wheel.name}.publish.attestation").exists()
+
+
+def test_where_all_is_signed_nothing_is_in_vain(dist: Path) -> None:
+    called = "octo-org/sample-project/.github/workflows/called.yml"
+    ref = "refs/tags/v1.0.0"
+    with staged(dist, claims={"job_workflow_ref": f"{called}@{ref}"}) as stage:
+        for path in sorted(dist.iterdir()):
+            put(stage.world, path, workflow_ref=f"{called}@{ref}")
+        entries = len(stage.world.log)
+        assert stage.run(publish.attest).result == "done", stage.printed
+        assert len(stage.world.log) == entries
 
 
 def test_attest_without_attestations_is_wrong_usage(stage: Stage) -> None:

@@ -331,6 +331,39 @@ def test_a_run_does_not_depend_on_its_output(tmp_path: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes")
+def test_a_report_may_go_into_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    make_release(tmp_path / "dist")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        done = command("check", tmp_path / "dist", "--offline", "--report", pipe)
+        assert done.returncode == 0
+        assert json.loads(reader.stdout.read())["result"] == "done"
+
+
+def test_a_report_beside_the_files_is_not_in_the_way(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    report = tmp_path / "new" / ".." / "report.json"
+    done = command("check", tmp_path, "--offline", "--report", report)
+    assert done.returncode == 0
+    assert "left aside" not in done.stdout
+    assert json.loads((tmp_path / "report.json").read_text())["result"] == "done"
+
+
+def test_without_an_input_nobody_is_asked(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    attest = [sys.executable, "-m", "attested_publish", "attest", tmp_path]
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh", *map(str, attest)]
+    done = subprocess.run(
+        closed, env=without_a_job(), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "There is no identity to publish with" in done.stdout
+    assert "at a terminal, where you are asked to sign in" in done.stdout
+
+
 def test_whoever_reads_may_leave(tmp_path: Path) -> None:
     make_release(tmp_path)
     command = [sys.executable, "-m", "attested_publish", "check", tmp_path, "--offline"]

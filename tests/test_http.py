@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import ipaddress
 import json
 import ssl
 import threading
 import time
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,65 @@ def test_json_without_a_bottom_is_none_and_can_be_told() -> None:
     assert answer.json_object() is None
     assert answer.is_broken_off
     assert answer.told().startswith("[[[")
+
+
+def test_what_is_compressed_is_read_and_has_its_time() -> None:
+    whole = gzip.compress(b"x" * 200_000)
+
+    def dribble() -> Iterator[bytes]:
+        # A header that names a file, and does not come to its end.
+        yield b"\x1f\x8b\x08\x08\0\0\0\0\0\xff"
+        for _ in range(60):
+            time.sleep(0.05)
+            yield b"n"
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        body = dribble() if environ["PATH_INFO"] == "/slow" else [whole[:-20]]
+        if environ["PATH_INFO"] == "/whole":
+            body = [whole]
+        return Response(body, headers={"Content-Encoding": "gzip"})(environ, start_response)
+
+    server = Server(app)
+    server.start()
+    try:
+        with new_session(read=1.0) as session:
+            get = partial(ask, session, "GET", headers={}, seconds=0.5)
+            assert get(url=f"{server.url}/whole").body == b"x" * 200_000
+            assert len(get(url=f"{server.url}/whole", limit=1000).body) == 1000
+            with pytest.raises(TooSlow):
+                get(url=f"{server.url}/slow")
+    finally:
+        server.stop()
+
+
+def test_a_redirect_is_followed_from_a_get_only_and_not_read() -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(60):
+            time.sleep(0.05)
+            yield b"x"
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ["PATH_INFO"]
+        if path == "/there":
+            return Response("{}")(environ, start_response)
+        there = "http://[x" if path == "/nowhere" else "/there"
+        start_response("308 Moved", [("Location", there), ("Content-Type", "application/json")])
+        return endless() if path == "/endless" else [b'{"message": "it has moved"}']
+
+    server = Server(app)
+    server.start()
+    try:
+        with new_session(read=1.0) as session:
+            started = time.monotonic()
+            assert ask(session, "GET", f"{server.url}/endless", headers={}).body == b"{}"
+            assert time.monotonic() - started < 1
+            answer = ask(session, "POST", f"{server.url}/moved", payload={}, headers={})
+            assert (answer.status, answer.told()) == (308, "it has moved")
+            assert ask(session, "POST", f"{server.url}/nowhere", headers={}).status == 308
+            with pytest.raises(requests.exceptions.InvalidURL):
+                ask(session, "GET", f"{server.url}/nowhere", headers={})
+    finally:
+        server.stop()
 
 
 class Onward(BaseHTTPRequestHandler):

@@ -454,3 +454,16 @@ def test_a_project_that_cannot_be_created_is_tried_before_anything_else_goes_up(
         assert "The project zeta does not exist" in told
         assert not stage.served("sample")
         assert not stage.served("zeta")
+
+
+def test_a_pending_project_is_there_by_then(dist: Path) -> None:
+    """Minting creates it: what goes first is what still cannot be."""
+    make_release(dist, name="zeta")
+    rows = {
+        "publishers": [{**ROW, "projects": ["elsewhere"]}],
+        "pending_publishers": [{**ROW, "project": "sample"}],
+    }
+    with staged(dist, registry=Registry.parse(json.dumps(rows))) as stage:
+        report = stage.run()
+        assert "The project zeta does not exist" in problem(report)
+        assert not stage.served("sample"), "it exists by then, and zeta was tried before"

@@ -6,8 +6,12 @@ import contextlib
 import hashlib
 import io
 import json
+import os
+import subprocess
+import sys
 import time
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,7 +38,6 @@ from releases import Stage, deadlines, problem, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from attested_publish.rehearsal.jobs import Job
 
@@ -416,6 +419,28 @@ def test_pylock_entries_are_toml_and_nothing_else(verify: Verifier) -> None:
     }
     assert "# sample 1.0\n" in verify.out
     assert "files hold" in verify.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_entries_that_are_lost_are_no_success(published: Stage, tmp_path: Path) -> None:
+    config = tmp_path / "trust_config.json"
+    config.write_text(published.world.trust_config)
+    asked = [
+        *(sys.executable, "-m", "attested_publish", "verify", "sample", "--pylock"),
+        *("--index-url", published.world.index_url, "--sigstore-trust-config", str(config)),
+    ]
+    for redirected, status in ((">/dev/full", 1), (">&-", 1), ("2>&-", 0), ("2>/dev/full", 0)):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {redirected}', "sh", *asked],
+            env={**os.environ, "NO_PROXY": "127.0.0.1"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status, done
+        assert done.stdout.startswith("# sample 1.0\n" if status == 0 else "")
+        assert "verification" not in done.stdout
 
 
 def test_what_does_not_hold_has_no_pylock_entry(verify: Verifier) -> None:

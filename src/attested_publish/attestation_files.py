@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations import file_suffix
 from attested_publish.foreign import shown
 from attested_publish.problems import FilesProblem, Topic
+from attested_publish.sidecars import ATTESTATION_SUFFIXES
 from attested_publish.stopping import ended_when_stopped
 
 if TYPE_CHECKING:
@@ -34,15 +37,23 @@ def written(attestations: Mapping[str, Sequence[Attestation]]) -> Iterator[dict[
         yield files
 
 
-def prove_writable(folders: Iterable[Path]) -> None:
-    """Make folders, and prove that files can be left there. Raises `FilesProblem`."""
-    for folder in folders:
+def prove_writable(folders: Mapping[str, Path]) -> None:
+    """Make the folder of each distribution (by filename), and prove that files can be left there.
+
+    Raises `FilesProblem`.
+    """
+    for folder in set(folders.values()):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder, prefix=".attested-publish-"):
                 pass
         except OSError as error:
             raise _unwritable(folder, error) from error
+    for filename, folder in folders.items():
+        for suffix in ATTESTATION_SUFFIXES:
+            path = folder / f"{filename}{suffix}"
+            if path.is_dir():
+                raise _unwritable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
 
 
 def keep(attestations: Iterable[Attestation], filename: str, folder: Path) -> list[Path]:
@@ -52,7 +63,7 @@ def keep(attestations: Iterable[Attestation], filename: str, folder: Path) -> li
     """
     kept = []
     for attestation in attestations:
-        path = folder / f"{filename}{file_suffix(attestation)}"
+        path = path_of(filename, attestation, folder)
         try:
             # What is there may lead elsewhere, or be no file.
             path.unlink(missing_ok=True)
@@ -64,10 +75,20 @@ def keep(attestations: Iterable[Attestation], filename: str, folder: Path) -> li
     return kept
 
 
-def others(filename: str, folder: Path, known: Iterable[Path]) -> list[Path]:
-    """Return what else in `folder` an uploader would send as attestations of a distribution."""
+def path_of(filename: str, attestation: Attestation, folder: Path) -> Path:
+    """Return where an attestation of a distribution belongs in `folder`."""
+    return folder / f"{filename}{file_suffix(attestation)}"
+
+
+def others(filename: str, folder: Path, known: Collection[str]) -> list[Path]:
+    """Return what else in `folder` an uploader would send as attestations of a distribution.
+
+    `known` are the names of those that it should.
+    """
     named = (path for path in folder.iterdir() if path.name.startswith(f"{filename}."))
-    return sorted(path for path in named if path.name.endswith(_UPLOADED) and path not in {*known})
+    return sorted(
+        path for path in named if path.name.endswith(_UPLOADED) and path.name not in known
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> FilesProblem:

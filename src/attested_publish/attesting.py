@@ -58,7 +58,7 @@ class Attesting:
         from attested_publish.attestation_files import prove_writable
 
         chosen = self.settings.attestations_dir
-        prove_writable({chosen} if chosen else {each.source.parent for each in distributions})
+        prove_writable({each.filename: chosen or each.source.parent for each in distributions})
 
     def trust(self) -> Callable[[], Trust] | None:
         """Prepare the Sigstore instance meanwhile, where attestations are not ruled out."""
@@ -226,26 +226,34 @@ class Attesting:
         made: Mapping[str, Attestation],
     ) -> None:
         """Leave attestation files in `attestations-dir`, or next to each distribution."""
-        from attested_publish.attestation_files import keep, others
+        from attested_publish.attestation_files import keep, others, path_of
 
         for each in distributions:
-            folder = self.settings.attestations_dir or each.source.parent
+            folder = (self.settings.attestations_dir or each.source.parent).resolve()
             usable = ready.usable.get(each.filename, [])
+            signed = [made[each.filename]] if each.filename in made else []
+            every = [*signed, *(one.attestation for one in usable)]
+            # What lies here already stays, unless its file has the name of another's.
+            named = {path_of(each.filename, one, folder) for one in every}
             there = [
-                one.path
+                one
                 for one in usable
-                if one.path.parent == folder and is_attestation_file(one.path)
+                if is_attestation_file(one.path)
+                and one.path.parent.resolve() == folder
+                and (
+                    path_of(each.filename, one.attestation, folder).name == one.path.name
+                    or folder / one.path.name not in named
+                )
             ]
-            new = [one.attestation for one in usable if one.path not in there]
-            if each.filename in made:
-                new.insert(0, made[each.filename])
-            kept = keep(new, each.filename, folder)
+            lying = [one.attestation for one in there]
+            kept = keep([one for one in every if one not in lying], each.filename, folder)
             self.reporter.report.files[each.filename].status = Status.ATTESTED
             self.reporter.report.attestations_dir = folder
-            for path in others(each.filename, folder, [*there, *kept]):
+            known = {path.name for path in kept} | {one.path.name for one in there}
+            for path in others(each.filename, folder, known):
                 self.reporter.warning(
-                    f"{shown(path.name)} stays where it is, but an uploader would send it along, "
-                    "and the index refuse the file: remove it before."
+                    f"{shown(path.name)} stays where it is, and an uploader would send it along. "
+                    "It is none of those that hold: the index may refuse the file. Remove it."
                 )
 
 

@@ -77,10 +77,16 @@ def _run(options: argparse.Namespace) -> int:
 
 def _prove_writable(report: Path) -> None:
     """Find out before anything is done whether the report can be written."""
+    is_there = report.exists()
+    if is_there and not report.is_file():
+        # Whoever reads from a pipe would take this for all of it.
+        return
     try:
         report.parent.mkdir(parents=True, exist_ok=True)
         with report.open("ab"):
             pass
+        if not is_there:
+            report.unlink()
     except OSError as error:
         raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
 
@@ -125,7 +131,7 @@ def _work(options: argparse.Namespace, settings: Settings, reporter: Reporter) -
 
 def _with_sign_in(services: Services, reporter: Reporter) -> Services:
     """Let a person sign in where one is at the terminal, and the machine has no identity."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         return services
     from attested_publish.sign_in import SignIn
 

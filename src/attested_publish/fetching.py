@@ -47,6 +47,10 @@ def sha256_of(file: IndexFile, page: str, session: requests.Session, limits: Lim
         return _read(url, file.size or limits.size, session, limits)
     except TooSlow as error:
         raise NotFetched(f"It was not there after {limits.seconds:.0f} seconds.") from error
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise NotFetched(
+            f"The answer of {shown(url, 200)} broke off in the middle.", may_pass=True
+        ) from error
     except requests.RequestException as error:
         is_final = isinstance(error, requests.exceptions.SSLError | NoLongerEncrypted)
         raise NotFetched(
@@ -80,7 +84,7 @@ def _read(url: str, most: int, session: requests.Session, limits: Limits) -> str
             raise NotFetched(
                 f"{shown(url, 200)} answered {answer.status}.", may_pass=answer.may_pass
             )
-        for piece in pieces(response, limits.seconds, decoded=False):
+        for piece in pieces(response, limits.seconds):
             size += len(piece)
             if size > most:
                 raise NotFetched(f"More than {most} bytes are served as it.")

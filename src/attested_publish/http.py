@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,21 +80,31 @@ def new_session(*, read: float = 60.0) -> requests.Session:
 
     `read` is the longest silence of the other side in seconds.
     """
-    session = requests.Session()
+    session = _Session()
     session.headers["User-Agent"] = f"attested-publish/{__version__}"
-    session.hooks["response"].append(_stay_encrypted)
     limit_time(session, read=read)
     return session
 
 
-def _stay_encrypted(response: requests.Response, **_: object) -> None:
-    """Follow no redirect from https to http."""
-    if not response.is_redirect:
-        return
-    # Its place may be told relative to where it was.
-    target = urlsplit(urljoin(response.url, response.headers["Location"]))
-    if urlsplit(response.url).scheme == "https" and target.scheme != "https":
-        raise NoLongerEncrypted(f"{response.url} sends on to {target.scheme}", response=response)
+class _Session(requests.Session):
+    """Lets itself be sent on from a GET only, and never from https to http."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """See `requests`; what a redirect says besides is not read, which may be endless."""
+        if resp.request.method != "GET":
+            return None
+        try:
+            target = super().get_redirect_target(resp)
+            # It may be told relative to where it was.
+            scheme = urlsplit(urljoin(resp.url, target or "")).scheme
+        except ValueError as error:
+            raise requests.exceptions.InvalidURL(str(error)) from error
+        if target is None:
+            return None
+        resp.close()
+        if urlsplit(resp.url).scheme == "https" and scheme != "https":
+            raise NoLongerEncrypted(f"{resp.url} sends on to {scheme}", response=resp)
+        return target
 
 
 def limit_time(session: requests.Session, *, read: float) -> None:
@@ -171,28 +182,30 @@ def ask(
         method,
         url,
         json=payload,
-        headers=headers,
+        headers={**headers, "Accept-Encoding": "gzip"},
         stream=True,
         allow_redirects=method == "GET",
     )
     with response:
         body = bytearray()
-        for piece in pieces(response, seconds):
+        raw = pieces(response, seconds)
+        is_zipped = response.headers.get("Content-Encoding", "").lower() == "gzip"
+        for piece in _unzipped(raw) if is_zipped else raw:
             body += piece
             if len(body) >= limit:
                 break
     return answer_of(response, bytes(body[:limit]))
 
 
-def pieces(response: requests.Response, seconds: float, *, decoded: bool = True) -> Iterator[bytes]:
+def pieces(response: requests.Response, seconds: float) -> Iterator[bytes]:
     """Yield what is answered, each piece as it comes, for `seconds` at most.
 
-    Waiting for a full piece, a slow server would outlast the time. With `decoded` false,
-    what was compressed on the way stays so. Raises `TooSlow`, `requests.RequestException`.
+    Waiting for a full piece, or for enough of it to decompress, a slow server would outlast the
+    time: what was compressed on the way stays so. Raises `TooSlow`, `requests.RequestException`.
     """
     until = time.monotonic() + seconds
     try:
-        while piece := response.raw.read1(_PIECE, decode_content=decoded):
+        while piece := response.raw.read1(_PIECE, decode_content=False):
             yield piece
             if time.monotonic() > until:
                 raise TooSlow(f"not all of it came within {seconds:.0f} s")
@@ -200,6 +213,19 @@ def pieces(response: requests.Response, seconds: float, *, decoded: bool = True)
         raise requests.ReadTimeout(str(error)) from error
     except urllib3.exceptions.HTTPError as error:
         raise requests.exceptions.ChunkedEncodingError(str(error)) from error
+
+
+def _unzipped(zipped: Iterator[bytes]) -> Iterator[bytes]:
+    """Decompress gzip (RFC 1952), never much at once."""
+    unzip = zlib.decompressobj(wbits=31)
+    try:
+        for piece in zipped:
+            left = piece
+            while left:
+                yield unzip.decompress(left, _PIECE)
+                left = unzip.unconsumed_tail
+    except zlib.error as error:
+        raise requests.exceptions.ContentDecodingError(str(error)) from error
 
 
 def answer_of(response: requests.Response, body: bytes) -> Answer:

@@ -195,8 +195,13 @@ def _from_circleci(audience: str) -> str:
     """
     program = shutil.which("circleci")
     if program is None:
-        raise no_token(
-            audience, "there is no program `circleci` in this job that could ask", may_pass=False
+        raise IdentityProblem(
+            "The job's identity token could not be had",
+            topic=Topic.IDENTITY_SERVICE,
+            detail=f"Asked for the audience {shown(audience)!r}: there is no program `circleci` "
+            "that could ask for it.",
+            remedy="Run attested-publish in the job itself, which has this program, and not in a "
+            "container that the job starts.",
         )
     claims = json.dumps({"aud": audience})
     try:

@@ -240,7 +240,7 @@ def attestation_plan(
 class _Obstacle:
     """What keeps an index from taking attestations of an identity.
 
-    `where` follows "cannot be had", `why` is a sentence, `remedy` the begin of one;
+    `where` follows "cannot be had", `why` is a sentence, `remedy` the beginning of one;
     `to_paste` may come after it. With `is_of_the_job`, other jobs of the same publisher could
     make some that the index takes.
     """

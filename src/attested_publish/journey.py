@@ -13,7 +13,7 @@ from attested_publish.attesting import Attesting
 from attested_publish.distributions import Distribution, is_sidecar, stage
 from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
-from attested_publish.holdings import Held, Holdings, findings_against, holdings
+from attested_publish.holdings import Held, Holdings, New, findings_against, holdings
 from attested_publish.identity import SIGSTORE_AUDIENCE, AmbientIdentity, understand
 from attested_publish.identity_rules import (
     AttestationPlan,
@@ -279,17 +279,20 @@ class Journey:
         """Learn who the job is, for signing alone."""
         with self.reporter.stage(Stage.IDENTITY, "who this job is"):
             identity = self._signer()
-            refuse_to_sign(
-                self.settings.attestations,
-                identity,
-                self.services.index,
-                is_public_log=self.services.is_public_log,
-            )
             # What nobody could verify afterwards is not signed.
             _ = identity.publisher.policy()
             for sentence in signers_advice(identity, self.services.index):
                 self.reporter.notice(sentence)
         return identity
+
+    def refuse_to_sign(self, identity: Identity) -> None:
+        """Stop where a signature would be in vain, or tell the world of what is hidden."""
+        refuse_to_sign(
+            self.settings.attestations,
+            identity,
+            self.services.index,
+            is_public_log=self.services.is_public_log,
+        )
 
     def audience(self) -> Callable[[], str]:
         """Ask the index meanwhile which audience it wants in identity tokens."""
@@ -408,7 +411,7 @@ class Journey:
                 distributions,
                 files,
                 delivery,
-                new=held.new_to_the_index(distributions),
+                new=self._new(distributions, held),
                 begun=begun,
                 done=done,
             )
@@ -514,6 +517,19 @@ class Journey:
                 found.setdefault(each.filename, []).append(finding)
         for each in distributions:
             self.reporter.findings(each, found.get(each.filename, ()))
+
+    def _new(self, distributions: Sequence[Distribution], held: Holdings) -> New:
+        """Find what the index does not have; of several projects, one may have been created by now.
+
+        Those with a pending publisher exist since the API token was minted.
+        """
+        new = held.new_to_the_index(distributions)
+        missing = [each for each in distributions if each.project in new.projects]
+        if len(held.projects) > 1 and missing:
+            with contextlib.suppress(IndexProblem):
+                now = holdings(missing, self.services.index, self.session)
+                return replace(new, projects=now.new_to_the_index(missing).projects)
+        return new
 
     def _is_there(self, distribution: Distribution) -> bool:
         """Ask the index whether it holds a file with the same bytes; unsure is no."""

@@ -11,11 +11,12 @@ class Output:
     """What is written goes to a stream for as long as it takes it.
 
     A closed stream or a full disk is told once, on standard error; a reader that has gone is not.
-    `stream` is `None` where the process was started without one.
+    `stream`, which is called `name`, is `None` where the process was started without one.
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, name: str = "standard output") -> None:
         self._stream = stream
+        self._name = name
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
@@ -39,6 +40,12 @@ class Output:
         """Say whether a person may be watching."""
         return self._stream is not None and self._stream.isatty()
 
+    def fileno(self) -> int:
+        """Tell which file it is: rich writes to an old Windows console by its handle."""
+        if self._stream is None:
+            raise OSError("there is none")
+        return self._stream.fileno()
+
     def _give_up(self, error: Exception) -> None:
         self._stream = None
         if isinstance(error, BrokenPipeError):
@@ -47,7 +54,7 @@ class Output:
         why = getattr(error, "strerror", None) or "it is closed"
         with contextlib.suppress(OSError, ValueError, AttributeError):
             print(
-                f"attested-publish: The standard output cannot be written ({why}); the run goes on "
+                f"attested-publish: The {self._name} cannot be written ({why}); the run goes on "
                 "without.",
                 file=sys.stderr,
             )

@@ -38,8 +38,6 @@ def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
 
 def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
     settings, attesting = journey.settings, journey.attesting
-    if settings.attestations_dir is not None:
-        attesting.prove_folders(distributions)
     asked = journey.asked(distributions)
     trust = attesting.trust()
     journey.follow_rules(distributions)
@@ -54,6 +52,8 @@ def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
     else:
         audience = journey.audience()
         identity, plan = journey.identify(audience)
+        if settings.attestations_dir is not None and plan.sends:
+            attesting.prove_folders(missing)
         ready = attesting.judge(missing, identity, trust, plan=plan)
         attesting.reuse(ready, missing, identity, trust, plan)
         unsigned = ready.unsigned(missing) if plan.attest else []
@@ -112,7 +112,10 @@ def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
         identity = journey.identify_signer()
         ready = attesting.judge(distributions, identity, trust)
         unsigned = ready.unsigned(distributions)
-        made = attesting.sign(unsigned, identity, attesting.signing(trust)) if unsigned else {}
+        made: Mapping[str, Attestation] = {}
+        if unsigned:
+            journey.refuse_to_sign(identity)
+            made = attesting.sign(unsigned, identity, attesting.signing(trust))
         attesting.keep(distributions, ready, made)
     reporter.report.result = Result.DONE
 

@@ -101,11 +101,10 @@ def upload(
 ) -> None:
     """Upload distributions, each with its attestation files where there are some.
 
-    The first file of a project that the index does not have yet goes all alone: should the
-    index refuse to create it, nothing of the others has gone up. The first file of each other
-    new release goes alone as well (it creates the release there), then the other wheels,
-    several at a time, then the sdists, so that no installer builds from source while wheels
-    are on their way.
+    The first file of a project that the index does not have goes all alone: should the index
+    refuse to create it, nothing of the projects that it has is up. Then the first files of the
+    other new releases (they create these there), before the other wheels, several at a time,
+    and the sdists, so that no installer builds from source while wheels are on their way.
     `begun` is called before a file is first sent, `done` when it has arrived: what
     happens in between to a run that is stopped, nobody knows.
 

@@ -131,7 +131,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
     report = Report(mode="verify", index=without_credentials(upload_url))
     if options.pylock:
-        console.file = sys.stderr
+        console.file = Output(sys.stderr, "standard error")  # type: ignore[assignment] # see cli
     reporter = Reporter(report, console, verbose=options.verbose)
 
     def work() -> None:
@@ -141,10 +141,23 @@ def run(options: argparse.Namespace, console: Console) -> int:
             options.repository, options.workflow, options.environment, options.email
         )
         found = verify(targets, expected, chosen(settings), reporter)
-        if options.pylock:
-            Output(sys.stdout).write(pylock_entries(found))
+        if options.pylock and (why_not := _hand_out(pylock_entries(found))):
+            reporter.warning(f"The standard output does not take the entries: {why_not}.")
+            report.result = Result.FAILED
 
     return 0 if carry_out(work, reporter) is Result.DONE else 1
+
+
+def _hand_out(text: str) -> str:
+    """Write what was asked for; return why that cannot be, empty where it could."""
+    if sys.stdout is None:
+        return "it is closed"
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or "it is closed"
+    return ""
 
 
 def verify(
