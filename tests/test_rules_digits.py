@@ -27,7 +27,7 @@ DIGITS = "9" * 5000
         ("requires_dist", f"a>={DIGITS}", None),
         ("provides_dist", f"a>={DIGITS}", None),
         ("description_content_type", f"text/plain; a*{DIGITS}=b", "content-type-invalid"),
-        ("author_email", f"a@[{DIGITS}]", "email-invalid"),
+        ("author_email", f"a@[{DIGITS}]", None),
     ],
 )
 def test_a_long_number_in_a_form(field: str, value: str, rule: str | None) -> None:

@@ -185,7 +185,8 @@ def _summary_length(raw: RawMetadata) -> Iterator[Finding]:
 def _email(field: str, value: str | None) -> Iterator[Finding]:
     """PyPI examines a single address; where there are several or none it sees none."""
     addresses = getaddresses([value]) if value else []
-    if len(addresses) != 1 or not addresses[0][1]:
+    # To a newer Python, which PyPI has, a domain in brackets is no address either.
+    if len(addresses) != 1 or not addresses[0][1] or addresses[0][1].endswith("]"):
         return
     # Slow to import, and few files come here.
     from email_validator import EmailNotValidError, validate_email
