@@ -227,7 +227,9 @@ def test_the_same_folder_under_another_name_is_the_same(stage: Stage) -> None:
     wheel = stage.folder / "sample-1.0-py3-none-any.whl"
     put(stage.world, wheel, ".slsa.attestation", predicate_type=PUBLISH)
     beside = stage.folder / "." / ".." / stage.folder.name
-    assert stage.run(publish.attest, attestations_dir=str(beside)).result == "done"
+    report = stage.run(publish.attest, attestations_dir=str(beside))
+    assert report.result == "done"
+    assert report.attestations_dir == beside, "as it was spelled"
     assert "stays where it is" not in stage.printed
     assert not (stage.folder / f"{wheel.name}.publish.attestation").exists()
 

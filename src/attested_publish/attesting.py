@@ -229,7 +229,7 @@ class Attesting:
         from attested_publish.attestation_files import keep, others, path_of
 
         for each in distributions:
-            folder = (self.settings.attestations_dir or each.source.parent).resolve()
+            folder = self.settings.attestations_dir or each.source.parent
             usable = ready.usable.get(each.filename, [])
             signed = [made[each.filename]] if each.filename in made else []
             every = [*signed, *(one.attestation for one in usable)]
@@ -239,7 +239,7 @@ class Attesting:
                 one
                 for one in usable
                 if is_attestation_file(one.path)
-                and one.path.parent.resolve() == folder
+                and one.path.parent.resolve() == folder.resolve()
                 and (
                     path_of(each.filename, one.attestation, folder).name == one.path.name
                     or folder / one.path.name not in named
