@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+needs_a_shell = pytest.mark.skipif(sys.platform == "win32", reason="pipes are others there")
+
+
 def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does, outside any job."""
     return subprocess.run(
@@ -352,6 +355,7 @@ def test_a_report_beside_the_files_is_not_in_the_way(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "report.json").read_text())["result"] == "done"
 
 
+@needs_a_shell
 def test_without_an_input_nobody_is_asked(tmp_path: Path) -> None:
     make_release(tmp_path)
     attest = [sys.executable, "-m", "attested_publish", "attest", tmp_path]
@@ -364,6 +368,7 @@ def test_without_an_input_nobody_is_asked(tmp_path: Path) -> None:
     assert "at a terminal, where you are asked to sign in" in done.stdout
 
 
+@needs_a_shell
 def test_whoever_reads_may_leave(tmp_path: Path) -> None:
     make_release(tmp_path)
     command = [sys.executable, "-m", "attested_publish", "check", tmp_path, "--offline"]

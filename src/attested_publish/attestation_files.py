@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 from attested_publish.attestations import file_suffix
 from attested_publish.foreign import shown
 from attested_publish.problems import FilesProblem, Topic
-from attested_publish.sidecars import ATTESTATION_SUFFIXES
+from attested_publish.sidecars import ATTESTATION_SUFFIXES, is_attestation_file
 from attested_publish.stopping import ended_when_stopped
 
 if TYPE_CHECKING:
     from pypi_attestations import Attestation
+
+    from attested_publish.sidecars import Ready
 
 _UPLOADED = ".attestation"
 """What uploaders send along, whatever stands before it (after the distribution's name)."""
@@ -31,7 +33,7 @@ def written(attestations: Mapping[str, Sequence[Attestation]]) -> Iterator[dict[
         files: dict[str, list[Path]] = {}
         for filename, of_file in attestations.items():
             for attestation in of_file:
-                path = Path(folder, filename + file_suffix(attestation))
+                path = Path(folder, _name(filename, attestation))
                 path.write_text(attestation.model_dump_json(), encoding="utf-8")
                 files.setdefault(filename, []).append(path)
         yield files
@@ -56,14 +58,31 @@ def prove_writable(folders: Mapping[str, Path]) -> None:
                 raise _unwritable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
 
 
-def keep(attestations: Iterable[Attestation], filename: str, folder: Path) -> list[Path]:
+def staying(
+    ready: Iterable[Ready], filename: str, folder: Path, wanted: Iterable[Attestation]
+) -> list[Ready]:
+    """Return what lies in `folder` and can stay as it is: under its own name, or a spare one.
+
+    Not so under the name that another of the `wanted` attestations is to have.
+    """
+    names = {_name(filename, each) for each in wanted}
+    return [
+        each
+        for each in ready
+        if is_attestation_file(each.path)
+        and each.path.parent.resolve() == folder.resolve()
+        and (each.path.name == _name(filename, each.attestation) or each.path.name not in names)
+    ]
+
+
+def keep(attestations: Iterable[Attestation], filename: str, folder: Path) -> set[str]:
     """Leave the attestations of a distribution in `folder`, in place of what has their names.
 
-    Raises `FilesProblem`.
+    Returns these names. Raises `FilesProblem`.
     """
-    kept = []
+    kept = set()
     for attestation in attestations:
-        path = path_of(filename, attestation, folder)
+        path = folder / _name(filename, attestation)
         try:
             # What is there may lead elsewhere, or be no file.
             path.unlink(missing_ok=True)
@@ -71,13 +90,8 @@ def keep(attestations: Iterable[Attestation], filename: str, folder: Path) -> li
                 file.write(attestation.model_dump_json())
         except OSError as error:
             raise _unwritable(path, error) from error
-        kept.append(path)
+        kept.add(path.name)
     return kept
-
-
-def path_of(filename: str, attestation: Attestation, folder: Path) -> Path:
-    """Return where an attestation of a distribution belongs in `folder`."""
-    return folder / f"{filename}{file_suffix(attestation)}"
 
 
 def others(filename: str, folder: Path, known: Collection[str]) -> list[Path]:
@@ -89,6 +103,10 @@ def others(filename: str, folder: Path, known: Collection[str]) -> list[Path]:
     return sorted(
         path for path in named if path.name.endswith(_UPLOADED) and path.name not in known
     )
+
+
+def _name(filename: str, attestation: Attestation) -> str:
+    return f"{filename}{file_suffix(attestation)}"
 
 
 def _unwritable(path: Path, error: OSError) -> FilesProblem:

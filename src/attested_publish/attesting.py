@@ -13,7 +13,7 @@ from attested_publish.parallel import meanwhile
 from attested_publish.problems import AttestationNotAccepted, Stage, Topic
 from attested_publish.report import Status
 from attested_publish.settings import Attestations
-from attested_publish.sidecars import Judgement, Ready, is_attestation_file, without_suffix
+from attested_publish.sidecars import Judgement, Ready, without_suffix
 from attested_publish.telling import record_attestation, record_publisher
 
 if TYPE_CHECKING:
@@ -226,31 +226,19 @@ class Attesting:
         made: Mapping[str, Attestation],
     ) -> None:
         """Leave attestation files in `attestations-dir`, or next to each distribution."""
-        from attested_publish.attestation_files import keep, others, path_of
+        from attested_publish.attestation_files import keep, others, staying
 
         for each in distributions:
             folder = self.settings.attestations_dir or each.source.parent
             usable = ready.usable.get(each.filename, [])
             signed = [made[each.filename]] if each.filename in made else []
             every = [*signed, *(one.attestation for one in usable)]
-            # What lies here already stays, unless its file has the name of another's.
-            named = {path_of(each.filename, one, folder) for one in every}
-            there = [
-                one
-                for one in usable
-                if is_attestation_file(one.path)
-                and one.path.parent.resolve() == folder.resolve()
-                and (
-                    path_of(each.filename, one.attestation, folder).name == one.path.name
-                    or folder / one.path.name not in named
-                )
-            ]
+            there = staying(usable, each.filename, folder, every)
             lying = [one.attestation for one in there]
             kept = keep([one for one in every if one not in lying], each.filename, folder)
             self.reporter.report.files[each.filename].status = Status.ATTESTED
             self.reporter.report.attestations_dir = folder
-            known = {path.name for path in kept} | {one.path.name for one in there}
-            for path in others(each.filename, folder, known):
+            for path in others(each.filename, folder, kept | {one.path.name for one in there}):
                 self.reporter.warning(
                     f"{shown(path.name)} stays where it is, and an uploader would send it along. "
                     "It is none of those that hold: the index may refuse the file. Remove it."
