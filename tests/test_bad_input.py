@@ -308,11 +308,23 @@ def test_wrong_usage(arguments: list[str], words: str) -> None:
 def test_a_report_that_cannot_be_written_is_found_before_anything_is_done(tmp_path: Path) -> None:
     make_release(tmp_path)
     (tmp_path / "blocked").write_text("a file")
-    report = tmp_path / "blocked" / "report.json"
-    done = command("check", tmp_path, "--offline", "--report", report)
-    assert done.returncode == 2
-    assert "--report cannot be written" in done.stderr
-    assert not done.stdout
+    (tmp_path / "folder").mkdir()
+    for report in (tmp_path / "blocked" / "report.json", tmp_path / "folder"):
+        done = command("check", tmp_path, "--offline", "--report", report)
+        assert done.returncode == 2
+        assert "--report cannot be written" in done.stderr
+        assert not done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
+def test_a_report_goes_to_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    make_release(tmp_path / "dist")
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "elsewhere" / "report.json")
+    assert command("check", tmp_path / "dist", "--offline", "--report", link).returncode == 0
+    assert link.is_symlink()
+    assert json.loads((tmp_path / "elsewhere" / "report.json").read_text())["result"] == "done"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")

@@ -114,13 +114,22 @@ def test_other_bytes_under_the_same_name_are_refused_by_both_digests(stage: Stag
 
 def test_skip_existing_tolerates_other_bytes(stage: Stage) -> None:
     stage.run()
+    there = stage.served()["sample-1.0-py3-none-any.whl"]["hashes"]["sha256"]
     make_wheel(stage.folder, metadata={"Summary": "Changed"})
     late = make_wheel(stage.folder, tag="cp312-cp312-win_amd64")
     report = stage.run(skip_existing="true")
     assert report.result == "done"
-    assert report.files["sample-1.0-py3-none-any.whl"].status == "already-there"
+    skipped = report.files["sample-1.0-py3-none-any.whl"]
+    assert skipped.status == "already-there"
     assert report.files[late.name].status == "uploaded"
+    # Whoever reads the report must not take one for the other.
+    (finding,) = skipped.findings
+    assert finding.rule == "other-bytes"
+    assert there in finding.message
     assert "other bytes" in stage.printed
+    assert (skipped.url, skipped.provenance_url) == (None, None)
+    assert stage.run(skip_existing="true", verify_metadata="strict").result == "done"
+    assert "a file of each name already" in stage.printed
 
 
 def test_several_projects_share_one_token(dist: Path) -> None:

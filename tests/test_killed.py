@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -71,3 +72,28 @@ def tell_what_is_there(environment: dict[str, str], served: dict[str, object]) -
 def wait_for_late_arrivals() -> None:
     """A request that was under way when the run ended is still carried out by the index."""
     time.sleep(0.4)
+
+
+def test_stopped_while_it_copies_it_leaves_nothing(tmp_path: Path) -> None:
+    dist, temp = tmp_path / "dist", tmp_path / "temp"
+    for folder in (dist, temp):
+        folder.mkdir()
+    for number in range(3):
+        path = dist / f"sample-{number}.0-py3-none-any.whl"
+        with path.open("wb") as file:
+            file.truncate(80_000_000)
+    with subprocess.Popen(
+        [sys.executable, "-m", "attested_publish", "check", "--offline", str(dist)],
+        env={**os.environ, "TMPDIR": str(temp)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 20
+        while not list(temp.glob("attested-publish-*/*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.terminate()
+        printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "It received SIGTERM" in printed
+    assert list(temp.iterdir()) == []

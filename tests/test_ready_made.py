@@ -431,6 +431,18 @@ def test_one_refused_project_holds_up_the_others_and_they_are_named(dist: Path) 
         }
 
 
+def test_what_is_public_is_not_held_up(dist: Path) -> None:
+    """Of a release that is there in part, what is missing counts; of a whole one, nothing does."""
+    make_release(dist, name="other")
+    with staged(dist) as stage:
+        stage.run()
+        make_wheel(dist, name="other", tag="py3-none-win32")
+        make_wheel(dist, name="third", tag="py3-none-linux_x86_64")
+        told = problem(stage.run())
+        assert "against sample" not in told
+        assert "Nothing is against other 1.0 (1 file)" in told
+
+
 def test_each_of_several_projects_is_reported(dist: Path) -> None:
     make_release(dist, name="other")
     with staged(dist) as stage:

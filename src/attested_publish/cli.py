@@ -77,16 +77,18 @@ def _run(options: argparse.Namespace) -> int:
 
 def _prove_writable(report: Path) -> None:
     """Find out before anything is done whether the report can be written."""
-    is_there = report.exists()
-    if is_there and not report.is_file():
+    # A link may lead to where nothing is yet.
+    path = report.resolve()
+    is_there = path.exists()
+    if is_there and not path.is_file() and not path.is_dir():
         # Whoever reads from a pipe would take this for all of it.
         return
     try:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        with report.open("ab"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
             pass
         if not is_there:
-            report.unlink()
+            path.unlink()
     except OSError as error:
         raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
 

@@ -28,6 +28,7 @@ from packaging.version import InvalidVersion, Version
 from attested_publish.amounts import counted
 from attested_publish.foreign import shown
 from attested_publish.problems import FilesProblem, Topic
+from attested_publish.stopping import ended_when_stopped
 
 SIDECARS = (
     "*.publish.attestation",
@@ -149,7 +150,11 @@ def stage(
     Raises `FilesProblem`, naming everything at fault at once.
     """
     candidates, ignored = find(packages)
-    with tempfile.TemporaryDirectory(prefix="attested-publish-") as folder:
+    with ended_when_stopped() as until_done:
+        # A run that is stopped while it copies is not waited for: it may put one more in there.
+        folder = until_done.enter_context(
+            tempfile.TemporaryDirectory(prefix="attested-publish-", ignore_cleanup_errors=True)
+        )
         distributions = tuple(
             _unread(source)
             if is_too_large(source.stat().st_size)

@@ -275,20 +275,26 @@ def unreachable(index: Index, url: str, error: requests.RequestException) -> Ind
     )
 
 
+_CAUSES: tuple[tuple[type[BaseException], str], ...] = (
+    (requests.exceptions.SSLError, "its certificate was not accepted"),
+    (NoLongerEncrypted, "it sends on to an address that is not encrypted"),
+    (requests.TooManyRedirects, "it sends on without an end"),
+    (requests.Timeout, "it did not answer in time"),
+    (requests.exceptions.JSONDecodeError, "its answer is not JSON"),
+    (
+        requests.exceptions.ChunkedEncodingError,
+        "the connection broke off in the middle of the answer",
+    ),
+    (requests.exceptions.ProxyError, "the proxy refused or is not there"),
+)
+"""What kinds of errors mean; the first that fits counts."""
+
+
 def why_unreachable(error: BaseException) -> str:
     """Name the cause of a failed request without the wrapping of the libraries."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate was not accepted"
-    if isinstance(error, NoLongerEncrypted):
-        return "it sends on to an address that is not encrypted"
-    if isinstance(error, requests.Timeout):
-        return "it did not answer in time"
-    if isinstance(error, requests.exceptions.JSONDecodeError):
-        return "its answer is not JSON"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection broke off in the middle of the answer"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy refused or is not there"
+    for kind, meaning in _CAUSES:
+        if isinstance(error, kind):
+            return meaning
     text = repr(error)
     if "NameResolution" in text or "getaddrinfo" in text:
         return "its host name is not known"

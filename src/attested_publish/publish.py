@@ -46,7 +46,9 @@ def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
     missing = held.missing_of(distributions)
     attestations: Mapping[str, Sequence[Attestation]] = {}
     if not missing:
-        journey.reporter.notice("The index holds everything already: there is nothing to upload.")
+        journey.reporter.notice(
+            "The index has a file of each name already: there is nothing to upload."
+        )
     elif settings.password:
         journey.upload(missing, {}, held, journey.given_credentials())
     else:

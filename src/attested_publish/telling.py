@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attested_publish.amounts import counted, size_text
+from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
 from attested_publish.holdings import Held
 from attested_publish.progress import FEW
@@ -68,17 +69,27 @@ def tell_held(
         state = held.held(each)
         if file is None or state is Held.NOT_YET:
             continue
+        reporter.report.files[each.filename].status = Status.ALREADY_THERE
         if state is Held.SAME:
             same.append(each)
+            record_served(reporter, index, each, file)
         elif others_are_skipped:
-            name = shown(each.filename)
-            reporter.warning(f"{name} is there already, with other bytes, and is skipped.")
-        reporter.report.files[each.filename].status = Status.ALREADY_THERE
-        record_served(reporter, index, each, file)
+            reporter.findings(each, [_other_bytes(file, index)])
     with reporter.progress(same) as progress:
         for each in same:
             progress.done(each.filename, each.size, "there already, with the same bytes")
     return same
+
+
+def _other_bytes(file: IndexFile, index: Index) -> Finding:
+    """Say that a file is skipped which is not the one that is there."""
+    there = f", with sha256 {shown(file.sha256, 80)}" if file.sha256 else ""
+    return Finding(
+        "other-bytes",
+        Severity.NOTICE,
+        f"{index.name} has a file of this name with other bytes{there}: this one is skipped.",
+        "Publish these changes under a new version.",
+    )
 
 
 def tell_unattested(reporter: Reporter, index: Index, there: Sequence[Distribution]) -> None:
@@ -106,15 +117,17 @@ def tell_projects(reporter: Reporter) -> None:
 def held_up_by(report: Report, refused: Collection[str]) -> Iterator[str]:
     """Yield which other releases nothing was found against: one run, all or nothing."""
     for release in report.projects():
-        files = release["files"]
-        if not any(filename in refused for filename in files):
-            for filename in files:
-                record = report.files[filename]
-                if record.status is Status.NOT_ATTEMPTED:
-                    record.status = Status.CHECKED
+        missing = [
+            report.files[filename]
+            for filename in release["files"]
+            if report.files[filename].status is Status.NOT_ATTEMPTED
+        ]
+        if missing and not any(filename in refused for filename in release["files"]):
+            for record in missing:
+                record.status = Status.CHECKED
             yield (
                 f"Nothing is against {shown(release['project'])} {shown(release['version'])} "
-                f"({counted(len(files), 'file')}): it could be published on its own."
+                f"({counted(len(missing), 'file')}): it could be published on its own."
             )
 
 
