@@ -69,18 +69,23 @@ class Stage:
 
     def served(self, project: str = "sample") -> dict[str, Any]:
         """Return what a plain client sees of a project, by filename."""
-        response = requests.get(
-            f"{self.world.index_url}{project}/",
-            headers={"Accept": "application/vnd.pypi.simple.v1+json"},
-            timeout=10,
-        )
-        if response.status_code == 404:
-            return {}
-        return {file["filename"]: file for file in response.json()["files"]}
+        return served(self.world.index_url, project)
 
     def fault(self, text: str) -> None:
         """Let something go wrong from now on."""
         self.world.faults.plan(parse_fault(text))
+
+
+def served(index_url: str, project: str = "sample") -> dict[str, Any]:
+    """Return what a plain client sees of a project on an index, by filename."""
+    response = requests.get(
+        f"{index_url}{project}/",
+        headers={"Accept": "application/vnd.pypi.simple.v1+json"},
+        timeout=10,
+    )
+    if response.status_code == 404:
+        return {}
+    return {file["filename"]: file for file in response.json()["files"]}
 
 
 def deadlines(seconds: float, answer: float = 1.0) -> Deadlines:

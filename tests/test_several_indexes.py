@@ -21,7 +21,7 @@ from attested_publish.report import Report, Result
 from attested_publish.services import Services
 from attested_publish.settings import WrongUsage, understand
 from makers import make_wheel
-from releases import SHORT, Stage, run, staged
+from releases import SHORT, Stage, run, served, staged
 from test_fronts import ROOT, job, outputs, run_action, wait_for
 
 if TYPE_CHECKING:
@@ -55,18 +55,6 @@ def run_all(stage: Stage, do: Any = publish.publish, **settings: str) -> Report:
     services = Services(index, stage.world.trust_config, deadlines=SHORT, further=tuple(further))
     report, stage.printed = run(do, chosen, services, stage.world)
     return report
-
-
-def served(index_url: str) -> dict[str, Any]:
-    """Return what an index serves of the sample, by filename."""
-    response = requests.get(
-        f"{index_url}sample/",
-        headers={"Accept": "application/vnd.pypi.simple.v1+json"},
-        timeout=10,
-    )
-    if response.status_code == 404:
-        return {}
-    return {file["filename"]: file for file in response.json()["files"]}
 
 
 def name_of(upload_url: str) -> str:

@@ -202,9 +202,21 @@ def policy_of(publisher: Publisher) -> VerificationPolicy:
     return publisher._as_policy()  # noqa: SLF001
 
 
+def extension_text(attestation: Attestation, extension: x509.ObjectIdentifier) -> str | None:
+    """Return what an extension of Fulcio's in the certificate says; `None` where it has none.
+
+    Raises `ValueError` for one that is no text.
+    """
+    try:
+        found = _certificate_of(attestation).extensions.get_extension_for_oid(extension)
+    except x509.ExtensionNotFound:
+        return None
+    return asn1.decode_der(str, found.value.public_bytes())
+
+
 def certificate_identity(attestation: Attestation) -> str:
     """Return the attestation certificate's subject alternative name: a URI, or e-mail address."""
-    certificate = x509.load_der_x509_certificate(attestation.verification_material.certificate)
+    certificate = _certificate_of(attestation)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     return ", ".join(str(name.value) for name in names.value)
 
@@ -235,13 +247,17 @@ def _in_words(error: sigstore.errors.VerificationError, attestation: Attestation
 
     pypi-attestations prints the object that the library has for that extension.
     """
-    certificate = x509.load_der_x509_certificate(attestation.verification_material.certificate)
     try:
-        extension = certificate.extensions.get_extension_for_oid(_BUILD_CONFIG)
-        built_by = asn1.decode_der(str, extension.value.public_bytes())
-    except (x509.ExtensionNotFound, ValueError):
+        built_by = extension_text(attestation, _BUILD_CONFIG)
+    except ValueError:
+        built_by = None
+    if built_by is None:
         return shown(error)
     return shown(_PRINTED_EXTENSION.sub(lambda _: built_by, str(error)))
+
+
+def _certificate_of(attestation: Attestation) -> x509.Certificate:
+    return x509.load_der_x509_certificate(attestation.verification_material.certificate)
 
 
 def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:

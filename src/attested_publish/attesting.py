@@ -172,9 +172,7 @@ class Attesting:
                 except AttestationRefused as error:
                     self.reporter.notice(f"{shown(each.filename)} is signed anew: {error}")
                     continue
-                made = Ready(
-                    each.source, PUBLISH_PREDICATE, is_publish=True, attestation=attestation
-                )
+                made = Ready(each.source, PUBLISH_PREDICATE, attestation)
                 ready.usable.setdefault(each.filename, []).insert(0, made)
                 record_attestation(self.reporter.report, each, attestation, PUBLISH_PREDICATE)
             unsigned = ready.unsigned(before)

@@ -37,6 +37,7 @@ _REFUSED = re.compile(r"code=4(?!08|29)\d\d")
 _NOT_IN_A_NAME = re.compile(r"[^A-Z0-9_]|^[0-9]")
 _FRESH_SECONDS = 60.0
 _PROGRAM_SECONDS = 30.0
+_RUN_AGAIN = "This is between the runner and its identity provider: run the job again."
 
 
 class AmbientIdentity:
@@ -119,13 +120,15 @@ def detect(audience: str) -> str:
     return token
 
 
-def no_token(audience: str, why: str, *, may_pass: bool = True) -> IdentityProblem:
+def no_token(
+    audience: str, why: str, *, remedy: str = _RUN_AGAIN, may_pass: bool = True
+) -> IdentityProblem:
     """Say why whoever gives out identity tokens gave none."""
     return IdentityProblem(
         "The job's identity token could not be had",
         topic=Topic.IDENTITY_SERVICE,
         detail=f"Asked for the audience {shown(audience)!r}: {shown(why)}.",
-        remedy="This is between the runner and its identity provider: run the job again.",
+        remedy=remedy,
         may_pass=may_pass,
     )
 
@@ -152,7 +155,7 @@ def _claims(token: str) -> Mapping[str, Any]:
             "The job's identity token cannot be read",
             topic=Topic.IDENTITY_UNUSABLE,
             detail=f"It is not a JSON web token ({type(error).__name__}).",
-            remedy="This is between the runner and its identity provider: run the job again.",
+            remedy=_RUN_AGAIN,
         ) from None
     return claims
 
@@ -195,13 +198,12 @@ def _from_circleci(audience: str) -> str:
     """
     program = shutil.which("circleci")
     if program is None:
-        raise IdentityProblem(
-            "The job's identity token could not be had",
-            topic=Topic.IDENTITY_SERVICE,
-            detail=f"Asked for the audience {shown(audience)!r}: there is no program `circleci` "
-            "that could ask for it.",
+        raise no_token(
+            audience,
+            "there is no program `circleci` that could ask for it",
             remedy="Run attested-publish in the job itself, which has this program, and not in a "
             "container that the job starts.",
+            may_pass=False,
         )
     claims = json.dumps({"aud": audience})
     try:

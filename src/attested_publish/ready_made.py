@@ -10,11 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attested_publish.attestations import (
-    PUBLISH_PREDICATE,
-    AttestationRefused,
-    verify_attestation,
-)
+from attested_publish.attestations import AttestationRefused, verify_attestation
 from attested_publish.conversion import (
     Form,
     NotConvertible,
@@ -115,7 +111,7 @@ def _verified(
         policy=policy,
         verifier=verifier,
     )
-    return Ready(path, predicate_type, predicate_type == PUBLISH_PREDICATE, attestation)
+    return Ready(path, predicate_type, attestation)
 
 
 def _converted(document: dict[str, Any]) -> Attestation:

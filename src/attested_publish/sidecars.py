@@ -33,8 +33,12 @@ class Ready:
 
     path: Path
     predicate_type: str
-    is_publish: bool
     attestation: Attestation
+
+    @property
+    def is_publish(self) -> bool:
+        """Say whether it is what publishing a file makes, and not how the file was built."""
+        return KINDS.get(self.predicate_type) == "publish"
 
 
 @dataclass(frozen=True)

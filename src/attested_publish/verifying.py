@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat import asn1
 
 from attested_publish.attestations import (
     AttestationRefused,
+    extension_text,
     log_index,
     policy_of,
     publisher_fields,
@@ -332,7 +332,7 @@ def _unexpected(publisher: Publisher, attestation: Attestation, expected: Expect
     if "workflow" in fields and wanted_workflow is not None:
         # GitHub's are all in one folder: PyPI knows them by their names.
         workflow, wanted_workflow = fields["workflow"], wanted_workflow.rpartition("/")[2]
-    environment = _proven_environment(attestation) or fields.get("environment")
+    environment = extension_text(attestation, _ENVIRONMENT) or fields.get("environment")
     comparisons = (
         ("repository", expected.repository, fields.get("repository"), True),
         ("workflow", wanted_workflow, workflow, False),
@@ -351,15 +351,6 @@ def _unexpected(publisher: Publisher, attestation: Attestation, expected: Expect
                 f"{shown(found or 'none', 200)}, not {shown(wanted, 200)}."
             )
     return ""
-
-
-def _proven_environment(attestation: Attestation) -> str | None:
-    certificate = x509.load_der_x509_certificate(attestation.verification_material.certificate)
-    try:
-        extension = certificate.extensions.get_extension_for_oid(_ENVIRONMENT)
-    except x509.ExtensionNotFound:
-        return None
-    return asn1.decode_der(str, extension.value.public_bytes())
 
 
 def _fetched(file: IndexFile, page: str, session: requests.Session, limits: Limits) -> str:
