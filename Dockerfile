@@ -10,7 +10,9 @@ RUN ["python", "-m", "venv", "--without-pip", "/opt/attested-publish"]
 # First what changes seldom: the locked wheels are a layer that most builds share.
 COPY requirements/runtime.txt /build/requirements/
 RUN python -m pip --python /opt/attested-publish/bin/python install --quiet \
-        --require-hashes --only-binary :all: --no-compile -r /build/requirements/runtime.txt
+        --no-deps --require-hashes --only-binary :all: --no-compile \
+        -r /build/requirements/runtime.txt \
+    && python -m pip --python /opt/attested-publish/bin/python check
 COPY pyproject.toml README.md LICENSE entrypoint.py /build/
 COPY src /build/src
 # The package itself is built by flit_core, which came with the locked wheels. Bytecode is

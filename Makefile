@@ -8,7 +8,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-LOCKED := --require-hashes --only-binary :all:
+# Each lock is complete, so nothing is resolved: pip up to 23.2.1 would resolve an extra such as
+# `pydantic[email]` to the newest release, and then miss its hash.
+LOCKED := --no-deps --require-hashes --only-binary :all:
 
 .PHONY: rehearse test bench lint format lock clean
 
@@ -63,6 +65,7 @@ $(BIN)/python:
 
 $(VENV)/runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 	$(PIP) install $(LOCKED) -r requirements/runtime.txt
+	$(PIP) check
 	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
@@ -73,4 +76,5 @@ $(VENV)/e2e/act: requirements/e2e.txt | $(BIN)/python
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/runtime
 	$(PIP) install $(LOCKED) -r requirements/dev.txt
+	$(PIP) check
 	@touch $@
