@@ -18,6 +18,7 @@ from attested_publish.holdings import New
 from attested_publish.http import new_session
 from attested_publish.identity import understand
 from attested_publish.index import Index
+from attested_publish.judges import shared
 from attested_publish.problems import TokenRefused, UploadRefused, VerificationProblem
 from attested_publish.trusted_publishing import mint
 from attested_publish.upload import Delivery, GivenCredentials, upload
@@ -213,6 +214,7 @@ def test_a_tampered_attestation_is_refused_by_the_index_too(signed: Signed, tmp_
                 deadlines=SHORT,
                 is_there=lambda _: False,
                 tell=lambda _: None,
+                judges=shared(),
             ),
             new=New(),
             begun=lambda _: None,

@@ -233,6 +233,17 @@ CASES = [
         header("License-Expression", "Apache-2.0 OR MIT"),
     ),
     Case(
+        "license-expression-newer",
+        WARNING,
+        header("License-Expression", "MIT OR Newer-1.0"),
+        header("License-Expression", "MIT OR LicenseRef-Newer-1.0"),
+    ),
+    Case(
+        "metadata-field-newer",
+        WARNING,
+        stated({"Metadata-Version": "2.7", "Colour": "blue"}),
+    ),
+    Case(
         "license-file-path",
         ERROR,
         header("License-File", "../LICENSE"),
@@ -281,6 +292,11 @@ CASES = [
     Case("classifier-misspelled", ERROR, header("Classifier", "Typing :: Typed ")),
     Case("classifier-misspelled", ERROR, header("Classifier", "typing::typed")),
     Case("classifier-unknown", WARNING, header("Classifier", "Programming Language :: Perlish")),
+    # No more licences are added to PyPI's list; a new one is no matter of an older list here.
+    Case("classifier-unknown", ERROR, header("Classifier", "License :: OSI Approved :: My Own")),
+    Case(
+        "classifier-unknown", ERROR, header("Classifier", "license :: osi approved ::mit license")
+    ),
     Case("classifier-deprecated", ERROR, header("Classifier", "Natural Language :: Ukranian")),
     Case(
         "url-invalid",
@@ -396,6 +412,12 @@ CASES = [
         WARNING,
         wheel(tag="cp312-cp312-macosx_31_0_arm64"),
         wheel(tag="cp312-cp312-macosx_26_0_arm64"),
+    ),
+    Case("wheel-platform-newer", WARNING, wheel(tag="cp312-cp312-manylinux_2_41_loongarch64")),
+    Case(
+        "wheel-filename-newer",
+        WARNING,
+        wheel(filename="sample-1.0-cp312-cp312-manylinux_2_28_x86_64-x86_64_v3.whl"),
     ),
     Case(
         "wheel-name-length",
@@ -557,9 +579,6 @@ def form(**fields: list[str]) -> dict[str, list[str]]:
 
 
 def judged(path: Path, sent_as: str | None) -> list[Finding]:
-    if sent_as is None and path.stat().st_size < 2**20:
-        return rules.check_distribution(distribution(path))
-    # Without reading a huge file for its digests.
     return rules.check_file(path, sent_as or path.name, path.stat().st_size)
 
 

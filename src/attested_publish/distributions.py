@@ -14,21 +14,21 @@ from enum import StrEnum
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
     canonicalize_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import InvalidVersion, Version
 
 from attested_publish.amounts import counted
 from attested_publish.foreign import shown
 from attested_publish.problems import FilesProblem, Topic
 from attested_publish.stopping import ended_when_stopped
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 SIDECARS = (
     "*.publish.attestation",
@@ -120,12 +120,20 @@ def release_of(filename: str) -> tuple[str | None, Version | None]:
     """Read the normalized project name and the version in a filename; `None` where it is wrong."""
     try:
         if kind_of(filename) is Kind.WHEEL:
-            name, version, _, _ = parse_wheel_filename(filename)
+            name, version, _, _ = _parsed_wheel(filename)
             return canonicalize_name(name), version
         sdist_name, version = parse_sdist_filename(filename)
-    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+    except ValueError:
         return None, None
     return canonicalize_name(sdist_name), version
+
+
+def _parsed_wheel(filename: str) -> tuple[str, Version, object, object]:
+    """Read a wheel's name; also one with a variant as its last part (PEP 825). `ValueError`."""
+    try:
+        return parse_wheel_filename(filename)
+    except ValueError:
+        return parse_wheel_filename(f"{filename.rpartition('-')[0]}.whl")
 
 
 @dataclass(frozen=True)
@@ -138,14 +146,17 @@ class Staged:
 
 @contextlib.contextmanager
 def stage(
-    packages: Sequence[Path], is_too_large: Callable[[int], bool] = lambda _size: False
+    packages: Sequence[Path],
+    is_too_large: Callable[[int], bool] = lambda _size: False,
+    copied: Callable[[Distribution], None] = lambda _distribution: None,
 ) -> Iterator[Staged]:
     """Copy the distributions in `packages` to a private folder that is gone afterwards.
 
     `packages` are files and folders; folders are looked into, and one folder down
     (download-artifact makes one). What is checked is what is uploaded: the copies
     share no bytes with the originals, and the originals are only read. What
-    `is_too_large` (by its size in bytes) is neither read nor copied.
+    `is_too_large` (by its size in bytes) is neither read nor copied. `copied` is called with each
+    as soon as it is there.
 
     Raises `FilesProblem`, naming everything at fault at once.
     """
@@ -155,13 +166,11 @@ def stage(
         folder = until_done.enter_context(
             tempfile.TemporaryDirectory(prefix="attested-publish-", ignore_cleanup_errors=True)
         )
-        distributions = tuple(
-            _unread(source)
-            if is_too_large(source.stat().st_size)
-            else _private_copy(source, Path(folder))
-            for source in sorted(candidates, key=_by_name)
-        )
-        yield Staged(distributions, tuple(sorted(ignored)))
+        distributions = []
+        for source in sorted(candidates, key=_by_name):
+            distributions.append(_private_copy(source, packages, Path(folder), is_too_large))
+            copied(distributions[-1])
+        yield Staged(tuple(distributions), tuple(sorted(ignored)))
 
 
 def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -317,46 +326,112 @@ def _names_in(folder: Path) -> str:
     return ", ".join(names[:_SHOWN_NAMES]) + more
 
 
-def _private_copy(source: Path, folder: Path) -> Distribution:
-    """Copy one file and hash the copy: sha256, md5 and blake2b-256 in one pass."""
-    target = folder / source.name
-    sha256 = hashlib.sha256()
-    md5 = hashlib.md5(usedforsecurity=False)
-    blake2b = hashlib.blake2b(digest_size=32)
-    size = 0
+def _private_copy(
+    source: Path,
+    packages: Sequence[Path],
+    folder: Path,
+    is_too_large: Callable[[int], bool],
+) -> Distribution:
+    """Copy one file to `folder` and hash the copy; one that `is_too_large` is left where it is."""
     try:
-        with source.open("rb") as original, target.open("x+b") as copy:
-            is_cloned = _clone(original, copy)
-            read_from = copy if is_cloned else original
-            for chunk in iter(lambda: read_from.read(_CHUNK), b""):
-                if not is_cloned:
-                    copy.write(chunk)
-                for digest in (sha256, md5, blake2b):
-                    digest.update(chunk)
-                size += len(chunk)
-    except OSError as error:
-        raise FilesProblem(
-            f"{_named(source)} cannot be copied",
-            topic=Topic.FOLDER_UNREADABLE,
-            detail=f"{shown(source)}: {error.strerror or type(error).__name__}.",
-            remedy="Let the job's user read the file, and leave room in the temporary folder "
-            f"({shown(folder.parent)}) for a copy of the distributions.",
-            file=source.name,
-        ) from error
+        with opened(source, packages) as original:
+            size = os.fstat(original.fileno()).st_size
+            if is_too_large(size):
+                # Not worth a copy: nobody will take it.
+                return Distribution(source, source, size, sha256="", md5="", blake2b_256="")
+            target = folder / source.name
+            with target.open("x+b") as copy:
+                sha256, md5, blake2b = _copied(original, copy, size)
+    except (OSError, _Changed) as error:
+        raise _not_copied(source, folder, error) from error
     return Distribution(
-        path=target,
-        source=source,
-        size=size,
-        sha256=sha256.hexdigest(),
-        md5=md5.hexdigest(),
-        blake2b_256=blake2b.hexdigest(),
+        path=target, source=source, size=size, sha256=sha256, md5=md5, blake2b_256=blake2b
     )
 
 
-def _unread(source: Path) -> Distribution:
-    """Return a file that is not worth a copy: nobody will take it."""
-    size = source.stat().st_size
-    return Distribution(source, source, size, sha256="", md5="", blake2b_256="")
+def _copied(original: BinaryIO, copy: BinaryIO, size: int) -> tuple[str, str, str]:
+    """Copy `size` bytes, and return their sha256, md5 and blake2b-256; all in one pass.
+
+    Raises `_Changed` where there are more or less of them by now.
+    """
+    digests = (
+        hashlib.sha256(),
+        hashlib.md5(usedforsecurity=False),
+        hashlib.blake2b(digest_size=32),
+    )
+    is_cloned = _clone(original, copy)
+    read_from = copy if is_cloned else original
+    left = size
+    while left and (chunk := read_from.read(min(_CHUNK, left))):
+        if not is_cloned:
+            copy.write(chunk)
+        for digest in digests:
+            digest.update(chunk)
+        left -= len(chunk)
+    if left or read_from.read(1):
+        raise _Changed("its size changed while it was copied")
+    sha256, md5, blake2b = (digest.hexdigest() for digest in digests)
+    return sha256, md5, blake2b
+
+
+class _Changed(Exception):
+    """A file is no longer what it was when it was looked at."""
+
+
+def _not_copied(source: Path, folder: Path, error: OSError | _Changed) -> FilesProblem:
+    if isinstance(error, _Changed):
+        return FilesProblem(
+            f"{_named(source)} changed while it was read",
+            topic=Topic.FOLDER_UNREADABLE,
+            detail=f"{shown(source)}: {error}.",
+            remedy="Let nothing write to the folder while its files are being published.",
+            file=source.name,
+        )
+    return FilesProblem(
+        f"{_named(source)} cannot be copied",
+        topic=Topic.FOLDER_UNREADABLE,
+        detail=f"{shown(source)}: {error.strerror or type(error).__name__}.",
+        remedy="Let the job's user read the file, and leave room in the temporary folder "
+        f"({shown(folder.parent)}) for a copy of the distributions.",
+        file=source.name,
+    )
+
+
+@contextlib.contextmanager
+def opened(source: Path, packages: Sequence[Path]) -> Iterator[BinaryIO]:
+    """Open a file in one of `packages` (files and folders) for reading, and nothing else.
+
+    What is at its path may be exchanged at any time: for a pipe, which would not open before
+    somebody writes to it, a device, or a link that leads elsewhere. So a link is resolved first
+    and then no other is followed, nothing is waited for, and what was opened is looked at.
+
+    Raises `OSError`, and `_Changed` where it is no longer a regular file in there.
+    """
+    real = source.resolve()
+    roots = [(given if given.is_dir() else given.parent).resolve() for given in packages]
+    root = next((root for root in roots if real.is_relative_to(root)), None)
+    if root is None:
+        raise _Changed("it leads out of its folder now")
+    with open(_opened_below(root, real.relative_to(root)), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise _Changed("it is not a regular file any more")
+        yield file
+
+
+def _opened_below(root: Path, path: Path) -> int:
+    """Open `path`, relative to `root`, without following a link (where the system can tell)."""
+    if os.open not in os.supports_dir_fd or not hasattr(os, "O_NOFOLLOW"):
+        return os.open(root / path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    *folders, name = path.parts
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for inner in folders:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+            outer, folder = folder, os.open(inner, flags, dir_fd=folder)
+            os.close(outer)
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _clone(original: BinaryIO, copy: BinaryIO) -> bool:

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from attested_publish.attestations import Trust
     from attested_publish.identities import Identity
     from attested_publish.index import IndexFile
+    from attested_publish.judges import Judging
     from attested_publish.reporter import Reporter
     from attested_publish.services import Services
     from attested_publish.trusted_publishing import TrustedCredentials
@@ -86,6 +87,7 @@ class Journey:
     session: requests.Session
     ambient: AmbientIdentity
     afterwards: contextlib.ExitStack
+    judging: Judging
     memory: Memory = field(default_factory=Memory)
 
     @property
@@ -106,10 +108,12 @@ class Journey:
         """Hold a private copy of the distributions, hashed once, sorted by filename."""
         with ended_when_stopped() as until_done:
             begin_story(self.reporter.report, self.services)
+            if self.settings.verify_metadata is not VerifyMetadata.NOTHING:
+                self.judging.judges.start()
             folders = ", ".join(shown(path) for path in self.settings.packages_dir)
             with self.reporter.stage(Stage.FILES, f"a private copy of what is in {folders}"):
                 staged = until_done.enter_context(
-                    stage(self.settings.packages_dir, self._is_beyond_cap)
+                    stage(self.settings.packages_dir, self._is_beyond_cap, self._begin_judging)
                 )
                 self.reporter.report.add_files(staged.distributions)
                 tell_files(
@@ -134,13 +138,13 @@ class Journey:
             for filename, known in self.memory.findings.items():
                 self.reporter.report.files[filename].findings.extend(known)
             return
-        from attested_publish.rules import check_distribution, check_release
+        from attested_publish.rules import check_release
 
         all_found = {}
         with self.reporter.stage(Stage.RULES, "what the index would refuse"):
             of_release = check_release(distributions)
             for each in distributions:
-                found = (*check_distribution(each), *of_release.get(each.filename, ()))
+                found = (*self.judging.verdict(each), *of_release.get(each.filename, ()))
                 all_found[each.filename] = found
                 self.reporter.findings(each, found)
             if not self.reporter.report.findings(*Severity):
@@ -396,6 +400,7 @@ class Journey:
             deadlines=self.services.deadlines,
             is_there=self._is_there,
             tell=self.reporter.waiting,
+            judges=self.judging.judges,
         )
         folder = self.settings.attestations_dir
         if folder is not None and attestations:
@@ -560,6 +565,11 @@ class Journey:
                     "GitLab with `id_tokens:`, or at a terminal, where you are asked to sign in."
                 )
             raise
+
+    def _begin_judging(self, distribution: Distribution) -> None:
+        """Have a file judged while the next one is copied."""
+        if self.settings.verify_metadata is not VerifyMetadata.NOTHING:
+            self.judging.begin(distribution)
 
     def _is_beyond_cap(self, size: int) -> bool:
         """Say whether a file is refused for its size, so that it need not be read."""

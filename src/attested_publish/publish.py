@@ -10,6 +10,7 @@ from attested_publish.endings import told
 from attested_publish.http import new_session
 from attested_publish.identity import AmbientIdentity
 from attested_publish.journey import Journey
+from attested_publish.judges import judging
 from attested_publish.report import Report, Result
 from attested_publish.settings import Attestations, WrongUsage
 from attested_publish.stopping import ended_when_stopped
@@ -158,8 +159,12 @@ def _at_each_index(
 
 @contextlib.contextmanager
 def _journey(settings: Settings, services: Services, reporter: Reporter) -> Iterator[Journey]:
-    with new_session(read=services.deadlines.answer) as session, ended_when_stopped() as after:
+    with (
+        judging() as judges,
+        new_session(read=services.deadlines.answer) as session,
+        ended_when_stopped() as after,
+    ):
         ambient = AmbientIdentity(
             services.ambient, services.deadlines.identity, reporter.mask, reporter.waiting
         )
-        yield Journey(settings, services, reporter, session, ambient, after)
+        yield Journey(settings, services, reporter, session, ambient, after, judges)

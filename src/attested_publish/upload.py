@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Protocol
 
 import requests
 import rich
-from packaging.metadata import parse_email
-from twine.exceptions import InvalidDistribution
-from twine.package import DIST_TYPES, PackageFile
 from twine.settings import Settings as TwineSettings
 
 from attested_publish.distributions import Distribution, Kind
 from attested_publish.foreign import shown
 from attested_publish.http import Answer, answer_of, limit_time
 from attested_publish.index import Index, unreachable
+from attested_publish.package import package_file, read_package
 from attested_publish.parallel import in_parallel
 from attested_publish.problems import Problem, Topic, UploadProblem, UploadRefused
 from attested_publish.retry import Deadlines, GaveUp, Tell, persistently
 
 if TYPE_CHECKING:
+    from twine.package import PackageFile
     from twine.repository import Repository
 
     from attested_publish.holdings import New
+    from attested_publish.judges import Judges
 
 _ANSWER_LIMIT = 1 << 16
 
@@ -78,7 +78,8 @@ class Delivery:
 
     With `skip_existing` a file whose name is taken is left as it is on the index.
     `is_there` asks the index whether it holds a file with the same bytes: after a lost
-    answer the file may have arrived. `tell` is called with every wait.
+    answer the file may have arrived. `tell` is called with every wait. `judges` read the
+    files for twine.
     """
 
     index: Index
@@ -88,6 +89,7 @@ class Delivery:
     deadlines: Deadlines
     is_there: Callable[[Distribution], bool]
     tell: Tell
+    judges: Judges
 
 
 def upload(
@@ -230,14 +232,16 @@ class _Courier:
 
     def _package(self, distribution: Distribution) -> PackageFile:
         try:
-            package = _package_of(distribution)
+            package = package_file(
+                distribution.path, read_package(self._delivery.judges, distribution)
+            )
         except Exception as error:
             # On a bad file twine lets out whatever its archive and metadata readers raise.
             raise UploadRefused(
                 f"twine cannot upload {shown(distribution.filename)}",
                 topic=Topic.UPLOAD_REFUSED,
                 detail=f"It cannot read the file's metadata: {shown(error)}",
-                remedy="Build the file anew with a current build backend.",
+                remedy="Build the file again with a current build backend.",
                 file=distribution.filename,
             ) from error
         attestations = self._attestation_files.get(distribution.filename)
@@ -286,23 +290,6 @@ class _Courier:
             detail=said,
             remedy=remedy,
             file=distribution.filename,
-        )
-
-
-def _package_of(distribution: Distribution) -> PackageFile:
-    """Have twine read a distribution; whether its metadata version is known is the index's matter.
-
-    twine judges by the version of `packaging` installed here, and the index may know more.
-    """
-    try:
-        return PackageFile.from_filename(str(distribution.path), comment=None)
-    except InvalidDistribution as error:
-        if distribution.kind is None or "is not a valid metadata version" not in str(error):
-            raise
-        file = DIST_TYPES[distribution.kind](str(distribution.path))
-        metadata, _ = parse_email(file.read())
-        return PackageFile(
-            str(distribution.path), None, metadata, file.py_version, distribution.kind.value
         )
 
 

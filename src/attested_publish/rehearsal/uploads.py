@@ -7,11 +7,12 @@ preflight's.
 
 from __future__ import annotations
 
+import base64
 import secrets
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -25,17 +26,9 @@ from attested_publish.attestations import (
     verify_attestation,
 )
 from attested_publish.foreign import shown
+from attested_publish.judges import NotJudged, NotReadable, shared
 from attested_publish.rehearsal.incoming import Content, Incoming, UploadRefused
 from attested_publish.rehearsal.store import StoredFile, StoreRefused
-from attested_publish.rules import (
-    Limits,
-    refuse_description,
-    refuse_file,
-    refuse_filename,
-    refuse_form,
-)
-from attested_publish.rules.wheel import open_wheel
-from attested_publish.rules.zips import NotRead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +36,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from sigstore.verify import Verifier
 
-    from attested_publish.findings import Finding
     from attested_publish.rehearsal.store import Store
     from attested_publish.rehearsal.tokens import ApiToken, Tokens
 
@@ -91,7 +83,7 @@ class Uploads:
             token = self._authenticated(environ)  # rows 3 and 4
             if fields.get("protocol_version") != ["1"]:  # row 5
                 raise UploadRefused("Unknown protocol version.")
-            _refuse(refuse_form(fields))  # rows 6 and 7
+            _refuse("refuse-form", fields)  # rows 6 and 7
             content = incoming.content()  # row 8
             name = fields["name"][0]
             self._permit(token, name)  # rows 9 and 10
@@ -104,8 +96,8 @@ class Uploads:
         project = canonicalize_name(name)
         version = str(Version(fields["version"][0]))
         kind = fields["filetype"][0]
-        _refuse(refuse_description(fields))  # row 12
-        _refuse(refuse_filename(fields, content.filename))  # row 14
+        _refuse("refuse-description", fields)  # row 12
+        _refuse("refuse-filename", fields, content)  # row 14
         self._check_part(content, name)  # rows 15 and 16
         content.check_digests(fields)  # row 17
         try:
@@ -121,7 +113,7 @@ class Uploads:
         except StoreRefused as error:
             raise UploadRefused(str(error)) from error
         # Rows 22 to 24.
-        _refuse(refuse_file(fields, content.filename, content.path, content.size))
+        _refuse("refuse-file", fields, content)
         attestations = self._attestations(fields, content, token)  # rows 25 to 33
         kept = self._folder / secrets.token_hex(16)
         metadata = _wheel_metadata(content) if kind == "bdist_wheel" else None
@@ -275,16 +267,25 @@ def _provenance(token: ApiToken, attestations: list[Attestation]) -> bytes | Non
 
 
 def _wheel_metadata(content: Content) -> bytes | None:
-    with open_wheel(content.path, content.filename, content.size, Limits()) as wheel:
-        try:
-            return wheel.read("METADATA")
-        except NotRead as why:
-            raise UploadRefused(f"Invalid distribution file: METADATA: {shown(why)}.") from why
+    encoded = _asked("wheel-metadata", {}, content)["content"]
+    return None if encoded is None else base64.b64decode(encoded)
 
 
-def _refuse(finding: Finding | None) -> None:
+def _refuse(do: str, form: Mapping[str, list[str]], content: Content | None = None) -> None:
+    """Ask a judge for the first refusal of one kind, as what was sent may be anything."""
+    finding = _asked(do, {"form": dict(form)}, content)["finding"]
     if finding is not None:
-        raise UploadRefused(finding.message)
+        raise UploadRefused(finding["message"])
+
+
+def _asked(do: str, about: Mapping[str, Any], content: Content | None) -> Mapping[str, Any]:
+    judges = shared()
+    try:
+        if content is None:
+            return judges.ask(do, **about)
+        return judges.ask_about(do, content.path, content.filename, content.size, **about)
+    except (NotJudged, NotReadable) as why:
+        raise UploadRefused(f"Invalid distribution file: {why}.") from why
 
 
 def _readable(size: int) -> str:

@@ -1,6 +1,7 @@
 """What PyPI refuses in a file: the one place that knows.
 
-The preflight asks `check_distribution` and `check_release` for everything at once, worst first.
+The preflight asks `judge_file` (in a child process, see `judges`) and `check_release` for
+everything at once.
 The rehearsal's PyPI asks for the first refusal, in the server's order: `refuse_form`, then
 `refuse_description`, `refuse_filename` and `refuse_file`. The yardstick is PyPI's server, not a
 tidy validator.
@@ -9,8 +10,9 @@ tidy validator.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,12 @@ from attested_publish.findings import Finding, Severity
 from attested_publish.rules import filename as names
 from attested_publish.rules import sdist as sdists
 from attested_publish.rules import wheel as wheels
-from attested_publish.rules.description import description_findings
+from attested_publish.rules.description import (
+    Description,
+    describe,
+    description_findings,
+    description_of,
+)
 from attested_publish.rules.form import Form, form_of, raw_of, read_metadata
 from attested_publish.rules.limits import Limits
 from attested_publish.rules.metadata import index_findings, specification_findings
@@ -29,49 +36,89 @@ from attested_publish.rules.upload_form import form_findings
 if TYPE_CHECKING:
     from packaging.metadata import RawMetadata
 
-    from attested_publish.distributions import Distribution
-
 __all__ = [
     "FILE_CAP",
     "FILE_LIMIT",
     "Form",
     "Limits",
-    "check_distribution",
+    "Verdict",
     "check_file",
     "check_release",
+    "judge_file",
     "refuse_description",
     "refuse_file",
     "refuse_filename",
     "refuse_form",
+    "worst_first",
 ]
 
 _DEFAULT = Limits()
+_OF_ONE_RULE = 20
+_MAY_BE_NEWER = frozenset({"wheel-filename-newer", "wheel-platform-newer"})
 _WORST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.NOTICE)
 
 
-def check_distribution(distribution: Distribution) -> list[Finding]:
-    """Give everything to be said of one file, worst first, nothing twice."""
-    return check_file(distribution.path, distribution.filename, distribution.size)
+@dataclass(frozen=True)
+class Verdict:
+    """Everything about one file but whether its description can be rendered.
+
+    `description` is what is to be rendered, if anything is; what that finds stands between the
+    findings `before` and `after`.
+    """
+
+    before: list[Finding]
+    after: list[Finding]
+    description: Description | None
 
 
-def check_file(path: Path, filename: str, size: int, limits: Limits = _DEFAULT) -> list[Finding]:
-    """Give everything to be said of the file at `path`, `size` bytes, sent as `filename`.
+def judge_file(path: Path, filename: str, size: int, limits: Limits = _DEFAULT) -> Verdict:
+    """Judge the file at `path`, of `size` bytes, that is to be uploaded as `filename`.
 
     Reads nothing of a file over FILE_CAP, and at most what `limits` allows of any other.
     """
     wheel = filename.lower().endswith(".whl")
-    found = [
-        *names.filename_findings(filename, "bdist_wheel" if wheel else "sdist"),
-        *size_findings(size),
-    ]
-    if size <= FILE_CAP:
-        look = _wheel_findings if wheel else _sdist_findings
-        found.extend(look(path, filename, size, limits))
-    unique = dict.fromkeys(found)
-    return sorted(unique, key=lambda finding: _WORST_FIRST.index(finding.severity))
+    verdict = Verdict(
+        [*names.filename_findings(filename, "bdist_wheel" if wheel else "sdist")], [], None
+    )
+    verdict.before.extend(size_findings(size))
+    if size > FILE_CAP:
+        return verdict
+    found, description = verdict.before, None
+    for finding in (_wheel_findings if wheel else _sdist_findings)(path, filename, size, limits):
+        if isinstance(finding, Description):
+            found, description = verdict.after, finding
+        else:
+            found.append(finding)
+    return replace(verdict, description=description)
 
 
-def _wheel_findings(path: Path, filename: str, size: int, limits: Limits) -> Iterator[Finding]:
+def check_file(path: Path, filename: str, size: int, limits: Limits = _DEFAULT) -> list[Finding]:
+    """Give everything to be said of a file, worst first, as `judge_file` reads it."""
+    verdict = judge_file(path, filename, size, limits)
+    rendered = describe(verdict.description) if verdict.description is not None else ()
+    return worst_first([*verdict.before, *rendered, *verdict.after])
+
+
+def worst_first(found: Iterable[Finding]) -> list[Finding]:
+    """Sort findings by how much they weigh, nothing twice, and a few of each rule."""
+    kept: list[Finding] = []
+    left_out: Counter[tuple[str, Severity]] = Counter()
+    seen: Counter[tuple[str, Severity]] = Counter()
+    for finding in dict.fromkeys(found):
+        kind = (finding.rule, finding.severity)
+        seen[kind] += 1
+        if seen[kind] <= _OF_ONE_RULE:
+            kept.append(finding)
+        else:
+            left_out[kind] += 1
+    for (rule, severity), count in left_out.items():
+        kept.append(Finding(rule, severity, f"There are {count:,} more findings of this kind."))
+    return sorted(kept, key=lambda finding: _WORST_FIRST.index(finding.severity))
+
+
+def _wheel_findings(
+    path: Path, filename: str, size: int, limits: Limits
+) -> Iterator[Finding | Description]:
     with wheels.open_wheel(path, filename, size, limits) as wheel:
         yield from wheels.shape_findings(wheel)
         raw = None
@@ -79,42 +126,48 @@ def _wheel_findings(path: Path, filename: str, size: int, limits: Limits) -> Ite
         if wheel.archive is not None:
             metadata, findings = wheels.metadata_of(wheel)
             yield from findings
-            raw, findings = _judged(metadata, filename)
-            yield from findings
+            raw, judged = _judged(metadata, filename)
+            yield from judged
             license_files = raw.get("license_files", []) if raw else []
         yield from names.wheel_name_findings(filename, raw)
         yield from wheels.dist_info_findings(wheel, license_files)
         yield from names.wheel_name_length(filename)
 
 
-def _sdist_findings(path: Path, filename: str, size: int, limits: Limits) -> Iterator[Finding]:
+def _sdist_findings(
+    path: Path, filename: str, size: int, limits: Limits
+) -> Iterator[Finding | Description]:
     sdist = sdists.open_sdist(path, filename, size, limits)
     yield from sdist.findings
     metadata, findings = sdists.metadata_of(sdist)
     yield from findings
-    raw, findings = _judged(metadata, filename)
-    yield from findings
+    raw, judged = _judged(metadata, filename)
+    yield from judged
     yield from names.sdist_name_findings(filename, raw)
     if raw is not None:
         yield from sdists.license_findings(sdist, raw.get("license_files", []))
 
 
-def _judged(metadata: bytes | None, filename: str) -> tuple[RawMetadata | None, list[Finding]]:
+def _judged(
+    metadata: bytes | None, filename: str
+) -> tuple[RawMetadata | None, list[Finding | Description]]:
     """Judge a file's metadata as twine and then PyPI do.
 
-    Gives the metadata as PyPI reads it from the form; None where twine cannot send any.
+    Gives the metadata as PyPI reads it from the form, None where twine cannot send any; and the
+    findings, with the description where it would have to be rendered.
     """
     if metadata is None:
         return None, []
     parsed, findings = read_metadata(metadata)
     if parsed is None:
-        return None, findings
+        return None, [*findings]
     raw, unread = raw_of(form_of(parsed, filename))
     # twine judges by the specification too, before it sends anything.
     judged = itertools.chain(
         specification_findings(parsed), unread, _metadata_findings(raw), description_findings(raw)
     )
-    return raw, [*findings, *judged]
+    description = description_of(raw)
+    return raw, [*findings, *judged, *([] if description is None else [description])]
 
 
 def _metadata_findings(raw: RawMetadata) -> Iterator[Finding]:
@@ -137,7 +190,8 @@ def refuse_form(form: Form) -> Finding | None:
 def refuse_description(form: Form) -> Finding | None:
     """Give PyPI's refusal of the description in an accepted form, if it cannot be rendered."""
     raw, _ = raw_of(form)
-    return _first_refusal(description_findings(raw))
+    description = description_of(raw)
+    return None if description is None else _first_refusal(describe(description))
 
 
 def refuse_filename(form: Form, filename: str) -> Finding | None:
@@ -152,7 +206,11 @@ def refuse_file(form: Form, filename: str, path: Path, size: int) -> Finding | N
     hold. Sizes and what the index already holds are not judged here.
     """
     raw, _ = raw_of(form)
-    return _first_refusal(_file_findings(raw, filename, path, size))
+    found = _file_findings(raw, filename, path, size)
+    # The embedded PyPI is as old as these rules.
+    return _first_refusal(
+        replace(one, severity=Severity.ERROR) if one.rule in _MAY_BE_NEWER else one for one in found
+    )
 
 
 def _file_findings(raw: RawMetadata, filename: str, path: Path, size: int) -> Iterator[Finding]:

@@ -7,8 +7,10 @@ says, and as strict.
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import re
+from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Final
 
@@ -26,8 +28,37 @@ _KNOWN = frozenset({"text/plain", "text/markdown", "text/x-rst"})
 _REPORT: Final = re.compile(r"<string>:(?P<line>\d+): \([A-Z]+/\d\) (?P<text>.*)")
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A project's description, and how PyPI is to render it."""
+
+    text: str
+    content_type: str
+    variant: str
+
+    @property
+    def key(self) -> str:
+        """What two descriptions share that are rendered alike: a digest."""
+        parts = (self.content_type, self.variant, self.text)
+        return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
+
+
+def description_of(raw: RawMetadata) -> Description | None:
+    """Give what has to be rendered of the description in `raw`; None if nothing has to be."""
+    description = raw.get("description")
+    content_type, variant = _parsed(raw.get("description_content_type"))
+    if not description or content_type not in _KNOWN or len(description) > JUDGED:
+        return None
+    return Description(description, content_type, variant)
+
+
+def describe(description: Description) -> tuple[Finding, ...]:
+    """Render a description as PyPI does, and report where that fails."""
+    return _rendered(description.text, description.content_type, description.variant)
+
+
 def description_findings(raw: RawMetadata) -> list[Finding]:
-    """Say whether PyPI renders the description in `raw`.
+    """Report what is wrong with the description in `raw`, short of rendering it.
 
     Content types that PyPI refuses by themselves are passed over.
     """
@@ -41,7 +72,7 @@ def description_findings(raw: RawMetadata) -> list[Finding]:
             )
         ]
     declared = raw.get("description_content_type")
-    content_type, variant = _parsed(declared)
+    content_type, _ = _parsed(declared)
     if content_type not in _KNOWN:
         return []
     if len(description) > JUDGED:
@@ -53,16 +84,15 @@ def description_findings(raw: RawMetadata) -> list[Finding]:
                 "Shorten the readme.",
             )
         ]
-    findings = list(_rendered(description, content_type, variant))
     if declared is None:
-        findings.append(
+        return [
             discouraged(
                 "content-type-missing",
                 "The description has no content type, so PyPI takes it for reStructuredText.",
                 "Give `readme` in pyproject.toml a known file ending or a content-type.",
             )
-        )
-    return findings
+        ]
+    return []
 
 
 def _parsed(declared: str | None) -> tuple[str, str]:
@@ -91,6 +121,8 @@ def _rendered(description: str, content_type: str, variant: str) -> tuple[Findin
             html = markdown.render(description, variant=variant)
         else:
             html = txt.render(description)
+    except MemoryError:
+        raise
     except Exception as broken:  # noqa: BLE001 - PyPI makes the same call and answers 500
         html = None
         warnings.write(f"the renderer fails with {type(broken).__name__}: {sentence(broken)}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAME_LIMIT = 255 - len(".metadata")
 """Bytes in a wheel's name: the server writes `<name>.metadata` beside the file."""
 
+_VARIANT = re.compile(r"[0-9a-z._]{1,16}")
 _EXTENSIONS = {"sdist": (".tar.gz", ".zip"), "bdist_wheel": (".whl",)}
 
 
@@ -120,11 +121,30 @@ def wheel_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Find
 def _unparsed_wheel_name(filename: str, invalid: ValueError) -> Iterator[Finding]:
     message = f"{shown(filename)} is not the name of a wheel: {sentence(invalid)}."
     remedy = "Rebuild the wheel: name-version[-build]-python-abi-platform.whl."
-    if "tag component" in str(invalid):
+    if _may_be_newer(filename):
+        yield doubtful(
+            "wheel-filename-newer",
+            f"{shown(filename)} has more parts than the name of a wheel is known to have "
+            f"(name-version[-build]-python-abi-platform).",
+            "Let the index decide, or publish wheels without variants (PEP 825).",
+        )
+    elif "tag component" in str(invalid):
         # packaging became stricter about tags in 26.3; the server has 26.2.
         yield doubtful("wheel-filename-tags", message, remedy)
     else:
         yield refused("wheel-filename", message, remedy)
+
+
+def _may_be_newer(filename: str) -> bool:
+    """Whether the name is that of a wheel with a last part more: the variant of PEP 825."""
+    head, _, variant = filename.removesuffix(".whl").rpartition("-")
+    if not _VARIANT.fullmatch(variant):
+        return False
+    try:
+        parse_wheel_filename(f"{head}.whl")
+    except ValueError:
+        return False
+    return True
 
 
 def _platforms(tags: frozenset[Tag]) -> Iterator[Finding]:
@@ -139,8 +159,8 @@ def _platforms(tags: frozenset[Tag]) -> Iterator[Finding]:
             case platforms.Standing.NEWER:
                 yield doubtful(
                     "wheel-platform-newer",
-                    f"The platform tag {shown(platform)} names a macOS newer than those known "
-                    f"here; PyPI may not take it yet.",
+                    f"The platform tag {shown(platform)} is none of those that PyPI is known to "
+                    f"take; it may be newer than this list.",
                     platforms.remedy(platform),
                 )
             case platforms.Standing.TAKEN:

@@ -7,14 +7,16 @@ makes of that metadata. Facts: twine 7.0.0, `twine/package.py` and `twine/reposi
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from packaging.metadata import RawMetadata, parse_email
 from packaging.version import Version
 
-from attested_publish.rules.versions import parsed_version
-from attested_publish.rules.wording import first, refused, sentence, shown
+from attested_publish.rules.limits import FIELDS, VALUE, VALUES, too_much
+from attested_publish.rules.versions import METADATA_VERSIONS, parsed_version
+from attested_publish.rules.wording import doubtful, first, refused, sentence, shown
 
 if TYPE_CHECKING:
     from attested_publish.findings import Finding
@@ -73,6 +75,12 @@ _FORM_NAMES = {
 _UNSENT = frozenset({"import_names", "import_namespaces"})
 
 _LICENSE_FILES_SINCE = Version("2.4")
+_NEWEST_METADATA = Version(METADATA_VERSIONS[-1])
+
+_FREE_TEXT = frozenset({"description", "license", "keywords", "author", "maintainer", "summary"})
+_HEADERS_END = re.compile(rb"^\r?\n", re.MULTILINE)
+_HEADER = re.compile(rb"^([^\s:]+)[ \t]*:", re.MULTILINE)
+_MOST_PARTS = 6
 
 _WHEEL_PYTHON = re.compile(
     r"^(?P<namever>.+?(-\d.+?)?)((-\d.*?)?-(?P<pyver>.+?)-(?P<abi>.+?)-(?P<plat>.+?)\.whl)$"
@@ -82,10 +90,14 @@ _WHEEL_PYTHON = re.compile(
 def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
     """Parse METADATA or PKG-INFO as twine does, and say what makes twine refuse to send it.
 
-    Gives None and findings where twine stops.
+    Gives None and findings where twine stops, or where there is more of it than is read.
     """
+    if (obstacle := _crowded(metadata)) is not None:
+        return None, [obstacle]
     try:
         raw, unparsed = parse_email(metadata)
+    except MemoryError:
+        raise
     except Exception as broken:  # noqa: BLE001 - twine makes the same call and ends the same way
         return None, [
             refused(
@@ -110,6 +122,17 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
         # setuptools wrote License-File long before it was standard; twine drops it.
         raw.pop("license_files", None)
         unparsed.pop("license-file", None)
+    if (obstacle := _long_value(raw)) is not None:
+        return None, [obstacle]
+    if unparsed and declared > _NEWEST_METADATA:
+        return raw, [
+            doubtful(
+                "metadata-field-newer",
+                f"The metadata is of version {shown(stated)}, and fields that are not known here "
+                f"are not sent: {first(sorted(unparsed))}.",
+                "Let the index decide, or build with a backend that writes an older version.",
+            )
+        ]
     if unparsed:
         return None, [
             refused(
@@ -121,6 +144,44 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
             )
         ]
     return raw, []
+
+
+def _crowded(metadata: bytes) -> Finding | None:
+    """Count the headers before they are parsed, which takes quadratic time for different ones."""
+    # The headers end at a blank line.
+    end = _HEADERS_END.search(metadata)
+    headers = metadata[: end.start()] if end else metadata
+    counts = Counter(name.lower() for name in _HEADER.findall(headers))
+    if len(counts) > FIELDS:
+        return refused(
+            "metadata-field-unparsed",
+            f"twine does not send metadata with unknown fields, and this has {len(counts):,} "
+            f"different ones.",
+            "Rebuild with a current build backend.",
+        )
+    name, most = max(counts.items(), key=lambda item: item[1], default=(b"", 0))
+    if most > VALUES:
+        return too_much(f"its metadata has {most:,} values of {shown(name.decode('latin-1'))}")
+    return None
+
+
+def _long_value(raw: RawMetadata) -> Finding | None:
+    """Look for a value that would be parsed, and is far longer than any that means something."""
+    for field, given in raw.items():
+        if field in _FREE_TEXT:
+            continue
+        match given:
+            case str():
+                values = [given]
+            case dict():
+                values = [*given, *given.values()]
+            case _:
+                values = list(cast("Sequence[str]", given))
+        if (longest := max(map(len, values), default=0)) > VALUE:
+            return too_much(
+                f"a value of {field.replace('_', '-')} in its metadata has {longest:,} characters"
+            )
+    return None
 
 
 def form_of(raw: RawMetadata, filename: str) -> Form:
@@ -150,7 +211,9 @@ def form_of(raw: RawMetadata, filename: str) -> Form:
 
 
 def _wheel_python(filename: str) -> str:
-    parsed = _WHEEL_PYTHON.match(filename)
+    # The pattern, twine's, takes no end of time for a name of many parts, which no wheel has.
+    has_parts = filename.count("-") < _MOST_PARTS
+    parsed = _WHEEL_PYTHON.match(filename) if has_parts else None
     return parsed["pyver"] if parsed else "any"
 
 
@@ -189,7 +252,7 @@ def _label_and_url(value: str) -> tuple[str, str]:
 
 def _repeated_label(pairs: Sequence[tuple[str, str]]) -> Finding:
     labels = [label for label, _ in pairs]
-    twice = next(label for label in labels if labels.count(label) > 1)
+    twice = Counter(labels).most_common(1)[0][0]
     return refused(
         "project-url-repeated",
         f"Two project URLs have the same label {shown(twice)}.",

@@ -8,7 +8,7 @@ are ordered by field: metadata version, name, version, then by the alphabet.
 from __future__ import annotations
 
 import difflib
-import re
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from email.message import EmailMessage
 from email.utils import getaddresses
@@ -19,7 +19,7 @@ from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
-from attested_publish.rules.versions import parsed_version
+from attested_publish.rules.versions import METADATA_VERSIONS, parsed_version
 from attested_publish.rules.wording import doubtful, refused, sentence, shown
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from attested_publish.findings import Finding
 
-METADATA_VERSIONS = ("1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5")
-"""The metadata versions that PyPI takes as of August 2026; 2.0 was withdrawn."""
+_SUGGESTIONS = 5
+"""How many unknown classifiers are compared with all known ones, which takes its time."""
 
 SUMMARY_LIMIT = 512
 LABEL_LIMIT = 32
@@ -83,6 +83,8 @@ def specification_findings(raw: RawMetadata) -> list[Finding]:
     except PackagingErrors as group:
         errors = [one for one in group.exceptions if isinstance(one, InvalidMetadata)]
         return in_server_order([(error.field, _explained(raw, error)) for error in errors])
+    except MemoryError:
+        raise
     except Exception as broken:  # noqa: BLE001 - twine makes the same call and ends the same way
         return [
             refused(
@@ -109,6 +111,13 @@ def _explained(raw: RawMetadata, error: InvalidMetadata) -> Finding:
             f"{error.field.title()} is not allowed in metadata version "
             f"{shown(raw.get('metadata_version', ''))}: {sentence(error)}.",
             "Rebuild with a build backend that states the metadata version it writes.",
+        )
+    if error.field == "license-expression" and "unknown" in str(error.__cause__).lower():
+        return doubtful(
+            "license-expression-newer",
+            f"License-Expression has an identifier that is not in the SPDX list known here: "
+            f"{sentence(error.__cause__)}.",
+            "Correct it, or let the index decide: it may know a newer list.",
         )
     rule, remedy = _PACKAGING_RULES.get(
         error.field, ("metadata-unreadable", "Rebuild with a current build backend.")
@@ -206,14 +215,24 @@ def _email(field: str, value: str | None) -> Iterator[Finding]:
 def _classifiers_unknown(raw: RawMetadata) -> Iterator[Finding]:
     import trove_classifiers as trove
 
-    for classifier in sorted(set(raw.get("classifiers", [])) - set(trove.all_classifiers)):
-        # In the list also stand the deprecated ones; those have their own rule.
-        if classifier in trove.deprecated_classifiers:
-            continue
-        yield _unknown_classifier(classifier, trove.sorted_classifiers)
+    unknown = set(raw.get("classifiers", [])) - set(trove.all_classifiers)
+    # The list has the deprecated ones too; those have their own rule.
+    unknown -= set(trove.deprecated_classifiers)
+    for number, classifier in enumerate(sorted(unknown)):
+        yield _unknown_classifier(
+            classifier, trove.sorted_classifiers, suggests=number < _SUGGESTIONS
+        )
 
 
-def _unknown_classifier(classifier: str, known: Sequence[str]) -> Finding:
+def _unknown_classifier(classifier: str, known: Sequence[str], *, suggests: bool) -> Finding:
+    if _plain(classifier).startswith("license ::"):
+        return refused(
+            "classifier-unknown",
+            f"The classifier {shown(classifier)} is not one of PyPI's, and no more licences are "
+            f"added to these (PEP 639).",
+            'Remove it, and state the licence as an SPDX expression: license = "…" in '
+            "pyproject.toml.",
+        )
     if classifier.strip().lower().startswith("private ::"):
         return refused(
             "classifier-private",
@@ -221,23 +240,32 @@ def _unknown_classifier(classifier: str, known: Sequence[str]) -> Finding:
             "Remove it if the project is meant to be public.",
         )
 
-    def plain(text: str) -> str:
-        return re.sub(r"\s*::\s*", " :: ", " ".join(text.split())).casefold()
-
-    meant = next((one for one in known if plain(one) == plain(classifier)), None)
+    meant = _by_plain_spelling(tuple(known)).get(_plain(classifier))
     if meant is not None:
         return refused(
             "classifier-misspelled",
             f"The classifier {shown(classifier)} is not spelled as PyPI has it.",
             f"Write exactly {shown(meant)}.",
         )
-    near = difflib.get_close_matches(classifier[:200], known, n=1)
+    # Licences are a choice, which nobody makes by spelling.
+    others = [one for one in known if not one.startswith("License ::")]
+    near = difflib.get_close_matches(classifier[:200], others, n=1) if suggests else []
     hint = f" to {shown(near[0])}" if near else ""
     return doubtful(
         "classifier-unknown",
         f"The classifier {shown(classifier)} is not in the list of trove classifiers known here.",
         f"Correct it{hint}, or remove it; PyPI refuses it unless it is newer than this list.",
     )
+
+
+def _plain(classifier: str) -> str:
+    parts = classifier.split("::")
+    return " :: ".join(" ".join(part.split()) for part in parts).casefold()
+
+
+@functools.cache
+def _by_plain_spelling(known: tuple[str, ...]) -> dict[str, str]:
+    return {_plain(one): one for one in known}
 
 
 def _classifiers_deprecated(raw: RawMetadata) -> Iterator[Finding]:

@@ -47,8 +47,12 @@ _MACOS_10 = 10
 _MACOS_MAJORS = frozenset({11, 12, 13, 14, 15, 26})
 
 
+# What PyPI was seen to refuse (August 2026), and has a reason to.
+_REFUSED = re.compile(r"linux_.*|macosx_.*|win_arm|(pyodide|emscripten)_.*")
+
+
 class Standing(Enum):
-    """Whether PyPI takes a platform tag; `NEWER` is a macOS after the last one known here."""
+    """Whether PyPI takes a platform tag; `NEWER`: it may, if its list is newer than this one."""
 
     TAKEN = auto()
     REFUSED = auto()
@@ -56,12 +60,12 @@ class Standing(Enum):
 
 
 def standing(platform: str) -> Standing:
-    """Say whether PyPI takes the platform tag `platform`, such as `manylinux_2_28_x86_64`."""
+    """Look up the platform tag `platform`, such as `manylinux_2_28_x86_64`."""
     if platform in _FIXED or _VERSIONED.fullmatch(platform):
         return Standing.TAKEN
     macos = _MACOS.fullmatch(platform)
     if macos is None:
-        return Standing.REFUSED
+        return Standing.REFUSED if _REFUSED.fullmatch(platform) else Standing.NEWER
     major, is_first = int(macos["major"]), macos["minor"] == "0"
     if major == _MACOS_10 or (major in _MACOS_MAJORS and is_first):
         return Standing.TAKEN

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from attested_publish.findings import Finding
 
 _CHUNK: Final = 1 << 20
+_USUAL_HEADER: Final = 4 << 10
 _REBUILD: Final = "Build the sdist with a build backend: `python -m build --sdist`."
 
 
@@ -49,10 +50,15 @@ class Sdist:
 
 
 def _top(names: Iterable[str]) -> str:
+    """Give the longest common path, as `posixpath.commonpath`, but without splitting all names."""
+    top: str | None = None
     try:
-        return posixpath.commonpath(names)
+        for name in names:
+            # Together with itself a name loses its empty parts and dots.
+            top = posixpath.commonpath((name if top is None else top, name))
     except ValueError:
         return ""
+    return top or ""
 
 
 class _TooMuch(Exception):
@@ -85,7 +91,7 @@ def _look_into_zip(sdist: Sdist, path: Path, size: int, limits: Limits) -> None:
         sdist.names.update(archive.namelist())
         sdist.top = _top(sdist.names)
         try:
-            content = zips.read(archive, sdist.pkg_info, limits)
+            content = zips.read(archive, sdist.pkg_info, limits.metadata)
         except zips.NotRead as why:
             sdist.findings.append(zips.unreadable_member(sdist.pkg_info, why))
             return
@@ -110,7 +116,15 @@ def _look_into_tar(sdist: Sdist, path: Path, limits: Limits) -> None:
         sdist.whole = True
     except _TooMuch as why:
         sdist.findings.append(too_much(str(why)))
-    except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError) as bad:
+    except (
+        tarfile.TarError,
+        EOFError,
+        OSError,
+        zlib.error,
+        ValueError,
+        OverflowError,
+        RecursionError,  # long names of long names
+    ) as bad:
         sdist.findings.append(_not_a_tar(sentence(bad)))
 
 
@@ -123,33 +137,59 @@ def _not_a_tar(why: str) -> Finding:
 
 
 class _Unpacked(io.RawIOBase):
-    """The tar in a gzip file, readable and seekable forwards, up to a number of bytes.
+    """The tar in a gzip file: read once, forwards, up to a number of bytes.
 
-    tarfile reads an extended header in one piece, however long that says it is.
+    tarfile reads an extended header (a long name, pax records, the map of a sparse file) in one
+    piece or block by block, however long it says it is. So what is read as headers is counted:
+    `limits.header` for each member, which `next_header` begins, and `limits.headers` beyond what is
+    usual for all together.
     """
 
     def __init__(self, file: io.BufferedReader, limits: Limits) -> None:
         super().__init__()
         self._gzip = gzip.GzipFile(fileobj=file)
         self._limits = limits
+        self._at = 0
+        self._left = limits.header
+        self._all_left = limits.headers
+
+    def next_header(self) -> None:
+        self._left = self._limits.header
+        self._all_left += _USUAL_HEADER
+
+    def content(self, size: int) -> bytes:
+        """Read the content of a member, of which tarfile has just read the header."""
+        if size < 0:
+            raise tarfile.ReadError("a member has a negative size")
+        return self._unpack(size)
 
     def read(self, size: int = -1) -> bytes:
-        if size > self._limits.text + tarfile.RECORDSIZE:
-            raise _TooMuch(f"one header in it has {size:,} bytes")
-        data = self._gzip.read(_CHUNK if size < 0 else size)
-        if self._gzip.tell() > self._limits.unpacked:
+        """Read a part of a header."""
+        if size < 0:
+            raise tarfile.ReadError("a header has a negative size")
+        if size > min(self._left, self._all_left):
+            raise _TooMuch(f"its headers are too long, at {self._at:,} bytes into the tar")
+        self._left -= size
+        self._all_left -= size
+        return self._unpack(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET or offset < self._at:
+            # What a negative size leads to (CVE-2025-8194); newer Pythons refuse it by themselves.
+            raise tarfile.ReadError("its headers lead back to where they were")
+        while (left := offset - self._at) > 0 and self._unpack(min(left, _CHUNK)):
+            pass
+        return self._at
+
+    def _unpack(self, size: int) -> bytes:
+        data = self._gzip.read(size)
+        self._at += len(data)
+        if self._at > self._limits.unpacked:
             raise _TooMuch(f"it unpacks to more than {self._limits.unpacked:,} bytes")
         return data
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence != io.SEEK_SET or offset < self._gzip.tell():
-            return self._gzip.seek(offset, whence)
-        while (left := offset - self._gzip.tell()) > 0 and self.read(min(left, _CHUNK)):
-            pass
-        return self._gzip.tell()
-
     def tell(self) -> int:
-        return self._gzip.tell()
+        return self._at
 
     def close(self) -> None:
         self._gzip.close()
@@ -157,28 +197,29 @@ class _Unpacked(io.RawIOBase):
 
 
 def _walk(sdist: Sdist, unpacked: _Unpacked, limits: Limits) -> None:
-    count = kept = 0
+    count = named = kept = 0
     sparse: list[str] = []
     with tarfile.open(fileobj=unpacked, mode="r:") as archive:
-        while (member := archive.next()) is not None:
-            # tarfile keeps every member it has seen, of which a bomb has millions.
-            archive.members = []  # type: ignore[attr-defined]
+        for member in _members(archive, unpacked):
             count += 1
+            named += len(member.name)
             if count > limits.members:
                 raise _TooMuch(f"it has more than {limits.members:,} members")
+            if named > limits.names:
+                raise _TooMuch(f"the names in it have more than {limits.names:,} characters")
             sdist.names.add(member.name)
             if member.issparse():
                 sparse.append(member.name)
-            if not member.isfile():
+            if not member.isfile() or member.issparse():
                 sdist.irregular.add(member.name)
                 continue
             sdist.irregular.discard(member.name)
             metadata = posixpath.basename(member.name) == "PKG-INFO"
             if not metadata and not is_scanned(member.name, member.size):
                 continue
-            if metadata and kept + member.size > limits.text:
-                raise _TooMuch(f"its PKG-INFO files have more than {limits.text:,} bytes")
-            content = _content(archive, member)
+            if metadata and kept + member.size > limits.metadata:
+                raise _TooMuch(f"its PKG-INFO files have more than {limits.metadata:,} bytes")
+            content = unpacked.content(member.size)
             if metadata:
                 kept += len(content)
                 sdist.metadata[member.name] = content
@@ -194,9 +235,15 @@ def _walk(sdist: Sdist, unpacked: _Unpacked, limits: Limits) -> None:
         )
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(member)
-    return file.read() if file is not None else b""
+def _members(archive: tarfile.TarFile, unpacked: _Unpacked) -> Iterator[tarfile.TarInfo]:
+    while True:
+        unpacked.next_header()
+        member = archive.next()
+        if member is None:
+            return
+        # tarfile keeps every member it has seen, of which a bomb has millions.
+        archive.members = []  # type: ignore[attr-defined]
+        yield member
 
 
 def _layout(sdist: Sdist) -> Iterator[Finding]:

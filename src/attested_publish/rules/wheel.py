@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import csv
+import re
 import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -13,14 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from attested_publish.rules import zips
-from attested_publish.rules.contents import content_findings, is_scanned
-from attested_publish.rules.limits import Limits, too_much
+from attested_publish.rules.contents import SCANNED_SIZE, content_findings, is_scanned
+from attested_publish.rules.limits import STRAY_LINES, Limits, too_much
 from attested_publish.rules.wording import doubtful, first, refused, sentence, shown, unwise
 
 if TYPE_CHECKING:
     from attested_publish.findings import Finding
 
 _CANDIDATES: Final = 50
+_INDENT: Final = 80
 _REBUILD: Final = "Rebuild the wheel with a build backend."
 _REPACK: Final = "Rebuild the wheel, or repack it with `wheel pack`, which writes RECORD."
 
@@ -57,7 +59,9 @@ class Wheel:
         """
         if self.archive is None or self.info is None:
             return None
-        return zips.read(self.archive, f"{self.info}/{name}", self.limits)
+        bounds = {"RECORD": self.limits.record, "entry_points.txt": self.limits.entry_points}
+        most = bounds.get(name, self.limits.metadata)
+        return zips.read(self.archive, f"{self.info}/{name}", most)
 
 
 @contextmanager
@@ -152,7 +156,7 @@ def _scanned(wheel: Wheel) -> Iterator[Finding]:
             yield too_much(f"its Python files have more than {wheel.limits.unpacked:,} bytes")
             return
         try:
-            content = zips.read_entry(wheel.archive, entry, wheel.limits)
+            content = zips.read_entry(wheel.archive, entry, SCANNED_SIZE)
         except zips.NotRead as why:
             yield zips.unreadable_member(entry.filename, why)
             return
@@ -173,7 +177,7 @@ def metadata_of(wheel: Wheel) -> tuple[bytes | None, list[Finding]]:
         name = "/".join(parts)
         try:
             assert wheel.archive is not None
-            content = zips.read(wheel.archive, name, wheel.limits)
+            content = zips.read(wheel.archive, name, wheel.limits.metadata)
         except zips.NotRead as why:
             return None, [zips.unreadable_member(name, why)]
         if content is not None and b"Metadata-Version" in content:
@@ -236,8 +240,17 @@ def _record(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
     if content is None:
         yield refused("record-missing", _has_no(wheel, "RECORD"), _REPACK)
         return
+    listed = set()
     try:
-        rows = list(csv.reader(content.decode().splitlines()))
+        for number, row in enumerate(csv.reader(content.decode().splitlines()), 1):
+            if not row:
+                yield refused(
+                    "record-blank-line",
+                    f"RECORD has a blank line ({number}), at which PyPI fails with a server error.",
+                    _REPACK,
+                )
+                return
+            listed.add(row[0].replace("\\", "/"))
     except (UnicodeDecodeError, csv.Error) as bad:
         yield refused(
             "record-unreadable",
@@ -245,15 +258,6 @@ def _record(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
             _REPACK,
         )
         return
-    if any(not row for row in rows):
-        yield refused(
-            "record-blank-line",
-            f"RECORD has a blank line ({rows.index([]) + 1}), at which PyPI fails with a server "
-            f"error.",
-            _REPACK,
-        )
-        return
-    listed = {row[0].replace("\\", "/") for row in rows}
     exempt = {f"{wheel.info}/RECORD.jws", f"{wheel.info}/RECORD.p7s"}
     held = {name for name in wheel.names() if not name.endswith(("/", "\\"))} - exempt
     if listed != held:
@@ -263,6 +267,16 @@ def _record(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
             f"RECORD and the wheel differ in {first(differing)}; PyPI mails that to the owners.",
             _REPACK,
         )
+
+
+_BLANKS: Final = re.compile(r"[^\S\n]{2,}")
+_STRAY_LINE: Final = re.compile(r"^[^=\n\[#;]++$", re.MULTILINE)
+
+
+def _shortened(blanks: re.Match[str]) -> str:
+    """Keep how far a line is indented, up to a point: it tells a continued value."""
+    is_indent = blanks.start() == 0 or blanks.string[blanks.start() - 1] == "\n"
+    return " " * min(len(blanks[0]), _INDENT) if is_indent else " "
 
 
 class _CaseSensitive(configparser.ConfigParser):
@@ -282,7 +296,13 @@ def _entry_points(_wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
     remedy = "Correct [project.scripts] or [project.gui-scripts] and rebuild."
     parser = _CaseSensitive(delimiters=("=",))
     try:
-        parser.read_string(content.decode())
+        # configparser takes quadratic time for a run of blanks, none of which counts, ...
+        text = _BLANKS.sub(_shortened, content.decode())
+        # ... and for lines that it cannot read.
+        if len(_STRAY_LINE.findall(text)) > STRAY_LINES:
+            yield too_much(f"entry_points.txt has over {STRAY_LINES:,} lines without '='")
+            return
+        parser.read_string(text)
     except (UnicodeDecodeError, configparser.Error) as bad:
         yield refused(
             "entry-points-invalid", f"entry_points.txt cannot be read: {sentence(bad)}.", remedy

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 RATIO_FROM: Final = 64 << 20
 """Unpacked bytes above which PyPI looks at the compression ratio."""
 RATIO: Final = 50
+TAKEN_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""The compression methods that PyPI takes."""
 
 _LOCAL, _CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 _END, _END64, _END64_LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
-_END_SIZE: Final = 22
-_COMMENT_LIMIT: Final = 0xFFFF
 _UNSET16, _UNSET32 = 0xFFFF, 0xFFFFFFFF
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 _ZIP64_SIZES: Final = frozenset({0, 8, 16, 24, 28})
@@ -73,18 +73,10 @@ def _not_a_zip(why: str) -> Finding:
 def _directory_records(path: Path, enough: int) -> int:
     """Count the entries of the directory, without making objects of them, up to about `enough`.
 
-    `zipfile` would make one object of each, of which a bomb can list millions.
+    `zipfile` would make one object of each, of which a bomb can list millions. Where the directory
+    lies is for the archive to say, in several ways; so the whole file is searched.
     """
     with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - _END_SIZE - _COMMENT_LIMIT))
-        tail = file.read()
-        end = tail.rfind(_END)
-        directory = struct.unpack_from("<L", tail, end + 12)[0] if end >= 0 else 0
-        before_end = size - len(tail) + end
-        if directory == _UNSET32:
-            directory = before_end
-        file.seek(max(0, before_end - directory - (1 << 10)))
         count, overlap = 0, b""
         while count <= enough and (chunk := file.read(1 << 20)):
             count += (overlap + chunk).count(_CENTRAL)
@@ -92,21 +84,28 @@ def _directory_records(path: Path, enough: int) -> int:
     return count
 
 
-def read(archive: zipfile.ZipFile, name: str, limits: Limits) -> bytes | None:
-    """Read the member `name`; None if there is none. Raises NotRead."""
+def read(archive: zipfile.ZipFile, name: str, most: int) -> bytes | None:
+    """Read the member `name`, of `most` bytes; None if there is none. Raises NotRead."""
     try:
         info = archive.getinfo(name)
     except KeyError:
         return None
-    return read_entry(archive, info, limits)
+    return read_entry(archive, info, most)
 
 
-def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: Limits) -> bytes:
-    """Read one member. NotRead: it is damaged or encrypted. TooLarge: over `limits.text`."""
-    if info.file_size > limits.text:
+def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
+    """Read one member. NotRead: it is damaged or encrypted. TooLarge: over `most` bytes.
+
+    Only what PyPI takes is decompressed: bzip2 and lzma cannot be told where to stop.
+    """
+    if info.compress_type not in TAKEN_METHODS:
+        raise NotRead(f"it is compressed with method {info.compress_type}")
+    if info.file_size > most:
         raise TooLarge(f"it has {info.file_size:,} bytes")
     try:
-        return archive.read(info)
+        with archive.open(info) as member:
+            # Asked for everything, zipfile decompresses all there is, whatever the size says.
+            return member.read(info.file_size + 1)
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -145,7 +144,7 @@ def bomb_findings(archive: zipfile.ZipFile, size: int) -> Iterator[Finding]:
 def compression_findings(archive: zipfile.ZipFile) -> Iterator[Finding]:
     """Hold every member to the two compression methods that PyPI takes."""
     for entry in archive.infolist():
-        if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        if entry.compress_type not in TAKEN_METHODS:
             yield refused(
                 "zip-compression",
                 f"The member {shown(entry.filename)} is compressed with method "
@@ -323,11 +322,13 @@ def _no_control_character(name: bytes) -> None:
 def _extras(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Give the extra fields of a member by their ids."""
     seen = set()
-    while data:
-        if len(data) < 4:  # noqa: PLR2004 - two 16-bit numbers
+    place = 0
+    while place < len(data):
+        if len(data) - place < 4:  # noqa: PLR2004 - two 16-bit numbers
             raise _malformed("an extra field is cut off")
-        kind, size = struct.unpack_from("<HH", data)
-        field, data = data[4 : 4 + size], data[4 + size :]
+        kind, size = struct.unpack_from("<HH", data, place)
+        field = data[place + 4 : place + 4 + size]
+        place += 4 + size
         if len(field) != size:
             raise _malformed("an extra field is cut off")
         if kind in seen and kind in {_ZIP64, _UNICODE_PATH}:

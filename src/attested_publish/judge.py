@@ -1,0 +1,193 @@
+"""A judge: the child process in which foreign files are read, one question after the other.
+
+Started by `judges`, which ends it where a bound is broken. It reads questions from its standard
+input and writes answers to its standard output, a JSON object a line. What it knows are the
+questions in `_ANSWERS`.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import faulthandler
+import json
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attested_publish import rules
+from attested_publish.rules import Limits
+from attested_publish.rules.description import Description, describe
+from attested_publish.rules.wheel import open_wheel
+from attested_publish.rules.zips import NotRead
+
+if TYPE_CHECKING:
+    from attested_publish.findings import Finding
+
+OUT_OF_MEMORY = 86
+"""The exit status of a judge that had too little memory for what it read."""
+
+_LOOK_AGAIN = 0.05
+_GRACE = 2.0
+
+Question = Mapping[str, Any]
+
+
+def main() -> None:
+    """Answer questions until there are no more; the bounds on memory are the first."""
+    for name in ("SIGINT", "SIGHUP"):
+        # Whoever stops the run stops its parent, which ends this.
+        with contextlib.suppress(AttributeError, ValueError):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):
+        # A library that prints must not answer.
+        os.dup2(nothing, stream)
+    memory = int(json.loads(questions.readline())["memory"])
+    _limit_memory(memory)
+    _answer(answers, {"ready": True})
+    for line in questions:
+        question = json.loads(line)
+        # Also ends a judge whose parent was killed; needs no interpreter, which a pattern may hold.
+        faulthandler.dump_traceback_later(question["seconds"] + _GRACE, exit=True, file=nothing)
+        try:
+            answer = _ANSWERS[question["do"]](question)
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
+        except RecursionError:
+            answer = {"failed": "it is nested too deeply"}
+        except Exception as error:  # noqa: BLE001 - a reader's mistake is told of the file
+            answer = {"failed": f"{type(error).__name__}: {error}"[:300]}
+        faulthandler.cancel_dump_traceback_later()
+        _answer(answers, answer)
+
+
+def _answer(stream: Any, answer: Mapping[str, Any]) -> None:  # noqa: ANN401 - a binary file
+    stream.write(json.dumps(answer).encode() + b"\n")
+    stream.flush()
+
+
+def _judge(question: Question) -> dict[str, Any]:
+    """Judge a file but for its description, which is kept for the next question."""
+    verdict = rules.judge_file(_path(question), question["filename"], question["size"], Limits())
+    _kept.description = verdict.description
+    return {
+        "before": _told(verdict.before),
+        "after": _told(verdict.after),
+        "description": verdict.description.key if verdict.description else None,
+    }
+
+
+@dataclass
+class _Kept:
+    """What one question leaves for the next."""
+
+    description: Description | None = None
+
+
+_kept = _Kept()
+
+
+def _describe(_question: Question) -> dict[str, Any]:
+    """Render the description of the file that was judged last."""
+    if _kept.description is None:
+        return {"findings": []}
+    return {"findings": _told(describe(_kept.description))}
+
+
+def _refuse_form(question: Question) -> dict[str, Any]:
+    return _first(rules.refuse_form(question["form"]))
+
+
+def _refuse_description(question: Question) -> dict[str, Any]:
+    return _first(rules.refuse_description(question["form"]))
+
+
+def _refuse_filename(question: Question) -> dict[str, Any]:
+    return _first(rules.refuse_filename(question["form"], question["filename"]))
+
+
+def _refuse_file(question: Question) -> dict[str, Any]:
+    form, filename = question["form"], question["filename"]
+    return _first(rules.refuse_file(form, filename, _path(question), question["size"]))
+
+
+def _wheel_metadata(question: Question) -> dict[str, Any]:
+    """Read a wheel's METADATA, as an index serves it beside the wheel."""
+    path, filename = _path(question), question["filename"]
+    with open_wheel(path, filename, question["size"], Limits()) as wheel:
+        try:
+            content = wheel.read("METADATA")
+        except NotRead as why:
+            return {"failed": f"METADATA: {why}"}
+    return {"content": None if content is None else base64.b64encode(content).decode()}
+
+
+def _package(question: Question) -> dict[str, Any]:
+    """Read what twine sends of a file."""
+    # twine takes a while to import, and only uploads need it.
+    from attested_publish.package import InvalidDistribution, package_of
+
+    try:
+        return asdict(package_of(_path(question)))
+    except InvalidDistribution as error:
+        return {"failed": str(error)}
+
+
+_ANSWERS: Mapping[str, Callable[[Question], dict[str, Any]]] = {
+    "judge": _judge,
+    "describe": _describe,
+    "refuse-form": _refuse_form,
+    "refuse-description": _refuse_description,
+    "refuse-filename": _refuse_filename,
+    "refuse-file": _refuse_file,
+    "wheel-metadata": _wheel_metadata,
+    "package": _package,
+}
+
+
+def _path(question: Question) -> Path:
+    """The path as the bytes that it has: its name need not be text."""
+    return Path(os.fsdecode(base64.b64decode(question["path"])))
+
+
+def _told(findings: Any) -> list[dict[str, str]]:  # noqa: ANN401 - findings in any order
+    return [asdict(finding) for finding in findings]
+
+
+def _first(finding: Finding | None) -> dict[str, Any]:
+    return {"finding": None if finding is None else asdict(finding)}
+
+
+def _limit_memory(most: int) -> None:
+    """Have requests for more than `most` bytes fail, where the system can; watch everywhere.
+
+    Linux counts the memory that a process may write to (RLIMIT_DATA); other systems count less,
+    or nothing, so that a thread looks at how much there was.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    system = platform.system()
+    if system == "Linux":
+        return
+    unit = 1 if system == "Darwin" else 1024
+
+    def watch() -> None:
+        while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit <= most:
+            time.sleep(_LOOK_AGAIN)
+        os._exit(OUT_OF_MEMORY)
+
+    threading.Thread(target=watch, daemon=True).start()
