@@ -294,9 +294,7 @@ CASES = [
     Case("classifier-unknown", WARNING, header("Classifier", "Programming Language :: Perlish")),
     # No more licences are added to PyPI's list; a new one is no matter of an older list here.
     Case("classifier-unknown", ERROR, header("Classifier", "License :: OSI Approved :: My Own")),
-    Case(
-        "classifier-unknown", ERROR, header("Classifier", "license :: osi approved ::mit license")
-    ),
+    Case("classifier-unknown", ERROR, header("Classifier", "license::osi approved::mit license")),
     Case("classifier-deprecated", ERROR, header("Classifier", "Natural Language :: Ukranian")),
     Case(
         "url-invalid",
