@@ -215,3 +215,15 @@ def _wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_what_twine_cannot_read_is_not_signed_either(tmp_path: Path) -> None:
+    """Where the rules are passed over, reading goes on within the bounds, and comes first."""
+    ARCHIVES["distinct_headers"](tmp_path)
+    make_sdist(tmp_path)
+    run = watched(command("rehearse", "--verify-metadata", "false", tmp_path))
+    assert run.status == 1
+    assert run.megabytes < MEGABYTES
+    assert "1 of 2 files cannot be sent" in run.output
+    assert "twine cannot read its metadata" in run.output
+    assert "signatures" not in run.output

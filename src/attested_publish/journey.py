@@ -221,6 +221,30 @@ class Journey:
             file=next(iter(refused)) if len(refused) == 1 else None,
         )
 
+    def stop_if_unreadable(self, distributions: Sequence[Distribution]) -> None:
+        """Stop where twine could not send a file, and no rule has said so.
+
+        Nobody else is asked where `verify-metadata` is false: whatever the index takes goes up,
+        but what cannot be sent must not be signed.
+        """
+        if self.settings.verify_metadata is not VerifyMetadata.NOTHING:
+            return
+        unreadable = self.judging.unreadable(distributions)
+        if not unreadable:
+            return
+        for filename in unreadable:
+            self.reporter.report.files[filename].status = Status.REFUSED
+        raise RulesProblem(
+            f"{len(unreadable)} of {counted(len(distributions), 'file')} cannot be sent",
+            topic=Topic.FILES_WOULD_BE_REFUSED,
+            detail="\n".join(
+                f"{shown(filename)}: twine cannot read its metadata: {why}."
+                for filename, why in unreadable.items()
+            ),
+            remedy="Build again with a current build backend, and run again.",
+            file=next(iter(unreadable)) if len(unreadable) == 1 else None,
+        )
+
     def mark_checked(self, distributions: Sequence[Distribution]) -> None:
         """Record that nothing stands against these files; what is there already stays so."""
         for each in distributions:

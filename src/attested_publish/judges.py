@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -351,6 +351,22 @@ class Judging:
         if distribution.filename not in self._verdicts:
             self.begin(distribution)
         return self._verdicts[distribution.filename].result()
+
+    def unreadable(self, distributions: Sequence[Distribution]) -> dict[str, str]:
+        """Find the files that twine cannot read, and why, by filename."""
+        asked = {
+            each.filename: self._pool.submit(self._why_unreadable, each) for each in distributions
+        }
+        told = {filename: future.result() for filename, future in asked.items()}
+        return {filename: why for filename, why in told.items() if why}
+
+    def _why_unreadable(self, distribution: Distribution) -> str:
+        about = distribution.path, distribution.filename, distribution.size
+        try:
+            self.judges.ask_about("package", *about)
+        except (NotJudged, NotReadable) as why:
+            return str(why)
+        return ""
 
 
 @contextlib.contextmanager

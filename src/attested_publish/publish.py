@@ -45,6 +45,7 @@ def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
     held = journey.holdings(distributions, asked)
     journey.stop_if_refused(distributions)
     missing = held.missing_of(distributions)
+    journey.stop_if_unreadable(missing)
     attestations: Mapping[str, Sequence[Attestation]] = {}
     if not missing:
         journey.reporter.notice(
