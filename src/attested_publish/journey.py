@@ -222,14 +222,14 @@ class Journey:
         )
 
     def stop_if_unreadable(self, distributions: Sequence[Distribution]) -> None:
-        """Stop where twine could not send a file, and no rule has said so.
+        """Stop where twine could not send a file, and no rule would have said so.
 
-        Nobody else is asked where `verify-metadata` is false: whatever the index takes goes up,
-        but what cannot be sent must not be signed.
+        Where `verify-metadata` is false, or there was too much to be judged, whatever the index
+        takes goes up; but what cannot be sent must not be signed.
         """
-        if self.settings.verify_metadata is not VerifyMetadata.NOTHING:
-            return
-        unreadable = self.judging.unreadable(distributions)
+        unreadable = self.judging.unreadable(
+            [each for each in distributions if not self._is_judged(each)]
+        )
         if not unreadable:
             return
         for filename in unreadable:
@@ -244,6 +244,13 @@ class Journey:
             remedy="Build again with a current build backend, and run again.",
             file=next(iter(unreadable)) if len(unreadable) == 1 else None,
         )
+
+    def _is_judged(self, distribution: Distribution) -> bool:
+        """Whether the rules have seen all of a file."""
+        if self.settings.verify_metadata is VerifyMetadata.NOTHING:
+            return False
+        found = self.judging.verdict(distribution)
+        return not any(finding.rule == "archive-not-judged" for finding in found)
 
     def mark_checked(self, distributions: Sequence[Distribution]) -> None:
         """Record that nothing stands against these files; what is there already stays so."""
