@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # An address with a password in it may have been given to the wrong option.
         for argument in sys.argv[1:] if arguments is None else arguments:
             secrecy.keep(secrecy.credentials_in(argument))
-        parser.exit(2, f"{error.usage}{shown(error)}\n")
+        parser.exit(2, f"{error.usage}{harmless(shown(error))}\n")
     try:
         if options.command == "services":
             return _serve(options)

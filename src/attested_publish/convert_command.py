@@ -131,5 +131,5 @@ def _as_json(attestation: Attestation, *, is_bundle: bool) -> str:
 
 
 def _failed(path: Path | str, why: str) -> int:
-    print(f"attested-publish: {shown(os.fspath(path))}: {harmless(why)}", file=sys.stderr)
+    print(f"attested-publish: {harmless(f'{shown(os.fspath(path))}: {why}')}", file=sys.stderr)
     return 1

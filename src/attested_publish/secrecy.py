@@ -38,9 +38,10 @@ _ESCAPE = re.compile(
     rb"%([0-9A-Fa-f]{2})"
     rb"|\\u([Dd][89ABab][0-9A-Fa-f]{2})\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})"
     rb"|\\u([0-9A-Fa-f]{4})"
+    rb"|\\U([0-9A-Fa-f]{8})"
     rb"|\\x([0-9A-Fa-f]{2})"
     # JSON's, Python's and Markdown's.
-    rb"|\\([!-/:-@\[-`{-~])"
+    rb"|\\([\"'/\\`*_\[\]<>#|~&@$])"
     rb"|&#([0-9]{1,9});?"
     rb"|&#[Xx]([0-9A-Fa-f]{1,8});?"
     rb"|&([A-Za-z]{2,31};)"
@@ -53,15 +54,17 @@ class _Group(IntEnum):
     PERCENT = 1
     SURROGATES = 3
     CODE = 4
-    BYTE = 5
-    PLAIN = 6
-    DECIMAL = 7
-    HEXADECIMAL = 8
-    NAME = 9
+    LONG_CODE = 5
+    BYTE = 6
+    PLAIN = 7
+    DECIMAL = 8
+    HEXADECIMAL = 9
+    NAME = 10
 
 
 _HEXADECIMAL = 16
 _LAST_CHARACTER = 0x10FFFF
+_LATIN_1 = range(0x100)
 _CONTINUATION = range(0x80, 0xC0)
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+_-=")
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
@@ -73,7 +76,7 @@ _AUTHORIZATION = re.compile(
     re.IGNORECASE,
 )
 _SCHEME = re.compile(
-    rb"\b(?:(basic|bearer|token)[\s:=\"']{1,9})+([^\s\"'<>,;]+)",
+    rb"\b(?:(?:basic|bearer|token)[\s:=\"']{1,9})+([^\s\"'<>,;]+)",
     re.IGNORECASE,
 )
 _PROSE = frozenset(
@@ -251,8 +254,7 @@ def _unescaped(data: bytes) -> _Level | None:
     size = end = 0
     for match in _ESCAPE.finditer(data):
         value = _value(match)
-        # An escape of nothing would have no place.
-        if not value:
+        if value == match[0]:
             continue
         start = match.start()
         parts += data[end:start], value
@@ -291,18 +293,26 @@ def _value(escape: re.Match[bytes]) -> bytes:
 def _spellings(secret: str) -> Iterator[bytes]:
     """Yield the secret as it may be found once a text is unescaped, and parts that tell enough.
 
-    Each line of several is one; so are the parts of a JSON web token. A secret may itself
-    look escaped: where a text's escapes are taken off, its own go with them.
+    Each line of several is one; so are the parts of a JSON web token. HTTP's headers are in
+    Latin-1 for some, in UTF-8 for others. A secret may itself look escaped: where a text's
+    escapes are taken off, its own go with them.
     """
     data = secret.encode("utf-8", "surrogatepass")
-    spellings = {data, *data.splitlines(), b" ".join(data.split()), data.replace(b" ", b"+")}
+    spellings = {
+        *(data, *data.splitlines(), b" ".join(data.split()), data.replace(b" ", b"+")),
+        b"".join(
+            bytes([ord(c)]) if ord(c) in _LATIN_1 else c.encode(errors="replace") for c in secret
+        ),
+        data.decode("latin-1").encode(),
+    }
     if secret.startswith("eyJ"):
         spellings |= {part for part in data.split(b".") if len(part) >= _SHORTEST_PART}
-    level: _Level | None = _Level(data, [], [], [])
-    for _ in range(_DEPTH):
-        level = None if level is None else _unescaped(level.data)
-        if level is not None:
-            spellings.add(level.data)
+    for level in [_Level(each, [], [], []) for each in spellings]:
+        inner: _Level | None = level
+        for _ in range(_DEPTH):
+            inner = None if inner is None else _unescaped(inner.data)
+            if inner is not None:
+                spellings.add(inner.data)
     yield from (each for each in spellings if len(each) >= _SHORTEST)
 
 
@@ -361,8 +371,8 @@ def _after_schemes(data: bytes) -> Iterator[tuple[int, int]]:
         if match[1].lower() not in {b"basic", b"bearer"}:
             yield match.span(1)
     for match in _SCHEME.finditer(data):
-        word = match[2]
-        if match[1].lower() == b"token":
+        word = match[1]
+        if match[0][:5].lower() == b"token":
             # "Token" is a common word, so that what follows has to look like one.
             is_secret = (
                 len(word) >= _SHORTEST_PART
@@ -372,7 +382,7 @@ def _after_schemes(data: bytes) -> Iterator[tuple[int, int]]:
         else:
             is_secret = word.lower().rstrip(b".:").partition(b"=")[0] not in _PROSE
         if is_secret:
-            yield match.span(2)
+            yield match.span(1)
 
 
 def _before_at(data: bytes) -> Iterator[tuple[int, int]]:
