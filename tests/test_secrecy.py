@@ -81,6 +81,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "base64, one byte before": lambda text: b64(text, b"?"),
     "base64, two bytes before": lambda text: b64(text, b"\xff\xfe"),
     "base64 with the user": lambda text: b64(text, b"__token__:"),
+    "base64 of a header": lambda text: b64(b64(text, b"me:"), b"Basic "),
     "base64 among other things": lambda text: b64(f"{text}&more=yes", b"user=x&password="),
     "base64, URL-safe": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
     "base64 without padding": lambda text: b64(text, b"u:").rstrip("="),
@@ -124,13 +125,19 @@ def readings(text: str) -> set[str]:
                 re.sub(r"\\x([0-9a-fA-F]{2})", lambda m: chr(int(m[1], 16)), each),
                 re.sub(r"\\([/\"'\\])", r"\1", each),
             }
-    for each in list(seen):
-        for run in re.findall(r"[A-Za-z0-9+/_-]{11,}", each):
-            standard = run.replace("-", "+").replace("_", "/")
-            for begin in range(4):
-                part = standard[begin:]
-                seen.add(base64.b64decode(part[: len(part) // 4 * 4]).decode("latin-1"))
-    return seen
+    decoded = in_base64(seen)
+    return seen | decoded | in_base64(decoded)
+
+
+def in_base64(texts: set[str]) -> set[str]:
+    """Return whatever somebody finds who takes all that looks like it for Base64."""
+    found = set()
+    for run in {run for each in texts for run in re.findall(r"[A-Za-z0-9+/_-]{11,}", each)}:
+        standard = run.replace("-", "+").replace("_", "/")
+        for begin in range(4):
+            part = standard[begin:]
+            found.add(base64.b64decode(part[: len(part) // 4 * 4]).decode("latin-1"))
+    return found
 
 
 def leaks(text: str, secret: str, least: int = 8) -> str:

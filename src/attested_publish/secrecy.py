@@ -31,6 +31,7 @@ _PIECE = 8
 _MARKS = b"x" * _PIECE
 _MARKED = re.compile(rb"x+")
 _SHORTEST_PART = 16
+_LONGEST_PASSWORD = 256
 _DEPTH = 4
 """How many escapings one inside the other are seen through."""
 
@@ -136,6 +137,9 @@ class Secrets:
         pieces = set(self._pieces)
         for plain in (spelling for secret in new for spelling in _spellings(secret)):
             in_base64 = set(_in_base64(plain))
+            if len(plain) <= _LONGEST_PASSWORD:
+                # A header with one may be encoded again as a whole.
+                in_base64 |= {again for form in in_base64 for again in _in_base64(form)}
             wholes |= {plain, *in_base64}
             pieces.update(*(words for _, words in _words(plain)))
             for form in in_base64:
