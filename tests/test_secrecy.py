@@ -7,11 +7,13 @@ import html
 import io
 import itertools
 import json
+import os
 import random
 import re
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote, urlencode
 
@@ -21,20 +23,21 @@ from rich.console import Console
 from attested_publish import cli, secrecy
 from attested_publish.action import GitHubReporter
 from attested_publish.action import main as act
+from attested_publish.distributions import Distribution
 from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import harmless, sentence, shown
-from attested_publish.front import write_report
+from attested_publish.front import mask_secrets, write_report
 from attested_publish.http import Answer
 from attested_publish.index import Index
 from attested_publish.problems import IndexProblem
 from attested_publish.report import FileReport, Report
 from attested_publish.reporter import Reporter
 from attested_publish.secrecy import Secrets, credentials_in, secrets_in, without_credentials
+from attested_publish.settings import Settings
 from attested_publish.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 TOKEN = "pypi-AgEIcHlwaS5vcmcCJGE4ZjE0ZDY2LWIwNzYtNGMyMC05YTVi_-QwOTk0MTZhYjMyMAAC"
 JWT = ".".join(
@@ -197,9 +200,9 @@ def test_nothing_is_cut_before_it_is_blotted(form: str, limit: int) -> None:
 
 
 def test_markup_that_is_part_of_a_secret() -> None:
-    secrecy.keep(["ab<cd>efgh12345"])
-    told = sentence(status=400, reason="", body=b"<p>Wrong: ab<cd>efgh12345", content_type="html")
-    assert "efgh" not in told
+    secrecy.keep(["abcd<ef>ghij"])
+    told = sentence(status=400, reason="", body=b"<p>Wrong: abcd<ef>ghij", content_type="html")
+    assert told == "Wrong: ***"
 
 
 @pytest.mark.parametrize("part", range(3))
@@ -388,6 +391,9 @@ def test_a_proxy_that_is_not_there(
     printed = capsys.readouterr()
     assert "ProxyError" in printed.out
     assert "proxy-pw-1" not in printed.out + printed.err
+    reporter, masks = console(GitHubReporter)
+    mask_secrets(reporter, Settings(), os.environ)
+    assert "::add-mask::proxy-pw-1\n" in masks.getvalue()
 
 
 def test_the_record_has_no_secret(dist: Path, tmp_path: Path) -> None:
@@ -406,8 +412,29 @@ def test_the_record_has_no_secret(dist: Path, tmp_path: Path) -> None:
     assert json.loads(path.read_text())["files"][0]["url"] == secrecy.BLOT
 
 
+def test_a_finding_that_quotes_a_part_of_a_secret() -> None:
+    secrecy.keep([TOKEN])
+    for kind in (Reporter, GitHubReporter):
+        reporter, printed = console(kind)
+        file = FileReport("f-1.tar.gz", "f", "1", 1, "")
+        reporter.report.files["f-1.tar.gz"] = file
+        distribution = Distribution(Path("f-1.tar.gz"), Path("dist/f-1.tar.gz"), 1, "", "", "")
+        cut = f"'{TOKEN[:60]}…'"
+        reporter.findings(distribution, [Finding("r", Severity.ERROR, f"Is {cut}.", f"Not {cut}.")])
+        assert (file.findings[0].message, file.findings[0].remedy) == ("Is '***…'.", "Not '***…'.")
+        assert not leaks(printed.getvalue(), TOKEN)
+
+
+class Torn(io.StringIO):
+    """A stream that lets other threads go on between what is written at once and what is not."""
+
+    def write(self, text: str) -> int:
+        time.sleep(0.0001)
+        return super().write(text)
+
+
 def console(reporter: type[Reporter] = Reporter) -> tuple[Reporter, io.StringIO]:
-    printed = io.StringIO()
+    printed = Torn()
     return reporter(Report(mode="publish", index="i"), Console(file=printed, width=200)), printed
 
 
