@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from attested_publish import secrecy
 from attested_publish.findings import Severity
-from attested_publish.foreign import shown
-from attested_publish.front import carry_out, write_report
-from attested_publish.index import without_credentials
+from attested_publish.foreign import harmless, shown
+from attested_publish.front import carry_out, mask_secrets, write_report
 from attested_publish.report import Report, Result
 from attested_publish.reporter import Reporter
 from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand
@@ -42,19 +43,24 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     try:
         return _run(environment)
     except WrongUsage as error:
-        print(command("error", str(error), title="Wrong input"))
+        print(command("error", harmless(str(error), pieces=True), title="Wrong input"))
         return 2
 
 
 def _run(environment: Mapping[str, str]) -> int:
-    settings = understand(inputs(environment))
+    given = inputs(environment)
+    # Before a wrong input is quoted.
+    secrecy.keep([given.get("password", "").strip(), *secrecy.secrets_in(environment)])
+    settings = understand(given)
     if settings.mode is Mode.ATTEST and settings.attestations_dir is None:
         # The user's folder is only read; the output `attestations-dir` says where they are.
         folder = tempfile.mkdtemp(prefix="attestations-", dir=environment.get("RUNNER_TEMP"))
         settings = replace(settings, attestations_dir=Path(folder))
-    report = Report(mode=settings.mode.value, index=without_credentials(settings.repository_url))
+    report = Report(
+        mode=settings.mode.value, index=secrecy.without_credentials(settings.repository_url)
+    )
     reporter = GitHubReporter(report, _console(), verbose=settings.verbose)
-    reporter.mask(settings.password)
+    mask_secrets(reporter, settings, environment)
     result = carry_out(lambda: _work(settings, reporter), reporter)
     hand_over(report, environment)
     return 0 if result is Result.DONE else 1
@@ -99,12 +105,19 @@ class GitHubReporter(Reporter):
         super().__init__(report, console, verbose=verbose)
         self._annotated = dict.fromkeys(_LEVELS.values(), 0)
 
-    def mask(self, secret: str) -> None:
-        """Have the runner blot the secret out too, line by line as it compares lines."""
-        super().mask(secret)
-        for line in secret.splitlines():
+    def mask(self, secret: str, user: str = "__token__") -> None:
+        """Have the runner blot the secret out too, line by line as it compares lines.
+
+        Also as an upload's `Authorization` header has it: not everything that shows a job's log
+        knows how to find Base64.
+        """
+        super().mask(secret, user)
+        if not secret:
+            return
+        header = base64.b64encode(f"{user}:{secret}".encode()).decode()
+        for line in (*secret.splitlines(), header):
             if line.strip():
-                self._command("add-mask", line)
+                self._print(command("add-mask", line))
 
     def warning(self, text: str) -> None:
         """Annotate a warning."""
@@ -113,7 +126,7 @@ class GitHubReporter(Reporter):
 
     def findings(self, distribution: Distribution, found: Iterable[Finding]) -> None:
         """Annotate findings with the file's name."""
-        told = list(found)
+        told = [self._cleaned(finding) for finding in found]
         super().findings(distribution, told)
         for finding in told:
             text = f"{finding.message} {finding.remedy}".strip()
@@ -130,7 +143,7 @@ class GitHubReporter(Reporter):
         self._command("error", text, title=told.title, file=file)
 
     def _begin(self, stage: Stage, doing: str) -> None:
-        self._command("group", self.clean(f"{stage.value}: {doing}"))
+        self._command("group", f"{stage.value}: {doing}")
 
     def _end(self, spent: float) -> None:
         super()._end(spent)
@@ -141,11 +154,17 @@ class GitHubReporter(Reporter):
     ) -> None:
         self._annotated[level] += 1
         if self._annotated[level] < _ANNOTATIONS:
-            self._command(level, self.clean(text), title=title, file=file)
+            self._command(level, text, title=title, file=file)
 
     def _command(self, name: str, text: str, **properties: str | None) -> None:
         cleaned = {key: value and self.clean(value) for key, value in properties.items()}
-        print(command(name, text, **cleaned), file=self.console.file, flush=True)
+        self._print(command(name, self.clean(text), **cleaned))
+
+    def _print(self, line: str) -> None:
+        """Print a command for the runner: at once, so that nothing gets in between."""
+        with self._printing:
+            self.console.file.write(f"{line}\n")
+            self.console.file.flush()
 
 
 def command(name: str, text: str, **properties: str | None) -> str:
@@ -166,7 +185,7 @@ def hand_over(report: Report, environment: Mapping[str, str]) -> None:
     outputs = {
         "result": report.result.value,
         "files": json.dumps(record["files"]),
-        "projects": json.dumps(report.projects()),
+        "projects": json.dumps(secrecy.all_blotted(report.projects())),
         "attestations-dir": str(attestations_dir or ""),
         "report": str(path),
     }
@@ -178,7 +197,7 @@ def hand_over(report: Report, environment: Mapping[str, str]) -> None:
                 file.write(f"{name}<<{mark}\n{value}\n{mark}\n")
     if environment.get("GITHUB_STEP_SUMMARY"):
         with Path(environment["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as file:
-            file.write(summary(report, limit=_SUMMARY_LIMIT))
+            file.write(secrecy.blotted(summary(report, limit=_SUMMARY_LIMIT)))
 
 
 def _console() -> Console:

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from attested_publish import __version__, convert_command, verify_command
+from attested_publish import __version__, convert_command, secrecy, verify_command
+from attested_publish.foreign import harmless, shown
 from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand
 
 if TYPE_CHECKING:
@@ -36,8 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A console that cannot show a mark must not stop a release; there may be none.
         if stream is not None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    secrecy.keep(secrecy.secrets_in(os.environ))
     parser = _parser()
-    options = parser.parse_args(arguments)
+    try:
+        options = parser.parse_args(arguments)
+    except _Misused as error:
+        # An address with a password in it may have been given to the wrong option.
+        for argument in sys.argv[1:] if arguments is None else arguments:
+            secrecy.keep(secrecy.credentials_in(argument))
+        parser.exit(2, f"{error.usage}{harmless(shown(error))}\n")
     try:
         if options.command == "services":
             return _serve(options)
@@ -47,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return verify_command.run(options, _console())
         return _run(options)
     except WrongUsage as error:
-        parser.exit(2, f"attested-publish: {error}\n")
+        parser.exit(2, f"attested-publish: {harmless(str(error), pieces=True)}\n")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -56,14 +64,13 @@ def _run(options: argparse.Namespace) -> int:
     if options.paths:
         settings = replace(settings, packages_dir=tuple(options.paths))
 
-    from attested_publish.front import carry_out, write_report
-    from attested_publish.index import without_credentials
+    from attested_publish.front import carry_out, mask_secrets, write_report
     from attested_publish.report import Report, Result
     from attested_publish.reporter import Reporter
 
-    report = Report(mode=mode.value, index=without_credentials(settings.repository_url))
+    report = Report(mode=mode.value, index=secrecy.without_credentials(settings.repository_url))
     reporter = Reporter(report, _console(), verbose=settings.verbose)
-    reporter.mask(settings.password)
+    mask_secrets(reporter, settings, os.environ)
     if options.report is not None:
         _prove_writable(options.report)
     result = carry_out(lambda: _work(options, settings, reporter), reporter)
@@ -165,16 +172,45 @@ def _values(options: argparse.Namespace) -> Mapping[str, str]:
         if (given := getattr(options, setting.name.replace("-", "_"), None)) is not None
     }
     values.setdefault("password", os.environ.get(PASSWORD_VARIABLE, ""))
+    secrecy.keep([values["password"].strip()])
     return values
 
 
+class _Misused(Exception):
+    """The command line cannot be understood: how it should be, and what is wrong with it."""
+
+    def __init__(self, usage: str, message: str) -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong usage in one line, without what may be a secret on a command line."""
+
+    def parse_args(  # type: ignore[override] # only called like this
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """See `argparse`; of unknown options the names are told, and not their values."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
+            self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Leave it to `main` to tell, which knows the whole command line."""
+        raise _Misused(self.format_usage(), f"{self.prog}: error: {message}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="attested-publish",
         description="Publish Python distributions, each with a signed PEP 740 attestation.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands: argparse._SubParsersAction[argparse.ArgumentParser] = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
     for mode, summary in _SUMMARIES.items():
         command = commands.add_parser(mode.value, help=summary, description=f"{summary}.")
         command.add_argument(

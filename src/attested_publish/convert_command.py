@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attested_publish.foreign import shown
+from attested_publish.foreign import harmless, shown
 from attested_publish.sidecars import KINDS
 
 if TYPE_CHECKING:
@@ -131,5 +131,5 @@ def _as_json(attestation: Attestation, *, is_bundle: bool) -> str:
 
 
 def _failed(path: Path | str, why: str) -> int:
-    print(f"attested-publish: {shown(os.fspath(path))}: {why}", file=sys.stderr)
+    print(f"attested-publish: {harmless(f'{shown(os.fspath(path))}: {why}')}", file=sys.stderr)
     return 1

@@ -7,8 +7,16 @@ import json
 import re
 import unicodedata
 
+from attested_publish.secrecy import blotted
+
 LINE_LIMIT = 500
 """Characters of foreign text shown in one place."""
+
+_BREAK = "\u200b"
+"""Breaks up what must not be read in one."""
+
+_READ = 1 << 16
+"""Characters of a foreign text that are looked at."""
 
 _TAGS = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _BLANKS = re.compile(r"\s+")
@@ -17,19 +25,46 @@ _BLANKS = re.compile(r"\s+")
 def shown(text: object, limit: int = LINE_LIMIT) -> str:
     r"""Return `text` as one line that can be printed anywhere, `limit` characters at most.
 
-    Line breaks become spaces; control, formatting (bidirectional overrides among
-    them), surrogate and private characters become `\x..`/`\u....` escapes, so that
-    neither a terminal nor a log's command syntax can be steered from outside.
+    Line breaks become spaces; secrets are blotted out before anything is cut; what cannot
+    be printed is escaped, see `printable`.
     """
-    line = _BLANKS.sub(" ", str(text)).strip()
-    if len(line) > limit:
+    whole = str(text).strip()
+    line = _BLANKS.sub(" ", blotted(whole[:_READ], pieces=True)).strip()
+    if len(line) > limit or len(whole) > _READ:
         line = line[: limit - 1] + "…"
+    return printable(line)
+
+
+def printable(line: str) -> str:
+    r"""Return a line with everything escaped in it that could steer what shows it.
+
+    Control, formatting (bidirectional overrides among them), surrogate and private characters
+    become `\x..`/`\u....`: neither a terminal nor the command syntax of a log obeys them.
+    """
+    if line.isascii() and line.isprintable():
+        return line
     return "".join(
         char.encode("unicode_escape").decode("ascii")
         if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
         else char
         for char in line
     )
+
+
+def harmless(text: str, *, pieces: bool = False) -> str:
+    """Return a text of several lines without secrets, and without what a log or terminal obeys.
+
+    With `pieces` it is somebody else's text, see `Secrets.blotted`. GitHub's runner obeys `::…::`
+    at the start of a line and `##[…]` anywhere, also in what a `run:` step prints, on both
+    streams. An invisible character breaks them up. Doing it twice changes nothing.
+    """
+    return "\n".join(map(_harmless, blotted(text, pieces=pieces).split("\n")))
+
+
+def _harmless(line: str) -> str:
+    line = line.replace("##[", f"##{_BREAK}[")
+    line = _BREAK.join(map(printable, line.split(_BREAK)))
+    return line.replace("::", f":{_BREAK}:", 1) if line.lstrip().startswith("::") else line
 
 
 def sentence(*, status: int, reason: str, body: bytes, content_type: str = "") -> str:
@@ -44,6 +79,9 @@ def sentence(*, status: int, reason: str, body: bytes, content_type: str = "") -
     told = _from_json(text)
     if told:
         return shown(told)
+    # Before markup is taken off, which may be part of a secret.
+    text = blotted(text[:_READ], pieces=True)
+    reason = blotted(reason[:_READ], pieces=True)
     told = reason.removeprefix(str(status)).strip()
     if len(told.split()) > 3:  # noqa: PLR2004 - "Request Entity Too Large" is the longest bare name but one
         return shown(told)

@@ -6,17 +6,19 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.endings import told
 from attested_publish.problems import Problem, Topic
+from attested_publish.secrecy import credentials_in, secrets_in
 from attested_publish.stopping import done_or_stopped
 
 if TYPE_CHECKING:
     from attested_publish.report import Report, Result
     from attested_publish.reporter import Reporter
+    from attested_publish.settings import Settings
 
 
 class StoppedProblem(Problem):
@@ -34,6 +36,16 @@ def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
     if stopped_by is not None:
         reporter.problem(_stopped(stopped_by, reporter))
     return reporter.report.result
+
+
+def mask_secrets(reporter: Reporter, settings: Settings, environment: Mapping[str, str]) -> None:
+    """Mask what is secret among settings and variables, before anything is told."""
+    reporter.mask(settings.password, settings.user)
+    for url in settings.repository_urls:
+        for secret in credentials_in(url):
+            reporter.mask(secret)
+    for secret in secrets_in(environment):
+        reporter.mask(secret)
 
 
 @contextlib.contextmanager

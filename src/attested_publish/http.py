@@ -18,8 +18,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from attested_publish import __version__
+from attested_publish import __version__, secrecy
 from attested_publish.foreign import sentence, shown
+from attested_publish.secrecy import without_credentials
 
 CONNECT_SECONDS = 15.0
 BODY_LIMIT = 16 << 20
@@ -71,7 +72,7 @@ def log_request(method: str, url: str, outcome: str, started: float) -> None:
     before its host.
     """
     parts = urlsplit(url)
-    address = shown(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 200)
+    address = shown(without_credentials(f"{parts.scheme}://{parts.netloc}") + parts.path, 200)
     _log.debug("%s %s: %s, %.2f s", method, address, outcome, time.monotonic() - started)
 
 
@@ -153,12 +154,12 @@ class Answer:
 
     def told(self, secrets: Iterable[str] = ()) -> str:
         """Return what the answer says as a printable sentence, without `secrets` it may echo."""
-        reason, body = self.reason, self.body
-        for secret in secrets:
-            reason = reason.replace(secret, "***")
-            body = body.replace(secret.encode(), b"***")
+        secrecy.keep(secrets)
         text = sentence(
-            status=self.status, reason=reason, body=body, content_type=self.content_type
+            status=self.status,
+            reason=self.reason,
+            body=self.body,
+            content_type=self.content_type,
         )
         return text.rstrip(".")
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from attested_publish import secrecy
 from attested_publish.foreign import shown
 from attested_publish.http import log_request
 from attested_publish.identities import Identity, circleci, github, gitlab, google
@@ -93,6 +94,7 @@ def detect(audience: str) -> str:
         return _from_circleci(audience)
     # Where the package asks on GitHub; it has a session of its own.
     address = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL")
+    secrecy.keep([os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")])
     started = time.monotonic()
     outcome = "no token"
     try:

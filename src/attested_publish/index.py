@@ -17,6 +17,7 @@ from attested_publish.addresses import PYPI_UPLOAD_URL, TESTPYPI_UPLOAD_URL
 from attested_publish.foreign import shown
 from attested_publish.http import Answer, NoLongerEncrypted, ask
 from attested_publish.problems import IndexProblem, IndexUnusable, Topic
+from attested_publish.secrecy import without_credentials
 
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"
@@ -60,9 +61,7 @@ class Index:
         if parts.scheme not in {"https", "http"} or not parts.hostname:
             raise _bad_address(upload_url, "it is not an http(s) URL")
         if parts.username is not None or parts.password is not None:
-            raise _bad_address(
-                without_credentials(upload_url), "it carries credentials; use user and password"
-            )
+            raise _bad_address(upload_url, "it carries credentials; use user and password")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise _bad_address(
                 upload_url, "tokens would travel unencrypted: plain http is for loopback only"
@@ -163,15 +162,6 @@ class Index:
             return self.root
         path = urlsplit(self.upload_url).path.rstrip("/")
         return self.root + path.removesuffix("/legacy").rstrip("/")
-
-
-def without_credentials(url: str) -> str:
-    """Return an address without the user and password that somebody wrote into it."""
-    head, scheme_end, rest = url.partition("://")
-    if not scheme_end:
-        return url
-    authority, slash, path = rest.partition("/")
-    return f"{head}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def is_loopback(host: str) -> bool:
@@ -307,7 +297,7 @@ def why_unreachable(error: BaseException) -> str:
 
 def _bad_address(url: str, why: str) -> IndexProblem:
     return IndexProblem(
-        f"{shown(url, 200) or 'An empty repository-url'} cannot be an index",
+        f"{shown(without_credentials(url), 200) or 'An empty repository-url'} cannot be an index",
         topic=Topic.INDEX_ADDRESS,
         detail=f"This address is not used, because {why}.",
         remedy=f"Set repository-url to an upload address, such as {PYPI_UPLOAD_URL} or "

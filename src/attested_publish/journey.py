@@ -388,7 +388,7 @@ class Journey:
                 remedy="Leave the password out and publish with a trusted publisher, or set "
                 "attestations to auto.",
             )
-        self.reporter.mask(self.settings.password)
+        self.reporter.mask(self.settings.password, self.settings.user)
         self.reporter.improvement(_MOVE_TO_TRUSTED_PUBLISHING)
         return GivenCredentials(self.settings.user, self.settings.password)
 

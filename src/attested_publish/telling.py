@@ -10,6 +10,7 @@ from attested_publish.foreign import shown
 from attested_publish.holdings import Held
 from attested_publish.progress import FEW
 from attested_publish.report import AttestationReport, Status
+from attested_publish.secrecy import blotted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -146,8 +147,8 @@ def record_served(
 ) -> None:
     """Record where a file is served, and since when in this run."""
     record = reporter.report.files[distribution.filename]
-    record.url = file.url or None
-    record.provenance_url = file.provenance_url
+    record.url = blotted(file.url, pieces=True) or None
+    record.provenance_url = file.provenance_url and blotted(file.provenance_url, pieces=True)
     record.served_after = reporter.elapsed
     if index.works_as_pypi and record.project and record.version:
         page = index.project_url(record.project, record.version)

@@ -22,6 +22,8 @@ endpoint:
 ``garbage``    200 with JSON that breaks off, the request is not carried out
 ``reset``      carried out, the connection breaks in the middle of the answer
 ``lost``       carried out, the connection is closed without an answer
+``echo``       status VALUE (400 without one) with the request's credentials in reason
+               phrase, headers and body, in many forms; the request is not carried out
 =============  ============================================================================
 
 Faults of *meaning* are committed by the service itself, which asks `Faults.take`; they count
@@ -57,6 +59,8 @@ from typing import TYPE_CHECKING
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Request, Response
 
+from attested_publish.rehearsal.echo import echo
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -76,11 +80,11 @@ ENDPOINTS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """Every endpoint that can fail, with the faults of meaning it has of its own."""
 
-TRANSPORT = frozenset({"refuse", "hang", "slow", "html", "garbage", "reset", "lost"})
+TRANSPORT = frozenset({"refuse", "hang", "slow", "html", "garbage", "reset", "lost", "echo"})
 """Faults every endpoint can suffer, besides the statuses 400 to 599."""
 
 _NEEDS_VALUE = frozenset({"slow", "expires"})
-_TAKES_VALUE = _NEEDS_VALUE | {"hang"}
+_TAKES_VALUE = _NEEDS_VALUE | {"hang", "echo"}
 _STATUS = re.compile(r"[45]\d\d")
 _GRAMMAR = re.compile(
     r"(?P<endpoint>[a-z]+)=(?P<kind>[a-z]+|[45]\d\d)"
@@ -93,8 +97,8 @@ _CHUNK = 1 << 16
 class Fault:
     """One thing that goes wrong.
 
-    `value` is seconds where the kind knows any. `count` is how many requests are hit, `None`
-    for all. `str()` gives the text `parse_fault` reads.
+    `value` is seconds where the kind knows any, and the status of an ``echo``. `count` is how
+    many requests are hit, `None` for all. `str()` gives the text `parse_fault` reads.
     """
 
     endpoint: str
@@ -116,6 +120,8 @@ class Fault:
             )
         if self.value is None and self.kind in _NEEDS_VALUE:
             raise ValueError(f"The fault {self.kind!r} needs seconds, as in '{self.kind}:2'.")
+        if self.kind == "echo" and self.value and not _STATUS.fullmatch(f"{self.value:g}"):
+            raise ValueError("The value of 'echo' is a status from 400 to 599.")
         if self.value is not None and not status and self.kind not in _TAKES_VALUE:
             raise ValueError(f"The fault {self.kind!r} takes no value.")
         if self.count is not None and self.count < 1:
@@ -244,6 +250,10 @@ def faulty(
                 if faults.pause(fault.value or 0.0):
                     raise ConnectionAbortedError
                 return app(environ, start_response)
+            case "echo":
+                return echo(environ, int(fault.value or HTTPStatus.BAD_REQUEST))(
+                    environ, start_response
+                )
             case "lost":
                 run_wsgi_app(app, environ, buffered=True)
                 raise ConnectionAbortedError

@@ -105,7 +105,7 @@ def _prove(report: Report, index_url: str, reporter: Reporter) -> None:
     """Install what an embedded index serves, and show how it ended."""
     installed = install_a_wheel(report, index_url)
     reporter.console.print()
-    reporter.console.print(result_table(report, index_url))
+    reporter.table(result_table(report, index_url))
     with reporter.recording(report, Index.at(report.index).name):
         reporter.remark(installed)
 

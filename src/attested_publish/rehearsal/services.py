@@ -19,7 +19,7 @@ from attested_publish.rehearsal.faults import Faults, faulty, index_endpoint
 from attested_publish.rehearsal.fulcio import CERTIFICATES, CertificateAuthority
 from attested_publish.rehearsal.issuer import Issuer
 from attested_publish.rehearsal.jobs import FIXED_AUDIENCES, GITHUB, Source
-from attested_publish.rehearsal.private import write_private
+from attested_publish.rehearsal.private import make_folder, write_in_place, write_private
 from attested_publish.rehearsal.pypi import Index
 from attested_publish.rehearsal.rekor import TransparencyLog
 from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed
@@ -246,14 +246,17 @@ class World:
 
         `trust_config.json`, its two parts `trusted_root.json` and `signing_config.json` (which
         some clients want alone), `jwks.json`, and, readable by their owner
-        only, `issuer-key.pem` and `env.json`. Files of these names are replaced.
+        only, `issuer-key.pem` and `env.json`. Files and links of these names are replaced.
+        Raises `OSError`, also where the folder itself is a link.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "trust_config.json").write_text(self.trust_config, encoding="utf-8")
-        (folder / "trusted_root.json").write_text(self.trusted_root, encoding="utf-8")
-        (folder / "signing_config.json").write_text(self.signing_config, encoding="utf-8")
-        jwks = json.dumps(self.issuer.jwks(), indent=2)
-        (folder / "jwks.json").write_text(jwks, encoding="utf-8")
+        make_folder(folder)
+        for name, text in (
+            ("trust_config.json", self.trust_config),
+            ("trusted_root.json", self.trusted_root),
+            ("signing_config.json", self.signing_config),
+            ("jwks.json", json.dumps(self.issuer.jwks(), indent=2)),
+        ):
+            write_in_place(folder / name, text.encode())
         write_private(folder / "issuer-key.pem", self.issuer.key_pem())
         environment = json.dumps(self.environment, indent=2)
         write_private(folder / "env.json", environment.encode())
