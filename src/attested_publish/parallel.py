@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TypeVar
 
-from attested_publish.stopping import is_stopped
+from attested_publish.stopping import Stopped, is_stopped
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,39 +29,70 @@ def in_parallel(
     After the first failure no further item is begun; those in flight are finished and
     yielded, then the failure is raised (of several, one that cannot pass). When the
     caller stops asking, nothing is waited for. `begin` is called once in every thread.
+
+    Where the machine gives fewer threads than asked for, those do it all; where it gives
+    none, the caller's does. Raises `Stopped` where not everything was begun, because the
+    run was told to stop.
     """
-    if not items:
-        return
+    to_do = deque(items)
+    is_over = threading.Event()
+    # A result, a failure, or `None` from a thread that has ended.
+    outcomes: SimpleQueue[tuple[Item, Result] | BaseException | None] = SimpleQueue()
 
-    def unless_stopped(item: Item) -> Result:
-        if is_stopped():
-            raise CancelledError
-        return work(item)
+    def take() -> tuple[Item] | None:
+        with contextlib.suppress(IndexError):
+            if not is_over.is_set() and not is_stopped():
+                return (to_do.popleft(),)
+        return None
 
-    pool = ThreadPoolExecutor(min(threads, len(items)), initializer=begin)
+    def serve() -> None:
+        try:
+            if begin is not None:
+                begin()
+            while (item := take()) is not None:
+                outcomes.put((item[0], work(item[0])))
+        except BaseException as error:  # noqa: BLE001 - it is raised to the caller
+            is_over.set()
+            outcomes.put(error)
+        outcomes.put(None)
+
+    failures: list[BaseException] = []
     try:
-        futures = {pool.submit(unless_stopped, item): item for item in items}
-        failures: list[BaseException] = []
-        for future in as_completed(futures):
-            if future.cancelled():
-                continue
-            error = future.exception()
-            if error is None:
-                yield futures[future], future.result()
+        running = _start(serve, min(threads, len(items)))
+        while running:
+            outcome = outcomes.get()
+            if outcome is None:
+                running -= 1
+            elif isinstance(outcome, BaseException):
+                failures.append(outcome)
             else:
-                failures.append(error)
-                for other in futures:
-                    other.cancel()
-        if failures:
-            raise min(failures, key=lambda error: getattr(error, "may_pass", False))
+                yield outcome
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        is_over.set()
+    real = [error for error in failures if not isinstance(error, Stopped)]
+    if real:
+        raise min(real, key=lambda error: getattr(error, "may_pass", False))
+    if failures or to_do:
+        raise Stopped("not everything was begun")
+
+
+def _start(serve: Callable[[], None], threads: int) -> int:
+    """Run `serve` in so many threads, or as many as can be; return in how many."""
+    for number in range(threads):
+        try:
+            threading.Thread(target=serve, daemon=True).start()
+        except RuntimeError:
+            if number:
+                return number
+            serve()
+            return 1
+    return threads
 
 
 def meanwhile(work: Callable[[], Result]) -> Callable[[], Result]:
     """Begin `work` now, in the background; the function returned gives its result or its error.
 
-    Nobody waits for it who does not ask.
+    Nobody waits for it who does not ask. Where no thread can be started, it is done at once.
     """
     future: Future[Result] = Future()
 
@@ -69,7 +102,10 @@ def meanwhile(work: Callable[[], Result]) -> Callable[[], Result]:
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError:
+        run()
     return future.result
 
 
@@ -81,11 +117,11 @@ class Pace:
         self._let_through: deque[float] = deque(maxlen=most)
         self._lock = threading.Lock()
 
-    def wait(self) -> None:
-        """Return when the next one may go."""
+    def wait(self, sleep: Callable[[float], None]) -> None:
+        """Return when the next one may go, or when `sleep`, which is given seconds, does."""
         with self._lock:
             now = time.monotonic()
             is_full = len(self._let_through) == self._let_through.maxlen
             turn = max(now, self._let_through[0] + self._period) if is_full else now
             self._let_through.append(turn)
-        time.sleep(turn - now)
+        sleep(turn - now)

@@ -187,9 +187,9 @@ class _Courier:
                 try_once, self._delivery.deadlines.upload, self._delivery.tell, self._given_up
             )
         except Problem as problem:
-            self._given_up.now()
             if problem.may_pass and self._delivery.is_there(distribution):
                 return Outcome.UPLOADED
+            self._given_up.now()
             raise
 
     def close(self) -> None:
