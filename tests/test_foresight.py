@@ -98,7 +98,7 @@ def test_a_second_sdist_of_a_release(stage: Stage) -> None:
 def test_project_size_is_a_warning_only(dist: Path) -> None:
     from attested_publish.distributions import stage as stage_files
 
-    big = IndexFile("sample-0.9-py3-none-any.whl", "0" * 64, "", None, 10_000_000_000, None)
+    big = IndexFile("sample-0.9-py3-none-any.whl", "0" * 64, "", None, 10 << 30, None)
     with stage_files([dist]) as staged_files:
         found = list(
             findings_against(

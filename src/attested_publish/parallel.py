@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from attested_publish.stopping import Stopped, is_stopped
 
@@ -34,33 +34,12 @@ def in_parallel(
     none, the caller's does. Raises `Stopped` where not everything was begun, because the
     run was told to stop.
     """
-    to_do = deque(items)
-    is_over = threading.Event()
-    # A result, a failure, or `None` from a thread that has ended.
-    outcomes: SimpleQueue[tuple[Item, Result] | BaseException | None] = SimpleQueue()
-
-    def take() -> tuple[Item] | None:
-        with contextlib.suppress(IndexError):
-            if not is_over.is_set() and not is_stopped():
-                return (to_do.popleft(),)
-        return None
-
-    def serve() -> None:
-        try:
-            if begin is not None:
-                begin()
-            while (item := take()) is not None:
-                outcomes.put((item[0], work(item[0])))
-        except BaseException as error:  # noqa: BLE001 - it is raised to the caller
-            is_over.set()
-            outcomes.put(error)
-        outcomes.put(None)
-
+    shared = _Shared(work, deque(items), begin)
     failures: list[BaseException] = []
     try:
-        running = _start(serve, min(threads, len(items)))
+        running = _start(shared.serve, min(threads, len(items)))
         while running:
-            outcome = outcomes.get()
+            outcome = shared.outcomes.get()
             if outcome is None:
                 running -= 1
             elif isinstance(outcome, BaseException):
@@ -68,12 +47,44 @@ def in_parallel(
             else:
                 yield outcome
     finally:
-        is_over.set()
-    real = [error for error in failures if not isinstance(error, Stopped)]
-    if real:
+        shared.is_over.set()
+    if real := [error for error in failures if not isinstance(error, Stopped)]:
         raise min(real, key=lambda error: getattr(error, "may_pass", False))
-    if failures or to_do:
+    if failures or shared.to_do:
         raise Stopped("not everything was begun")
+
+
+@dataclass
+class _Shared(Generic[Item, Result]):
+    """What the threads of `in_parallel` share; a thread that has ended gives the outcome `None`."""
+
+    work: Callable[[Item], Result]
+    to_do: deque[Item]
+    begin: Callable[[], None] | None
+    is_over: threading.Event = field(default_factory=threading.Event)
+    outcomes: SimpleQueue[tuple[Item, Result] | BaseException | None] = field(
+        default_factory=SimpleQueue
+    )
+
+    def serve(self) -> None:
+        """Work in this thread, until nothing is left, something has failed, or the run is over."""
+        try:
+            if self.begin is not None:
+                self.begin()
+            for item in self._taken():
+                self.outcomes.put((item, self.work(item)))
+        except BaseException as error:  # noqa: BLE001 - it is raised to the caller
+            self.is_over.set()
+            self.outcomes.put(error)
+        self.outcomes.put(None)
+
+    def _taken(self) -> Iterator[Item]:
+        while not self.is_over.is_set() and not is_stopped():
+            try:
+                item = self.to_do.popleft()
+            except IndexError:
+                return
+            yield item
 
 
 def _start(serve: Callable[[], None], threads: int) -> int:

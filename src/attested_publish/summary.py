@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from attested_publish.amounts import counted, size_text
-from attested_publish.findings import Severity
+from attested_publish.findings import OTHER_BYTES, Severity
 from attested_publish.foreign import shown
 from attested_publish.report import Result, Status
 
@@ -267,7 +267,9 @@ def _row(file: FileReport, *, has_links: bool, log: str | None) -> str:
     if file.provenance_url and has_links:
         provenance = f"[provenance](<{_url(file.provenance_url)}>)"
     digest = f"`{file.sha256[:_SHORT_DIGEST]}…`"
-    cells = (name, size_text(file.size), digest, _STATUSES[file.status], entry, provenance)
+    is_skipped = any(finding.rule == OTHER_BYTES for finding in file.findings)
+    status = "⚠️ skipped: other bytes are there" if is_skipped else _STATUSES[file.status]
+    cells = (name, size_text(file.size), digest, status, entry, provenance)
     return f"| {' | '.join(cells)} |\n"
 
 

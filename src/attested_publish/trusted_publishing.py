@@ -80,7 +80,7 @@ class Exchange:
     _unsure: set[str] = field(default_factory=set, repr=False)
 
     def mint(self, audience: str, keep: Callable[[ApiToken], None]) -> None:
-        """Mint a token for `keep`, patiently: every try takes a new identity token, if there is one.
+        """Mint a token for `keep`, patiently, with a new identity token at every try.
 
         PyPI takes each once (by its `jti`), and a refusal does not count. Where the job has one
         only, it is tried again until the index has surely taken it: when a token was minted, or
@@ -114,7 +114,7 @@ class Exchange:
         persistently(mint_once, self.deadlines.mint, self.tell)
 
     def revoke(self, token: ApiToken) -> Revocation:
-        """Revoke a token, also when the run was told to stop; never raises, as it expires anyway."""
+        """Revoke a token, also of a run that is stopped; never raises, as it expires anyway."""
         try:
             return persistently(
                 lambda: burn(self.index, token, self.session),

@@ -80,7 +80,7 @@ class _Doors:
         port: int = 0,
     ) -> Server:
         """Put an application behind a port, with its latency and faults; it is not started."""
-        app = delayed(faulty(app, endpoint_of, faults), stage_of, self.latency)
+        app = delayed(faulty(app, endpoint_of, faults), stage_of, self.latency, faults.pause)
         server = Server(app, port=port)
         self.made.callback(server.stop)
         return server

@@ -254,14 +254,18 @@ def delayed(
     app: WSGIApplication,
     stage_of: Callable[[WSGIEnvironment], str | None],
     latency: Mapping[str, float],
+    pause: Callable[[float], object] = time.sleep,
 ) -> WSGIApplication:
-    """Let every answer of `app` take longer, by the seconds `latency` has for its stage."""
+    """Let every answer of `app` take longer, by the seconds `latency` has for its stage.
+
+    `pause` waits so long; the world's own ends when the world does.
+    """
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         stage = stage_of(environ)
         answer = app(environ, start_response)
         if stage is not None:
-            time.sleep(latency.get(stage, 0.0))
+            pause(latency.get(stage, 0.0))
         return answer
 
     return respond
