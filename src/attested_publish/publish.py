@@ -44,6 +44,7 @@ def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
     journey.follow_rules(distributions)
     held = journey.holdings(distributions, asked)
     journey.stop_if_refused(distributions)
+    attesting.prove_trust_config()
     missing = held.missing_of(distributions)
     attestations: Mapping[str, Sequence[Attestation]] = {}
     identity: Identity | None = None
@@ -89,6 +90,7 @@ def _check(journey: Journey, distributions: Sequence[Distribution]) -> None:
     held = journey.holdings(distributions, asked)
     journey.stop_if_refused(distributions)
     journey.mark_checked(distributions)
+    journey.attesting.prove_trust_config()
     journey.prove_publisher(held.missing_of(distributions), held)
 
 

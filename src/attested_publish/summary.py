@@ -68,7 +68,8 @@ def summary(report: Report, limit: int) -> str:
     """
     blocks = _of_several(report) if report.indexes else _sections(report)
     addresses = [part.index for part in report.indexes or [report]]
-    tail = f"<sub>{_prose(' '.join(addresses))}</sub>\n"
+    # Wrong inputs name none.
+    tail = f"<sub>{_prose(' '.join(addresses))}</sub>\n" if any(addresses) else ""
     text = ""
     for block in blocks:
         left = limit - len((text + tail).encode())
