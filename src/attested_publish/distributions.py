@@ -307,6 +307,8 @@ def _missing(given: Path) -> FilesProblem:
     parent = given.parent
     there = _names_in(parent)
     what = f"{shown(parent)} holds {there}" if there else f"{shown(parent)} is empty or missing"
+    if not Path().exists() and not given.is_absolute():
+        what = "the folder that this was started in does not exist any more"
     return FilesProblem(
         f"{shown(given)} does not exist",
         topic=Topic.FOLDER_MISSING,

@@ -170,6 +170,8 @@ def install_a_wheel(report: Report, index_url: str) -> str:
             done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
                 command,
                 env=_without_pip_settings(),
+                # The one we are in may be gone.
+                cwd=target,
                 capture_output=True,
                 text=True,
                 errors="replace",

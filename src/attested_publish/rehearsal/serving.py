@@ -8,6 +8,7 @@ stop that leaves neither thread nor connection behind.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -42,6 +43,7 @@ _POLL = 0.02
 """Seconds until `Server.stop` is noticed."""
 
 _CHUNK = 1 << 16
+_REACHED = 2.0
 
 _LENGTH = re.compile(r"[0-9]{1,15}")
 
@@ -49,6 +51,26 @@ _Connection: TypeAlias = "socket.socket | tuple[bytes, socket.socket]"
 _Address: TypeAlias = "tuple[str, int] | str"
 
 _log = logging.getLogger(__name__)
+
+
+class NoLoopback(OSError):
+    """This machine cannot talk to itself."""
+
+
+def prove_loopback() -> None:
+    """Raise `NoLoopback` where nobody could reach a server on this machine.
+
+    Where the interface is down, a port can be bound all the same.
+    """
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
+            bound.bind((LOOPBACK, 0))
+            bound.listen(1)
+            socket.create_connection(bound.getsockname(), timeout=_REACHED).close()
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            raise
+        raise NoLoopback(errno.EADDRNOTAVAIL, error.strerror or "it does not answer") from error
 
 
 class Server:
