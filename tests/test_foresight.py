@@ -112,6 +112,19 @@ def test_project_size_is_a_warning_only(dist: Path) -> None:
     ]
 
 
+def test_the_limit_of_a_project_is_the_server_s(dist: Path) -> None:
+    """10 GiB, though its text says GB; a release that just fits is not warned of."""
+    from attested_publish.distributions import stage as stage_files
+
+    with stage_files([dist]) as staged_files:
+        there = (10 << 30) - sum(each.size for each in staged_files.distributions)
+        for size, rules in ((there, []), (there + 1, ["project-size"])):
+            file = IndexFile("sample-0.9-py3-none-any.whl", "0" * 64, "", None, size, None)
+            held = Holdings({"sample": {file.filename: file}})
+            found = findings_against(held, staged_files.distributions, datetime.now(UTC))
+            assert [finding.rule for _, finding in found] == rules
+
+
 def test_a_project_that_does_not_exist_yet_is_told(stage: Stage) -> None:
     report = stage.run(publish.check)
     assert report.result == "done"
