@@ -209,9 +209,8 @@ def test_the_numbers_of_a_log_entry(name: str, value: str, stage: Stage) -> None
 def test_the_dates_of_a_certificate(begin: datetime, end: datetime) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, begin, end)
-        .sign(key, hashes.SHA256())
+    certificate = x509.CertificateBuilder(name, name, key.public_key(), 1, begin, end).sign(
+        key, hashes.SHA256()
     )
 
     class Signer:

@@ -180,7 +180,7 @@ def test_a_report_that_nobody_reads_ends_with_a_signal(dist: Path, tmp_path: Pat
 
 
 def test_nothing_is_begun_after_a_stop() -> None:
-    """The first try of a retry, and the next turn of a pace; the revocation is tried all the same."""
+    """Not the first try of a retry either; what ends the run is tried all the same."""
     process = run(
         """
         from attested_publish import stopping

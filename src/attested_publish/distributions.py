@@ -307,7 +307,7 @@ def _missing(given: Path) -> FilesProblem:
     parent = given.parent
     there = _names_in(parent)
     what = f"{shown(parent)} holds {there}" if there else f"{shown(parent)} is empty or missing"
-    if not Path().exists() and not given.is_absolute():
+    if not given.is_absolute() and not _has_working_directory():
         what = "the folder that this was started in does not exist any more"
     return FilesProblem(
         f"{shown(given)} does not exist",
@@ -316,6 +316,14 @@ def _missing(given: Path) -> FilesProblem:
         remedy="Build first, or set packages-dir to the folder the distributions are in "
         "(in a workflow, download the artifact of the build job before this step).",
     )
+
+
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - whether there is one
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _nothing_found(packages: Sequence[Path]) -> FilesProblem:

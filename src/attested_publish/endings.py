@@ -87,7 +87,9 @@ def _of_the_machine(error: BaseException) -> MachineProblem | None:
         if isinstance(link, MemoryError) or "failed to map segment" in text:
             return _lacks("memory", "Its limit may be set with ulimit -v, or by a container.")
         if isinstance(link, RuntimeError) and "can't start new thread" in text:
-            return _lacks("threads", "Their limit may be set with ulimit -u, or by a container.")
+            return _lacks(
+                "threads", "Their limit may be set with ulimit -u or -v, or by a container."
+            )
         link = link.__cause__ or link.__context__
     return None
 
