@@ -200,6 +200,20 @@ def test_after_a_final_refusal_none_is_tried_again(dist: Path) -> None:
         tell_the_truth(stage, report)
 
 
+def test_a_file_that_has_arrived_after_all_takes_no_patience_from_the_next(stage: Stage) -> None:
+    """The first one's answer is lost and the patience with it ends; it is there all the same."""
+    stage.fault("upload=lost*1")
+    # At its second try the index does not say whether it is there, and then wants much time.
+    stage.fault("simple=slow:0*1")
+    stage.fault("simple=503*1")
+    stage.fault("upload=503:60*1")
+    # The next file.
+    stage.fault("upload=503*1")
+    report = stage.run()
+    assert report.result == "done", problem(report)
+    tell_the_truth(stage, report)
+
+
 def test_short_lives_are_renewed_in_the_middle_of_a_release(tmp_path: Path) -> None:
     """60 files, API tokens that live 3 s, identities that live 5 s, slow uploads."""
     for number in range(60):

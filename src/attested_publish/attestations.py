@@ -186,8 +186,9 @@ def verify_attestation(
         raise AttestationRefused(f"{_in_words(error, attestation)}.") from error
     except (AttestationError, sigstore.errors.Error, x509.ExtensionNotFound) as error:
         raise AttestationRefused(f"{shown(error)}.") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        # Conversion and verification let parsing errors of their libraries through.
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError, OSError) as error:
+        # Conversion and verification let parsing errors of their libraries through, those of
+        # dates before or after all calendars among them.
         raise AttestationRefused(f"It cannot be read: {shown(error)}.") from error
     if payload_type != _IN_TOTO:
         raise AttestationRefused(f"Its payload type is {shown(payload_type, 80)}, not {_IN_TOTO}.")

@@ -17,6 +17,7 @@ from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, unde
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from attested_publish.report import Report
     from attested_publish.reporter import Reporter
     from attested_publish.services import Services
 
@@ -55,49 +56,80 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return verify_command.run(options, _console())
         return _run(options)
     except WrongUsage as error:
-        parser.exit(2, f"attested-publish: {harmless(str(error), pieces=True)}\n")
+        told = (harmless(each, pieces=True) for each in error.sentences)
+        parser.exit(2, "".join(f"attested-publish: {each}\n" for each in told))
 
 
 def _run(options: argparse.Namespace) -> int:
-    mode = Mode(options.command)
-    settings = replace(understand(_values(options)), mode=mode)
-    if options.paths:
-        settings = replace(settings, packages_dir=tuple(options.paths))
+    from attested_publish.stopping import listening
 
-    from attested_publish.front import carry_out, mask_secrets, write_report
+    with listening():
+        return _carry_out(options)
+
+
+def _carry_out(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+
+    from attested_publish.front import carry_out, mask_secrets
     from attested_publish.report import Report, Result
     from attested_publish.reporter import Reporter
 
-    report = Report(mode=mode.value, index=secrecy.without_credentials(settings.repository_url))
+    report = Report(
+        mode=settings.mode.value, index=secrecy.without_credentials(settings.repository_url)
+    )
     reporter = Reporter(report, _console(), verbose=settings.verbose)
     mask_secrets(reporter, settings, os.environ)
-    if options.report is not None:
-        _prove_writable(options.report)
     result = carry_out(lambda: _work(options, settings, reporter), reporter)
     if options.report is not None:
-        try:
-            write_report(report, options.report)
-        except OSError as error:
-            raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
+        _hand_over(report, options.report, reporter)
     return 0 if result is Result.DONE else 1
 
 
+def _settings(options: argparse.Namespace) -> Settings:
+    """Understand the options; raises one `WrongUsage` for all that is wrong with them."""
+    faults: list[str] = []
+    settings = Settings()
+    try:
+        settings = replace(understand(_values(options)), mode=Mode(options.command))
+    except WrongUsage as error:
+        faults += error.sentences
+    if options.paths:
+        settings = replace(settings, packages_dir=tuple(dict.fromkeys(options.paths)))
+    if options.report is not None:
+        try:
+            _prove_writable(options.report)
+        except OSError as error:
+            faults.append(f"--report cannot be written: {error.strerror}.")
+    if faults:
+        raise WrongUsage(*faults)
+    return settings
+
+
+def _hand_over(report: Report, path: Path, reporter: Reporter) -> None:
+    """Write the report; where that cannot be, the release is what it is all the same."""
+    from attested_publish.front import write_report
+    from attested_publish.stopping import Stopped, see_through
+
+    try:
+        see_through(lambda: write_report(report, path))
+    except (OSError, Stopped) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        reporter.warning(f"The report cannot be written to {shown(path)}: {why}.")
+
+
 def _prove_writable(report: Path) -> None:
-    """Find out before anything is done whether the report can be written."""
+    """Find out before anything is done whether the report can be written; raises `OSError`."""
     # A link may lead to where nothing is yet.
     path = report.resolve()
     is_there = path.exists()
     if is_there and not path.is_file() and not path.is_dir():
         # Whoever reads from a pipe would take this for all of it.
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
-        if not is_there:
-            path.unlink()
-    except OSError as error:
-        raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab"):
+        pass
+    if not is_there:
+        path.unlink()
 
 
 def _console() -> Console:

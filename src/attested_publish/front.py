@@ -80,7 +80,8 @@ def write_report(report: Report, path: Path) -> None:
     """Write the JSON report."""
     text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + os.linesep, encoding="utf-8", newline="")
+    # What of a file name is not UTF-8 is escaped as JSON has it.
+    path.write_text(text + os.linesep, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _stopped(name: str, reporter: Reporter) -> StoppedProblem:

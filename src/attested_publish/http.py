@@ -251,6 +251,6 @@ def _seconds(retry_after: str | None) -> float | None:
         return min(float(text[:6]), _LONGEST_WAIT)
     try:
         wait = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return min(max(wait, 0.0), _LONGEST_WAIT)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from attested_publish import secrecy
+from attested_publish.figures import seconds
 from attested_publish.foreign import shown
 from attested_publish.http import log_request
 from attested_publish.identities import Identity, circleci, github, gitlab, google
@@ -62,7 +63,7 @@ class AmbientIdentity:
         """Return a token for `audience` that is good for another minute, if any lives so long."""
         with self._lock:
             kept = self._kept.get(audience)
-            if kept is None or _expiry(kept) - time.time() < _FRESH_SECONDS:
+            if kept is None or expires_at(kept) - time.time() < _FRESH_SECONDS:
                 kept = self._kept[audience] = self.fresh_token(audience)
             return kept
 
@@ -162,9 +163,20 @@ def _claims(token: str) -> Mapping[str, Any]:
     return claims
 
 
-def _expiry(token: str) -> float:
-    expiry = _claims(token).get("exp")
-    return float(expiry) if isinstance(expiry, int | float) else 0.0
+def expires_at(token: str) -> float:
+    """Return when an identity token ends, in epoch seconds; 0 where it does not say.
+
+    Raises `IdentityProblem` for what is no token.
+    """
+    return seconds(_claims(token).get("exp")) or 0.0
+
+
+def is_taken_once(token: str) -> bool:
+    """Say whether PyPI takes a token once only: it remembers them by their `jti`.
+
+    Those of GitHub and GitLab have one, those of Google and CircleCI have not.
+    """
+    return "jti" in _claims(token)
 
 
 def _from_gitlab(audience: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 import requests
 
 from attested_publish.addresses import PYPI_UPLOAD_URL, TESTPYPI_UPLOAD_URL
+from attested_publish.figures import count, moment
 from attested_publish.foreign import shown
 from attested_publish.http import Answer, NoLongerEncrypted, ask
 from attested_publish.problems import IndexProblem, IndexUnusable, Topic
@@ -199,18 +200,11 @@ def files_of(index: Index, project: str, session: requests.Session) -> dict[str,
             sha256=sha256.lower() if isinstance(sha256, str) else None,
             url=str(entry.get("url", "")),
             provenance_url=provenance if isinstance(provenance, str) else None,
-            size=entry["size"] if isinstance(entry.get("size"), int) else 0,
-            uploaded_at=_time(entry.get("upload-time")),
+            size=count(entry.get("size")) or 0,
+            # PEP 700: ISO 8601 in UTC, ending in Z.
+            uploaded_at=moment(entry.get("upload-time")),
         )
     return files
-
-
-def _time(text: object) -> datetime | None:
-    """Read an upload time (PEP 700: ISO 8601 in UTC, ending in Z)."""
-    try:
-        return datetime.fromisoformat(str(text)).astimezone(UTC)
-    except ValueError:
-        return None
 
 
 def provenance_of(
@@ -286,6 +280,8 @@ def why_unreachable(error: BaseException) -> str:
         if isinstance(error, kind):
             return meaning
     text = repr(error)
+    if "Too many open files" in text:
+        return "this machine lets the run have no more open files (ulimit -n)"
     if "NameResolution" in text or "getaddrinfo" in text:
         return "its host name is not known"
     if "refused" in text:

@@ -72,6 +72,7 @@ class Topic(StrEnum):
     WRONG_PROVENANCE = "The index serves a wrong provenance"
     NOT_INSTALLABLE = "pip cannot install what was rehearsed"
     STOPPED = "The run was stopped before it was done"
+    MACHINE = "The machine does not let the run go on"
     UNEXPECTED = "Something unexpected happened"
 
     @property

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pypi_attestations import Attestation
 
     from attested_publish.distributions import Distribution
+    from attested_publish.identities import Identity
     from attested_publish.reporter import Reporter
     from attested_publish.services import Services
     from attested_publish.settings import Settings
@@ -44,15 +45,18 @@ def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
     journey.follow_rules(distributions)
     held = journey.holdings(distributions, asked)
     journey.stop_if_refused(distributions)
+    attesting.prove_trust_config()
     missing = held.missing_of(distributions)
     journey.stop_if_unreadable(missing)
     attestations: Mapping[str, Sequence[Attestation]] = {}
+    identity: Identity | None = None
+    sent: Sequence[Distribution] = ()
     if not missing:
         journey.reporter.notice(
             "The index has a file of each name already: there is nothing to upload."
         )
     elif settings.password:
-        journey.upload(missing, {}, held, journey.given_credentials())
+        sent = journey.upload(missing, {}, held, journey.given_credentials())
     else:
         audience = journey.audience()
         identity, plan = journey.identify(audience)
@@ -65,9 +69,9 @@ def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
         with journey.trusted(identity, audience, held) as credentials:
             made = attesting.sign(unsigned, identity, signing) if signing is not None else {}
             attestations = ready.together(made)
-            journey.upload(missing, attestations, held, credentials)
-    if missing and settings.confirm and not held.unreadable:
-        journey.confirm(missing, attestations, trust)
+            sent = journey.upload(missing, attestations, held, credentials)
+    if sent and settings.confirm and not held.unreadable:
+        journey.confirm(sent, attestations, trust, identity)
     journey.stop_if_doubtful(missing)
     tell_projects(journey.reporter)
 
@@ -88,6 +92,7 @@ def _check(journey: Journey, distributions: Sequence[Distribution]) -> None:
     held = journey.holdings(distributions, asked)
     journey.stop_if_refused(distributions)
     journey.mark_checked(distributions)
+    journey.attesting.prove_trust_config()
     journey.prove_publisher(held.missing_of(distributions), held)
 
 

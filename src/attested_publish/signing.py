@@ -104,7 +104,8 @@ class Signing:
     def _sign_once(self, distribution: Distribution) -> Attestation:
         signer = self._current_signer()
         attested = AttestedDistribution(name=distribution.filename, digest=distribution.sha256)
-        self._pace.wait()
+        self._pace.wait(self._given_up.wait)
+        self._given_up.heed()
         try:
             attestation = Attestation.sign(signer, attested)
             # Shows at once whether the log's entry is of a kind that PEP 740 can carry.
@@ -148,12 +149,16 @@ class Signing:
 def _renewal_time(signer: Signer) -> float:
     """Return when a signer's certificate should be replaced (epoch seconds): well before its end.
 
-    A log entry must fall into the certificate's life, also when the log takes its time.
+    A log entry must fall into the certificate's life, also when the log takes its time. Where its
+    dates cannot be read, it is now: what is wrong with them is said by who verifies.
     """
     certificate = signer._signing_cert()  # noqa: SLF001 - the cached one
-    end = certificate.not_valid_after_utc.timestamp()
-    life = end - certificate.not_valid_before_utc.timestamp()
-    return end - min(_MARGIN_SECONDS, life / 5)
+    try:
+        end = certificate.not_valid_after_utc.timestamp()
+        life = end - certificate.not_valid_before_utc.timestamp()
+    except (ValueError, OverflowError, OSError):
+        return time.time()
+    return end - min(_MARGIN_SECONDS, max(life, 0.0) / 5)
 
 
 def _not_signed(error: Exception, title: str, filename: str | None = None) -> SigningProblem:

@@ -41,6 +41,7 @@ class Outcome(Enum):
     """What became of a file that was sent."""
 
     UPLOADED = "uploaded"
+    THERE = "refused, as the same bytes are there"
     DOUBTFUL = "answered with success, but not in the index's words"
     NAME_TAKEN = "name taken"
 
@@ -189,9 +190,9 @@ class _Courier:
                 try_once, self._delivery.deadlines.upload, self._delivery.tell, self._given_up
             )
         except Problem as problem:
-            self._given_up.now()
             if problem.may_pass and self._delivery.is_there(distribution):
                 return Outcome.UPLOADED
+            self._given_up.now()
             raise
 
     def close(self) -> None:
@@ -211,8 +212,12 @@ class _Courier:
             answer = self._post(distribution, package, password)
         if answer.is_success:
             return Outcome.UPLOADED if self._is_own_word(answer) else Outcome.DOUBTFUL
-        if self._delivery.skip_existing and _is_name_taken(answer):
-            return Outcome.NAME_TAKEN
+        if _is_name_taken(answer):
+            # Some indexes refuse the same bytes too, and another run may have been quicker.
+            if self._delivery.is_there(distribution):
+                return Outcome.THERE
+            if self._delivery.skip_existing:
+                return Outcome.NAME_TAKEN
         raise self._not_taken(distribution, answer, password)
 
     def _is_own_word(self, answer: Answer) -> bool:

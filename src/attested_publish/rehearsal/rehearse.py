@@ -66,7 +66,9 @@ def rehearse(
     kind = job_here(os.environ) if job is None else JOBS[job]
     with ended_when_stopped() as until_done:
         if sample:
-            folder = Path(until_done.enter_context(tempfile.TemporaryDirectory()))
+            folder = Path(
+                until_done.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            )
             settings = replace(settings, packages_dir=(build_sample(folder),))
         world = until_done.enter_context(
             World(
@@ -155,7 +157,7 @@ def install_a_wheel(report: Report, index_url: str) -> str:
         return "No wheel was published, so none was installed."
     if not _has_pip():
         return "There is no pip beside this Python, so no wheel was installed to prove it."
-    with tempfile.TemporaryDirectory() as target:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as target:
         command = [
             *(sys.executable, "-I", "-m", "pip", "--isolated", "--disable-pip-version-check"),
             *("install", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"),
@@ -168,6 +170,8 @@ def install_a_wheel(report: Report, index_url: str) -> str:
             done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
                 command,
                 env=_without_pip_settings(),
+                # The one we are in may be gone.
+                cwd=target,
                 capture_output=True,
                 text=True,
                 errors="replace",

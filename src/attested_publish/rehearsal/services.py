@@ -22,7 +22,7 @@ from attested_publish.rehearsal.jobs import FIXED_AUDIENCES, GITHUB, Source
 from attested_publish.rehearsal.private import make_folder, write_in_place, write_private
 from attested_publish.rehearsal.pypi import Index
 from attested_publish.rehearsal.rekor import TransparencyLog
-from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed
+from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed, prove_loopback
 from attested_publish.rehearsal.trust import client_trust_config, trusted_root
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Doors:
         port: int = 0,
     ) -> Server:
         """Put an application behind a port, with its latency and faults; it is not started."""
-        app = delayed(faulty(app, endpoint_of, faults), stage_of, self.latency)
+        app = delayed(faulty(app, endpoint_of, faults), stage_of, self.latency, faults.pause)
         server = Server(app, port=port)
         self.made.callback(server.stop)
         return server
@@ -107,7 +107,7 @@ class World:
     attribute `further` has them in that order.
 
     The addresses are known when the object is made; it raises `OSError` where `port` is taken,
-    `ValueError` for an unknown stage.
+    `NoLoopback` where there is no such interface, `ValueError` for an unknown stage.
     """
 
     def __init__(
@@ -126,6 +126,7 @@ class World:
     ) -> None:
         if unknown := sorted(latency.keys() - set(STAGES)):
             raise ValueError(f"There is no stage {unknown[0]!r}; choose from {', '.join(STAGES)}.")
+        prove_loopback()
         self.claims = dict(claims)
         self.faults = Faults(faults)
         self.issuer = Issuer(

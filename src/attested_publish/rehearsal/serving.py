@@ -8,6 +8,7 @@ stop that leaves neither thread nor connection behind.
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import json
 import logging
@@ -45,6 +46,7 @@ _POLL = 0.02
 """Seconds until `Server.stop` is noticed."""
 
 _CHUNK = 1 << 16
+_REACHED = 2.0
 
 _HOST = re.compile(
     r"(?P<name>localhost|[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.IGNORECASE
@@ -55,6 +57,26 @@ _Connection: TypeAlias = "socket.socket | tuple[bytes, socket.socket]"
 _Address: TypeAlias = "tuple[str, int] | str"
 
 _log = logging.getLogger(__name__)
+
+
+class NoLoopback(OSError):
+    """This machine cannot talk to itself."""
+
+
+def prove_loopback() -> None:
+    """Raise `NoLoopback` where nobody could reach a server on this machine.
+
+    Where the interface is down, a port can be bound all the same.
+    """
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
+            bound.bind((LOOPBACK, 0))
+            bound.listen(1)
+            socket.create_connection(bound.getsockname(), timeout=_REACHED).close()
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            raise
+        raise NoLoopback(errno.EADDRNOTAVAIL, error.strerror or "it does not answer") from error
 
 
 class Server:
@@ -295,14 +317,18 @@ def delayed(
     app: WSGIApplication,
     stage_of: Callable[[WSGIEnvironment], str | None],
     latency: Mapping[str, float],
+    pause: Callable[[float], object] = time.sleep,
 ) -> WSGIApplication:
-    """Let every answer of `app` take longer, by the seconds `latency` has for its stage."""
+    """Let every answer of `app` take longer, by the seconds `latency` has for its stage.
+
+    `pause` waits so long; the world's own ends when the world does.
+    """
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         stage = stage_of(environ)
         answer = app(environ, start_response)
         if stage is not None:
-            time.sleep(latency.get(stage, 0.0))
+            pause(latency.get(stage, 0.0))
         return answer
 
     return respond
