@@ -61,6 +61,7 @@ class Stage:
                 index,
                 self.world.trust_config,
                 ambient=self.world.ambient,
+                is_identity_local=True,
                 deadlines=self.deadlines,
             ),
             self.world,

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from attested_publish.addresses import without_credentials
 from attested_publish.findings import Severity
 from attested_publish.foreign import shown
 from attested_publish.front import carry_out, write_report
-from attested_publish.index import without_credentials
 from attested_publish.report import Report, Result
 from attested_publish.reporter import Reporter
 from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand

@@ -56,8 +56,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.paths:
         settings = replace(settings, packages_dir=tuple(options.paths))
 
+    from attested_publish.addresses import without_credentials
     from attested_publish.front import carry_out, write_report
-    from attested_publish.index import without_credentials
     from attested_publish.report import Report, Result
     from attested_publish.reporter import Reporter
 

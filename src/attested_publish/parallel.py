@@ -7,12 +7,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from attested_publish.stopping import is_stopped
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 
 
 def in_parallel(
@@ -56,7 +57,14 @@ def in_parallel(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def meanwhile(work: Callable[[], Result]) -> Callable[[], Result]:
+class Outcome(Protocol[Result_co]):
+    """Gives what became of work in the background, or its error."""
+
+    def __call__(self, timeout: float | None = None) -> Result_co:
+        """Wait for it; raises `TimeoutError` after `timeout` seconds."""
+
+
+def meanwhile(work: Callable[[], Result]) -> Outcome[Result]:
     """Begin `work` now, in the background; the function returned gives its result or its error.
 
     Nobody waits for it who does not ask.

@@ -160,6 +160,10 @@ def _at_each_index(
 def _journey(settings: Settings, services: Services, reporter: Reporter) -> Iterator[Journey]:
     with new_session(read=services.deadlines.answer) as session, ended_when_stopped() as after:
         ambient = AmbientIdentity(
-            services.ambient, services.deadlines.identity, reporter.mask, reporter.waiting
+            services.ambient,
+            services.deadlines.identity,
+            reporter.mask,
+            reporter.waiting,
+            is_local=services.is_identity_local,
         )
         yield Journey(settings, services, reporter, session, ambient, after)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attested_publish.addresses import PYPI_UPLOAD_URL
+from attested_publish.addresses import PYPI_UPLOAD_URL, without_credentials
 from attested_publish.foreign import shown
 from attested_publish.output import Output
 from attested_publish.settings import WrongUsage, understand
@@ -124,7 +124,6 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if len(settings.repository_urls) > 1:
         raise WrongUsage("verify asks one index, but --repository-url lists several.")
     from attested_publish.front import carry_out
-    from attested_publish.index import without_credentials
     from attested_publish.report import Report, Result
     from attested_publish.reporter import Reporter
     from attested_publish.services import chosen

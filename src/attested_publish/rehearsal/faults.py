@@ -22,6 +22,17 @@ endpoint:
 ``garbage``    200 with JSON that breaks off, the request is not carried out
 ``reset``      carried out, the connection breaks in the middle of the answer
 ``lost``       carried out, the connection is closed without an answer
+``trickle``    a head that never ends, a byte every VALUE seconds (without VALUE: 1)
+``drip``       200 with a body that never ends, a byte every VALUE seconds (without VALUE: 1)
+``continue``   ``100 Continue`` for ever
+``headers``    headers for ever
+``endless``    200 with a body that never ends, as fast as it goes
+``bomb``       200 with 4 GiB, compressed to 4 MB
+``objects``    200 with 16 MiB of JSON that takes far more memory when parsed
+``nested``     200 with JSON that nests a million deep
+``digits``     200 with JSON that has a number of 10,000 digits
+``markup``     400 with HTML of 64 KiB of ``<``
+``reason``     503 with control characters and workflow commands in its reason phrase
 =============  ============================================================================
 
 Faults of *meaning* are committed by the service itself, which asks `Faults.take`; they count
@@ -57,6 +68,8 @@ from typing import TYPE_CHECKING
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Request, Response
 
+from attested_publish.rehearsal import hostile
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -76,11 +89,13 @@ ENDPOINTS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """Every endpoint that can fail, with the faults of meaning it has of its own."""
 
-TRANSPORT = frozenset({"refuse", "hang", "slow", "html", "garbage", "reset", "lost"})
+TRANSPORT = frozenset(
+    {"refuse", "hang", "slow", "html", "garbage", "reset", "lost", *hostile.KINDS}
+)
 """Faults every endpoint can suffer, besides the statuses 400 to 599."""
 
 _NEEDS_VALUE = frozenset({"slow", "expires"})
-_TAKES_VALUE = _NEEDS_VALUE | {"hang"}
+_TAKES_VALUE = _NEEDS_VALUE | {"hang"} | hostile.PACED
 _STATUS = re.compile(r"[45]\d\d")
 _GRAMMAR = re.compile(
     r"(?P<endpoint>[a-z]+)=(?P<kind>[a-z]+|[45]\d\d)"
@@ -202,6 +217,16 @@ class Faults:
         """Wait, but not longer than until `stop`; tell whether that came first."""
         return self._stopped.wait(seconds)
 
+    def harm(self, connection: socket.socket, sent: hostile.Sent) -> None:
+        """Send what a hostile peer would, until it ends, the client goes away, or `stop`."""
+        for piece in sent:
+            if isinstance(piece, bytes):
+                connection.sendall(piece)
+            else:
+                self._stopped.wait(piece)
+            if self._stopped.is_set():
+                return
+
     def hang(self, connection: socket.socket, seconds: float | None) -> None:
         """Wait for `seconds` (`None`: for ever), until the client goes away, or until `stop`."""
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -251,6 +276,11 @@ def faulty(
                 body, status, headers = run_wsgi_app(app, environ, buffered=True)
                 start_response(status, headers.to_wsgi_list())
                 return _half(b"".join(body))
+        if fault.kind in hostile.KINDS:
+            _exhaust(environ)
+            pace = 1.0 if fault.value is None else fault.value
+            faults.harm(environ["werkzeug.socket"], hostile.KINDS[fault.kind](pace))
+            raise ConnectionAbortedError
         return _wrong_answer(fault)(environ, start_response)
 
     return respond
