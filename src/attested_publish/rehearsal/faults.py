@@ -173,6 +173,8 @@ class Faults:
         self._lock = threading.Lock()
         self._pending: list[tuple[Fault, int | None]] = []
         self._stopped = threading.Event()
+        self.met = 0
+        """How often something has gone wrong so far."""
         for fault in faults:
             self.plan(fault)
 
@@ -206,6 +208,7 @@ class Faults:
                     del self._pending[position]
                 elif left is not None:
                     self._pending[position] = (fault, left - 1)
+                self.met += 1
                 return fault
         return None
 
