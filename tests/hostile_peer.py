@@ -99,6 +99,18 @@ class SlowReader(Peer):
             self.requests.append(connection.recv(1 << 10))
 
 
+class SlowAtLast(Peer):
+    """Answers the first request of a connection as it should, and the next with a slow head."""
+
+    def treat(self, connection: socket.socket) -> None:
+        self.head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        self.head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        while not self.stopped.wait(0.1):
+            connection.sendall(b"x")
+
+
 class Answering(Peer):
     """Answers each path as told, and 404 to all others; one request a connection."""
 

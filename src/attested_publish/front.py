@@ -39,7 +39,7 @@ def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
 
 @contextlib.contextmanager
 def _logs_told(reporter: Reporter) -> Iterator[None]:
-    """Let the reporter tell meanwhile what is logged; when verbose, also every request.
+    """Let the reporter tell meanwhile what is logged; when verbose, also warnings and requests.
 
     Libraries quote what others sent them, a reason phrase for one: unescaped it could steer a
     terminal, or be a command to a runner. Without a handler Python would print it so.
@@ -70,7 +70,7 @@ class _Teller(logging.Handler):
         self.reporter: Reporter | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell one request, or what a library warns of; the rest is nobody's concern."""
+        """Tell one request, or what a library has to say."""
         if self.reporter is None:
             return
         try:
@@ -79,7 +79,8 @@ class _Teller(logging.Handler):
             text = shown(record.msg)
         if record.name == "attested_publish.http":
             self.reporter.request(text)
-        elif record.levelno >= logging.WARNING:
+        elif record.levelno >= (logging.WARNING if self.reporter.verbose else logging.ERROR):
+            # What a library warns of is told by us, in other words, where it matters.
             self.reporter.notice(f"{shown(record.name, 80)}: {text}")
 
 

@@ -76,11 +76,13 @@ class BoundedAdapter(HTTPAdapter):
     """Sends requests within bounds, also those of libraries that set none.
 
     Unless the caller reads a `stream` within a watch of its own, the answer has been read when
-    `send` returns, `BODY_LIMIT` bytes of it at most.
+    `send` returns, `BODY_LIMIT` bytes of it at most. With `guards_redirects` it raises
+    `LedAstray` for one that must not be followed.
     """
 
-    def __init__(self, bounds: Bounds, *, pool: int = 32) -> None:
+    def __init__(self, bounds: Bounds, *, guards_redirects: bool = False, pool: int = 32) -> None:
         self.bounds = bounds
+        self._guards_redirects = guards_redirects
         super().__init__(pool_maxsize=pool)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
@@ -130,6 +132,8 @@ class BoundedAdapter(HTTPAdapter):
             if _is_out_of_bounds(error):
                 raise Unreadable("the head of the answer has no end", request=request) from error
             raise
+        if self._guards_redirects and response.is_redirect:
+            refuse_redirect(response, response.headers["Location"])
         if not options.get("stream"):
             with response:
                 body = body_of(response)
@@ -196,25 +200,31 @@ class _Session(requests.Session):
         if target is None:
             return None
         resp.close()
-        try:
-            # It may be told relative to where it was.
-            refuse_step(resp.url, urljoin(resp.url, target))
-        except BadAddress as error:
-            raise LedAstray(f"{shown(target, 200)}, but {error}", response=resp) from error
-        except ValueError as error:
-            raise requests.exceptions.InvalidURL(str(error)) from error
+        refuse_redirect(resp, target)
         return target
 
 
-def bound(session: requests.Session, bounds: Bounds) -> None:
+def refuse_redirect(response: requests.Response, target: str) -> None:
+    """Raise `LedAstray` for a redirect that must not be followed, `InvalidURL` for none at all."""
+    try:
+        # It may be told relative to where it was.
+        refuse_step(response.url, urljoin(response.url, target))
+    except BadAddress as error:
+        raise LedAstray(f"{shown(target, 200)}, but {error}", response=response) from error
+    except ValueError as error:
+        raise requests.exceptions.InvalidURL(str(error)) from error
+
+
+def bound(session: requests.Session, bounds: Bounds, *, guards_redirects: bool = False) -> None:
     """Keep a session within bounds, be it ours or a library's.
 
+    One that follows redirects by itself needs `guards_redirects`.
     The adapter knows the proxies and certificates of the environment, so that the session need
     not read it: it would find `~/.netrc` there, too.
     """
     session.trust_env = False
     for scheme in ("https://", "http://"):
-        session.mount(scheme, BoundedAdapter(bounds))
+        session.mount(scheme, BoundedAdapter(bounds, guards_redirects=guards_redirects))
 
 
 @dataclass(frozen=True)
@@ -248,7 +258,9 @@ class Answer:
         return "json" in self.content_type.lower() and self.json_object() is None
 
     def json_object(self) -> dict[str, Any] | None:
-        """Return the body as a JSON object; `None` where it is none."""
+        """Return the body as a JSON object; `None` where it is none, or too large to be parsed."""
+        if len(self.body) > BODY_LIMIT:
+            return None
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -303,9 +315,11 @@ def ask(
 def body_of(response: requests.Response, limit: int = BODY_LIMIT) -> bytes:
     """Read what is answered, decompressed, and no more than `limit` bytes of it.
 
-    Of a refusal the beginning is enough. Raises `TooLarge` for a success that has more,
-    `requests.RequestException`.
+    Of a refusal the beginning is enough, `BODY_LIMIT` at most. Raises `TooLarge` for a success
+    that has more, `requests.RequestException`.
     """
+    if not response.ok:
+        limit = min(limit, BODY_LIMIT)
     body = bytearray()
     raw = pieces(response)
     is_zipped = response.headers.get("Content-Encoding", "").lower() == "gzip"

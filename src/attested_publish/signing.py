@@ -61,7 +61,8 @@ class Signing:
         self._pace = Pace(_LOG_ENTRIES_PER_MINUTE, 60.0)
         # sigstore sets no time limits, and offers no way to set some.
         self._bounds = Bounds(silence=deadlines.answer, total=deadlines.answer)
-        bound(self._context._fulcio.session, self._bounds)  # noqa: SLF001
+        fulcio = self._context._fulcio.session  # noqa: SLF001
+        bound(fulcio, self._bounds, guards_redirects=True)
         self._first_certificate = meanwhile(self._current_signer)
 
     def sign_all(
@@ -143,7 +144,7 @@ class Signing:
     def _limit_log_time(self) -> None:
         """Give this thread's session with the log time limits (sigstore keeps one a thread)."""
         session = self._context._rekor._session  # type: ignore[attr-defined]  # noqa: SLF001
-        bound(session, self._bounds)
+        bound(session, self._bounds, guards_redirects=True)
 
 
 def _renewal_time(signer: Signer) -> float:

@@ -109,7 +109,7 @@ class Exchange:
 
     def revoke(self, token: ApiToken) -> Revocation:
         """Revoke a token; never raises, as it expires anyway."""
-        seconds = _BURN_SECONDS if not is_stopped() else _LAST_SECONDS
+        seconds = min(_LAST_SECONDS if is_stopped() else _BURN_SECONDS, self.deadlines.answer)
         try:
             return persistently(
                 lambda: burn(self.index, token, self.session, seconds),
