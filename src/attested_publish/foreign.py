@@ -1,4 +1,7 @@
-"""Make text from others fit to show: bounded, escaped, without markup."""
+"""Make text from others fit to show: bounded, escaped, without markup.
+
+Whatever is done here takes time in proportion to the text's length.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,11 @@ _BREAK = "\u200b"
 _READ = 1 << 16
 """Characters of a foreign text that are looked at."""
 
-_TAGS = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _BLANKS = re.compile(r"\s+")
+_TAG_NAME = re.compile(r"[a-zA-Z]{1,10}\b")
+_WITHOUT_TEXT = {
+    name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "head")
+}
 
 
 def shown(text: object, limit: int = LINE_LIMIT) -> str:
@@ -86,9 +92,35 @@ def sentence(*, status: int, reason: str, body: bytes, content_type: str = "") -
     if len(told.split()) > 3:  # noqa: PLR2004 - "Request Entity Too Large" is the longest bare name but one
         return shown(told)
     is_markup = "html" in content_type.lower() or text.lstrip()[:1] == "<"
-    stripped = html.unescape(_TAGS.sub(" ", text)) if is_markup else text
-    stripped = _BLANKS.sub(" ", stripped).strip()
-    return shown(stripped or told or f"HTTP status {status}")
+    if is_markup:
+        # Cut before entities are resolved: a number of any length would be one.
+        text = html.unescape(_cut(without_markup(text)))
+    return shown(_cut(text) or told or f"HTTP status {status}")
+
+
+def without_markup(text: str) -> str:
+    """Return the text of an HTML page: no tags, nor what scripts, styles and heads hold."""
+    kept = []
+    position = 0
+    while (start := text.find("<", position)) >= 0:
+        kept.append(text[position:start])
+        name = _TAG_NAME.match(text, start + 1)
+        end = text.find(">", start)
+        closing = _WITHOUT_TEXT.get(name.group().lower()) if name else None
+        if end >= 0 and closing is not None:
+            closed = closing.search(text, end)
+            end = text.find(">", closed.end()) if closed else -1
+        if end < 0:
+            kept.append("" if closing else text[start:])
+            return " ".join(kept)
+        position = end + 1
+    kept.append(text[position:])
+    return " ".join(kept)
+
+
+def _cut(text: str) -> str:
+    """Join blanks, and keep somewhat more than is shown."""
+    return _BLANKS.sub(" ", text).strip()[: 2 * LINE_LIMIT]
 
 
 def _from_json(text: str) -> str:
@@ -101,8 +133,8 @@ def _from_json(text: str) -> str:
     errors = answer.get("errors")
     if isinstance(errors, list):
         descriptions = [
-            f"{error.get('code', '')}: {error.get('description', '')}".strip(": ")
-            for error in errors
+            f"{_text(error.get('code'))}: {_text(error.get('description'))}".strip(": ")
+            for error in errors[:LINE_LIMIT]
             if isinstance(error, dict)
         ]
         if descriptions:
@@ -111,3 +143,8 @@ def _from_json(text: str) -> str:
         if isinstance(answer.get(key), str) and answer[key]:
             return str(answer[key])
     return ""
+
+
+def _text(value: object) -> str:
+    # Anything else may nest deeper than can be written.
+    return str(value) if isinstance(value, str | int) else ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.endings import told
+from attested_publish.foreign import shown
 from attested_publish.problems import Problem, Topic
 from attested_publish.secrecy import credentials_in, secrets_in
 from attested_publish.stopping import done_or_stopped
@@ -31,7 +32,7 @@ def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
     Only `WrongUsage` is left to the front, which knows how its user calls it.
     """
     stopped_by = None
-    with told(reporter), _requests_told(reporter):
+    with told(reporter), _logs_told(reporter):
         stopped_by = done_or_stopped(work)
     if stopped_by is not None:
         reporter.problem(_stopped(stopped_by, reporter))
@@ -49,31 +50,53 @@ def mask_secrets(reporter: Reporter, settings: Settings, environment: Mapping[st
 
 
 @contextlib.contextmanager
-def _requests_told(reporter: Reporter) -> Iterator[None]:
-    """Let the reporter tell every request meanwhile, when verbose."""
-    logger = logging.getLogger("attested_publish.http")
-    teller = _Teller(reporter)
-    before = logger.level
+def _logs_told(reporter: Reporter) -> Iterator[None]:
+    """Let the reporter tell meanwhile what is logged; when verbose, also warnings and requests.
+
+    Libraries quote what others sent them, a reason phrase for one: unescaped it could steer a
+    terminal, or be a command to a runner. Without a handler Python would print it so.
+    """
+    requests = logging.getLogger("attested_publish.http")
+    before = requests.level
+    told_before = _teller.reporter
+    if _teller not in logging.getLogger().handlers:
+        # It stays, for what threads that nobody waits for log afterwards.
+        logging.getLogger().addHandler(_teller)
+    _teller.reporter = reporter
+    logging.captureWarnings(capture=True)
     if reporter.verbose:
-        logger.addHandler(teller)
-        logger.setLevel(logging.DEBUG)
+        requests.setLevel(logging.DEBUG)
     try:
         yield
     finally:
-        logger.removeHandler(teller)
-        logger.setLevel(before)
+        _teller.reporter = told_before
+        logging.captureWarnings(capture=False)
+        requests.setLevel(before)
 
 
 class _Teller(logging.Handler):
-    """Gives what is logged to a reporter."""
+    """Gives what is logged to a reporter, where there is one."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._reporter = reporter
+        self.reporter: Reporter | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell one request."""
-        self._reporter.request(record.getMessage())
+        """Tell one request, or what a library has to say."""
+        if self.reporter is None:
+            return
+        try:
+            text = shown(record.getMessage())
+        except (TypeError, ValueError):
+            text = shown(record.msg)
+        if record.name == "attested_publish.http":
+            self.reporter.request(text)
+        elif record.levelno >= (logging.WARNING if self.reporter.verbose else logging.ERROR):
+            # What a library warns of is told by us, in other words, where it matters.
+            self.reporter.notice(f"{shown(record.name, 80)}: {text}")
+
+
+_teller = _Teller()
 
 
 def write_report(report: Report, path: Path) -> None:

@@ -338,7 +338,11 @@ class Journey:
 
         return meanwhile(
             lambda: persistently(
-                lambda: audience_of(self.services.index, self.session),
+                lambda: audience_of(
+                    self.services.index,
+                    self.session,
+                    is_provider_local=self.ambient.is_local,
+                ),
                 self.services.deadlines.audience,
                 self.reporter.waiting,
             )
@@ -541,7 +545,7 @@ class Journey:
     def _revoke_meanwhile(self, credentials: TrustedCredentials) -> None:
         from attested_publish.trusted_publishing import Revocation
 
-        revocation = meanwhile(credentials.revoke)
+        revocation = credentials.revoke()
 
         def tell() -> None:
             outcome = revocation()

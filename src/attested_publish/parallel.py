@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from attested_publish.stopping import Stopped, is_stopped
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 
 
 def in_parallel(
@@ -100,7 +101,14 @@ def _start(serve: Callable[[], None], threads: int) -> int:
     return threads
 
 
-def meanwhile(work: Callable[[], Result]) -> Callable[[], Result]:
+class Outcome(Protocol[Result_co]):
+    """Gives what became of work in the background, or its error."""
+
+    def __call__(self, timeout: float | None = None) -> Result_co:
+        """Wait for it; raises `TimeoutError` after `timeout` seconds."""
+
+
+def meanwhile(work: Callable[[], Result]) -> Outcome[Result]:
     """Begin `work` now, in the background; the function returned gives its result or its error.
 
     Nobody waits for it who does not ask. Where no thread can be started, it is done at once.

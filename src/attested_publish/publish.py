@@ -171,6 +171,10 @@ def _journey(settings: Settings, services: Services, reporter: Reporter) -> Iter
         ended_when_stopped() as after,
     ):
         ambient = AmbientIdentity(
-            services.ambient, services.deadlines.identity, reporter.mask, reporter.waiting
+            services.ambient,
+            services.deadlines.identity,
+            reporter.mask,
+            reporter.waiting,
+            is_local=services.is_identity_local,
         )
         yield Journey(settings, services, reporter, session, ambient, after, judges)

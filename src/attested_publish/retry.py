@@ -33,7 +33,9 @@ class Patience:
 
 @dataclass(frozen=True)
 class Deadlines:
-    """The patience with each kind of request, and the longest silence in one (seconds).
+    """The patience with each kind of request, and how long one may take in all (seconds).
+
+    `answer` is for requests that ask; one that uploads has `upload_answer`, and more by its size.
 
     Minutes for Sigstore, whose outages were of that length, and for uploads. Before
     anything is spent a re-run costs nothing, so that what is wrong is told soon.

@@ -24,11 +24,14 @@ class Services:
     It goes to `index`, and after that to each index in `further`.
     `trust_config` is the ClientTrustConfig JSON of a Sigstore instance; `None`
     stands for the public one. `deadlines` say how patiently they are asked.
+    `is_identity_local` says whether the identity's provider is on loopback; `None`: the
+    job's variables do.
     """
 
     index: Index
     trust_config: str | None = None
     ambient: Ambient = detect
+    is_identity_local: bool | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
     further: tuple[Index, ...] = ()
 

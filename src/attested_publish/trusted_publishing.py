@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +18,23 @@ from attested_publish.figures import seconds
 from attested_publish.foreign import shown
 from attested_publish.http import Answer, ask
 from attested_publish.identity import is_taken_once
-from attested_publish.index import Index, unreachable
+from attested_publish.index import Index, quoted, unreachable
+from attested_publish.parallel import Outcome, meanwhile
 from attested_publish.problems import TokenProblem, TokenRefused, Topic
 from attested_publish.retry import Deadlines, GaveUp, Tell, persistently
+from attested_publish.stopping import is_stopped
 
 if TYPE_CHECKING:
     from attested_publish.identities import Identity, TrustedPublisher
     from attested_publish.identity import AmbientIdentity
 
-_ANSWER_LIMIT = 1 << 20
 _MARGIN_SECONDS = 120.0
 _MINT_SECONDS = 10.0
+_BURN_SECONDS = 10.0
+_LAST_SECONDS = 1.2
+"""What a run that is told to stop has left for revoking: it has to end within 2 s."""
+
+_LOOK_AGAIN = 0.05
 _HELP = "https://docs.pypi.org/trusted-publishers/troubleshooting/"
 
 
@@ -115,9 +122,10 @@ class Exchange:
 
     def revoke(self, token: ApiToken) -> Revocation:
         """Revoke a token, also of a run that is stopped; never raises, as it expires anyway."""
+        seconds = min(_LAST_SECONDS if is_stopped() else _BURN_SECONDS, self.deadlines.answer)
         try:
             return persistently(
-                lambda: burn(self.index, token, self.session),
+                lambda: burn(self.index, token, self.session, seconds),
                 self.deadlines.burn,
                 self.tell,
                 GaveUp(heeds_stop=False),
@@ -171,17 +179,28 @@ class TrustedCredentials:
                 self._mint()
             return True
 
-    def revoke(self) -> Revocation | None:
-        """Revoke all tokens; `None`: there was none.
+    def revoke(self) -> Callable[[], Revocation | None]:
+        """Begin to revoke all tokens; the function returned gives what became of it.
 
-        Never raises, as they expire anyway; returns the least that could be done. A
-        token that is being minted this moment is waited for, once the others are revoked.
+        `None`: there was none. Never raises, as they expire anyway; of several, it is the
+        least that could be done. A token that is being minted this moment is waited for. A
+        run that is told to stop waits a moment only, whatever the index does.
         """
+        return partial(_unless_stopped, meanwhile(self._revoke))
+
+    def _revoke(self) -> Revocation | None:
+        begun: list[Callable[[], Revocation]] = []
+
+        def begin() -> None:
+            new = self._tokens[len(begun) :]
+            begun.extend(meanwhile(partial(self._exchange.revoke, token)) for token in new)
+
         # Also those that are past their time by this machine's clock: the index has its own.
-        outcomes = [self._exchange.revoke(token) for token in self._tokens.copy()]
-        if self._lock.acquire(timeout=_MINT_SECONDS):
+        begin()
+        if self._lock.acquire(timeout=_LAST_SECONDS / 2 if is_stopped() else _MINT_SECONDS):
             self._lock.release()
-        outcomes += [self._exchange.revoke(token) for token in self._tokens[len(outcomes) :]]
+            begin()
+        outcomes = [outcome() for outcome in begun]
         return max(outcomes, key=tuple(Revocation).index, default=None)
 
     def _renew_early(self) -> None:
@@ -196,25 +215,26 @@ class TrustedCredentials:
         self._exchange.mint(self._audience, self._tokens.append)
 
 
-def audience_of(index: Index, session: requests.Session) -> str:
+def audience_of(index: Index, session: requests.Session, *, is_provider_local: bool) -> str:
     """Ask which audience the index wants named in identity tokens.
 
-    Raises `TokenProblem` where the index does no trusted publishing, or asks for an
-    audience under which somebody else would accept the token.
+    `is_provider_local` says whether those come from loopback. Raises `TokenProblem` where
+    the index does no trusted publishing, or asks for an audience under which somebody else
+    would accept the token.
     """
     answer = _ask(index, "GET", index.audience_url, session)
     if answer.status == HTTPStatus.NOT_FOUND:
         raise TokenProblem(
             f"{index.name} does no trusted publishing",
             topic=Topic.NO_TRUSTED_PUBLISHING,
-            detail=f"{index.audience_url} answered 404: {answer.told()}.",
+            detail=f"{index.audience_url} answered {quoted(index, answer)}.",
             remedy="Give the index's own credentials as user and password.",
         )
     if answer.status != HTTPStatus.OK:
         raise TokenProblem(
             f"{index.name} does not say which identity tokens it takes",
             topic=Topic.AUDIENCE_UNKNOWN,
-            detail=f"{index.audience_url} answered {answer.status}: {answer.told()}.",
+            detail=f"{index.audience_url} answered {quoted(index, answer)}.",
             remedy="Trusted publishing may be switched off or out of order there: see the "
             "index's status page, and run again later.",
             may_pass=answer.may_pass,
@@ -225,18 +245,20 @@ def audience_of(index: Index, session: requests.Session) -> str:
         raise TokenProblem(
             f"{index.name} does not say which identity tokens it takes",
             topic=Topic.AUDIENCE_UNKNOWN,
-            detail=f"{index.audience_url} answered without an audience: {answer.told()}.",
+            detail=f"{index.audience_url} answered without an audience ({quoted(index, answer)}).",
             remedy="Check that repository-url is the upload address of an index that does "
             "trusted publishing; otherwise give user and password.",
             may_pass=answer.is_broken_off,
         )
-    if not index.may_ask_for(audience):
+    if not index.may_ask_for(audience, is_provider_local=is_provider_local):
         raise TokenProblem(
             f"{index.name} asks for an identity token that is valid elsewhere",
             topic=Topic.FOREIGN_AUDIENCE,
             detail=f"It wants the audience {shown(audience, 80)!r}. Whoever holds such a token "
             "could use it there in this job's name, so none was requested.",
-            remedy="Check repository-url. If the index is yours, give it an audience of its own.",
+            remedy="Check repository-url. If the index is yours, give it an audience of its own "
+            "(a copy of PyPI's server: OIDC_AUDIENCE), or give it an identity provider that is "
+            "on loopback, too.",
         )
     return audience
 
@@ -295,9 +317,14 @@ def mint(
     raise _refused(index, said, _codes(granted), publisher, projects)
 
 
-def burn(index: Index, token: ApiToken, session: requests.Session) -> Revocation:
-    """Revoke an API token (PyPI's burn-token). Raises `TokenProblem` where it cannot be done."""
-    answer = _ask(index, "POST", index.burn_url, session, token.value)
+def burn(
+    index: Index, token: ApiToken, session: requests.Session, seconds: float | None = None
+) -> Revocation:
+    """Revoke an API token (PyPI's burn-token), within `seconds`.
+
+    Raises `TokenProblem` where it cannot be done.
+    """
+    answer = _ask(index, "POST", index.burn_url, session, token.value, seconds=seconds)
     # PyPI answers 202; a 200 may come from something in between.
     if answer.status in {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
         return Revocation.REVOKED
@@ -317,12 +344,14 @@ def _ask(
     url: str,
     session: requests.Session,
     token: str | None = None,
+    *,
+    seconds: float | None = None,
 ) -> Answer:
     """Ask one of the exchange's addresses, with a `token` where one is to be exchanged."""
     payload = None if token is None else {"token": token}
     headers = {"Accept": "application/json"}
     try:
-        return ask(session, method, url, payload=payload, headers=headers, limit=_ANSWER_LIMIT)
+        return ask(session, method, url, payload=payload, headers=headers, seconds=seconds)
     except requests.RequestException as error:
         why = unreachable(index, url, error)
         raise TokenProblem(
@@ -332,6 +361,19 @@ def _ask(
             topic=why.topic,
             may_pass=why.may_pass,
         ) from error
+
+
+def _unless_stopped(outcome: Outcome[Revocation | None]) -> Revocation | None:
+    """Wait for the outcome, but for a moment only once the run is told to stop."""
+    ends = None
+    while True:
+        try:
+            return outcome(_LOOK_AGAIN)
+        except TimeoutError:
+            if ends is None and is_stopped():
+                ends = time.monotonic() + _LAST_SECONDS
+            if ends is not None and time.monotonic() > ends:
+                return Revocation.FAILED
 
 
 def _codes(answer: Mapping[str, Any]) -> set[object]:

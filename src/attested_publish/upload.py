@@ -20,7 +20,7 @@ from twine.settings import Settings as TwineSettings
 
 from attested_publish.distributions import Distribution, Kind
 from attested_publish.foreign import shown
-from attested_publish.http import Answer, answer_of, limit_time
+from attested_publish.http import Answer, Bounds, answer_of, bound
 from attested_publish.index import Index, unreachable
 from attested_publish.package import package_file, read_package
 from attested_publish.parallel import in_parallel
@@ -258,7 +258,8 @@ class _Courier:
         repository: Repository | None = getattr(self._per_thread, "repository", None)
         if repository is None:
             repository = self._settings.create_repository()
-            limit_time(repository.session, read=self._delivery.deadlines.upload_answer)
+            seconds = self._delivery.deadlines.upload_answer
+            bound(repository.session, Bounds(silence=seconds, total=seconds))
             self._per_thread.repository = repository
             self._repositories.append(repository)
         return repository

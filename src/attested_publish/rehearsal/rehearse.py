@@ -95,7 +95,13 @@ def rehearse(
             sigstore_trust_config=None,
         )
         index, *others = map(Index.at, upload_urls)
-        services = Services(index, world.trust_config, ambient=world.ambient, further=tuple(others))
+        services = Services(
+            index,
+            world.trust_config,
+            ambient=world.ambient,
+            is_identity_local=True,
+            further=tuple(others),
+        )
         publish(rehearsed, services, reporter)
         reports = reporter.report.indexes or [reporter.report]
         for report, index_url in zip(reports, index_urls, strict=True):

@@ -216,12 +216,13 @@ class World:
                 names = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
                 return dict(zip(names, self._request, strict=True))
             case Source.VARIABLES:
-                return {
+                # As a job is told where its GitLab is; the tokens claim to be of the real one.
+                return {"CI_SERVER_URL": self._issuer_url} | {
                     f"{audience.upper()}_ID_TOKEN": self.issuer.issue(audience)
                     for audience in FIXED_AUDIENCES
                 }
             case Source.PROGRAM:
-                return self._program
+                return {"CIRCLE_BUILD_URL": f"{self._issuer_url}/jobs/1", **self._program}
             case Source.METADATA:
                 return {}
 
