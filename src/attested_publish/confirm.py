@@ -136,10 +136,8 @@ def _check_provenance(
     trust: Trust,
 ) -> str | Publisher:
     """Verify the provenance that is served of a file; return its publisher, or why it is late."""
-    from pydantic import ValidationError
-    from pypi_attestations import Provenance
-
     from attested_publish.attestations import AttestationRefused, policy_of, verify_attestation
+    from attested_publish.conversion import NotConvertible, read_provenance
 
     try:
         served = provenance_of(
@@ -154,9 +152,9 @@ def _check_provenance(
     if served is None:
         return "its provenance is not served yet"
     try:
-        provenance = Provenance.model_validate(served)
-    except ValidationError as error:
-        raise _wrong(distribution, index, f"it cannot be read ({shown(error, 200)}).") from error
+        provenance = read_provenance(served)
+    except NotConvertible as error:
+        raise _wrong(distribution, index, str(error)) from error
     # The log entry may be spelled differently after its way through the index.
     not_seen = [each.envelope for each in uploaded]
     publisher: Publisher | None = None
