@@ -15,7 +15,7 @@ from sigstore.models import Bundle, ClientTrustConfig
 from sigstore.verify import Verifier
 
 from attested_publish import cli
-from attested_publish.conversion import SIZE_LIMIT
+from attested_publish.conversion import DOCUMENT_LIMIT, FILE_LIMIT
 from attesting import PUBLISH, SLSA, attestation, bundle, put, signature
 from makers import make_release
 from releases import publisher_policy, staged
@@ -201,11 +201,16 @@ def test_what_cannot_be_converted_says_why(
     [
         (b"", "neither JSON"),
         (b"\xff\xfe", "neither JSON"),
-        (b"[" * 200_000, "neither JSON"),
+        (b"[" * 1999, "neither JSON"),
+        (b"[" * 200_000, "more than 2,000 values"),
+        (b'{"a":[' + b"{}," * 800 + b"{}]}", "neither a Sigstore bundle nor"),
+        (b'{"a":[' + b"{}," * 2000 + b"{}]}", "more than 2,000 values"),
         (b"{}\n" * 1001, "more than 1000 lines"),
         (b"{}\n[]\n", "no object"),
-        (b" " * (SIZE_LIMIT + 1), "more than 16 MiB"),
-        (None, "not a regular file"),
+        (b'{"a":"' + b"x" * DOCUMENT_LIMIT + b'"}', "more than 1 MiB"),
+        (b"{}\n" + b'{"a":"' + b"x" * DOCUMENT_LIMIT + b'"}\n', "more than 1 MiB"),
+        (b" " * (FILE_LIMIT + 1), "more than 4 MiB"),
+        (None, "No such file"),
     ],
 )
 def test_a_file_that_is_something_else_says_so(

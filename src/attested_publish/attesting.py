@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from attested_publish.identities import Identity
     from attested_publish.identity import AmbientIdentity
     from attested_publish.identity_rules import AttestationPlan
+    from attested_publish.judges import Judges
     from attested_publish.memory import Memory
     from attested_publish.reporter import Reporter
     from attested_publish.services import Services
@@ -33,13 +34,17 @@ if TYPE_CHECKING:
     from attested_publish.sidecars import Fault
     from attested_publish.signing import Signing
 
+_TOLD = 20
+"""Of how many files it is said why they are left aside."""
+
 
 @dataclass(frozen=True)
 class Attesting:
     """The attestations of one release, at one index.
 
     Its methods are stages of a journey: each raises a `Problem` where the release has to stop,
-    and leaves what it learned in the reporter's report. `memory` is the run's.
+    and leaves what it learned in the reporter's report. `memory` is the run's. `judges` read what
+    lies beside the files.
     """
 
     settings: Settings
@@ -47,6 +52,7 @@ class Attesting:
     reporter: Reporter
     ambient: AmbientIdentity
     memory: Memory
+    judges: Judges
 
     @property
     def may_attest(self) -> bool:
@@ -118,29 +124,38 @@ class Attesting:
 
         policy = identity.publisher.policy()
         with self.reporter.stage(Stage.VERIFICATION, "the attestations beside the files"):
-            judgement = ready_made.judge(paths, distributions, policy, trust().verifier)
+            judgement = ready_made.judge(
+                paths, distributions, policy, trust().verifier, self.judges
+            )
             for each in distributions:
                 for ready in judgement.usable.get(each.filename, ()):
                     record_attestation(
                         self.reporter.report, each, ready.attestation, ready.predicate_type
                     )
                     self.reporter.item(shown(ready.path.name), f"holds for {shown(each.filename)}")
-            for spare in judgement.spare:
-                self.reporter.notice(
-                    f"{shown(spare.path.name)} is left aside: it holds, but another file has an "
-                    f"attestation of the same kind ({spare.predicate_type}), and one is taken."
-                )
+            self._notices(
+                f"{shown(spare.path.name)} is left aside: it holds, but another file has an "
+                f"attestation of the same kind ({spare.predicate_type}), and one is taken."
+                for spare in judgement.spare
+            )
             refused = [fault for fault in judgement.faults if fault.was_made_for_upload]
             if refused and self.settings.attestations is Attestations.REQUIRED:
                 raise _not_accepted(refused)
-            for fault in judgement.faults:
-                aside = "is left aside" if fault.was_made_for_upload else "is not converted"
-                self.reporter.notice(f"{shown(fault.path.name)} {aside}: {fault.why}")
+            self._notices(_aside(fault) for fault in judgement.faults)
             replaced = {without_suffix(fault.path) for fault in refused}
             anew = [each for each in judgement.unsigned(distributions) if each.filename in replaced]
             if anew and (plan is None or plan.attest):
                 self.reporter.notice(f"{counted(len(anew), 'attestation')} will be made anew.")
         return judgement
+
+    def _notices(self, texts: Iterable[str]) -> None:
+        """Tell the first of many things, and how many more there are."""
+        every = list(texts)
+        for text in every[:_TOLD]:
+            self.reporter.notice(text)
+        if len(every) > _TOLD:
+            more = counted(len(every) - _TOLD, "more file")
+            self.reporter.notice(f"There is the like to say of {more} beside the distributions.")
 
     def reuse(
         self,
@@ -251,11 +266,19 @@ class Attesting:
                 )
 
 
+def _aside(fault: Fault) -> str:
+    aside = "is left aside" if fault.was_made_for_upload else "is not converted"
+    return f"{shown(fault.path.name)} {aside}: {fault.why}"
+
+
 def _not_accepted(faults: Sequence[Fault]) -> AttestationNotAccepted:
+    told = [f"{shown(fault.path.name)}: {fault.why}" for fault in faults[:_TOLD]]
+    if len(faults) > _TOLD:
+        told.append(f"And {len(faults) - _TOLD} more.")
     return AttestationNotAccepted(
         f"{counted(len(faults), 'ready-made attestation')} would not be accepted",
         topic=Topic.ATTESTATION_INVALID,
-        detail="\n".join(f"{shown(fault.path.name)}: {fault.why}" for fault in faults),
+        detail="\n".join(told),
         remedy="Leave these files out to have new attestations made, or set attestations to auto, "
         "which does so by itself.",
     )

@@ -155,8 +155,7 @@ class _Judge:
         self, distribution: Distribution, uploaded: Sequence[Attestation]
     ) -> str | Provenanced:
         """Verify the provenance that is served of a file; return it, or why it is late."""
-        from pydantic import ValidationError
-        from pypi_attestations import Provenance
+        from attested_publish.conversion import NotConvertible, read_provenance
 
         project, version = str(distribution.project), str(distribution.version)
         try:
@@ -168,10 +167,9 @@ class _Judge:
         if served is None:
             return "its provenance is not served yet"
         try:
-            provenance = Provenance.model_validate(served)
-        except ValidationError as error:
-            why = f"it cannot be read ({shown(error, 200)})."
-            raise _wrong(distribution, self.index, why) from error
+            provenance = read_provenance(served)
+        except NotConvertible as error:
+            raise _wrong(distribution, self.index, str(error)) from error
         pairs = [
             (bundle.publisher, attestation)
             for bundle in provenance.attestation_bundles

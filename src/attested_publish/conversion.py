@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sigstore.errors
 from pydantic import ValidationError
@@ -14,13 +14,21 @@ from sigstore.models import Bundle
 
 from attested_publish.foreign import shown
 
-if TYPE_CHECKING:
-    from pathlib import Path
+FILE_LIMIT = 4 << 20
+"""Bytes of a file that is read. An attestation or a bundle has about 10,000; some write many
+bundles into one file, each on a line of its own."""
 
-SIZE_LIMIT = 16 << 20
-"""Bytes of a file that is read; a bundle has some ten thousand."""
+DOCUMENT_LIMIT = 1 << 20
+"""Bytes of one JSON object. GitHub allows 1,024 files in one bundle, which makes 250,000."""
 
 _MOST_DOCUMENTS = 1000
+
+_MOST_VALUES = 2000
+"""Values in one JSON object; a real attestation or bundle has about 60. What reads them collects
+several errors for each value that is wrong: 3 GB for 1 MiB of `{},{},…`."""
+
+_MOST_IN_STATEMENT = 20_000
+"""Values in a statement: what GitHub allows has 5,000."""
 
 
 class NotConvertible(ValueError):
@@ -35,30 +43,28 @@ class Form(StrEnum):
     PROVENANCE = "provenance"
 
 
-def documents_in(path: Path) -> list[dict[str, Any]]:
-    """Read the JSON objects in a file: one, or several with a line each (JSON lines).
+def documents_in(content: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects in a file: one, or several with a line each (JSON lines).
 
-    Raises `NotConvertible` where it cannot be read, is too large or is something else.
+    Raises `NotConvertible` where there is too much of it, or something else.
     """
+    if len(content) > FILE_LIMIT:
+        raise NotConvertible(f"It has more than {FILE_LIMIT >> 20} MiB.")
+    text = content.strip()
+    line_breaks = text.count(b"\n")
     try:
-        # Opening a pipe would wait for a writer.
-        if not path.is_file():
-            raise NotConvertible("It is not a regular file.")
-        with path.open("rb") as file:
-            content = file.read(SIZE_LIMIT + 1)
-    except OSError as error:
-        raise NotConvertible(f"It cannot be read: {error.strerror}.") from error
-    if len(content) > SIZE_LIMIT:
-        raise NotConvertible(f"It has more than {SIZE_LIMIT >> 20} MiB.")
-    try:
-        return [_json_object(content)]
+        only = _json_object(text)
     except NotConvertible:
-        lines = [line for line in content.splitlines() if line.strip()]
-        if len(lines) < 2:  # noqa: PLR2004 - one line is the file itself
+        if not line_breaks:
             raise
-    if len(lines) > _MOST_DOCUMENTS:
+    else:
+        yield only
+        return
+    if line_breaks >= _MOST_DOCUMENTS:
         raise NotConvertible(f"It has more than {_MOST_DOCUMENTS} lines.")
-    return [_json_object(line) for line in lines]
+    for line in text.split(b"\n"):
+        if line.strip():
+            yield _json_object(line)
 
 
 def form_of(document: Mapping[str, Any]) -> Form:
@@ -82,9 +88,12 @@ def subjects_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     An empty list where it is about a file that it does not name, or cannot be read.
     """
     try:
+        _check_amount(document)
         bundle = Bundle.from_json(json.dumps(document))
         envelope = bundle._inner.dsse_envelope  # noqa: SLF001
-        statement = json.loads(envelope.payload) if envelope is not None else {}
+        if envelope is None or _values_in(envelope.payload) > _MOST_IN_STATEMENT:
+            return []
+        statement = json.loads(envelope.payload)
         return [
             (str(subject.get("name", "")), str(subject["digest"].get("sha256", "")))
             for subject in statement.get("subject", ())
@@ -97,18 +106,26 @@ def subjects_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def read_attestation(document: Mapping[str, Any]) -> Attestation:
     """Return a PEP 740 attestation as far as its form goes. Raises `NotConvertible`."""
+    _check_amount(document)
     try:
-        return Attestation.model_validate(document)
+        attestation = Attestation.model_validate(document)
     except ValidationError as error:
         raise NotConvertible(f"It is not a PEP 740 attestation: {_first_of(error)}.") from error
+    _check_amount_of_statement(attestation)
+    return attestation
 
 
 def read_provenance(document: Mapping[str, Any]) -> Provenance:
     """Return a provenance as an index serves it (PEP 740). Raises `NotConvertible`."""
+    _check_amount(document)
     try:
-        return Provenance.model_validate(document)
+        provenance = Provenance.model_validate(document)
     except ValidationError as error:
         raise NotConvertible(f"It is not a PEP 740 provenance: {_first_of(error)}.") from error
+    for bundle in provenance.attestation_bundles:
+        for attestation in bundle.attestations:
+            _check_amount_of_statement(attestation)
+    return provenance
 
 
 def bundle_of(attestation: Attestation) -> Bundle:
@@ -133,12 +150,14 @@ def attestation_of(document: Mapping[str, Any]) -> Attestation:
         raise NotConvertible("It is not a Sigstore bundle.")
     if "messageSignature" in document:
         raise NotConvertible("It signs the bare file and makes no statement about it (in-toto).")
+    _check_amount(document)
     _check_log_entry(document)
     try:
         attestation = Attestation.from_bundle(Bundle.from_json(json.dumps(document)))
     except (AttestationError, sigstore.errors.Error, ValueError, TypeError) as error:
         raise NotConvertible(f"It is not a sound Sigstore bundle: {_cause_of(error)}.") from error
     bundle_of(attestation)
+    _check_amount_of_statement(attestation)
     _check_statement(attestation)
     return attestation
 
@@ -181,6 +200,12 @@ def _check_statement(attestation: Attestation) -> None:
 
 
 def _json_object(content: bytes) -> dict[str, Any]:
+    if len(content) > DOCUMENT_LIMIT:
+        raise NotConvertible(
+            f"It has more than {DOCUMENT_LIMIT >> 20} MiB, and is not lines of JSON."
+        )
+    if _values_in(content) > _MOST_VALUES:
+        raise _too_many_values()
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -188,6 +213,37 @@ def _json_object(content: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise NotConvertible("It is JSON, but no object.")
     return value
+
+
+def _values_in(content: bytes) -> int:
+    """Return how many values JSON has at most, without reading it (which may take a lot)."""
+    return sum(content.count(sign) for sign in (b",", b"[", b"{"))
+
+
+def _check_amount(document: Mapping[str, Any]) -> None:
+    """Raise `NotConvertible` where there are more values than is reasonable."""
+    left = _MOST_VALUES
+    looked_into: list[object] = [document]
+    while looked_into:
+        value = looked_into.pop()
+        if isinstance(value, Mapping):
+            value = list(value.values())
+        if isinstance(value, list):
+            left -= len(value)
+            if left < 0:
+                raise _too_many_values()
+            looked_into.extend(value)
+
+
+def _check_amount_of_statement(attestation: Attestation) -> None:
+    if _values_in(attestation.envelope.statement) > _MOST_IN_STATEMENT:
+        raise NotConvertible(f"Its statement has more than {_MOST_IN_STATEMENT:,} values.")
+
+
+def _too_many_values() -> NotConvertible:
+    return NotConvertible(
+        f"It has more than {_MOST_VALUES:,} values; attestations and bundles have about 60."
+    )
 
 
 def _cause_of(error: Exception) -> str:

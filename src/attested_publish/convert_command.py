@@ -7,13 +7,15 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attested_publish.foreign import harmless, shown
+from attested_publish.parallel import meanwhile
+from attested_publish.problems import FilesProblem
 from attested_publish.sidecars import KINDS
 
 if TYPE_CHECKING:
-    from pypi_attestations import Attestation
+    from attested_publish.found_attestations import Found
 
 _STANDARD_OUTPUT = "the standard output"
 
@@ -69,13 +71,16 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace) -> int:
     """Convert a file. Returns 0: done, 1: it cannot be converted (it was said why)."""
-    from attested_publish.conversion import NotConvertible, documents_in
+    from attested_publish.conversion import NotConvertible
 
+    # The judge imports what takes long at the same time as this process.
+    documents = meanwhile(lambda: _read(options.file))
     try:
-        documents = documents_in(options.file)
-        made = [text for each in documents for text in _converted(each, options.to, options.only)]
+        made = [text for each in documents() for text in _converted(each, options.to, options.only)]
     except NotConvertible as error:
         return _failed(options.file, str(error))
+    except FilesProblem as problem:
+        return _failed(options.file, f"{problem.title}. {problem.detail}")
     if not made:
         kind = f"{options.only} " if options.only else ""
         return _failed(options.file, f"There is no {kind}attestation in it.")
@@ -94,40 +99,32 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _converted(document: dict[str, Any], to: str | None, only: str | None) -> Iterator[str]:
+def _read(path: Path) -> list[Found]:
+    from attested_publish.found_attestations import found_in
+    from attested_publish.judges import shared
+
+    # A link may lead anywhere: it was named.
+    return found_in(path.resolve(), shared())
+
+
+def _converted(document: Found, to: str | None, only: str | None) -> Iterator[str]:
     """Yield what becomes of a document, as JSON; a provenance may hold several attestations."""
+    from pypi_attestations import Attestation
+
     from attested_publish.attestations import predicate_type_of
-    from attested_publish.conversion import Form, NotConvertible, attestation_of, form_of
+    from attested_publish.conversion import Form, NotConvertible, bundle_of
 
-    form = form_of(document)
-    if form is Form.BUNDLE and to == "bundle":
+    if document.form is Form.BUNDLE and to == "bundle":
         raise NotConvertible("It is a Sigstore bundle already.")
-    if form is Form.ATTESTATION and to == "attestation":
+    if document.form is Form.ATTESTATION and to == "attestation":
         raise NotConvertible("It is a PEP 740 attestation already.")
-    found = (
-        [attestation_of(document)]
-        if form is Form.BUNDLE
-        else _attestations_in(document, form is Form.PROVENANCE)
-    )
-    is_bundle = form is not Form.BUNDLE and to != "attestation"
-    for attestation in found:
+    if document.why_not:
+        raise NotConvertible(document.why_not)
+    is_bundle = document.form is not Form.BUNDLE and to != "attestation"
+    for text in document.attestations:
+        attestation = Attestation.model_validate_json(text)
         if only is None or KINDS.get(predicate_type_of(attestation)) == only:
-            yield _as_json(attestation, is_bundle=is_bundle)
-
-
-def _attestations_in(document: dict[str, Any], is_provenance: bool) -> list[Attestation]:
-    from attested_publish.conversion import read_attestation, read_provenance
-
-    if not is_provenance:
-        return [read_attestation(document)]
-    bundles = read_provenance(document).attestation_bundles
-    return [attestation for bundle in bundles for attestation in bundle.attestations]
-
-
-def _as_json(attestation: Attestation, *, is_bundle: bool) -> str:
-    from attested_publish.conversion import bundle_of
-
-    return bundle_of(attestation).to_json() if is_bundle else attestation.model_dump_json()
+            yield bundle_of(attestation).to_json() if is_bundle else text
 
 
 def _failed(path: Path | str, why: str) -> int:

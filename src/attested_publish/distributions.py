@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -396,7 +397,7 @@ def _private_copy(
             target = folder / source.name
             with target.open("x+b") as copy:
                 sha256, md5, blake2b = _copied(original, copy, size)
-    except (OSError, _Changed) as error:
+    except (OSError, Changed) as error:
         raise _not_copied(source, folder, error) from error
     return Distribution(
         path=target, source=source, size=size, sha256=sha256, md5=md5, blake2b_256=blake2b
@@ -406,7 +407,7 @@ def _private_copy(
 def _copied(original: BinaryIO, copy: BinaryIO, size: int) -> tuple[str, str, str]:
     """Copy `size` bytes, and return their sha256, md5 and blake2b-256; all in one pass.
 
-    Raises `_Changed` where there are more or less of them by now.
+    Raises `Changed` where there are more or less of them by now.
     """
     digests = (
         hashlib.sha256(),
@@ -423,17 +424,17 @@ def _copied(original: BinaryIO, copy: BinaryIO, size: int) -> tuple[str, str, st
             digest.update(chunk)
         left -= len(chunk)
     if left or read_from.read(1):
-        raise _Changed("its size changed while it was copied")
+        raise Changed("its size changed while it was copied")
     sha256, md5, blake2b = (digest.hexdigest() for digest in digests)
     return sha256, md5, blake2b
 
 
-class _Changed(Exception):
-    """A file is no longer what it was when it was looked at."""
+class Changed(Exception):
+    """A file is not, or no longer, what it has to be; the text says in what."""
 
 
-def _not_copied(source: Path, folder: Path, error: OSError | _Changed) -> FilesProblem:
-    if isinstance(error, _Changed):
+def _not_copied(source: Path, folder: Path, error: OSError | Changed) -> FilesProblem:
+    if isinstance(error, Changed):
         return FilesProblem(
             f"{_named(source)} changed while it was read",
             topic=Topic.FOLDER_UNREADABLE,
@@ -459,16 +460,19 @@ def opened(source: Path, packages: Sequence[Path]) -> Iterator[BinaryIO]:
     somebody writes to it, a device, or a link that leads elsewhere. So a link is resolved first
     and then no other is followed, nothing is waited for, and what was opened is looked at.
 
-    Raises `OSError`, and `_Changed` where it is no longer a regular file in there.
+    Raises `OSError`, and `Changed` where it is no regular file in there.
     """
-    real = source.resolve()
+    try:
+        real = source.resolve()
+    except RuntimeError as error:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
     roots = [(given if given.is_dir() else given.parent).resolve() for given in packages]
     root = next((root for root in roots if real.is_relative_to(root)), None)
     if root is None:
-        raise _Changed("it leads out of its folder now")
+        raise Changed("it leads out of its folder")
     with open(_opened_below(root, real.relative_to(root)), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise _Changed("it is not a regular file any more")
+            raise Changed("it is not a regular file")
         yield file
 
 

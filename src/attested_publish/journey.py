@@ -96,7 +96,14 @@ class Journey:
     @property
     def attesting(self) -> Attesting:
         """The stages that are about attestations."""
-        return Attesting(self.settings, self.services, self.reporter, self.ambient, self.memory)
+        return Attesting(
+            self.settings,
+            self.services,
+            self.reporter,
+            self.ambient,
+            self.memory,
+            self.judging.judges,
+        )
 
     @contextlib.contextmanager
     def at(self, services: Services) -> Iterator[Journey]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import faulthandler
+import importlib
 import json
 import os
 import platform
@@ -141,6 +142,20 @@ def _package(question: Question) -> dict[str, Any]:
         return {"failed": str(error)}
 
 
+def _attestations(question: Question) -> dict[str, Any]:
+    """Read what may be attestations or bundles of them."""
+    # As twine.
+    from attested_publish.found_attestations import look_into
+
+    return look_into(_path(question), question["digests"])
+
+
+def _load(question: Question) -> dict[str, Any]:
+    """Import what a question needs, before its time begins."""
+    importlib.import_module(question["module"])
+    return {}
+
+
 _ANSWERS: Mapping[str, Callable[[Question], dict[str, Any]]] = {
     "judge": _judge,
     "describe": _describe,
@@ -150,6 +165,8 @@ _ANSWERS: Mapping[str, Callable[[Question], dict[str, Any]]] = {
     "refuse-file": _refuse_file,
     "wheel-metadata": _wheel_metadata,
     "package": _package,
+    "attestations": _attestations,
+    "load": _load,
 }
 
 

@@ -45,6 +45,12 @@ _BYTES_A_SECOND = 10 * _MIB
 
 _LONGEST_ANSWER = 32 * _MIB
 
+_LOADED_FIRST = {
+    "attestations": "attested_publish.found_attestations",
+    "package": "attested_publish.package",
+}
+"""The modules of questions that are not asked in every run, and take a second to import."""
+
 _KEPT_VARIABLES = (
     # Where a Python finds its own libraries, ...
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
@@ -159,18 +165,29 @@ class Judges:
         path: Path,
         filename: str,
         size: int,
+        *,
+        seconds: float | None = None,
         **about: Any,  # noqa: ANN401 - JSON
     ) -> dict[str, Any]:
-        """Put one question about the file at `path`. Raises `NotJudged`, `NotReadable`."""
+        """Put one question about the file at `path`. Raises `NotJudged`, `NotReadable`.
+
+        It may take what its size allows, or `seconds`.
+        """
         question = {**_file(path, filename, size), "do": do, **about}
+        allowed = seconds_for(size) if seconds is None else seconds
         try:
-            with self._judge() as judge:
-                return judge.ask(question, seconds_for(size))
+            with self._judge(do) as judge:
+                return judge.ask(question, allowed)
         except NotJudged as why:
             if not why.had_too_little_memory:
                 raise
         with self._lonely_judge() as judge:
-            return judge.ask(question, seconds_for(size))
+            return judge.ask(question, allowed)
+
+    def load(self, do: str) -> None:
+        """Have a judge import what the question `do` needs. Raises `NotJudged`, `NotReadable`."""
+        with self._judge(do) as judge:
+            judge.load(do)
 
     def close(self) -> None:
         """End all judges, wherever they are."""
@@ -182,11 +199,17 @@ class Judges:
             judge.end()
 
     @contextlib.contextmanager
-    def _judge(self) -> Iterator[_Judge]:
-        """Borrow a judge; one that was ended is not given back."""
+    def _judge(self, do: str = "") -> Iterator[_Judge]:
+        """Borrow a judge, best one that has loaded what the question `do` needs.
+
+        One that was ended is not given back.
+        """
         with self._slots:
             with self._lock:
-                judge = self._idle.pop() if self._idle else self._new(_MEMORY)
+                idle = sorted(self._idle, key=lambda each: do in each.loaded)
+                judge = idle[-1] if idle else self._new(_MEMORY)
+                if idle:
+                    self._idle.remove(judge)
             try:
                 yield judge
             finally:
@@ -237,6 +260,7 @@ class _Judge:
         self._is_expired = False
         self._is_ready = False
         self.is_free = True
+        self.loaded: set[str] = set()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this very Python
                 [sys.executable, "-I", "-X", "utf8", "-c", _START, *_module_folders()],
@@ -252,6 +276,17 @@ class _Judge:
 
     def ask(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """Answer a question within `seconds`. Raises `NotJudged`, `NotReadable`."""
+        self.load(question["do"])
+        return self._ask(question, seconds)
+
+    def load(self, do: str) -> None:
+        """Import what the question `do` needs, if it has to be. Raises as `ask` does."""
+        module = _LOADED_FIRST.get(do)
+        if module is not None and do not in self.loaded:
+            self._ask({"do": "load", "module": module}, _START_SECONDS)
+            self.loaded.add(do)
+
+    def _ask(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         self.is_free = False
         if not self._is_ready:
             self._await_start()

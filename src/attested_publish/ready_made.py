@@ -6,20 +6,17 @@ They come from `pypi-attestations sign`, from another job, or as Sigstore bundle
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pypi_attestations import Attestation
 
 from attested_publish.attestations import AttestationRefused, verify_attestation
-from attested_publish.conversion import (
-    Form,
-    NotConvertible,
-    attestation_of,
-    documents_in,
-    form_of,
-    read_attestation,
-    subjects_of,
-)
+from attested_publish.conversion import Form, NotConvertible
+from attested_publish.found_attestations import Found, found_in
 from attested_publish.sidecars import (
     Fault,
     Judgement,
@@ -29,11 +26,17 @@ from attested_publish.sidecars import (
 )
 
 if TYPE_CHECKING:
-    from pypi_attestations import Attestation
     from sigstore.verify import Verifier
     from sigstore.verify.policy import VerificationPolicy
 
     from attested_publish.distributions import Distribution
+    from attested_publish.judges import Judges
+
+_SECONDS = 4.0
+_SECONDS_A_DISTRIBUTION = 0.05
+"""How long all files may take together; reading and verifying one takes a hundredth of a second."""
+
+_MOST_REASONS = 3
 
 
 def judge(
@@ -41,43 +44,82 @@ def judge(
     distributions: Sequence[Distribution],
     policy: VerificationPolicy,
     verifier: Verifier,
+    judges: Judges,
 ) -> Judgement:
     """Hold what lies beside the distributions against what the index will ask of it.
 
     The index verifies each attestation for its file and for the publisher whose token
-    authorizes the upload (`policy`), and takes one of each predicate type.
+    authorizes the upload (`policy`), and takes one of each predicate type. Where the files
+    take too long together, the last ones are left aside.
     """
-    judgement = Judgement()
+    judges.load("attestations")
+    allowed = _SECONDS + _SECONDS_A_DISTRIBUTION * len(distributions)
+    judging = _Judging(policy, verifier, judges, allowed, time.monotonic() + allowed)
     for path in paths:
         nearby = [each for each in distributions if each.source.parent == path.parent]
-        faults: dict[str, None] = {}
+        reasons = list(dict.fromkeys(judging.place(path, nearby)))
+        if reasons:
+            why = " ".join(reasons[:_MOST_REASONS])
+            if len(reasons) > _MOST_REASONS:
+                why += f" There are {len(reasons) - _MOST_REASONS} more reasons."
+            judging.judgement.faults.append(Fault(path, why, is_attestation_file(path)))
+    return judging.judgement
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """What attestations are held against, and until when."""
+
+    policy: VerificationPolicy
+    verifier: Verifier
+    judges: Judges
+    allowed: float
+    until: float
+    judgement: Judgement = field(default_factory=Judgement)
+
+    def place(self, path: Path, nearby: Sequence[Distribution]) -> Iterator[str]:
+        """Add what holds in a file to the judgement, and yield why the rest does not."""
+        if self._is_late():
+            yield self._too_late()
+            return
         try:
-            documents = _documents(path)
+            documents = found_in(path, self.judges, {each.sha256 for each in nearby})
         except NotConvertible as error:
-            documents = []
-            faults[str(error)] = None
+            yield str(error)
+            return
+        if len(documents) > 1 and is_attestation_file(path):
+            yield "It holds several attestations; a file of this kind has one."
+            return
         for document in documents:
+            if self._is_late():
+                yield self._too_late()
+                return
             try:
                 for distribution in _about(document, path, nearby):
-                    ready = _verified(path, document, distribution, policy, verifier)
-                    _place(ready, distribution, judgement)
+                    ready = self._verified(path, document, distribution)
+                    _place(ready, distribution, self.judgement)
             except (NotConvertible, AttestationRefused) as error:
-                faults[str(error)] = None
-        if faults:
-            judgement.faults.append(Fault(path, " ".join(faults), is_attestation_file(path)))
-    return judgement
+                yield str(error)
+
+    def _verified(self, path: Path, document: Found, distribution: Distribution) -> Ready:
+        attestation = _attestation_of(document)
+        predicate_type = verify_attestation(
+            attestation,
+            filename=distribution.filename,
+            sha256=distribution.sha256,
+            policy=self.policy,
+            verifier=self.verifier,
+        )
+        return Ready(path, predicate_type, attestation)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self.until
+
+    def _too_late(self) -> str:
+        return f"The files of this kind take more than {self.allowed:.0f} seconds to read."
 
 
-def _documents(path: Path) -> list[dict[str, Any]]:
-    documents = documents_in(path)
-    if len(documents) > 1 and is_attestation_file(path):
-        raise NotConvertible("It holds several attestations; a file of this kind has one.")
-    return documents
-
-
-def _about(
-    document: dict[str, Any], path: Path, nearby: Sequence[Distribution]
-) -> list[Distribution]:
+def _about(document: Found, path: Path, nearby: Sequence[Distribution]) -> list[Distribution]:
     """Return the distributions that a document is about: by digest, or by its file's name.
 
     A file made for the upload goes by its name alone. Raises `NotConvertible` where it is
@@ -87,38 +129,20 @@ def _about(
     named = [each for each in nearby if each.filename == filename]
     if is_attestation_file(path):
         return named
-    digests = {digest for _, digest in subjects_of(document)}
-    found = [each for each in nearby if each.sha256 in digests] or named
+    found = [each for each in nearby if each.sha256 in document.about] or named
     if not found:
         # What could not be converted anyway has its own reason.
-        _converted(document)
+        _attestation_of(document)
         raise NotConvertible("It is about no file that is published here.")
     return found
 
 
-def _verified(
-    path: Path,
-    document: dict[str, Any],
-    distribution: Distribution,
-    policy: VerificationPolicy,
-    verifier: Verifier,
-) -> Ready:
-    attestation = _converted(document)
-    predicate_type = verify_attestation(
-        attestation,
-        filename=distribution.filename,
-        sha256=distribution.sha256,
-        policy=policy,
-        verifier=verifier,
-    )
-    return Ready(path, predicate_type, attestation)
-
-
-def _converted(document: dict[str, Any]) -> Attestation:
-    form = form_of(document)
-    if form is Form.PROVENANCE:
+def _attestation_of(document: Found) -> Attestation:
+    if document.form is Form.PROVENANCE:
         raise NotConvertible("It is a provenance, which holds attestations, and is none itself.")
-    return read_attestation(document) if form is Form.ATTESTATION else attestation_of(document)
+    if document.why_not:
+        raise NotConvertible(document.why_not)
+    return Attestation.model_validate_json(document.attestations[0])
 
 
 def _place(ready: Ready, distribution: Distribution, judgement: Judgement) -> None:

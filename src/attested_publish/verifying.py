@@ -19,7 +19,7 @@ from attested_publish.attestations import (
     verify_attestation,
 )
 from attested_publish.conversion import NotConvertible, read_provenance
-from attested_publish.distributions import kind_of, release_of
+from attested_publish.distributions import Changed, kind_of, opened, release_of
 from attested_publish.fetching import Limits, NotFetched, address, sha256_of
 from attested_publish.foreign import shown
 from attested_publish.index import Index, IndexFile, files_of, provenance_at
@@ -211,9 +211,12 @@ class Verification:
             return Verdict(wanted, why_not=f"{self.index.name} serves no file of this name.")
         try:
             sha256 = self._sha256_of(wanted, file)
-        except (NotFetched, OSError) as error:
-            why = f"It cannot be read: {error.strerror}." if isinstance(error, OSError) else error
-            return Verdict(wanted, why_not=str(why))
+        except OSError as error:
+            return Verdict(wanted, why_not=f"It cannot be read: {error.strerror}.")
+        except Changed as error:
+            return Verdict(wanted, why_not=f"It cannot be read: {error}.")
+        except NotFetched as error:
+            return Verdict(wanted, why_not=str(error))
         if file.sha256 is not None and file.sha256 != sha256:
             whose = "the file here has" if wanted.local else "what it serves has"
             return Verdict(
@@ -367,7 +370,8 @@ def _fetched(file: IndexFile, page: str, session: requests.Session, limits: Limi
 
 def _sha256_of_file(path: Path) -> str:
     sha256 = hashlib.sha256()
-    with path.open("rb") as file:
+    real = path.resolve()
+    with opened(real, [real]) as file:
         for chunk in iter(lambda: file.read(_CHUNK), b""):
             sha256.update(chunk)
     return sha256.hexdigest()
