@@ -69,17 +69,17 @@ $(BIN)/python:
 
 $(VENV)/runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 	$(PIP) install $(LOCKED) -r requirements/runtime.txt
-	$(PIP) check
+	$(BIN)/python -m pip check
 	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/e2e/act: requirements/e2e.txt | $(BIN)/python
 	$(BIN)/python -m venv --clear $(VENV)/e2e
 	$(VENV)/e2e/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/e2e.txt
-	$(VENV)/e2e/bin/python -m pip --disable-pip-version-check --quiet check
+	$(VENV)/e2e/bin/python -m pip check
 	@touch $@
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/runtime
 	$(PIP) install $(LOCKED) -r requirements/dev.txt
-	$(PIP) check
+	$(BIN)/python -m pip check
 	@touch $@

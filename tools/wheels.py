@@ -142,12 +142,13 @@ def _block(table: Table) -> re.Match[str]:
 
 
 def _options() -> list[str]:
-    """Return the Makefile's options for a lock, which uv understands too."""
+    """Return the Makefile's options for a lock, as far as they decide what is a wheel."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     found = re.search(r"^LOCKED := (.*)$", makefile, re.MULTILINE)
     if found is None:
         raise SystemExit("The Makefile has no variable LOCKED.")
-    return found[1].split()
+    # With dependencies: uv then says, too, if one of them is missing in the lock.
+    return [option for option in found[1].split() if option != "--no-deps"]
 
 
 def _answer(table: Table, platform: Platform, python: str) -> tuple[str, str]:
