@@ -42,6 +42,16 @@ if TYPE_CHECKING:
 
 _INSTALL_SECONDS = 120
 
+_PIP_NEEDS = frozenset(
+    [
+        *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP"),
+        # Some Pythons find their own library by these.
+        *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+        *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "PROCESSOR_ARCHITECTURE"),
+    ]
+)
+"""The variables, whatever their case, that pip gets; the index is on loopback, without a proxy."""
+
 
 def rehearse(
     settings: Settings,
@@ -175,7 +185,7 @@ def install_a_wheel(report: Report, index_url: str) -> str:
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
                 command,
-                env=_without_pip_settings(),
+                env=_environment(Path(target)),
                 # The one we are in may be gone.
                 cwd=target,
                 capture_output=True,
@@ -255,7 +265,7 @@ def _has_pip() -> bool:
     return importlib.util.find_spec("pip") is not None
 
 
-def _without_pip_settings() -> dict[str, str]:
-    """The environment without what would send pip to another index."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    return {**kept, "PIP_CONFIG_FILE": os.devnull}
+def _environment(home: Path) -> dict[str, str]:
+    """Return the variables that pip needs: no secrets, no other index, nobody's `.netrc`."""
+    kept = {name: value for name, value in os.environ.items() if name.upper() in _PIP_NEEDS}
+    return {**kept, "HOME": str(home), "USERPROFILE": str(home), "PIP_CONFIG_FILE": os.devnull}
