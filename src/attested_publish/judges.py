@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
 from attested_publish.problems import FilesProblem, Topic
-from attested_publish.stopping import ended_when_stopped, is_stopped
+from attested_publish.stopping import at_the_end, ended_when_stopped, is_stopped
 
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
@@ -424,9 +424,11 @@ def judging() -> Iterator[Judging]:
 def shared() -> Judges:
     """Return the judges of this process: starting one takes a third of a second.
 
-    They end with the process, when there is nobody left to ask them.
+    They end with the process; where that is killed, when there is nobody left to ask them.
     """
-    return Judges()
+    judges = Judges()
+    at_the_end(judges.close)
+    return judges
 
 
 def seconds_for(size: int) -> float:

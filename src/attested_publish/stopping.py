@@ -25,6 +25,7 @@ _ENDING_SECONDS = 1.5
 
 _stopped = threading.Event()
 _to_be_ended: list[contextlib.ExitStack] = []
+_at_the_end: list[Callable[[], None]] = []
 _received: list[int] = []
 _is_listening = threading.Event()
 
@@ -140,8 +141,16 @@ def wait(seconds: float, event: threading.Event) -> None:
         left -= _SLICE
 
 
+def at_the_end(end: Callable[[], None]) -> None:
+    """Have something ended with the process, when it leaves by itself."""
+    _at_the_end.append(end)
+
+
 def leave(status: int) -> None:
     """End the process now, also when a thread still waits for an answer nobody needs."""
+    for end in _at_the_end:
+        with contextlib.suppress(Exception):
+            end()
     if threading.current_thread() is threading.main_thread():
         # What is done stays done: a signal must not take its status from it.
         for number in _SIGNALS:
