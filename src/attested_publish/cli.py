@@ -40,13 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     secrecy.keep(secrecy.secrets_in(os.environ))
     parser = _parser()
-    try:
-        options = parser.parse_args(arguments)
-    except _Misused as error:
-        # An address with a password in it may have been given to the wrong option.
-        for argument in sys.argv[1:] if arguments is None else arguments:
-            secrecy.keep(secrecy.credentials_in(argument))
-        parser.exit(2, f"{error.usage}{harmless(shown(error))}\n")
+    options = parser.parse_args(arguments)
     try:
         if options.command == "services":
             return _serve(options)
@@ -223,14 +217,20 @@ class _Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> argparse.Namespace:
         """See `argparse`; of unknown options the names are told, and not their values."""
-        options, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
-            self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
+        try:
+            options, unknown = self.parse_known_args(args, namespace)
+            if unknown:
+                names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
+                self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
+        except _Misused as error:
+            # An address with a password in it may have been given to the wrong option.
+            for argument in sys.argv[1:] if args is None else args:
+                secrecy.keep(secrecy.credentials_in(argument))
+            self.exit(2, f"{error.usage}{harmless(shown(error))}\n")
         return options
 
     def error(self, message: str) -> NoReturn:
-        """Leave it to `main` to tell, which knows the whole command line."""
+        """Leave it to `parse_args` to tell, which knows the whole command line."""
         raise _Misused(self.format_usage(), f"{self.prog}: error: {message}")
 
 

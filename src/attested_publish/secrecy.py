@@ -31,7 +31,7 @@ _PIECE = 8
 _MARKS = b"x" * _PIECE
 _MARKED = re.compile(rb"x+")
 _SHORTEST_PART = 16
-_LONGEST_PASSWORD = 256
+_LONGEST_PASSWORD = 4096
 _DEPTH = 4
 """How many escapings one inside the other are seen through."""
 
@@ -99,12 +99,10 @@ _HOST_OF_ADDRESS = re.compile(
 _SECRET_VARIABLES = frozenset(
     {
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-        "ACTIONS_RUNTIME_TOKEN",
         "ATTESTED_PUBLISH_PASSWORD",
         "CIRCLE_OIDC_TOKEN",
         "CIRCLE_OIDC_TOKEN_V2",
         "CI_JOB_TOKEN",
-        "GITHUB_TOKEN",
         "TWINE_PASSWORD",
     }
 )
