@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, and then miss its hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test bench lint format lock clean
+.PHONY: rehearse test bench fuzz lint format lock clean
 
 ## rehearse: publish a sample release in the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -29,6 +29,11 @@ bench: $(VENV)/runtime
 ## e2e: the action for real, on Debian as root: an engine, the image, act and its callers
 e2e: $(VENV)/dev $(VENV)/e2e/act
 	$(BIN)/python -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py' -o pythonpath=tests tests/e2e $(TESTS)
+
+## fuzz: hostile input for all that reads some, for FUZZ_SECONDS (120); SEED, TARGET, CASE repeat one
+fuzz: $(VENV)/dev
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),120) $(if $(SEED),--seed $(SEED)) \
+		$(foreach target,$(TARGET),--target $(target)) $(if $(CASE),--case $(CASE))
 
 ## lint: formatting, types, and the linters of the action's YAML and shell
 lint: $(VENV)/dev
