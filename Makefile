@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, and then miss its hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test bench e2e wheels lint format lock clean
+.PHONY: rehearse test bench e2e wheels fuzz lint format lock clean
 
 ## rehearse: publish a sample release in the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -33,6 +33,11 @@ e2e: $(VENV)/dev $(VENV)/e2e/act
 ## wheels: has every promised platform a wheel for every locked package? (WRITE=1 corrects the tables)
 wheels: $(VENV)/dev
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/wheels.py $(if $(WRITE),--write)
+
+## fuzz: hostile input for all that reads some, for FUZZ_SECONDS (120); SEED, TARGET, CASE repeat one
+fuzz: $(VENV)/dev
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),120) $(if $(SEED),--seed $(SEED)) \
+		$(foreach target,$(TARGET),--target $(target)) $(if $(CASE),--case $(CASE))
 
 ## lint: formatting, types, and the linters of the action's YAML and shell
 lint: $(VENV)/dev

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from attested_publish.front import write_report
+from attested_publish.report import FileReport, Report
+from attested_publish.summary import summary
 from jobless import without_a_job
 from makers import make_release, make_wheel
 from test_bad_input import command, fails
@@ -249,9 +252,9 @@ def test_a_full_disk_keeps_what_was_there(stage: Stage, small_disk: Path) -> Non
     assert "The step's outputs could not be written: No space left on device" in done.stdout
     assert output.read_text().startswith(before)
     values = outputs(changed)
-    assert values["earlier"] == "value"
-    assert values.get("result") == "done"
-    assert page.read_text().startswith("# Before\n")
+    assert values == {"earlier": "value", "result": "done"}
+    assert output.read_text().endswith("\n")
+    assert page.read_text() == "# Before\n"
 
 
 BYTES = b"sample-1.0-1\xff-py3-none-any.whl"
@@ -273,6 +276,15 @@ def test_a_name_that_is_not_utf_8(stage: Stage, name: bytes, mode: str) -> None:
     if is_wheel:
         assert "has a name that is not UTF-8" in report["problems"][0]["detail"]
         assert "not UTF-8" in Path(environment["GITHUB_STEP_SUMMARY"]).read_text()
+
+
+def test_a_report_can_name_it(tmp_path: Path) -> None:
+    name = os.fsdecode(BYTES)
+    report = Report(mode="check", index="", files={name: FileReport(name, None, None, 1, "")})
+    write_report(report, tmp_path / "report.json")
+    (file,) = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["files"]
+    assert os.fsencode(file["filename"]) == BYTES
+    assert summary(report, limit=1 << 20).encode()
 
 
 def test_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:

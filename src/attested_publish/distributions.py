@@ -132,9 +132,19 @@ def release_of(filename: str) -> tuple[str | None, Version | None]:
 def _parsed_wheel(filename: str) -> tuple[str, Version, object, object]:
     """Read a wheel's name; also one with a variant as its last part (PEP 825). `ValueError`."""
     try:
-        return parse_wheel_filename(filename)
+        return parse_wheel_filename(_with_single_tags(filename))
     except ValueError:
-        return parse_wheel_filename(f"{filename.rpartition('-')[0]}.whl")
+        return parse_wheel_filename(_with_single_tags(f"{filename.rpartition('-')[0]}.whl"))
+
+
+def _with_single_tags(filename: str) -> str:
+    """Return a wheel's name with the first tag of each part only.
+
+    All tags are combined where a name is parsed. One of 1200 characters, which a project page may
+    list, takes 13 s and 500 MB then.
+    """
+    head, *parts = filename.removesuffix(".whl").rsplit("-", 3)
+    return "-".join([head, *(part.partition(".")[0] for part in parts)]) + ".whl"
 
 
 @dataclass(frozen=True)
