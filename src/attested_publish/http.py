@@ -339,9 +339,13 @@ def pieces(response: requests.Response) -> Iterator[bytes]:
     Waiting for a full piece, or for enough of it to decompress, a slow server would keep us:
     what was compressed on the way stays so. Raises `requests.RequestException`.
     """
+    watch = current_watch()
     try:
         while piece := response.raw.read1(_PIECE, decode_content=False):
             yield piece
+            # A session that is not bound has connections that no watch can shut down.
+            if watch is not None and watch.is_over:
+                break
     except urllib3.exceptions.ReadTimeoutError as error:
         raise requests.ReadTimeout(str(error)) from error
     except urllib3.exceptions.HTTPError as error:
