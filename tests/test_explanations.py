@@ -193,7 +193,7 @@ def act_soon(stage: Stage, seconds: float = 0.6, **inputs: str) -> Outcome:
     )
     with pretended_job(environment):
         result = carry_out(lambda: publish.publish(settings, services, reporter), reporter)
-    hand_over(report, environment)
+    hand_over(report, environment, reporter.warning)
     return outcome_of(0 if result == "done" else 1, text.getvalue(), environment)
 
 

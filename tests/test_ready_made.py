@@ -22,7 +22,7 @@ from attested_publish.rehearsal.registry import Registry
 from attesting import PUBLISH, SLSA, attestation, bundle, put, signature, subject
 from index_client import TRUE_ROW as ROW
 from makers import make_release, make_wheel
-from releases import SHORT, problem, staged
+from releases import SHORT, problem, publisher_policy, staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,6 +223,7 @@ def test_each_attestation_is_looked_for_in_what_the_index_serves(stage: Stage, w
                 Index.at(stage.world.upload_url),
                 session,
                 trust=load_trust(stage.world.trust_config),
+                policy=publisher_policy("octo-org/sample-project", "release.yml"),
                 patience=SHORT.confirmation,
                 seen=lambda *_: None,
                 tell=lambda _: None,

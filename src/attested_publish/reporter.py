@@ -18,7 +18,7 @@ from attested_publish.foreign import harmless, shown
 from attested_publish.problems import Stage
 from attested_publish.progress import Progress
 from attested_publish.report import FileReport, ProblemReport, Report, Result, Span, Status
-from attested_publish.stopping import ended_when_stopped
+from attested_publish.stopping import ended_when_stopped, is_stopped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,7 +87,9 @@ class Reporter:
         try:
             yield
         finally:
-            self.report, self._place = before
+            # A run that is told to stop ends here, and the main thread says so meanwhile.
+            if not is_stopped():
+                self.report, self._place = before
 
     def heading(self, text: str) -> None:
         """Tell what the stages from here on are about."""

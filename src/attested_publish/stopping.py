@@ -80,6 +80,9 @@ def done_or_stopped(work: Callable[[], None]) -> str | None:
             _stopped.set()
             with contextlib.suppress(Stopped):
                 see_through(_end_everything)
+            # What begins nothing new is soon out of the way of who tells how it ended.
+            if worker.ident is not None:
+                worker.join(_SLICE)
             return signal.Signals(_received[0]).name
     if errors:
         raise errors[0]
