@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, and then miss its hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test bench fuzz lint format lock clean
+.PHONY: rehearse test bench e2e wheels fuzz lint format lock clean
 
 ## rehearse: publish a sample release in the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -30,6 +30,10 @@ bench: $(VENV)/runtime
 e2e: $(VENV)/dev $(VENV)/e2e/act
 	$(BIN)/python -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py' -o pythonpath=tests tests/e2e $(TESTS)
 
+## wheels: has every promised platform a wheel for every locked package? (WRITE=1 corrects the tables)
+wheels: $(VENV)/dev
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/wheels.py $(if $(WRITE),--write)
+
 ## fuzz: hostile input for all that reads some, for FUZZ_SECONDS (120); SEED, TARGET, CASE repeat one
 fuzz: $(VENV)/dev
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),120) $(if $(SEED),--seed $(SEED)) \
@@ -42,7 +46,7 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/zizmor --offline --no-progress --persona=pedantic .
 	$(BIN)/actionlint
-	$(BIN)/shellcheck launch.sh .ci/run
+	PATH="$(abspath $(BIN)):$$PATH" shellcheck launch.sh .ci/run
 
 ## format: let ruff rewrite the Python files
 format: $(VENV)/dev
@@ -70,16 +74,17 @@ $(BIN)/python:
 
 $(VENV)/runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 	$(PIP) install $(LOCKED) -r requirements/runtime.txt
-	$(PIP) check
+	$(BIN)/python -m pip check
 	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/e2e/act: requirements/e2e.txt | $(BIN)/python
 	$(BIN)/python -m venv --clear $(VENV)/e2e
 	$(VENV)/e2e/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/e2e.txt
+	$(VENV)/e2e/bin/python -m pip check
 	@touch $@
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/runtime
 	$(PIP) install $(LOCKED) -r requirements/dev.txt
-	$(PIP) check
+	$(BIN)/python -m pip check
 	@touch $@

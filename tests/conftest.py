@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from attested_publish import secrecy
 from makers import make_release
 from releases import Stage, staged
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: one more than there are cores, as the tests wait a third of their time."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests() -> Iterator[None]:
+    """A process is one run, and has its secrets; these tests are many in one."""
+    secrecy.forget()
+    yield
+    secrecy.forget()
 
 
 @pytest.fixture

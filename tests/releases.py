@@ -46,6 +46,7 @@ class Stage:
     folder: Path
     printed: str = field(default="")
     deadlines: Deadlines = field(default_factory=lambda: SHORT)
+    is_identity_local: bool | None = True
 
     def run(self, do: Any = publish.publish, **settings: str) -> Report:
         """Run `do` with settings by name (underscores for hyphens); return its report."""
@@ -61,6 +62,7 @@ class Stage:
                 index,
                 self.world.trust_config,
                 ambient=self.world.ambient,
+                is_identity_local=self.is_identity_local,
                 deadlines=self.deadlines,
             ),
             self.world,

@@ -273,6 +273,95 @@ def test_bad_trust_config(tmp_path: Path, content: str) -> None:
     fails(done, report, "trust configuration")
 
 
+def trusted_root_alone(folder: Path) -> Path:
+    path = folder / "config"
+    root = '{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}'
+    path.write_text(root)
+    return path
+
+
+def signing_config_alone(folder: Path) -> Path:
+    path = folder / "config"
+    path.write_text('{"mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json"}')
+    return path
+
+
+def empty_file(folder: Path) -> Path:
+    (folder / "config").touch()
+    return folder / "config"
+
+
+def folder_as_config(folder: Path) -> Path:
+    (folder / "config").mkdir()
+    return folder / "config"
+
+
+def file_of_a_gigabyte(folder: Path) -> Path:
+    with (folder / "config").open("wb") as file:
+        file.truncate(1 << 30)
+    return folder / "config"
+
+
+def not_utf_8(folder: Path) -> Path:
+    (folder / "config").write_bytes(b'{"mediaType": "\xff"}')
+    return folder / "config"
+
+
+def rootless(folder: Path) -> Path:
+    path = folder / "config"
+    kind = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
+    path.write_text(json.dumps({"mediaType": kind, "trustedRoot": {}, "signingConfig": {}}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (trusted_root_alone, ["it is a trusted root", "lacks the signing configuration", "jq"]),
+        (signing_config_alone, ["it is a signing configuration", "lacks the trusted root"]),
+        (empty_file, ["it is empty"]),
+        (folder_as_config, ["Is a directory"]),
+        (file_of_a_gigabyte, ["more than 4 MiB"]),
+        (not_utf_8, ["not text in UTF-8"]),
+        (rootless, ["trust configuration cannot be used"]),
+    ],
+)
+@pytest.mark.parametrize("mode", ["publish", "check"])
+def test_trust_configs_that_are_none(
+    prepare: Callable[[Path], Path], words: list[str], mode: str, tmp_path: Path
+) -> None:
+    """Told before anything is spent, by check too."""
+    (tmp_path / "dist").mkdir()
+    make_release(tmp_path / "dist")
+    report = tmp_path / "report.json"
+    asked: list[str] = []
+
+    @Request.application
+    def index(request: Request) -> Response:
+        asked.append(request.path)
+        return Response(status=404)
+
+    with serving(index) as server:
+        done = command(
+            *(mode, tmp_path / "dist", "--report", report),
+            *("--sigstore-trust-config", prepare(tmp_path)),
+            *("--repository-url", f"{server.url}/legacy/"),
+            **job(server.url),
+        )
+    fails(done, report, *words)
+    assert not [path for path in asked if "mint" in path]
+
+
+def test_all_settings_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    report = tmp_path / "report.json"
+    done = command(
+        *("check", tmp_path, "--report", report, "--sigstore-trust-config", tmp_path / "none"),
+        *("--repository-url", "pypi\nftp://example.org/\nhttp://example.org/"),
+    )
+    fails(done, report, "4 settings", "pypi", "ftp://example.org/", "unencrypted", "No such file")
+
+
 def test_missing_trust_config(tmp_path: Path) -> None:
     make_release(tmp_path)
     report = tmp_path / "report.json"
@@ -280,6 +369,53 @@ def test_missing_trust_config(tmp_path: Path) -> None:
         "publish", tmp_path, "--report", report, "--sigstore-trust-config", tmp_path / "none"
     )
     fails(done, report, "none", "No such file")
+
+
+def test_all_wrong_options_are_told_at_once(tmp_path: Path) -> None:
+    done = command(
+        *("publish", tmp_path, "--attestations", "maybe", "--parallel-uploads", "9" * 5000),
+        *("--confirm", "perhaps", "--report", tmp_path),
+    )
+    assert done.returncode == 2
+    for words in ("attestations is 'maybe'", "1 to 16", "confirm is 'perhaps'", "--report cannot"):
+        assert words in done.stderr
+    assert done.stderr.count("attested-publish: ") == 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
+def test_a_folder_named_twice_is_one(tmp_path: Path) -> None:
+    dist = tmp_path / "dist"
+    dist.mkdir()
+    make_release(dist)
+    (dist / "notes.txt").touch()
+    (tmp_path / "link").symlink_to(dist)
+    (dist / "docs.tar.bz2").touch()
+    wheel = dist / "sample-1.0-py3-none-any.whl"
+    every = (dist, dist, f"{dist}/", dist / ".." / "dist", tmp_path / "link", wheel, tmp_path)
+    report = tmp_path / "report.json"
+    problem = fails(command("check", "--offline", *every, "--report", report), report)
+    assert problem["title"] == "1 file cannot be published", "a fault is told once, too"
+    (dist / "docs.tar.bz2").unlink()
+    done = command("check", "--offline", *every, "--report", report)
+    assert done.returncode == 0, done.stdout
+    assert len(json.loads(report.read_text())["files"]) == 2
+    assert done.stdout.count("notes.txt is no distribution") == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        (["notes.txt"], "notes.txt is no wheel and no sdist"),
+        (["a.sha256", "b.txt"], "None of 2 files is a wheel or an sdist"),
+    ],
+)
+def test_a_file_that_is_no_distribution(names: list[str], title: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    report = tmp_path / "report.json"
+    paths = [tmp_path / name for name in names]
+    problem = fails(command("check", "--offline", *paths, "--report", report), report, *names)
+    assert problem["title"] == title
 
 
 @pytest.mark.parametrize(

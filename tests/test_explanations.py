@@ -740,7 +740,7 @@ def test_verbose_shows_requests_without_secrets(stage: Stage) -> None:
     outcome = act(stage, verbose="true")
     requests = re.findall(r"↔ (\S+) http://[^/]+(\S+): (.+), \d+\.\d\d s", outcome.log)
     seen = set(requests)
-    assert ("GET", "/token", "a token") in seen
+    assert ("GET", "/token", "200") in seen
     assert ("GET", "/_/oidc/audience", "200") in seen
     assert ("POST", "/_/oidc/mint-token", "200") in seen
     assert any(address == "/api/v2/signingCert" for _, address, _ in seen)

@@ -64,7 +64,7 @@ def tell_the_truth(stage: Stage, report: Report) -> None:
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_what_passes_does_not_stop_a_release(dist: Path, endpoint: str, kind: str) -> None:
     if endpoint == "identity" and kind == "hang*1":
-        kind = "hang:1*1"  # `id` itself waits for 30 s
+        kind = "hang:1*1"  # it is given 30 s
     with staged(dist) as stage:
         stage.deadlines = deadlines(6.0, answer=0.5)
         stage.fault(f"{endpoint}={kind}")
@@ -105,11 +105,11 @@ def test_what_lasts_is_named_with_its_stage_and_cause(dist: Path, endpoint: str,
 
 def words_of(endpoint: str, kind: str) -> str:
     if kind == "refuse":
-        return "timed out" if endpoint == "identity" else "closed"
+        return "closed"
     if kind == "503":
         return "503"
     if endpoint == "identity":
-        return "malformed"
+        return "without a token"
     if endpoint == "upload":
         return "not in its own words"
     if endpoint == "log":
@@ -198,6 +198,20 @@ def test_after_a_final_refusal_none_is_tried_again(dist: Path) -> None:
         assert report.result == "refused"
         assert time.monotonic() - started < 15, "the others did not wait for their turn"
         tell_the_truth(stage, report)
+
+
+def test_a_file_that_has_arrived_after_all_takes_no_patience_from_the_next(stage: Stage) -> None:
+    """The first one's answer is lost and the patience with it ends; it is there all the same."""
+    stage.fault("upload=lost*1")
+    # At its second try the index does not say whether it is there, and then wants much time.
+    stage.fault("simple=slow:0*1")
+    stage.fault("simple=503*1")
+    stage.fault("upload=503:60*1")
+    # The next file.
+    stage.fault("upload=503*1")
+    report = stage.run()
+    assert report.result == "done", problem(report)
+    tell_the_truth(stage, report)
 
 
 def test_short_lives_are_renewed_in_the_middle_of_a_release(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_second_sdist_of_a_release(stage: Stage) -> None:
 def test_project_size_is_a_warning_only(dist: Path) -> None:
     from attested_publish.distributions import stage as stage_files
 
-    big = IndexFile("sample-0.9-py3-none-any.whl", "0" * 64, "", None, 10_000_000_000, None)
+    big = IndexFile("sample-0.9-py3-none-any.whl", "0" * 64, "", None, 10 << 30, None)
     with stage_files([dist]) as staged_files:
         found = list(
             findings_against(
@@ -110,6 +110,19 @@ def test_project_size_is_a_warning_only(dist: Path) -> None:
     assert [(finding.rule, finding.severity.value) for _, finding in found] == [
         ("project-size", "warning")
     ]
+
+
+def test_the_limit_of_a_project_is_the_server_s(dist: Path) -> None:
+    """10 GiB, though its text says GB; a release that just fits is not warned of."""
+    from attested_publish.distributions import stage as stage_files
+
+    with stage_files([dist]) as staged_files:
+        there = (10 << 30) - sum(each.size for each in staged_files.distributions)
+        for size, rules in ((there, []), (there + 1, ["project-size"])):
+            file = IndexFile("sample-0.9-py3-none-any.whl", "0" * 64, "", None, size, None)
+            held = Holdings({"sample": {file.filename: file}})
+            found = findings_against(held, staged_files.distributions, datetime.now(UTC))
+            assert [finding.rule for _, finding in found] == rules
 
 
 def test_a_project_that_does_not_exist_yet_is_told(stage: Stage) -> None:

@@ -197,6 +197,30 @@ def test_wrong_input_is_exit_status_2(stage: Stage) -> None:
     assert "::error title=Wrong input::attestations" in done.stdout
 
 
+def test_all_wrong_inputs_are_told_at_once(stage: Stage) -> None:
+    wrong = {"attestations": "maybe", "skip_existing": "on", "parallel_uploads": "0"}
+    environment = job(stage.world, stage.folder, **wrong)
+    done = run_action(environment)
+    assert done.returncode == 2
+    assert done.stdout.count("::error title=Wrong input::") == 3
+    values = outputs(environment)
+    assert values["result"] == "failed"
+    assert values["files"] == values["projects"] == "[]"
+    (problem,) = json.loads(Path(values["report"]).read_text())["problems"]
+    assert problem["title"] == "3 wrong inputs"
+    page = Path(environment["GITHUB_STEP_SUMMARY"]).read_text()
+    for name in wrong:
+        assert name.replace("_", "-") in problem["detail"]
+        assert name.replace("_", "-") in page
+
+
+def test_a_setting_that_the_mode_cannot_have_is_summed_up_too(stage: Stage) -> None:
+    environment = job(stage.world, stage.folder, mode="attest", attestations="false")
+    assert run_action(environment).returncode == 2
+    assert outputs(environment)["result"] == "failed"
+    assert "drop one of them" in Path(environment["GITHUB_STEP_SUMMARY"]).read_text()
+
+
 def test_the_action_rehearses(stage: Stage) -> None:
     environment = job(stage.world, stage.folder, mode="rehearse")
     done = run_action(environment)

@@ -25,11 +25,16 @@ from attested_publish.identity_rules import advice, refuse_hopeless
 from attested_publish.index import Index
 from attested_publish.problems import IdentityProblem
 from attested_publish.rehearsal.gitlab import job_claims
-from attested_publish.rehearsal.jobs import GITHUB, GITLAB, job_here
+from attested_publish.rehearsal.jobs import GITHUB, GITLAB, GOOGLE, job_here
 from attested_publish.rehearsal.registry import Registry
 from attested_publish.rehearsal.services import World
 from attested_publish.settings import SETTINGS
-from attested_publish.trusted_publishing import Exchange, NoSecondToken, TrustedCredentials
+from attested_publish.trusted_publishing import (
+    Exchange,
+    NoSecondToken,
+    TrustedCredentials,
+    never_sent,
+)
 from gitlab_job import PROJECT, ROW, component, header_and_body, verified
 from jobless import without_a_job
 from releases import SHORT, Stage, deadlines, problem
@@ -248,6 +253,71 @@ def test_an_exchange_that_fails_is_tried_again_with_the_same_token(stage: Stage)
     stage.fault("mint=503*2")
     assert stage.run().result == "done", stage.printed
     assert len(stage.world.index.issued_tokens) == 1
+
+
+@pytest.mark.parametrize("kind", ["lost", "reset"])
+def test_an_answer_that_was_lost_after_the_index_took_the_token(stage: Stage, kind: str) -> None:
+    stage.fault(f"mint={kind}*1")
+    variables = _Fixed(stage.world, stage.world.environment)
+    report = Stage(variables, stage.folder).run()
+    told = problem(report)
+    assert report.result == "failed", "the index has refused nothing"
+    assert "answer of 127.0.0.1" in told
+    assert "was lost" in told
+    assert "Run the job again" in told
+    assert "A check in the same job" not in told
+    assert stage.run().result == "done", "another job has its own token"
+
+
+@pytest.mark.parametrize("kind", ["refuse*2", "503*2", "html*1", "hang:1*1"])
+def test_what_has_not_spent_the_token_is_tried_again_with_it(stage: Stage, kind: str) -> None:
+    stage.fault(f"mint={kind}")
+    job = Stage(_Fixed(stage.world, stage.world.environment), stage.folder)
+    job.deadlines = deadlines(5.0)
+    assert job.run().result == "done", job.printed
+    assert len(stage.world.index.issued_tokens) == 1
+
+
+def test_a_request_that_was_never_sent() -> None:
+    """What has no connection spends nothing; what broke off may have."""
+    import socket
+
+    with socket.socket() as bound, new_session(read=0.3) as session:
+        bound.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{bound.getsockname()[1]}/"
+        with pytest.raises(requests.ConnectionError) as refused:
+            session.post(address)
+        assert never_sent(refused.value)
+        with pytest.raises(requests.ConnectionError) as unknown:
+            session.post("http://nobody.invalid/")
+        assert never_sent(unknown.value)
+        bound.listen()
+        with pytest.raises(requests.RequestException) as silent:
+            session.post(address)
+        assert not never_sent(silent.value)
+
+
+def test_tokens_without_an_id_are_taken_more_than_once(dist: Path) -> None:
+    """Google's machines give the same one for an hour, and PyPI takes it for each renewal."""
+    claims = GOOGLE.claims({}, {})
+    with World(claims=claims, registry=Registry.open(), job=GOOGLE) as world:
+        same = world.ambient("pypi")
+        ambient = AmbientIdentity(lambda _: same, SHORT.identity, lambda _: None, lambda _: None)
+        with new_session() as session:
+            exchange = Exchange(
+                index=Index.at(world.upload_url),
+                ambient=ambient,
+                identity=understand(same),
+                projects={},
+                session=session,
+                deadlines=SHORT,
+                mask=lambda _: None,
+                tell=lambda _: None,
+            )
+            tokens: list[Any] = []
+            exchange.mint("pypi", tokens.append)
+            exchange.mint("pypi", tokens.append)
+        assert len({token.value for token in tokens}) == 2
 
 
 def test_an_api_token_that_ends_cannot_be_renewed(dist: Path) -> None:

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from werkzeug.wrappers import Response
 
-from attested_publish.http import Answer, NoLongerEncrypted, TooSlow, ask, new_session
+from attested_publish.connections import TooSlow
+from attested_publish.http import Answer, LedAstray, TooLarge, ask, new_session
 from attested_publish.index import why_unreachable
 from attested_publish.rehearsal.serving import Server
 
@@ -58,8 +59,9 @@ def test_an_answer_that_trickles_has_its_time(trickle: str) -> None:
 
 
 def test_an_answer_has_its_size(trickle: str) -> None:
-    with new_session(read=1.0) as session:
-        assert len(ask(session, "GET", trickle, headers={}, limit=5).body) == 5
+    with new_session(read=1.0) as session, pytest.raises(TooLarge) as caught:
+        ask(session, "GET", trickle, headers={}, limit=5)
+    assert "too large" in why_unreachable(caught.value)
 
 
 def test_json_without_a_bottom_is_none_and_can_be_told() -> None:
@@ -91,7 +93,9 @@ def test_what_is_compressed_is_read_and_has_its_time() -> None:
         with new_session(read=1.0) as session:
             get = partial(ask, session, "GET", headers={}, seconds=0.5)
             assert get(url=f"{server.url}/whole").body == b"x" * 200_000
-            assert len(get(url=f"{server.url}/whole", limit=1000).body) == 1000
+            assert len(get(url=f"{server.url}/whole", limit=200_000).body) == 200_000
+            with pytest.raises(TooLarge):
+                get(url=f"{server.url}/whole", limit=1000)
             with pytest.raises(TooSlow):
                 get(url=f"{server.url}/slow")
     finally:
@@ -190,7 +194,7 @@ def test_what_is_encrypted_stays_so(encrypted: tuple[str, str], trickle: str) ->
         for onward in ("/there", f"{url}/there"):
             answer = ask(session, "GET", f"{url}/?to={onward}", headers={})
             assert json.loads(answer.body) == {}
-        with pytest.raises(NoLongerEncrypted) as caught:
+        with pytest.raises(LedAstray) as caught:
             ask(session, "GET", f"{url}/?to={trickle}", headers={})
     assert "not encrypted" in why_unreachable(caught.value)
     with requests.Session() as plain:

@@ -14,6 +14,7 @@ from sigstore.verify import Verifier
 
 from attested_publish import publish
 from attested_publish.rehearsal.registry import Registry
+from attested_publish.summary import summary
 from makers import make_release, make_wheel
 from releases import problem, publisher_policy, staged
 
@@ -125,11 +126,46 @@ def test_skip_existing_tolerates_other_bytes(stage: Stage) -> None:
     # Whoever reads the report must not take one for the other.
     (finding,) = skipped.findings
     assert finding.rule == "other-bytes"
+    assert finding.severity == "warning"
     assert there in finding.message
+    page = summary(report, limit=1 << 20)
+    assert page.startswith("## ✅ sample 1.0 published on")
+    assert "in part only" not in page
+    assert "skipped: other bytes are there" in page
     assert "other bytes" in stage.printed
     assert (skipped.url, skipped.provenance_url) == (None, None)
     assert stage.run(skip_existing="true", verify_metadata="strict").result == "done"
     assert "a file of each name already" in stage.printed
+
+
+def test_other_bytes_that_came_meanwhile_are_skipped_too(stage: Stage) -> None:
+    """The index did not have them when it was asked: it says so at the upload only."""
+    stage.run()
+    there = stage.served()["sample-1.0-py3-none-any.whl"]["hashes"]["sha256"]
+    make_wheel(stage.folder, metadata={"Summary": "Changed"})
+    stage.fault("simple=404*1")
+    report = stage.run(skip_existing="true")
+    assert report.result == "done", problem(report)
+    skipped = report.files["sample-1.0-py3-none-any.whl"]
+    assert skipped.status == "already-there"
+    (finding,) = skipped.findings
+    assert (finding.rule, finding.severity) == ("other-bytes", "warning")
+    assert there in finding.message
+    page = summary(report, limit=1 << 20)
+    assert page.startswith("## ✅ sample 1.0 was already on")
+    assert stage.served()["sample-1.0-py3-none-any.whl"]["hashes"]["sha256"] == there
+
+
+def test_the_same_bytes_that_an_index_refuses_are_there(stage: Stage) -> None:
+    """Other indexes than PyPI refuse them, and another run may have been quicker."""
+    stage.run()
+    stage.fault("simple=404*1")
+    stage.fault("upload=409*2")
+    report = stage.run()
+    assert report.result == "done", problem(report)
+    assert {file.status for file in report.files.values()} == {"already-there"}
+    assert all(file.provenance_url for file in report.files.values())
+    assert "another run uploaded it" in stage.printed
 
 
 def test_several_projects_share_one_token(dist: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import time
@@ -25,8 +26,10 @@ from releases import staged
 from test_explanations import act
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from attested_publish.distributions import Distribution
     from releases import Stage
 
 STAGES = ("signatures", "upload", "confirmation")
@@ -66,6 +69,41 @@ def test_few_files_are_told_by_name(stage: Stage) -> None:
     for name in STAGES:
         for file in stage.served():
             assert any(file in line for line in told[name])
+
+
+@pytest.mark.parametrize(
+    ("fault", "settings", "words"),
+    [
+        ("upload=409*2", {"skip-existing": "true"}, "this one is skipped"),
+        ("upload=html", {"confirm": "false"}, "not in the index's own words"),
+    ],
+)
+def test_every_outcome_ends_in_the_block(
+    dist: Path, fault: str, settings: dict[str, str], words: str
+) -> None:
+    """A file that was skipped, or whose arrival is in doubt, is not on its way any more."""
+    watched: list[Progress] = []
+
+    class Watching(Reporter):
+        @contextlib.contextmanager
+        def progress(self, distributions: Sequence[Distribution]) -> Iterator[Progress]:
+            with super().progress(distributions) as progress:
+                watched.append(progress)
+                yield progress
+
+    with staged(dist) as stage, pretended_job(stage.world.environment):
+        stage.fault(fault)
+        values = {"packages-dir": str(dist), "repository-url": stage.world.upload_url, **settings}
+        services = Services(
+            Index.at(stage.world.upload_url), stage.world.trust_config, deadlines=stage.deadlines
+        )
+        printed = io.StringIO()
+        report = Report(mode="publish", index=stage.world.upload_url)
+        reporter = Watching(report, Console(file=printed, width=200))
+        carry_out(lambda: publish.publish(understand(values), services, reporter), reporter)
+        assert words in printed.getvalue()
+        assert watched
+        assert not any(progress._begun for progress in watched)
 
 
 def test_digests_are_printed_as_asked(tmp_path: Path) -> None:

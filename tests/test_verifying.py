@@ -486,8 +486,15 @@ def test_a_download_has_bounds(big: str, size: int, limits: Limits, why: str) ->
 def test_addresses_are_those_of_the_page_and_nobody_can_change_the_answer() -> None:
     page = "https://example.org/simple/sample/"
     assert address("../../files/a.whl", page) == "https://example.org/files/a.whl"
-    assert address("http://127.0.0.1:1/a", page) == "http://127.0.0.1:1/a"
-    for bad in ("http://example.org/a", "file:///etc/passwd", "https://[/"):
+    here = "http://127.0.0.1:2/simple/sample/"
+    assert address("http://127.0.0.1:1/a", here) == "http://127.0.0.1:1/a"
+    for bad in (
+        "http://example.org/a",
+        "http://127.0.0.1:1/a",
+        "https://127.0.0.1/a",
+        "file:///etc/passwd",
+        "https://[/",
+    ):
         with pytest.raises(NotFetched):
             address(bad, page)
 

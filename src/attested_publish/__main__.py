@@ -5,10 +5,16 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command and exit with its status."""
-    from attested_publish.cli import main as run
+    from attested_publish.endings import guarded
     from attested_publish.stopping import leave
 
-    leave(run())
+    leave(guarded(_run))
+
+
+def _run() -> int:
+    from attested_publish.cli import main as run
+
+    return run()
 
 
 if __name__ == "__main__":

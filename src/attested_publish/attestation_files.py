@@ -29,7 +29,10 @@ _UPLOADED = ".attestation"
 def written(attestations: Mapping[str, Sequence[Attestation]]) -> Iterator[dict[str, list[Path]]]:
     """Write attestations, by distribution filename, into a folder that is gone afterwards."""
     with ended_when_stopped() as until_done:
-        folder = until_done.enter_context(tempfile.TemporaryDirectory(prefix="attested-publish-"))
+        # The release is done before it is removed, and must not fail for what cannot be.
+        folder = until_done.enter_context(
+            tempfile.TemporaryDirectory(prefix="attested-publish-", ignore_cleanup_errors=True)
+        )
         files: dict[str, list[Path]] = {}
         for filename, of_file in attestations.items():
             for attestation in of_file:

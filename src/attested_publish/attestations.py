@@ -19,6 +19,7 @@ from sigstore.sign import SigningContext
 from sigstore.verify import Verifier
 
 from attested_publish.foreign import shown
+from attested_publish.parallel import meanwhile
 from attested_publish.problems import SigningProblem, Topic, VerificationProblem
 from attested_publish.sidecars import PUBLISH_SUFFIX, SLSA_SUFFIX
 
@@ -34,6 +35,7 @@ _BUILD_CONFIG = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.18")
 """Fulcio's extension for the file that says what the job does."""
 
 _PRINTED_EXTENSION = re.compile(r"<Extension\(.*\)>(?=\))")
+_ROOT_SECONDS = 120.0
 _LONGEST_NAME = 300
 """Characters of a file name that is read; file systems take 255 bytes."""
 
@@ -71,7 +73,8 @@ def load_trust(config_json: str | None) -> Trust:
     """
     try:
         if config_json is None:
-            config = ClientTrustConfig.production()
+            # TUF's client has a session of its own; what it downloads has a size of its own.
+            config = meanwhile(ClientTrustConfig.production)(_ROOT_SECONDS)
         else:
             config = ClientTrustConfig.from_json(config_json)
         config.force_tlog_version = 1
@@ -85,6 +88,14 @@ def load_trust(config_json: str | None) -> Trust:
         return Trust(config, signing, Verifier(trusted_root=config.trusted_root))
     except sigstore.errors.TUFError as error:
         raise no_root(error) from error
+    except TimeoutError as error:
+        raise SigningProblem(
+            "Sigstore's root of trust could not be fetched",
+            topic=Topic.SIGSTORE_ROOT,
+            detail=f"It was not there after {_ROOT_SECONDS:.0f} s.",
+            remedy="Allow tuf-repo-cdn.sigstore.dev in the network (proxy, firewall), and run "
+            "again.",
+        ) from error
     except (sigstore.errors.Error, ValueError, TypeError, LookupError) as error:
         raise SigningProblem(
             "The Sigstore trust configuration cannot be used",
@@ -97,7 +108,7 @@ def load_trust(config_json: str | None) -> Trust:
 
 
 def no_root(error: sigstore.errors.TUFError) -> SigningProblem:
-    """Say why Sigstore's root of trust could not be had: the network, or a root too old to follow.
+    """Say why there is no root of trust: the network, or a root too old to follow.
 
     A root that is shipped with a release of sigstore leads to the current one as long as
     enough of its keys have signed the roots between them (TUF, 5.3).
@@ -114,7 +125,7 @@ def no_root(error: sigstore.errors.TUFError) -> SigningProblem:
             "or upgrade the package.",
         )
     return SigningProblem(
-        "Sigstore's root of trust could not be had",
+        "Sigstore's root of trust could not be fetched",
         topic=Topic.SIGSTORE_ROOT,
         detail=f"{shown(error)}: {_why(error)}.",
         remedy="Allow tuf-repo-cdn.sigstore.dev in the network (proxy, firewall), and run again.",
@@ -189,8 +200,9 @@ def verify_attestation(
         raise AttestationRefused(f"{_in_words(error, attestation)}.") from error
     except (AttestationError, sigstore.errors.Error, x509.ExtensionNotFound) as error:
         raise AttestationRefused(f"{shown(error)}.") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        # Conversion and verification let parsing errors of their libraries through.
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError, OSError) as error:
+        # Conversion and verification let parsing errors of their libraries through, those of
+        # dates before or after all calendars among them.
         raise AttestationRefused(f"It cannot be read: {shown(error)}.") from error
     if payload_type != _IN_TOTO:
         raise AttestationRefused(f"Its payload type is {shown(payload_type, 80)}, not {_IN_TOTO}.")

@@ -78,6 +78,14 @@ class Attesting:
             self.memory.trust = meanwhile(self.load_trust)
         return self.memory.trust
 
+    def prove_trust_config(self) -> None:
+        """Load the Sigstore that was given, before anything is spent; the public one can wait.
+
+        Raises `SigningProblem`.
+        """
+        if self.may_attest and self.services.trust_config is not None:
+            self.trust_for_signing()()
+
     def load_trust(self) -> Trust:
         """Load the Sigstore instance, now."""
         from attested_publish import confirm, signing, upload

@@ -8,14 +8,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from attested_publish import __version__, convert_command, verify_command
+from attested_publish import __version__, convert_command, secrecy, verify_command
+from attested_publish.foreign import harmless, shown
 from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from attested_publish.report import Report
     from attested_publish.reporter import Reporter
     from attested_publish.services import Services
 
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A console that cannot show a mark must not stop a release; there may be none.
         if stream is not None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    secrecy.keep(secrecy.secrets_in(os.environ))
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -47,50 +50,80 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return verify_command.run(options, _console())
         return _run(options)
     except WrongUsage as error:
-        parser.exit(2, f"attested-publish: {error}\n")
+        told = (harmless(each, pieces=True) for each in error.sentences)
+        parser.exit(2, "".join(f"attested-publish: {each}\n" for each in told))
 
 
 def _run(options: argparse.Namespace) -> int:
-    mode = Mode(options.command)
-    settings = replace(understand(_values(options)), mode=mode)
-    if options.paths:
-        settings = replace(settings, packages_dir=tuple(options.paths))
+    from attested_publish.stopping import listening
 
-    from attested_publish.front import carry_out, write_report
-    from attested_publish.index import without_credentials
+    with listening():
+        return _carry_out(options)
+
+
+def _carry_out(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+
+    from attested_publish.front import carry_out, mask_secrets
     from attested_publish.report import Report, Result
     from attested_publish.reporter import Reporter
 
-    report = Report(mode=mode.value, index=without_credentials(settings.repository_url))
+    report = Report(
+        mode=settings.mode.value, index=secrecy.without_credentials(settings.repository_url)
+    )
     reporter = Reporter(report, _console(), verbose=settings.verbose)
-    reporter.mask(settings.password)
-    if options.report is not None:
-        _prove_writable(options.report)
+    mask_secrets(reporter, settings, os.environ)
     result = carry_out(lambda: _work(options, settings, reporter), reporter)
     if options.report is not None:
-        try:
-            write_report(report, options.report)
-        except OSError as error:
-            raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
+        _hand_over(report, options.report, reporter)
     return 0 if result is Result.DONE else 1
 
 
+def _settings(options: argparse.Namespace) -> Settings:
+    """Understand the options; raises one `WrongUsage` for all that is wrong with them."""
+    faults: list[str] = []
+    settings = Settings()
+    try:
+        settings = replace(understand(_values(options)), mode=Mode(options.command))
+    except WrongUsage as error:
+        faults += error.sentences
+    if options.paths:
+        settings = replace(settings, packages_dir=tuple(dict.fromkeys(options.paths)))
+    if options.report is not None:
+        try:
+            _prove_writable(options.report)
+        except OSError as error:
+            faults.append(f"--report cannot be written: {error.strerror}.")
+    if faults:
+        raise WrongUsage(*faults)
+    return settings
+
+
+def _hand_over(report: Report, path: Path, reporter: Reporter) -> None:
+    """Write the report; where that cannot be, the release is what it is all the same."""
+    from attested_publish.front import write_report
+    from attested_publish.stopping import Stopped, see_through
+
+    try:
+        see_through(lambda: write_report(report, path))
+    except (OSError, Stopped) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        reporter.warning(f"The report cannot be written to {shown(path)}: {why}.")
+
+
 def _prove_writable(report: Path) -> None:
-    """Find out before anything is done whether the report can be written."""
+    """Find out before anything is done whether the report can be written; raises `OSError`."""
     # A link may lead to where nothing is yet.
     path = report.resolve()
     is_there = path.exists()
     if is_there and not path.is_file() and not path.is_dir():
         # Whoever reads from a pipe would take this for all of it.
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
-        if not is_there:
-            path.unlink()
-    except OSError as error:
-        raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab"):
+        pass
+    if not is_there:
+        path.unlink()
 
 
 def _console() -> Console:
@@ -165,16 +198,51 @@ def _values(options: argparse.Namespace) -> Mapping[str, str]:
         if (given := getattr(options, setting.name.replace("-", "_"), None)) is not None
     }
     values.setdefault("password", os.environ.get(PASSWORD_VARIABLE, ""))
+    secrecy.keep([values["password"].strip()])
     return values
 
 
+class _Misused(Exception):
+    """The command line cannot be understood: how it should be, and what is wrong with it."""
+
+    def __init__(self, usage: str, message: str) -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong usage in one line, without what may be a secret on a command line."""
+
+    def parse_args(  # type: ignore[override] # only called like this
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """See `argparse`; of unknown options the names are told, and not their values."""
+        try:
+            options, unknown = self.parse_known_args(args, namespace)
+            if unknown:
+                names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
+                self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
+        except _Misused as error:
+            # An address with a password in it may have been given to the wrong option.
+            for argument in sys.argv[1:] if args is None else args:
+                secrecy.keep(secrecy.credentials_in(argument))
+            self.exit(2, f"{error.usage}{harmless(shown(error))}\n")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Leave it to `parse_args` to tell, which knows the whole command line."""
+        raise _Misused(self.format_usage(), f"{self.prog}: error: {message}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="attested-publish",
         description="Publish Python distributions, each with a signed PEP 740 attestation.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands: argparse._SubParsersAction[argparse.ArgumentParser] = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
     for mode, summary in _SUMMARIES.items():
         command = commands.add_parser(mode.value, help=summary, description=f"{summary}.")
         command.add_argument(

@@ -17,11 +17,25 @@ from attested_publish.retry import Patience, Tell, persistently
 if TYPE_CHECKING:
     import requests
     from pypi_attestations import Attestation, Publisher
+    from sigstore.verify.policy import VerificationPolicy
 
     from attested_publish.attestations import Trust
     from attested_publish.distributions import Distribution
 
 _ASKING = 32
+
+
+@dataclass(frozen=True)
+class Provenanced:
+    """A provenance that holds: its publisher, and its attestations by predicate type.
+
+    They are this run's own, or those of another run for the same bytes and publisher: two
+    that publish at once, or one that was killed before its upload was carried out.
+    """
+
+    publisher: Publisher
+    attestations: Mapping[str, Attestation]
+    is_own: bool
 
 
 @dataclass
@@ -43,29 +57,27 @@ def confirm(
     session: requests.Session,
     *,
     trust: Trust | None,
+    policy: VerificationPolicy | None,
     patience: Patience,
-    seen: Callable[[Distribution, IndexFile], None],
+    seen: Callable[[Distribution, IndexFile, Provenanced | None], None],
     tell: Tell,
 ) -> Confirmation:
     """Ask the index until it serves every file with its digest and provenance.
 
-    An index may serve cached pages for a while, so what is late when the `patience`
-    is at its end is returned, not raised. `seen` is called once a file is right.
-    Raises `ConfirmationProblem` when the index serves other bytes or a provenance
-    that does not hold.
+    What is served is right when it verifies for these bytes and for the publisher (whose
+    `policy` it is), whichever run signed it. An index may serve cached pages for a while, so
+    what is late when the `patience` is at its end is returned, not raised. `seen` is called
+    once a file is right. Raises `ConfirmationProblem` when the index serves other bytes or a
+    provenance that does not hold.
     """
     result = Confirmation()
     missing = {distribution.filename: distribution for distribution in distributions}
 
-    def provenance_is_late(distribution: Distribution) -> str | None:
+    def provenance(distribution: Distribution) -> Provenanced | str | None:
         uploaded = attestations.get(distribution.filename)
-        if not uploaded or trust is None:
+        if not uploaded or trust is None or policy is None:
             return None
-        outcome = _check_provenance(distribution, uploaded, index, session, trust)
-        if isinstance(outcome, str):
-            return outcome
-        result.publisher = outcome
-        return None
+        return _Judge(index, session, trust, policy).provenance(distribution, uploaded)
 
     def look_again() -> None:
         waited_for = list(missing.values())
@@ -74,7 +86,7 @@ def confirm(
         pages = {
             project: meanwhile(partial(_page, index, project, session)) for project in projects
         }
-        for each, provenance_why in in_parallel(provenance_is_late, waited_for, threads=_ASKING):
+        for each, found in in_parallel(provenance, waited_for, threads=_ASKING):
             page = pages[str(each.project)]()
             file = None if isinstance(page, str) else page.get(each.filename)
             if file is None:
@@ -82,13 +94,15 @@ def confirm(
                 result.late[each.filename] = page if isinstance(page, str) else unlisted
                 continue
             _check_digest(each, file, index)
-            if provenance_why is not None:
-                result.late[each.filename] = provenance_why
+            if isinstance(found, str):
+                result.late[each.filename] = found
                 continue
+            if found is not None:
+                result.publisher = found.publisher
             result.served[each.filename] = file
             result.late.pop(each.filename, None)
             del missing[each.filename]
-            seen(each, file)
+            seen(each, file, found)
         if missing:
             raise _late(missing, result)
 
@@ -128,55 +142,75 @@ def _check_digest(distribution: Distribution, file: IndexFile, index: Index) -> 
         )
 
 
-def _check_provenance(
-    distribution: Distribution,
-    uploaded: Sequence[Attestation],
-    index: Index,
-    session: requests.Session,
-    trust: Trust,
-) -> str | Publisher:
-    """Verify the provenance that is served of a file; return its publisher, or why it is late."""
-    from attested_publish.attestations import AttestationRefused, policy_of, verify_attestation
-    from attested_publish.conversion import NotConvertible, read_provenance
+@dataclass(frozen=True)
+class _Judge:
+    """Holds what an index serves of a file against what it should: `policy` is the publisher's."""
 
-    try:
-        served = provenance_of(
-            index,
-            str(distribution.project),
-            str(distribution.version),
-            distribution.filename,
-            session,
-        )
-    except IndexProblem as problem:
-        return problem.cause
-    if served is None:
-        return "its provenance is not served yet"
-    try:
-        provenance = read_provenance(served)
-    except NotConvertible as error:
-        raise _wrong(distribution, index, str(error)) from error
-    # The log entry may be spelled differently after its way through the index.
-    not_seen = [each.envelope for each in uploaded]
-    publisher: Publisher | None = None
-    for bundle in provenance.attestation_bundles:
-        for attestation in bundle.attestations:
-            if attestation.envelope not in not_seen:
-                continue
+    index: Index
+    session: requests.Session
+    trust: Trust
+    policy: VerificationPolicy
+
+    def provenance(
+        self, distribution: Distribution, uploaded: Sequence[Attestation]
+    ) -> str | Provenanced:
+        """Verify the provenance that is served of a file; return it, or why it is late."""
+        from attested_publish.conversion import NotConvertible, read_provenance
+
+        project, version = str(distribution.project), str(distribution.version)
+        try:
+            served = provenance_of(
+                self.index, project, version, distribution.filename, self.session
+            )
+        except IndexProblem as problem:
+            return problem.cause
+        if served is None:
+            return "its provenance is not served yet"
+        try:
+            provenance = read_provenance(served)
+        except NotConvertible as error:
+            raise _wrong(distribution, self.index, str(error)) from error
+        pairs = [
+            (bundle.publisher, attestation)
+            for bundle in provenance.attestation_bundles
+            for attestation in bundle.attestations
+        ]
+        # The log entry may be spelled differently after its way through the index.
+        envelopes = [each.envelope for each in uploaded]
+        own = [pair for pair in pairs if pair[1].envelope in envelopes]
+        if own and any(each not in [it.envelope for _, it in own] for each in envelopes):
+            why = "it does not hold every attestation that was uploaded."
+            raise _wrong(distribution, self.index, why)
+        if not pairs:
+            raise _wrong(distribution, self.index, "it holds no attestation.")
+        return self._verified(distribution, own or pairs, is_own=bool(own))
+
+    def _verified(
+        self,
+        distribution: Distribution,
+        pairs: Sequence[tuple[Publisher, Attestation]],
+        *,
+        is_own: bool,
+    ) -> Provenanced:
+        from sigstore.verify.policy import AllOf
+
+        from attested_publish.attestations import AttestationRefused, policy_of, verify_attestation
+
+        by_type: dict[str, Attestation] = {}
+        for publisher, attestation in pairs:
             try:
-                verify_attestation(
+                predicate_type = verify_attestation(
                     attestation,
                     filename=distribution.filename,
                     sha256=distribution.sha256,
-                    policy=policy_of(bundle.publisher),
-                    verifier=trust.verifier,
+                    # Consumers take the publisher that the index names.
+                    policy=AllOf([policy_of(publisher), self.policy]),
+                    verifier=self.trust.verifier,
                 )
             except AttestationRefused as error:
-                raise _wrong(distribution, index, str(error)) from error
-            not_seen.remove(attestation.envelope)
-            publisher = bundle.publisher
-    if not_seen or publisher is None:
-        raise _wrong(distribution, index, "it does not hold the attestation that was uploaded.")
-    return publisher
+                raise _wrong(distribution, self.index, str(error)) from error
+            by_type[predicate_type] = attestation
+        return Provenanced(pairs[0][0], by_type, is_own)
 
 
 def _wrong(distribution: Distribution, index: Index, why: str) -> ConfirmationProblem:

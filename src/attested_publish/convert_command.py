@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attested_publish.foreign import shown
+from attested_publish.foreign import harmless, shown
 from attested_publish.parallel import meanwhile
 from attested_publish.problems import FilesProblem
 from attested_publish.sidecars import KINDS
@@ -128,5 +128,5 @@ def _converted(document: Found, to: str | None, only: str | None) -> Iterator[st
 
 
 def _failed(path: Path | str, why: str) -> int:
-    print(f"attested-publish: {shown(os.fspath(path))}: {why}", file=sys.stderr)
+    print(f"attested-publish: {harmless(f'{shown(os.fspath(path))}: {why}')}", file=sys.stderr)
     return 1

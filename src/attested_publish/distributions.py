@@ -187,15 +187,22 @@ def stage(
 def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Return the distributions in the given files and folders, and what is ignored there.
 
-    Raises `FilesProblem` when a path is missing, when nothing is found, and for
+    What is given twice, by whatever path, is one: a folder and a link to it, a folder and a file
+    in it. Raises `FilesProblem` when a path is missing, when nothing is found, and for
     symbolic links that lead out of their folder, folders and other special files
-    named like a distribution, packages of another kind, and equal filenames.
+    named like a distribution, names that are not UTF-8, packages of another kind, and equal
+    filenames.
     """
     found: list[Path] = []
     ignored: list[Path] = []
     faults: list[str] = []
+    seen: set[tuple[int, int, str]] = set()
     for given in packages:
         for path, root in _listed(given):
+            place = _place_of(path)
+            if place in seen:
+                continue
+            seen.add(place)
             fault = _fault_of(path, root)
             if fault is not None:
                 faults.append(fault)
@@ -238,12 +245,25 @@ def _listed(given: Path) -> Iterator[tuple[Path, Path]]:
     except FileNotFoundError:
         raise _missing(given) from None
     except OSError as error:
-        raise FilesProblem(
-            f"{shown(given)} cannot be read",
-            topic=Topic.FOLDER_UNREADABLE,
-            detail=f"{shown(given)}: {error.strerror or type(error).__name__}.",
-            remedy="Let the job's user read the folder and the files in it.",
-        ) from error
+        raise _unreadable(given, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> FilesProblem:
+    return FilesProblem(
+        f"{shown(path)} cannot be read",
+        topic=Topic.FOLDER_UNREADABLE,
+        detail=f"{shown(path)}: {error.strerror or type(error).__name__}.",
+        remedy="Let the job's user read the folder and the files in it.",
+    )
+
+
+def _place_of(path: Path) -> tuple[int, int, str]:
+    """Return what a path is, however it is written: its folder, and its name in there."""
+    try:
+        folder = path.parent.stat()
+    except OSError as error:
+        raise _unreadable(path.parent, error) from error
+    return folder.st_dev, folder.st_ino, path.name
 
 
 def _leads_into(path: Path, root: Path) -> bool:
@@ -272,6 +292,10 @@ def _fault_of(path: Path, root: Path) -> str | None:
 
 def _unfit(path: Path, root: Path) -> str | None:
     """Say why a file named like a distribution cannot be one."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return f"{_named(path)} has a name that is not UTF-8"
     try:
         if not _leads_into(path, root):
             return f"{_named(path)} is a symbolic link that leads out of {shown(root)}"
@@ -303,6 +327,8 @@ def _missing(given: Path) -> FilesProblem:
     parent = given.parent
     there = _names_in(parent)
     what = f"{shown(parent)} holds {there}" if there else f"{shown(parent)} is empty or missing"
+    if not given.is_absolute() and not _has_working_directory():
+        what = "the folder that this was started in does not exist any more"
     return FilesProblem(
         f"{shown(given)} does not exist",
         topic=Topic.FOLDER_MISSING,
@@ -312,9 +338,22 @@ def _missing(given: Path) -> FilesProblem:
     )
 
 
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - whether there is one
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _nothing_found(packages: Sequence[Path]) -> FilesProblem:
+    if not any(given.is_dir() for given in packages):
+        return _no_distributions(packages)
     lines = []
     for given in packages:
+        if not given.is_dir():
+            lines.append(f"{_named(given)} is none")
+            continue
         there = _names_in(given)
         lines.append(f"{shown(given)} holds {there}" if there else f"{shown(given)} is empty")
     return FilesProblem(
@@ -323,6 +362,21 @@ def _nothing_found(packages: Sequence[Path]) -> FilesProblem:
         detail="No wheel (.whl) or sdist (.tar.gz) was found: " + "; ".join(lines) + ".",
         remedy="Build first, or set packages-dir to the folder the distributions are in; "
         "it is searched itself and one folder down.",
+    )
+
+
+def _no_distributions(files: Sequence[Path]) -> FilesProblem:
+    """Say that no file that was given is what an index takes."""
+    names = ", ".join(_named(path) for path in files[:_SHOWN_NAMES])
+    more = f" and {len(files) - _SHOWN_NAMES} more" if len(files) > _SHOWN_NAMES else ""
+    return FilesProblem(
+        f"{names} is no wheel and no sdist"
+        if len(files) == 1
+        else f"None of {len(files)} files is a wheel or an sdist",
+        topic=Topic.NOTHING_TO_PUBLISH,
+        detail=f"An index takes wheels (.whl) and sdists (.tar.gz), known by their names: {names}"
+        f"{more}.",
+        remedy="Name the distributions, or the folder they are in.",
     )
 
 

@@ -6,13 +6,15 @@ import hashlib
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
 
+from attested_publish.addresses import BadAddress, refuse_step
+from attested_publish.connections import TooSlow, within
 from attested_publish.foreign import shown
-from attested_publish.http import NoLongerEncrypted, TooSlow, answer_of, pieces
-from attested_publish.index import is_loopback, why_unreachable
+from attested_publish.http import answer_of, pieces
+from attested_publish.index import may_pass, why_unreachable
 
 if TYPE_CHECKING:
     from attested_publish.index import IndexFile
@@ -52,25 +54,25 @@ def sha256_of(file: IndexFile, page: str, session: requests.Session, limits: Lim
             f"The answer of {shown(url, 200)} broke off in the middle.", may_pass=True
         ) from error
     except requests.RequestException as error:
-        is_final = isinstance(error, requests.exceptions.SSLError | NoLongerEncrypted)
         raise NotFetched(
-            f"No answer from {shown(url, 200)}: {why_unreachable(error)}.", may_pass=not is_final
+            f"No answer from {shown(url, 200)}: {why_unreachable(error)}.",
+            may_pass=may_pass(error),
         ) from error
 
 
 def address(url: str, page: str) -> str:
     """Return the full address of what an index's `page` lists as `url`.
 
-    Raises `NotFetched` for one where anybody on the way could change the answer.
+    Raises `NotFetched` for one where anybody on the way could change the answer, and for one
+    on this machine that another machine lists.
     """
     try:
         full = urljoin(page, url)
-        parts = urlsplit(full)
-        is_loopback_http = parts.scheme == "http" and is_loopback(parts.hostname or "")
+        refuse_step(page, full)
+    except BadAddress as error:
+        raise NotFetched(f"The index lists {shown(full, 200)}, but {error}.") from None
     except ValueError:
         raise NotFetched(f"The index lists {shown(url, 200)}, which is no address.") from None
-    if parts.scheme != "https" and not is_loopback_http:
-        raise NotFetched(f"The index lists {shown(full, 200)}, which is not https.")
     return full
 
 
@@ -78,13 +80,14 @@ def _read(url: str, most: int, session: requests.Session, limits: Limits) -> str
     sha256 = hashlib.sha256()
     size = 0
     # Compressed on the way, it would not be the bytes that were hashed.
-    with session.get(url, stream=True, headers={"Accept-Encoding": "identity"}) as response:
+    asked = {"Accept-Encoding": "identity"}
+    with within(limits.seconds), session.get(url, stream=True, headers=asked) as response:
         if response.status_code != HTTPStatus.OK:
             answer = answer_of(response, b"")
             raise NotFetched(
                 f"{shown(url, 200)} answered {answer.status}.", may_pass=answer.may_pass
             )
-        for piece in pieces(response, limits.seconds):
+        for piece in pieces(response):
             size += len(piece)
             if size > most:
                 raise NotFetched(f"More than {most} bytes are served as it.")

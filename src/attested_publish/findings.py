@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+OTHER_BYTES = "other-bytes"
+"""The rule of a file that is skipped as asked for: its warning stops no release."""
+
 
 class Severity(StrEnum):
     """How sure a finding is, worst first.

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 CLOSED_AFTER = timedelta(days=14)
 """PyPI takes no new files for a release older than this (since July 2026)."""
 
-PROJECT_LIMIT = 10_000_000_000
-"""Bytes that a project may have in all on PyPI, unless it was raised."""
-
 
 class Held(StrEnum):
     """How a distribution compares with what the index holds under its name."""
@@ -181,6 +178,9 @@ def _closed_release(distribution: Distribution, held: Holdings, now: datetime) -
 def _over_limit(
     held: Holdings, distributions: Sequence[Distribution]
 ) -> Iterator[tuple[Distribution, Finding]]:
+    # All rules are imported with it, which a run without them need not wait for.
+    from attested_publish.rules.size import GIB, PROJECT_LIMIT
+
     for project in held.files:
         new = [each for each in held.missing_of(distributions) if each.project == project]
         there = sum(file.size for file in held.of_project(project).values())
@@ -191,8 +191,8 @@ def _over_limit(
                 Finding(
                     "project-size",
                     Severity.WARNING,
-                    f"With this release {shown(project)} has {total / 1e9:.1f} GB on the index; "
-                    f"a project may have {PROJECT_LIMIT / 1e9:.0f} GB, unless it was raised.",
+                    f"With this release {shown(project)} has {total / GIB:.1f} GiB on the index; "
+                    f"a project may have {PROJECT_LIMIT // GIB} GiB, unless it was raised.",
                     "Delete old releases that nobody needs, or ask PyPI for a higher limit.",
                 ),
             )

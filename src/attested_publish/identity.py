@@ -10,13 +10,21 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import requests
+
+from attested_publish.addresses import BadAddress, checked, is_loopback
+from attested_publish.figures import seconds
 from attested_publish.foreign import shown
-from attested_publish.http import log_request
+from attested_publish.http import ask, new_session
 from attested_publish.identities import Identity, circleci, github, gitlab, google
 from attested_publish.identities.other import OtherIdentity
+from attested_publish.index import RESERVED_AUDIENCES, why_unreachable
+from attested_publish.parallel import meanwhile
 from attested_publish.problems import IdentityProblem, NoIdentity, Topic
 from attested_publish.retry import Patience, Tell, persistently
 
@@ -34,9 +42,18 @@ _KNOWN: Mapping[str, Callable[[Mapping[str, Any]], Identity]] = {
 
 # How `id` words a status that will not change: 4xx other than 408 and 429.
 _REFUSED = re.compile(r"code=4(?!08|29)\d\d")
+_MAY_PASS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 _NOT_IN_A_NAME = re.compile(r"[^A-Z0-9_]|^[0-9]")
 _FRESH_SECONDS = 60.0
+_PROVIDER_SECONDS = 30.0
 _PROGRAM_SECONDS = 30.0
+_HERE = {
+    "GITHUB_ACTIONS": "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "GITLAB_CI": "CI_SERVER_URL",
+    "CIRCLECI": "CIRCLE_BUILD_URL",
+}
+"""How a job is recognized, and the variable that says where its provider is."""
+
 _RUN_AGAIN = "This is between the runner and its identity provider: run the job again."
 
 
@@ -44,24 +61,40 @@ class AmbientIdentity:
     """The job's identity tokens by audience, kept while they are fresh.
 
     `mask` is called with every token before anything else is done with it, `tell`
-    with every wait. Threads may share it.
+    with every wait. `is_local` says whether the provider is on this machine; `None`: the
+    job's variables do. Threads may share it.
     """
 
     def __init__(
-        self, source: Ambient, patience: Patience, mask: Callable[[str], None], tell: Tell
+        self,
+        source: Ambient,
+        patience: Patience,
+        mask: Callable[[str], None],
+        tell: Tell,
+        *,
+        is_local: bool | None = None,
     ) -> None:
         self._source = source
+        self._is_local = is_local
         self._patience = patience
         self._mask = mask
         self._tell = tell
         self._kept: dict[str, str] = {}
         self._lock = threading.Lock()
 
+    @property
+    def is_local(self) -> bool:
+        """Say whether the provider is on loopback, so that its tokens are good for nothing else.
+
+        What a token claims to be from says nothing: a pretended job claims to be a real one.
+        """
+        return is_provider_local(os.environ) if self._is_local is None else self._is_local
+
     def token(self, audience: str) -> str:
         """Return a token for `audience` that is good for another minute, if any lives so long."""
         with self._lock:
             kept = self._kept.get(audience)
-            if kept is None or _expiry(kept) - time.time() < _FRESH_SECONDS:
+            if kept is None or expires_at(kept) - time.time() < _FRESH_SECONDS:
                 kept = self._kept[audience] = self.fresh_token(audience)
             return kept
 
@@ -75,37 +108,59 @@ class AmbientIdentity:
         return token
 
 
-def detect(audience: str) -> str:
-    """Ask the machine the job runs on for an identity token (the `id` package).
+def is_provider_local(environment: Mapping[str, str]) -> bool:
+    """Say whether a job's identity provider is on loopback, going by its variables.
 
-    Raises `IdentityProblem` where there is none to be had, saying which of the
-    usual causes it is.
+    GitLab's jobs have their tokens in variables, too: one that names an issuer on loopback is
+    good for nothing elsewhere.
     """
+    for mark, variable in _HERE.items():
+        if environment.get(mark):
+            return _is_here(environment.get(variable)) or (
+                mark == "GITLAB_CI" and _has_local_tokens(environment)
+            )
+    return False
+
+
+def _has_local_tokens(environment: Mapping[str, str]) -> bool:
+    names = (f"{audience.upper()}_ID_TOKEN" for audience in RESERVED_AUDIENCES)
+    tokens = [token for name in names if (token := environment.get(name))]
+    return bool(tokens) and all(_is_here(_claims(token).get("iss")) for token in tokens)
+
+
+def _is_here(url: object) -> bool:
+    try:
+        return isinstance(url, str) and is_loopback(checked(url).hostname or "")
+    except BadAddress:
+        return False
+
+
+def detect(audience: str) -> str:
+    """Ask the machine the job runs on for an identity token.
+
+    GitHub's jobs ask here, so that the request has our bounds; for the others than GitLab and
+    CircleCI there is the `id` package. Raises `IdentityProblem` where there is no token to be
+    had, saying which of the usual causes it is.
+    """
+    if os.environ.get("GITHUB_ACTIONS"):
+        return _from_github(audience)
+    # On other machines than GitHub's the package asks Google's metadata service first, which
+    # may be near, and is not whom the job is of.
+    if os.environ.get("GITLAB_CI"):
+        return _from_gitlab(audience)
+    if os.environ.get("CIRCLECI"):
+        return _from_circleci(audience)
     import id as oidc
     import urllib3
 
-    # On other machines than GitHub's the package asks Google's metadata service first, which
-    # may be near, and is not whom the job is of.
-    is_on_github = os.environ.get("GITHUB_ACTIONS")
-    if os.environ.get("GITLAB_CI") and not is_on_github:
-        return _from_gitlab(audience)
-    if os.environ.get("CIRCLECI") and not is_on_github:
-        return _from_circleci(audience)
-    # Where the package asks on GitHub; it has a session of its own.
-    address = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL")
-    started = time.monotonic()
-    outcome = "no token"
     try:
-        token = oidc.detect_credential(audience)
-        outcome = "a token"
-    except oidc.GitHubOidcPermissionCredentialError as error:
-        raise _no_permission(os.environ) from error
+        # Its session is its own, and the programs that it starts have no time limit.
+        token = meanwhile(lambda: oidc.detect_credential(audience))(_PROGRAM_SECONDS * 2)
+    except TimeoutError as error:
+        raise no_token(audience, "it did not answer in time") from error
     except (oidc.IdentityError, urllib3.exceptions.HTTPError) as error:
         may_pass = _REFUSED.search(str(error)) is None
         raise no_token(audience, str(error), may_pass=may_pass) from error
-    finally:
-        if address:
-            log_request("GET", address, outcome, started)
     if token is None:
         raise NoIdentity(
             "There is no identity to publish with",
@@ -160,9 +215,57 @@ def _claims(token: str) -> Mapping[str, Any]:
     return claims
 
 
-def _expiry(token: str) -> float:
-    expiry = _claims(token).get("exp")
-    return float(expiry) if isinstance(expiry, int | float) else 0.0
+def expires_at(token: str) -> float:
+    """Return when an identity token ends, in epoch seconds; 0 where it does not say.
+
+    Raises `IdentityProblem` for what is no token.
+    """
+    return seconds(_claims(token).get("exp")) or 0.0
+
+
+def is_taken_once(token: str) -> bool:
+    """Say whether PyPI takes a token once only: it remembers them by their `jti`.
+
+    Those of GitHub and GitLab have one, those of Google and CircleCI have not.
+    """
+    return "jti" in _claims(token)
+
+
+def _from_github(audience: str) -> str:
+    """Ask the address that GitHub puts into the job's variables, as its toolkit does."""
+    url = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL")
+    secret = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+    if not url or not secret:
+        raise _no_permission(os.environ)
+    try:
+        parts = checked(url)
+    except BadAddress as error:
+        raise no_token(
+            audience,
+            f"ACTIONS_ID_TOKEN_REQUEST_URL is not an address, because {error}",
+            may_pass=False,
+        ) from error
+    query = urlencode({**dict(parse_qsl(parts.query)), "audience": audience})
+    asked = urlunsplit(parts._replace(query=query))
+    headers = {"Authorization": f"bearer {secret}", "Accept": "application/json"}
+    try:
+        with new_session(read=_PROVIDER_SECONDS) as session:
+            answer = ask(session, "GET", asked, headers=headers)
+    except requests.RequestException as error:
+        why = f"no answer from GitHub's identity provider: {why_unreachable(error)}"
+        raise no_token(audience, why) from error
+    token = (answer.json_object() or {}).get("value")
+    if answer.status == HTTPStatus.OK and isinstance(token, str) and token:
+        return token
+    if answer.status == HTTPStatus.OK:
+        raise no_token(audience, "GitHub's identity provider answered without a token")
+    is_final = answer.status < HTTPStatus.INTERNAL_SERVER_ERROR and answer.status not in _MAY_PASS
+    host = shown(urlsplit(answer.url).hostname, 80)
+    raise no_token(
+        audience,
+        f"GitHub's identity provider ({host}) answered {answer.status}: {answer.told([secret])}",
+        may_pass=not is_final,
+    )
 
 
 def _from_gitlab(audience: str) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -13,16 +12,30 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import requests
 
-from attested_publish.addresses import PYPI_UPLOAD_URL, TESTPYPI_UPLOAD_URL
+from attested_publish.addresses import (
+    PYPI_UPLOAD_URL,
+    TESTPYPI_UPLOAD_URL,
+    BadAddress,
+    checked,
+    is_loopback,
+)
+from attested_publish.connections import TooSlow
+from attested_publish.figures import count, moment
 from attested_publish.foreign import shown
-from attested_publish.http import Answer, NoLongerEncrypted, ask
+from attested_publish.http import BODY_LIMIT, Answer, LedAstray, TooLarge, Unreadable, ask
 from attested_publish.problems import IndexProblem, IndexUnusable, Topic
+from attested_publish.project_page import PAGE_LIMIT, NotAPage, entries
+from attested_publish.routes import NoRoute
+from attested_publish.secrecy import without_credentials
 
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"
 _UPLOAD_HOSTS = {"upload.pypi.org": "pypi.org"}
 _NAMES = {"pypi.org": "PyPI", "test.pypi.org": "TestPyPI"}
-_RESERVED_AUDIENCES = frozenset({"pypi", "testpypi", "sigstore"})
+_LARGEST_SIZE = 1 << 62
+_AUDIENCES = {"pypi.org": "pypi", "test.pypi.org": "testpypi"}
+RESERVED_AUDIENCES = frozenset({*_AUDIENCES.values(), "sigstore"})
+"""Whoever holds an identity token for one of these could act there in the job's name."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +66,11 @@ class Index:
         PyPI's that takes no uploads.
         """
         try:
-            parts = urlsplit(upload_url)
-            _ = parts.port
-        except ValueError:
-            raise _bad_address(upload_url, "it is not a URL") from None
-        if parts.scheme not in {"https", "http"} or not parts.hostname:
-            raise _bad_address(upload_url, "it is not an http(s) URL")
-        if parts.username is not None or parts.password is not None:
-            raise _bad_address(
-                without_credentials(upload_url), "it carries credentials; use user and password"
-            )
-        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            parts = checked(upload_url)
+        except BadAddress as error:
+            advice = "; use user and password" if "credentials" in str(error) else ""
+            raise _bad_address(without_credentials(upload_url), f"{error}{advice}") from None
+        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
             raise _bad_address(
                 upload_url, "tokens would travel unencrypted: plain http is for loopback only"
             )
@@ -113,16 +120,22 @@ class Index:
         """Where an API token is revoked (PyPI since August 2026)."""
         return f"{self.root}/_/oidc/burn-token"
 
-    def may_ask_for(self, audience: str) -> bool:
+    def may_ask_for(self, audience: str, *, is_provider_local: bool) -> bool:
         """Say whether this index may have identity tokens for `audience`.
 
-        A token for PyPI's, TestPyPI's or Sigstore's audience could be replayed
-        there, so no other index gets one; an index on loopback may (a rehearsal, or
-        a development copy of PyPI's server).
+        A token for PyPI's, TestPyPI's or Sigstore's audience could be replayed there, so no
+        other index gets one. On loopback it may (a rehearsal, a copy of PyPI's server), where
+        whoever gives the tokens is on loopback too: those are good for nothing elsewhere.
         """
-        return audience not in _RESERVED_AUDIENCES or (
-            audience != "sigstore" and self.works_as_pypi
-        )
+        if audience not in RESERVED_AUDIENCES:
+            return True
+        if self.is_pypi:
+            return audience == _AUDIENCES[self.host]
+        return is_provider_local and is_loopback(self.host) and audience != "sigstore"
+
+    def answers_at(self, url: str) -> bool:
+        """Say whether what is answered at `url` is this index's own word."""
+        return _origin(url) in {_origin(self.root), _origin(self.upload_url)}
 
     def simple_url(self, project: str) -> str:
         """The project's page in the simple repository API."""
@@ -165,23 +178,11 @@ class Index:
         return self.root + path.removesuffix("/legacy").rstrip("/")
 
 
-def without_credentials(url: str) -> str:
-    """Return an address without the user and password that somebody wrote into it."""
-    head, scheme_end, rest = url.partition("://")
-    if not scheme_end:
-        return url
-    authority, slash, path = rest.partition("/")
-    return f"{head}://{authority.rpartition('@')[2]}{slash}{path}"
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name or address can only be this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+def _origin(url: str) -> tuple[str, int | None]:
+    parts = urlsplit(url)
+    return (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(
+        parts.scheme
+    )
 
 
 def files_of(index: Index, project: str, session: requests.Session) -> dict[str, IndexFile] | None:
@@ -191,36 +192,44 @@ def files_of(index: Index, project: str, session: requests.Session) -> dict[str,
     `IndexProblem` when the index cannot be reached or answers something else.
     """
     url = index.simple_url(project)
-    page = _get_json(url, session, accept=_SIMPLE_JSON, index=index)
-    if page is None:
+    answer = _get(url, session, accept=_SIMPLE_JSON, index=index, limit=PAGE_LIMIT)
+    if answer is None:
         return None
-    listed = page.get("files")
-    if not isinstance(listed, list):
+    files: dict[str, IndexFile] = {}
+    has_list = False
+    try:
+        for name, entry in entries(answer.body):
+            if name != "files":
+                continue
+            if entry is None and not has_list:
+                has_list = True
+                continue
+            file = _file(entry)
+            if file is None:
+                raise _unusable(index, f"{shown(url)} lists a file without a name")
+            files[file.filename] = file
+    except NotAPage as error:
+        raise _no_json(index, url, answer, str(error)) from error
+    if not has_list:
         raise _unusable(index, f"{shown(url)} has no list of files")
-    files = {}
-    for entry in listed:
-        if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
-            raise _unusable(index, f"{shown(url)} lists a file without a name")
-        hashes = entry.get("hashes")
-        sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
-        provenance = entry.get("provenance")
-        files[entry["filename"]] = IndexFile(
-            filename=entry["filename"],
-            sha256=sha256.lower() if isinstance(sha256, str) else None,
-            url=str(entry.get("url", "")),
-            provenance_url=provenance if isinstance(provenance, str) else None,
-            size=entry["size"] if isinstance(entry.get("size"), int) else 0,
-            uploaded_at=_time(entry.get("upload-time")),
-        )
     return files
 
 
-def _time(text: object) -> datetime | None:
-    """Read an upload time (PEP 700: ISO 8601 in UTC, ending in Z)."""
-    try:
-        return datetime.fromisoformat(str(text)).astimezone(UTC)
-    except ValueError:
+def _file(entry: object) -> IndexFile | None:
+    if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
         return None
+    hashes = entry.get("hashes")
+    sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
+    url, provenance = entry.get("url"), entry.get("provenance")
+    return IndexFile(
+        filename=entry["filename"],
+        sha256=sha256.lower() if isinstance(sha256, str) else None,
+        url=url if isinstance(url, str) else "",
+        provenance_url=provenance if isinstance(provenance, str) else None,
+        size=count(entry.get("size")) or 0,
+        # PEP 700: ISO 8601 in UTC, ending in Z.
+        uploaded_at=moment(entry.get("upload-time")),
+    )
 
 
 def provenance_of(
@@ -238,26 +247,46 @@ def provenance_at(url: str, index: Index, session: requests.Session) -> Mapping[
 
     Raises `IndexProblem` as `files_of` does.
     """
-    return _get_json(url, session, accept=_INTEGRITY_JSON, index=index)
+    answer = _get(url, session, accept=_INTEGRITY_JSON, index=index)
+    if answer is None:
+        return None
+    provenance = answer.json_object()
+    if provenance is None:
+        raise _no_json(index, url, answer)
+    return provenance
 
 
-def _get_json(
-    url: str, session: requests.Session, *, accept: str, index: Index
-) -> dict[str, Any] | None:
+def _get(
+    url: str, session: requests.Session, *, accept: str, index: Index, limit: int = BODY_LIMIT
+) -> Answer | None:
     headers = {"Accept": accept, "Cache-Control": "no-cache"}
     try:
-        answer = ask(session, "GET", url, headers=headers)
+        answer = ask(session, "GET", url, headers=headers, limit=limit)
     except requests.RequestException as error:
         raise unreachable(index, url, error) from error
     if answer.status == HTTPStatus.NOT_FOUND:
         return None
     if answer.status != HTTPStatus.OK:
-        raise _unusable(index, f"{shown(url)} answered {answer.status}: {answer.told()}", answer)
-    page = answer.json_object()
-    if page is None:
-        kind = shown(answer.content_type or "no content type", 80)
-        raise _unusable(index, f"{shown(url)} is not a JSON object ({kind})", answer)
-    return page
+        raise _unusable(index, f"{shown(url)} answered {quoted(index, answer)}", answer)
+    return answer
+
+
+def quoted(index: Index, answer: Answer, secrets: Iterable[str] = ()) -> str:
+    """Return an answer's status with what the index says, or who else has answered.
+
+    Anybody's words would be shown as the index's, were an address of somebody else quoted: a
+    service that is not to be seen from outside, perhaps.
+    """
+    if index.answers_at(answer.url):
+        return f"{answer.status}: {answer.told(secrets)}"
+    host = urlsplit(answer.url).hostname
+    return f"{answer.status} (from {shown(host, 80)}, which is not quoted)"
+
+
+def _no_json(index: Index, url: str, answer: Answer, why: str = "") -> IndexUnusable:
+    kind = shown(answer.content_type or "no content type", 80)
+    because = "" if why in {"", "it is not JSON"} else f", as {why}"
+    return _unusable(index, f"{shown(url)} is not a JSON object ({kind}){because}", answer)
 
 
 def unreachable(index: Index, url: str, error: requests.RequestException) -> IndexProblem:
@@ -268,16 +297,30 @@ def unreachable(index: Index, url: str, error: requests.RequestException) -> Ind
         detail=f"No answer from {shown(url)}: {why_unreachable(error)}.",
         remedy="Check the index's address and the network of the runner (proxy, firewall), then "
         "run again.",
-        may_pass=not isinstance(
-            error,
-            requests.exceptions.SSLError | requests.exceptions.InvalidURL | NoLongerEncrypted,
-        ),
+        may_pass=may_pass(error),
     )
+
+
+_FINAL = (
+    requests.exceptions.SSLError,
+    requests.exceptions.InvalidURL,
+    LedAstray,
+    NoRoute,
+    TooLarge,
+    Unreadable,
+)
+"""What asking again does not change."""
+
+
+def may_pass(error: requests.RequestException) -> bool:
+    """Say whether the same request may get an answer later."""
+    return not isinstance(error, _FINAL)
 
 
 _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
     (requests.exceptions.SSLError, "its certificate was not accepted"),
-    (NoLongerEncrypted, "it sends on to an address that is not encrypted"),
+    (Unreadable, "what comes before its answer has no end"),
+    (TooSlow, "its answer was not there in time"),
     (requests.TooManyRedirects, "it sends on without an end"),
     (requests.Timeout, "it did not answer in time"),
     (requests.exceptions.JSONDecodeError, "its answer is not JSON"),
@@ -289,25 +332,41 @@ _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
 )
 """What kinds of errors mean; the first that fits counts."""
 
+_SIGNS = {
+    "too many open files": "this machine lets the run have no more open files (ulimit -n)",
+    "timed out": "it did not answer in time",
+    "nameresolution": "its host name is not known",
+    "getaddrinfo": "its host name is not known",
+    "refused": "the connection was refused",
+    "remotedisconnected": "the connection was closed without an answer",
+    "reset": "the connection was closed without an answer",
+    "aborted": "the connection was closed without an answer",
+}
+"""What words in an error mean that the libraries wrap; the first that fits counts."""
+
 
 def why_unreachable(error: BaseException) -> str:
     """Name the cause of a failed request without the wrapping of the libraries."""
+    match error:
+        case LedAstray():
+            return f"it sends on to {error}"
+        case NoRoute():
+            return str(error)
+        case TooLarge():
+            return f"its answer is too large: {error}"
     for kind, meaning in _CAUSES:
         if isinstance(error, kind):
             return meaning
-    text = repr(error)
-    if "NameResolution" in text or "getaddrinfo" in text:
-        return "its host name is not known"
-    if "refused" in text:
-        return "the connection was refused"
-    if "RemoteDisconnected" in text or "reset" in text.lower() or "aborted" in text.lower():
-        return "the connection was closed without an answer"
+    text = repr(error).lower()
+    for sign, meaning in _SIGNS.items():
+        if sign in text:
+            return meaning
     return f"the connection failed ({type(error).__name__})"
 
 
 def _bad_address(url: str, why: str) -> IndexProblem:
     return IndexProblem(
-        f"{shown(url, 200) or 'An empty repository-url'} cannot be an index",
+        f"{shown(without_credentials(url), 200) or 'An empty repository-url'} cannot be an index",
         topic=Topic.INDEX_ADDRESS,
         detail=f"This address is not used, because {why}.",
         remedy=f"Set repository-url to an upload address, such as {PYPI_UPLOAD_URL} or "

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from attested_publish.amounts import counted, size_text
 from attested_publish.attesting import Attesting
 from attested_publish.distributions import Distribution, is_sidecar, stage
-from attested_publish.findings import Finding, Severity
+from attested_publish.findings import OTHER_BYTES, Finding, Severity
 from attested_publish.foreign import shown
-from attested_publish.holdings import Held, Holdings, New, findings_against, holdings
+from attested_publish.holdings import Holdings, New, findings_against, holdings
 from attested_publish.identity import SIGSTORE_AUDIENCE, AmbientIdentity, understand
 from attested_publish.identity_rules import (
     AttestationPlan,
@@ -44,8 +44,10 @@ from attested_publish.telling import (
     begin_story,
     held_up_by,
     new_project,
+    other_bytes,
     record_publisher,
     record_served,
+    record_served_attestations,
     tell_files,
     tell_held,
     tell_unattested,
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from pypi_attestations import Attestation
 
     from attested_publish.attestations import Trust
+    from attested_publish.confirm import Provenanced
     from attested_publish.identities import Identity
     from attested_publish.index import IndexFile
     from attested_publish.judges import Judging
@@ -228,6 +231,37 @@ class Journey:
             file=next(iter(refused)) if len(refused) == 1 else None,
         )
 
+    def stop_if_unreadable(self, distributions: Sequence[Distribution]) -> None:
+        """Stop where twine could not send a file, and no rule would have said so.
+
+        Where `verify-metadata` is false, or there was too much to be judged, whatever the index
+        takes goes up; but what cannot be sent must not be signed.
+        """
+        unreadable = self.judging.unreadable(
+            [each for each in distributions if not self._is_judged(each)]
+        )
+        if not unreadable:
+            return
+        for filename in unreadable:
+            self.reporter.report.files[filename].status = Status.REFUSED
+        raise RulesProblem(
+            f"{len(unreadable)} of {counted(len(distributions), 'file')} cannot be sent",
+            topic=Topic.FILES_WOULD_BE_REFUSED,
+            detail="\n".join(
+                f"{shown(filename)}: twine cannot read its metadata: {why}."
+                for filename, why in unreadable.items()
+            ),
+            remedy="Build again with a current build backend, and run again.",
+            file=next(iter(unreadable)) if len(unreadable) == 1 else None,
+        )
+
+    def _is_judged(self, distribution: Distribution) -> bool:
+        """Whether the rules have seen all of a file."""
+        if self.settings.verify_metadata is VerifyMetadata.NOTHING:
+            return False
+        found = self.judging.verdict(distribution)
+        return not any(finding.rule == "archive-not-judged" for finding in found)
+
     def mark_checked(self, distributions: Sequence[Distribution]) -> None:
         """Record that nothing stands against these files; what is there already stays so."""
         for each in distributions:
@@ -311,7 +345,11 @@ class Journey:
 
         return meanwhile(
             lambda: persistently(
-                lambda: audience_of(self.services.index, self.session),
+                lambda: audience_of(
+                    self.services.index,
+                    self.session,
+                    is_provider_local=self.ambient.is_local,
+                ),
                 self.services.deadlines.audience,
                 self.reporter.waiting,
             )
@@ -364,7 +402,7 @@ class Journey:
                 remedy="Leave the password out and publish with a trusted publisher, or set "
                 "attestations to auto.",
             )
-        self.reporter.mask(self.settings.password)
+        self.reporter.mask(self.settings.password, self.settings.user)
         self.reporter.improvement(_MOVE_TO_TRUSTED_PUBLISHING)
         return GivenCredentials(self.settings.user, self.settings.password)
 
@@ -374,8 +412,11 @@ class Journey:
         attestations: Mapping[str, Sequence[Attestation]],
         held: Holdings,
         credentials: Credentials,
-    ) -> None:
-        """Upload distributions, each with its attestations where there are some."""
+    ) -> list[Distribution]:
+        """Upload distributions, each with its attestations where there are some.
+
+        Returns those that should be there now: all but the ones that were skipped.
+        """
         from attested_publish import attestation_files
         from attested_publish.upload import Delivery, Outcome, upload
 
@@ -386,19 +427,26 @@ class Journey:
 
         def done(distribution: Distribution, outcome: Outcome) -> None:
             name = shown(distribution.filename)
-            if outcome is Outcome.NAME_TAKEN:
-                self._set_status(distribution, Status.ALREADY_THERE)
-                self.reporter.warning(f"{name}: its name is taken on the index already; skipped.")
-            elif outcome is Outcome.DOUBTFUL:
-                self.reporter.warning(
-                    f"{name}: the answer was a success, but not in the index's own words."
-                )
-            else:
-                self._set_status(distribution, Status.UPLOADED)
-                progress.done(
-                    distribution.filename, distribution.size, size_text(distribution.size)
-                )
+            note: str | None = None
+            match outcome:
+                case Outcome.UPLOADED:
+                    self._set_status(distribution, Status.UPLOADED)
+                    note = size_text(distribution.size)
+                case Outcome.THERE:
+                    self._set_status(distribution, Status.ALREADY_THERE)
+                    note = "another run uploaded it"
+                case Outcome.NAME_TAKEN:
+                    skipped.add(distribution.filename)
+                    self._set_status(distribution, Status.ALREADY_THERE)
+                    found = other_bytes(self._served(distribution), self.services.index)
+                    self.reporter.findings(distribution, [found])
+                case Outcome.DOUBTFUL:
+                    self.reporter.warning(
+                        f"{name}: the answer was a success, but not in the index's own words."
+                    )
+            progress.done(distribution.filename, distribution.size, note)
 
+        skipped: set[str] = set()
         delivery = Delivery(
             index=self.services.index,
             credentials=credentials,
@@ -427,30 +475,39 @@ class Journey:
                 begun=begun,
                 done=done,
             )
+        return [each for each in distributions if each.filename not in skipped]
 
     def confirm(
         self,
-        distributions: Sequence[Distribution],
+        sent: Sequence[Distribution],
         attestations: Mapping[str, Sequence[Attestation]],
         trust: Callable[[], Trust] | None,
+        identity: Identity | None,
     ) -> None:
-        """Wait until the index serves what was uploaded, and hold it against what was sent."""
+        """Wait until the index serves what was uploaded, and hold it against what was sent.
+
+        Attestations have to be those of `identity`, which need not have signed them in this run.
+        """
         from attested_publish.confirm import confirm
 
         index = self.services.index
         files = self.reporter.report.files
-        sent = [
-            each
-            for each in distributions
-            if files[each.filename].status is not Status.ALREADY_THERE
-        ]
 
-        def seen(distribution: Distribution, file: IndexFile) -> None:
-            self._set_status(distribution, Status.UPLOADED)
+        def seen(
+            distribution: Distribution, file: IndexFile, provenance: Provenanced | None
+        ) -> None:
+            record = files[distribution.filename]
             record_served(self.reporter, self.services.index, distribution, file)
-            is_attested = bool(attestations.get(distribution.filename))
-            what = "digest and provenance" if is_attested else "digest"
-            progress.done(distribution.filename, distribution.size, f"served, {what} right")
+            note = f"served, {'digest' if provenance is None else 'digest and provenance'} right"
+            if provenance is not None and not provenance.is_own:
+                record_served_attestations(
+                    self.reporter.report, distribution, provenance.attestations
+                )
+                record.status = Status.ALREADY_THERE
+                note += "; another run uploaded it"
+            elif record.status is not Status.ALREADY_THERE:
+                record.status = Status.UPLOADED
+            progress.done(distribution.filename, distribution.size, note)
 
         with (
             self.reporter.stage(Stage.CONFIRMATION, f"until {index.name} serves every file"),
@@ -462,13 +519,14 @@ class Journey:
                 index,
                 self.session,
                 trust=trust() if trust is not None and any(attestations.values()) else None,
+                policy=identity.publisher.policy() if identity and attestations else None,
                 patience=self.services.deadlines.confirmation,
                 seen=seen,
                 tell=self.reporter.waiting,
             )
             record_publisher(self.reporter.report, outcome.publisher)
             for filename, reason in outcome.late.items():
-                if files[filename].status is Status.UPLOADED:
+                if files[filename].status in {Status.UPLOADED, Status.ALREADY_THERE}:
                     self.reporter.warning(
                         f"{shown(filename)} is uploaded, but not confirmed in time: {reason}."
                     )
@@ -494,7 +552,7 @@ class Journey:
     def _revoke_meanwhile(self, credentials: TrustedCredentials) -> None:
         from attested_publish.trusted_publishing import Revocation
 
-        revocation = meanwhile(credentials.revoke)
+        revocation = credentials.revoke()
 
         def tell() -> None:
             outcome = revocation()
@@ -517,7 +575,8 @@ class Journey:
         stopping = {Severity.ERROR}
         if self.settings.verify_metadata is VerifyMetadata.STRICT:
             stopping.add(Severity.WARNING)
-        return self.reporter.report.findings(*stopping)
+        found = self.reporter.report.findings(*stopping)
+        return [(file, each) for file, each in found if each.rule != OTHER_BYTES]
 
     def _find_in_the_way(self, distributions: Sequence[Distribution], held: Holdings) -> None:
         """Hold the files against PyPI's rules for what it holds; elsewhere they are unknown."""
@@ -545,11 +604,15 @@ class Journey:
 
     def _is_there(self, distribution: Distribution) -> bool:
         """Ask the index whether it holds a file with the same bytes; unsure is no."""
+        file = self._served(distribution)
+        return file is not None and file.sha256 == distribution.sha256
+
+    def _served(self, distribution: Distribution) -> IndexFile | None:
+        """Ask the index what it serves under this name; `None`: nothing, or it does not say."""
         try:
-            held = holdings([distribution], self.services.index, self.session)
+            return holdings([distribution], self.services.index, self.session).file(distribution)
         except IndexProblem:
-            return False
-        return held.held(distribution) is Held.SAME
+            return None
 
     def _identity(self, audience: str) -> Identity:
         try:

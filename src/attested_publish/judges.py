@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
 from attested_publish.problems import FilesProblem, Topic
-from attested_publish.stopping import ended_when_stopped, is_stopped
+from attested_publish.stopping import at_the_end, ended_when_stopped, is_stopped
 
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
@@ -387,6 +387,22 @@ class Judging:
             self.begin(distribution)
         return self._verdicts[distribution.filename].result()
 
+    def unreadable(self, distributions: Sequence[Distribution]) -> dict[str, str]:
+        """Find the files that twine cannot read, and why, by filename."""
+        asked = {
+            each.filename: self._pool.submit(self._why_unreadable, each) for each in distributions
+        }
+        told = {filename: future.result() for filename, future in asked.items()}
+        return {filename: why for filename, why in told.items() if why}
+
+    def _why_unreadable(self, distribution: Distribution) -> str:
+        about = distribution.path, distribution.filename, distribution.size
+        try:
+            self.judges.ask_about("package", *about)
+        except (NotJudged, NotReadable) as why:
+            return str(why)
+        return ""
+
 
 @contextlib.contextmanager
 def judging() -> Iterator[Judging]:
@@ -408,9 +424,11 @@ def judging() -> Iterator[Judging]:
 def shared() -> Judges:
     """Return the judges of this process: starting one takes a third of a second.
 
-    They end with the process, when there is nobody left to ask them.
+    They end with the process; where that is killed, when there is nobody left to ask them.
     """
-    return Judges()
+    judges = Judges()
+    at_the_end(judges.close)
+    return judges
 
 
 def seconds_for(size: int) -> float:

@@ -6,13 +6,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed
-from typing import TypeVar
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Generic, Protocol, TypeVar
 
-from attested_publish.stopping import is_stopped
+from attested_publish.stopping import Stopped, is_stopped
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 
 
 def in_parallel(
@@ -27,39 +30,88 @@ def in_parallel(
     After the first failure no further item is begun; those in flight are finished and
     yielded, then the failure is raised (of several, one that cannot pass). When the
     caller stops asking, nothing is waited for. `begin` is called once in every thread.
+
+    Where the machine gives fewer threads than asked for, those do it all; where it gives
+    none, the caller's does. Raises `Stopped` where not everything was begun, because the
+    run was told to stop.
     """
-    if not items:
-        return
-
-    def unless_stopped(item: Item) -> Result:
-        if is_stopped():
-            raise CancelledError
-        return work(item)
-
-    pool = ThreadPoolExecutor(min(threads, len(items)), initializer=begin)
+    shared = _Shared(work, deque(items), begin)
+    failures: list[BaseException] = []
     try:
-        futures = {pool.submit(unless_stopped, item): item for item in items}
-        failures: list[BaseException] = []
-        for future in as_completed(futures):
-            if future.cancelled():
-                continue
-            error = future.exception()
-            if error is None:
-                yield futures[future], future.result()
+        running = _start(shared.serve, min(threads, len(items)))
+        while running:
+            outcome = shared.outcomes.get()
+            if outcome is None:
+                running -= 1
+            elif isinstance(outcome, BaseException):
+                failures.append(outcome)
             else:
-                failures.append(error)
-                for other in futures:
-                    other.cancel()
-        if failures:
-            raise min(failures, key=lambda error: getattr(error, "may_pass", False))
+                yield outcome
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        shared.is_over.set()
+    if real := [error for error in failures if not isinstance(error, Stopped)]:
+        raise min(real, key=lambda error: getattr(error, "may_pass", False))
+    if failures or shared.to_do:
+        raise Stopped("not everything was begun")
 
 
-def meanwhile(work: Callable[[], Result]) -> Callable[[], Result]:
+@dataclass
+class _Shared(Generic[Item, Result]):
+    """What the threads of `in_parallel` share; a thread that has ended gives the outcome `None`."""
+
+    work: Callable[[Item], Result]
+    to_do: deque[Item]
+    begin: Callable[[], None] | None
+    is_over: threading.Event = field(default_factory=threading.Event)
+    outcomes: SimpleQueue[tuple[Item, Result] | BaseException | None] = field(
+        default_factory=SimpleQueue
+    )
+
+    def serve(self) -> None:
+        """Work in this thread, until nothing is left, something has failed, or the run is over."""
+        try:
+            if self.begin is not None:
+                self.begin()
+            for item in self._taken():
+                self.outcomes.put((item, self.work(item)))
+        except BaseException as error:  # noqa: BLE001 - it is raised to the caller
+            self.is_over.set()
+            self.outcomes.put(error)
+        self.outcomes.put(None)
+
+    def _taken(self) -> Iterator[Item]:
+        while not self.is_over.is_set() and not is_stopped():
+            try:
+                item = self.to_do.popleft()
+            except IndexError:
+                return
+            yield item
+
+
+def _start(serve: Callable[[], None], threads: int) -> int:
+    """Run `serve` in so many threads, or as many as can be; return in how many."""
+    for number in range(threads):
+        try:
+            threading.Thread(target=serve, daemon=True).start()
+        except RuntimeError:
+            if number:
+                return number
+            serve()
+            return 1
+    return threads
+
+
+class Outcome(Protocol[Result_co]):
+    """Gives what became of work in the background, or its error."""
+
+    def __call__(self, timeout: float | None = None) -> Result_co:
+        """Wait for it; raises `TimeoutError` after `timeout` seconds."""
+
+
+def meanwhile(work: Callable[[], Result]) -> Outcome[Result]:
     """Begin `work` now, in the background; the function returned gives its result or its error.
 
-    Nobody waits for it who does not ask.
+    Nobody waits for it who does not ask. Where no thread can be started, it is done at once.
     """
     future: Future[Result] = Future()
 
@@ -69,7 +121,10 @@ def meanwhile(work: Callable[[], Result]) -> Callable[[], Result]:
         except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError:
+        run()
     return future.result
 
 
@@ -81,11 +136,11 @@ class Pace:
         self._let_through: deque[float] = deque(maxlen=most)
         self._lock = threading.Lock()
 
-    def wait(self) -> None:
-        """Return when the next one may go."""
+    def wait(self, sleep: Callable[[float], None]) -> None:
+        """Return when the next one may go, or when `sleep`, which is given seconds, does."""
         with self._lock:
             now = time.monotonic()
             is_full = len(self._let_through) == self._let_through.maxlen
             turn = max(now, self._let_through[0] + self._period) if is_full else now
             self._let_through.append(turn)
-        time.sleep(turn - now)
+        sleep(turn - now)

@@ -58,7 +58,7 @@ class Topic(StrEnum):
     TRUSTED_PUBLISHING_OFF = "The index has switched off trusted publishing"
     EXCHANGE_REFUSED = "The index refused to exchange the identity token"
     EXCHANGE_FAILED = "The index could not exchange the identity token"
-    SIGSTORE_ROOT = "Sigstore's root of trust could not be had"
+    SIGSTORE_ROOT = "Sigstore's root of trust could not be fetched"
     TRUST_CONFIG = "The Sigstore trust configuration cannot be used"
     NOT_SIGNED = "A file could not be signed"
     ATTESTATION_INVALID = "An attestation does not hold"
@@ -72,6 +72,7 @@ class Topic(StrEnum):
     WRONG_PROVENANCE = "The index serves a wrong provenance"
     NOT_INSTALLABLE = "pip cannot install what was rehearsed"
     STOPPED = "The run was stopped before it was done"
+    MACHINE = "The machine does not let the run go on"
     UNEXPECTED = "Something unexpected happened"
 
     @property

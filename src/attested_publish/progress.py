@@ -43,8 +43,11 @@ class Progress:
         with self._lock:
             self._begun.setdefault(name, time.monotonic())
 
-    def done(self, name: str, size: int, note: str) -> None:
-        """Count a file of `size` bytes; tell it where there are few, or when it is time to."""
+    def done(self, name: str, size: int, note: str | None) -> None:
+        """Count a file of `size` bytes; tell it where there are few, or when it is time to.
+
+        Without a `note` it has been told what became of this one, and it is only counted.
+        """
         with self._lock:
             self._done += 1
             self._done_size += size
@@ -56,7 +59,8 @@ class Progress:
             # Twenty lines at most, spread evenly, the last file's among them.
             is_time = self._done * FEW // self._files > (self._done - 1) * FEW // self._files
         if self._files <= FEW:
-            self._tell(shown(name), note)
+            if note is not None:
+                self._tell(shown(name), note)
         elif is_time:
             self._tell(*how_far)
 

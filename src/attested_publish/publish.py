@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pypi_attestations import Attestation
 
     from attested_publish.distributions import Distribution
+    from attested_publish.identities import Identity
     from attested_publish.reporter import Reporter
     from attested_publish.services import Services
     from attested_publish.settings import Settings
@@ -44,14 +45,18 @@ def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
     journey.follow_rules(distributions)
     held = journey.holdings(distributions, asked)
     journey.stop_if_refused(distributions)
+    attesting.prove_trust_config()
     missing = held.missing_of(distributions)
+    journey.stop_if_unreadable(missing)
     attestations: Mapping[str, Sequence[Attestation]] = {}
+    identity: Identity | None = None
+    sent: Sequence[Distribution] = ()
     if not missing:
         journey.reporter.notice(
             "The index has a file of each name already: there is nothing to upload."
         )
     elif settings.password:
-        journey.upload(missing, {}, held, journey.given_credentials())
+        sent = journey.upload(missing, {}, held, journey.given_credentials())
     else:
         audience = journey.audience()
         identity, plan = journey.identify(audience)
@@ -64,9 +69,9 @@ def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
         with journey.trusted(identity, audience, held) as credentials:
             made = attesting.sign(unsigned, identity, signing) if signing is not None else {}
             attestations = ready.together(made)
-            journey.upload(missing, attestations, held, credentials)
-    if missing and settings.confirm and not held.unreadable:
-        journey.confirm(missing, attestations, trust)
+            sent = journey.upload(missing, attestations, held, credentials)
+    if sent and settings.confirm and not held.unreadable:
+        journey.confirm(sent, attestations, trust, identity)
     journey.stop_if_doubtful(missing)
     tell_projects(journey.reporter)
 
@@ -87,6 +92,7 @@ def _check(journey: Journey, distributions: Sequence[Distribution]) -> None:
     held = journey.holdings(distributions, asked)
     journey.stop_if_refused(distributions)
     journey.mark_checked(distributions)
+    journey.attesting.prove_trust_config()
     journey.prove_publisher(held.missing_of(distributions), held)
 
 
@@ -165,6 +171,10 @@ def _journey(settings: Settings, services: Services, reporter: Reporter) -> Iter
         ended_when_stopped() as after,
     ):
         ambient = AmbientIdentity(
-            services.ambient, services.deadlines.identity, reporter.mask, reporter.waiting
+            services.ambient,
+            services.deadlines.identity,
+            reporter.mask,
+            reporter.waiting,
+            is_local=services.is_identity_local,
         )
         yield Journey(settings, services, reporter, session, ambient, after, judges)

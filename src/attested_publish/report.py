@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from attested_publish.secrecy import all_blotted
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -225,7 +227,8 @@ class Report:
                 }
                 for part in self.indexes
             ]
-        return record
+        # Everything was blotted where it was recorded; this is for what nobody has thought of.
+        return dict(all_blotted(record))
 
     def projects(self) -> list[dict[str, Any]]:
         """Return the releases of the run with the files of each, for the action's output.

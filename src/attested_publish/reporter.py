@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.live import Live
 from rich.text import Text
 
+from attested_publish import secrecy
 from attested_publish.findings import Finding, Severity
-from attested_publish.foreign import shown
+from attested_publish.foreign import harmless, shown
 from attested_publish.problems import Stage
 from attested_publish.progress import Progress
 from attested_publish.report import FileReport, ProblemReport, Report, Result, Span, Status
@@ -19,6 +22,8 @@ from attested_publish.stopping import ended_when_stopped
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.style import StyleType
+    from rich.table import Table
 
     from attested_publish.distributions import Distribution
     from attested_publish.problems import Problem
@@ -26,14 +31,13 @@ if TYPE_CHECKING:
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan"}
 _MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTICE: "·"}
 _NAME_WIDTH = 13
-_SHORTEST_SECRET = 4
 _SHOWN_NAMES = 10
 
 
 class Reporter:
     """Prints stages, files and problems to a console and writes them into the report.
 
-    Every text goes through `clean`, which blots out all secrets named to `mask`.
+    Every text goes through `clean`, which blots out all secrets. Threads may share it.
     """
 
     def __init__(self, report: Report, console: Console, *, verbose: bool = False) -> None:
@@ -43,26 +47,18 @@ class Reporter:
         self.current = Stage.FILES
         self._place = ""
         self._started = time.monotonic()
-        self._secrets: set[str] = set()
+        self._printing = threading.Lock()
 
-    def mask(self, secret: str) -> None:
-        """Keep a secret out of everything that is shown or recorded from now on."""
-        if len(secret) >= _SHORTEST_SECRET:
-            self._secrets.add(secret)
+    def mask(self, secret: str, user: str = "__token__") -> None:  # noqa: ARG002 - see the action's
+        """Keep a secret out of everything that is shown or recorded from now on.
 
-    def clean(self, text: str) -> str:
-        """Return `text` without the secrets, and without what a runner takes for a command.
-
-        GitHub's runner obeys `::…::` at the start of a line and `##[…]` anywhere, also
-        in what a `run:` step prints. An invisible character breaks them up.
+        `user` is whom it is sent with.
         """
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        lines = text.replace("##[", "##\u200b[").split("\n")
-        return "\n".join(
-            line.replace("::", ":\u200b:", 1) if line.lstrip().startswith("::") else line
-            for line in lines
-        )
+        secrecy.keep([secret])
+
+    def clean(self, text: str, *, pieces: bool = False) -> str:
+        """Return `text` as it may be shown and recorded: see `foreign.harmless`."""
+        return harmless(text, pieces=pieces)
 
     @property
     def elapsed(self) -> float:
@@ -158,7 +154,7 @@ class Reporter:
         if not worst_first:
             return
         self._line((f"  {shown(distribution.filename)}", "bold"))
-        for finding in worst_first:
+        for finding in map(self._cleaned, worst_first):
             self.report.files[distribution.filename].findings.append(finding)
             self._line(
                 (f"    {_MARKS[finding.severity]} {finding.severity}: ", _STYLES[finding.severity]),
@@ -210,7 +206,13 @@ class Reporter:
         if self.verbose:
             import traceback
 
-            self._line((traceback.format_exc(), "dim"))
+            # It quotes whatever the libraries put into their errors.
+            self._line((self.clean(traceback.format_exc(), pieces=True), "dim"))
+
+    def table(self, table: Table) -> None:
+        """Print a table, whose cells are foreign texts."""
+        for line in self.console.render_lines(table, pad=False):
+            self._line(*((segment.text, segment.style or "") for segment in line))
 
     def _begin(self, stage: Stage, doing: str) -> None:
         self._line((f"{stage.value:<{_NAME_WIDTH}}", "bold"), (doing, ""))
@@ -218,10 +220,23 @@ class Reporter:
     def _end(self, spent: float) -> None:
         self._line((f"  {spent:.1f} s", "dim"))
 
-    def _line(self, *parts: tuple[str, str]) -> None:
-        # Assembled, never parsed: foreign text must not be taken for markup.
+    def _cleaned(self, finding: Finding) -> Finding:
+        """Return a finding as it may be shown: it quotes files and answers of the index."""
+        return replace(
+            finding,
+            message=self.clean(finding.message, pieces=True),
+            remedy=self.clean(finding.remedy, pieces=True),
+        )
+
+    def _line(self, *parts: tuple[str, StyleType]) -> None:
         cleaned = [(self.clean(text), style) for text, style in parts]
-        self.console.print(Text.assemble(*cleaned), soft_wrap=True)
+        whole = "".join(text for text, _ in cleaned)
+        # What is harmless in parts may not be so together.
+        safe = self.clean(whole)
+        # Assembled, never parsed: foreign text must not be taken for markup.
+        line = Text.assemble(*cleaned) if safe == whole else Text(safe)
+        with self._printing:
+            self.console.print(line, soft_wrap=True)
 
 
 def what_is_public(report: Report, stage: Stage, place: str = "") -> str:

@@ -12,7 +12,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_d
 from tenacity import wait_exponential_jitter as jittered
 
 from attested_publish.problems import Problem
-from attested_publish.stopping import is_stopped, wait
+from attested_publish.stopping import Stopped, is_stopped, wait
 
 Result = TypeVar("Result")
 Tell = Callable[[str], None]
@@ -33,7 +33,9 @@ class Patience:
 
 @dataclass(frozen=True)
 class Deadlines:
-    """The patience with each kind of request, and the longest silence in one (seconds).
+    """The patience with each kind of request, and how long one may take in all (seconds).
+
+    `answer` is for requests that ask; one that uploads has `upload_answer`, and more by its size.
 
     Minutes for Sigstore, whose outages were of that length, and for uploads. Before
     anything is spent a re-run costs nothing, so that what is wrong is told soon.
@@ -53,16 +55,17 @@ class Deadlines:
 
 
 class GaveUp:
-    """Shared by those who work on the same release: once one has failed for good, none retries.
+    """Shared by those who work on the same release: once one has failed for good, none tries again.
 
-    Nor when the run is told to stop.
+    Nor when the run is told to stop, unless it is with this that it ends (`heeds_stop`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, heeds_stop: bool = True) -> None:
         self._event = threading.Event()
+        self._heeds_stop = heeds_stop
 
     def __bool__(self) -> bool:
-        return self._event.is_set() or is_stopped()
+        return self._event.is_set() or (self._heeds_stop and is_stopped())
 
     def now(self) -> None:
         """Let the others stop waiting for another try."""
@@ -70,7 +73,15 @@ class GaveUp:
 
     def wait(self, seconds: float) -> None:
         """Wait for so long, or until somebody has given up or the run is told to stop."""
-        wait(seconds, self._event)
+        if self._heeds_stop:
+            wait(seconds, self._event)
+        else:
+            self._event.wait(seconds)
+
+    def heed(self) -> None:
+        """Raise `Stopped` where nothing new is to be begun."""
+        if self:
+            raise Stopped("nothing new is begun")
 
 
 def persistently(
@@ -82,7 +93,8 @@ def persistently(
     """Return what `work` returns, trying again while it raises a `Problem` that may pass.
 
     Each wait is told: what failed, when the next try is, when it ends. Raises the last
-    problem when the patience is at its end, or another has given up for good.
+    problem when the patience is at its end, or another has given up for good; `Stopped`
+    where that was so, or the run was told to stop, before the first try.
     """
     others = GaveUp() if given_up is None else given_up
     started = time.time()
@@ -91,7 +103,9 @@ def persistently(
 
     def attempt() -> Result:
         nonlocal tries, failure
-        if failure is not None and others:
+        if failure is None:
+            others.heed()
+        elif others:
             raise failure
         tries += 1
         try:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from attested_publish.foreign import shown
 from attested_publish.identity import Ambient, detect
 from attested_publish.index import Index
-from attested_publish.problems import SigningProblem, Topic
+from attested_publish.problems import IndexProblem, Problem, SigningProblem
 from attested_publish.retry import Deadlines
+from attested_publish.trust_config import read as trust_config_at
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from attested_publish.settings import Settings
 
 
@@ -22,11 +24,14 @@ class Services:
     It goes to `index`, and after that to each index in `further`.
     `trust_config` is the ClientTrustConfig JSON of a Sigstore instance; `None`
     stands for the public one. `deadlines` say how patiently they are asked.
+    `is_identity_local` says whether the identity's provider is on loopback; `None`: the
+    job's variables do.
     """
 
     index: Index
     trust_config: str | None = None
     ambient: Ambient = detect
+    is_identity_local: bool | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
     further: tuple[Index, ...] = ()
 
@@ -43,21 +48,33 @@ class Services:
 def chosen(settings: Settings) -> Services:
     """Return the services that the settings name.
 
-    Raises `IndexProblem` for an address that cannot be an index, `SigningProblem`
-    for a trust configuration that cannot be read.
+    Raises `IndexProblem` for an address that cannot be an index, `SigningProblem` for a
+    trust configuration that cannot be one, and one `IndexProblem` for several of these.
     """
-    index, *further = map(Index.at, settings.repository_urls)
-    if settings.sigstore_trust_config is None:
-        return Services(index, further=tuple(further))
-    try:
-        trust_config = settings.sigstore_trust_config.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SigningProblem(
-            "The Sigstore trust configuration cannot be read",
-            topic=Topic.TRUST_CONFIG,
-            detail=f"sigstore-trust-config is {shown(settings.sigstore_trust_config)}: {why}.",
-            remedy="Name a file with a ClientTrustConfig JSON, or leave the setting out to use "
-            "the public Sigstore.",
-        ) from error
+    problems: list[Problem] = []
+    indexes = []
+    for address in settings.repository_urls:
+        try:
+            indexes.append(Index.at(address))
+        except IndexProblem as problem:
+            problems.append(problem)
+    trust_config = None
+    if settings.sigstore_trust_config is not None:
+        try:
+            trust_config = trust_config_at(settings.sigstore_trust_config)
+        except SigningProblem as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0] if len(problems) == 1 else _together(problems)
+    index, *further = indexes
     return Services(index, trust_config, further=tuple(further))
+
+
+def _together(problems: Sequence[Problem]) -> IndexProblem:
+    """Tell several problems at once, so that nobody has to run again for the next one."""
+    return IndexProblem(
+        f"{len(problems)} settings cannot be used",
+        topic=problems[0].topic,
+        detail="\n".join(f"{problem.title}. {problem.detail}" for problem in problems),
+        remedy="\n".join(dict.fromkeys(problem.remedy for problem in problems)),
+    )

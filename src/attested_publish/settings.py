@@ -12,7 +12,14 @@ from attested_publish.foreign import shown
 
 
 class WrongUsage(Exception):
-    """A setting has a value that it cannot have; the text is one sentence."""
+    """Settings have values that they cannot have: a sentence for each of them."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__(*sentences)
+        self.sentences = sentences
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
 
 
 class Attestations(StrEnum):
@@ -61,6 +68,7 @@ class Setting:
 
 
 _SWITCH = ("true", "false")
+_DIGITS = 20
 
 SETTINGS = (
     Setting(
@@ -153,34 +161,35 @@ class Settings:
 def understand(values: Mapping[str, str]) -> Settings:
     """Turn texts by setting name into `Settings`; what is missing or blank takes its default.
 
-    Raises `WrongUsage` for a value that a setting cannot have.
+    Raises one `WrongUsage` for all values that a setting cannot have.
     """
-    texts = {}
-    for setting in SETTINGS:
-        if setting.is_for_action_only:
-            continue
-        text = values.get(setting.name, "").strip() or setting.default
-        if setting.choices:
-            text = text.lower()
-            if text not in setting.choices:
-                allowed = ", ".join(setting.choices)
-                raise WrongUsage(f"{setting.name} is {shown(text, 80)!r}; it can be {allowed}.")
-        texts[setting.name] = text
+    faults: list[str] = []
+    texts = {
+        setting.name: _text_of(setting, values, faults)
+        for setting in SETTINGS
+        if not setting.is_for_action_only
+    }
     repository_urls = tuple(dict.fromkeys(_lines(texts["repository-url"])))
     if texts["password"] and len(repository_urls) > 1:
         # It would be shown to indexes that it is not for.
-        raise WrongUsage("password goes with one index, but repository-url lists several.")
+        faults.append("password goes with one index, but repository-url lists several.")
+    if any(not char.isprintable() for char in texts["password"]):
+        # The value itself must not be shown.
+        faults.append("password holds a line break or another control character.")
+    parallel_uploads = _number("parallel-uploads", texts["parallel-uploads"], 1, 16, faults)
+    if faults:
+        raise WrongUsage(*faults)
     return Settings(
-        packages_dir=tuple(map(Path, _lines(texts["packages-dir"]))),
+        packages_dir=tuple(dict.fromkeys(map(Path, _lines(texts["packages-dir"])))),
         repository_urls=repository_urls,
         user=texts["user"],
-        password=_password(texts["password"]),
+        password=texts["password"],
         attestations=Attestations(texts["attestations"]),
         verify_metadata=VerifyMetadata(texts["verify-metadata"]),
         skip_existing=texts["skip-existing"] == "true",
         mode=Mode(texts["mode"]),
         confirm=texts["confirm"] == "true",
-        parallel_uploads=_number("parallel-uploads", texts["parallel-uploads"], 1, 16),
+        parallel_uploads=parallel_uploads,
         attestations_dir=_path(texts["attestations-dir"]),
         print_hash=texts["print-hash"] == "true",
         verbose=texts["verbose"] == "true",
@@ -188,20 +197,27 @@ def understand(values: Mapping[str, str]) -> Settings:
     )
 
 
+def _text_of(setting: Setting, values: Mapping[str, str], faults: list[str]) -> str:
+    """Return what a setting is given, or its default; what is wrong with it goes to `faults`."""
+    text = values.get(setting.name, "").strip() or setting.default
+    if not setting.choices:
+        return text
+    if text.lower() not in setting.choices:
+        allowed = ", ".join(setting.choices)
+        faults.append(f"{setting.name} is {shown(text.lower(), 80)!r}; it can be {allowed}.")
+    return text.lower()
+
+
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _password(text: str) -> str:
-    if any(not char.isprintable() for char in text):
-        # The value itself must not be shown.
-        raise WrongUsage("password holds a line break or another control character.")
-    return text
-
-
-def _number(name: str, text: str, least: int, most: int) -> int:
-    if not (text.isascii() and text.isdecimal()) or not least <= int(text) <= most:
-        raise WrongUsage(f"{name} is {shown(text, 80)!r}; it can be {least} to {most}.")
+def _number(name: str, text: str, least: int, most: int, faults: list[str]) -> int:
+    # So many digits that Python refuses to read them are too many, too.
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    if not is_number or not least <= int(text) <= most:
+        faults.append(f"{name} is {shown(text, 80)!r}; it can be {least} to {most}.")
+        return least
     return int(text)
 
 

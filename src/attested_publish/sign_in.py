@@ -6,12 +6,12 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import jwt
 import sigstore.errors
 from sigstore.oidc import Issuer, IssuerError
 
 from attested_publish.attestations import load_trust
 from attested_publish.foreign import shown
+from attested_publish.identity import expires_at
 from attested_publish.problems import IdentityProblem, NoIdentity, Topic
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ class SignIn:
         with self._lock:
             if self._token is None or self._ends - time.time() < _LEAST_SECONDS:
                 self._token = self._signed_in(audience)
-                claims = jwt.decode(self._token, options={"verify_signature": False})
-                self._ends = float(claims["exp"])
+                self._ends = expires_at(self._token)
             return self._token
 
     def _signed_in(self, audience: str) -> str:

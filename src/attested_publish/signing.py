@@ -14,9 +14,9 @@ from sigstore.oidc import ExpiredIdentity, IdentityError, IdentityToken
 from sigstore.sign import ExpiredCertificate  # type: ignore[attr-defined] # not in its __all__
 
 from attested_publish.foreign import shown
-from attested_publish.http import answer_of, limit_time
+from attested_publish.http import Bounds, answer_of, bound
 from attested_publish.identity import SIGSTORE_AUDIENCE
-from attested_publish.index import why_unreachable
+from attested_publish.index import may_pass, why_unreachable
 from attested_publish.parallel import Pace, in_parallel, meanwhile
 from attested_publish.problems import Problem, SigningProblem, Topic
 from attested_publish.retry import Deadlines, GaveUp, Tell, persistently
@@ -60,7 +60,9 @@ class Signing:
         self._given_up = GaveUp()
         self._pace = Pace(_LOG_ENTRIES_PER_MINUTE, 60.0)
         # sigstore sets no time limits, and offers no way to set some.
-        limit_time(self._context._fulcio.session, read=deadlines.answer)  # noqa: SLF001
+        self._bounds = Bounds(silence=deadlines.answer, total=deadlines.answer)
+        fulcio = self._context._fulcio.session  # noqa: SLF001
+        bound(fulcio, self._bounds, guards_redirects=True)
         self._first_certificate = meanwhile(self._current_signer)
 
     def sign_all(
@@ -104,7 +106,8 @@ class Signing:
     def _sign_once(self, distribution: Distribution) -> Attestation:
         signer = self._current_signer()
         attested = AttestedDistribution(name=distribution.filename, digest=distribution.sha256)
-        self._pace.wait()
+        self._pace.wait(self._given_up.wait)
+        self._given_up.heed()
         try:
             attestation = Attestation.sign(signer, attested)
             # Shows at once whether the log's entry is of a kind that PEP 740 can carry.
@@ -142,18 +145,22 @@ class Signing:
     def _limit_log_time(self) -> None:
         """Give this thread's session with the log time limits (sigstore keeps one a thread)."""
         session = self._context._rekor._session  # type: ignore[attr-defined]  # noqa: SLF001
-        limit_time(session, read=self._deadlines.answer)
+        bound(session, self._bounds, guards_redirects=True)
 
 
 def _renewal_time(signer: Signer) -> float:
     """Return when a signer's certificate should be replaced (epoch seconds): well before its end.
 
-    A log entry must fall into the certificate's life, also when the log takes its time.
+    A log entry must fall into the certificate's life, also when the log takes its time. Where its
+    dates cannot be read, it is now: what is wrong with them is said by who verifies.
     """
     certificate = signer._signing_cert()  # noqa: SLF001 - the cached one
-    end = certificate.not_valid_after_utc.timestamp()
-    life = end - certificate.not_valid_before_utc.timestamp()
-    return end - min(_MARGIN_SECONDS, life / 5)
+    try:
+        end = certificate.not_valid_after_utc.timestamp()
+        life = end - certificate.not_valid_before_utc.timestamp()
+    except (ValueError, OverflowError, OSError):
+        return time.time()
+    return end - min(_MARGIN_SECONDS, max(life, 0.0) / 5)
 
 
 def _not_signed(error: Exception, title: str, filename: str | None = None) -> SigningProblem:
@@ -174,9 +181,9 @@ def _may_pass(links: Sequence[BaseException]) -> bool:
     for link in links:
         if isinstance(link, requests.HTTPError) and link.response is not None:
             return answer_of(link.response, b"").may_pass
-        if isinstance(link, requests.exceptions.SSLError):
-            return False
-        if isinstance(link, requests.RequestException | ExpiredIdentity | ExpiredCertificate):
+        if isinstance(link, requests.RequestException):
+            return may_pass(link)
+        if isinstance(link, ExpiredIdentity | ExpiredCertificate):
             return True
     # What is no JSON, though the status was 200, comes from something in between.
     return any(isinstance(link, ValueError) and "JSON" in repr(link) for link in links)
@@ -197,7 +204,7 @@ def _why_not_signed(links: Sequence[BaseException]) -> str:
     """
     for link in links:
         if isinstance(link, requests.HTTPError) and link.response is not None:
-            answer = answer_of(link.response, link.response.content[: 1 << 16])
+            answer = answer_of(link.response, link.response.content)
             return f"{_service(answer.url)} answered {answer.status}: {answer.told()}"
         if isinstance(link, requests.RequestException):
             url = link.request.url if link.request is not None else None

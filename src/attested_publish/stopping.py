@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 _SIGNALS = tuple(
@@ -19,42 +20,101 @@ _SIGNALS = tuple(
 )
 _LOOK_AGAIN = 0.05
 _SLICE = 0.2
+_ENDING_SECONDS = 1.5
+"""How long a run goes on after it was told to stop: a job that is cancelled is killed soon."""
 
 _stopped = threading.Event()
 _to_be_ended: list[contextlib.ExitStack] = []
+_at_the_end: list[Callable[[], None]] = []
+_received: list[int] = []
+_is_listening = threading.Event()
+
+
+class Stopped(Exception):
+    """Something is not begun any more, because the run was told to stop or has failed elsewhere."""
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """Note the signals that ask the run to stop, from now on until it has handed over its results.
+
+    What is noted here stops `done_or_stopped`, and nothing else: no signal ends the process
+    while it writes its report. One that the process was started to ignore, as `nohup` does
+    it, stays ignored.
+    """
+    if _is_listening.is_set() or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    heard = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
+    _is_listening.set()
+    for number in heard:
+        signal.signal(number, lambda number, _frame: _received.append(number))
+    try:
+        yield
+    finally:
+        _is_listening.clear()
+        for number in heard:
+            signal.signal(number, before[number] or signal.SIG_DFL)
+        _received.clear()
 
 
 def done_or_stopped(work: Callable[[], None]) -> str | None:
     """Do the work; return `None`, or the name of the signal that stopped it.
 
-    When it is stopped, what it entered with `ended_when_stopped` is ended here. Raises
-    what the work raises.
+    When it is stopped, what it entered with `ended_when_stopped` is ended here, within a
+    second or two; further signals change nothing. Raises what the work raises, and
+    `RuntimeError` where no thread can be started.
     """
     if threading.current_thread() is not threading.main_thread():
         work()
         return None
-    received: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, _frame: received.append(number))
-        for number in _SIGNALS
-    }
+    errors: list[BaseException] = []
+    worker = threading.Thread(target=_run, args=(work, errors), daemon=True)
+    with listening():
+        if not _received:
+            worker.start()
+        while worker.is_alive() and not _received:
+            worker.join(_LOOK_AGAIN)
+        if _received and (worker.ident is None or worker.is_alive()):
+            _stopped.set()
+            with contextlib.suppress(Stopped):
+                see_through(_end_everything)
+            return signal.Signals(_received[0]).name
+    if errors:
+        raise errors[0]
+    return None
+
+
+def see_through(work: Callable[[], None]) -> None:
+    """Do the work, which no signal ends; told to stop, it only has a second or two left.
+
+    Raises what the work raises, and `Stopped` where it took longer.
+    """
     errors: list[BaseException] = []
     worker = threading.Thread(target=_run, args=(work, errors), daemon=True)
     try:
         worker.start()
-        while worker.is_alive() and not received:
-            worker.join(_LOOK_AGAIN)
-        if not received:
-            if errors:
-                raise errors[0]
-            return None
-        _stopped.set()
-        for stack in reversed(_to_be_ended.copy()):
+    except RuntimeError:
+        # No thread can be started.
+        work()
+        return
+    until: float | None = None
+    while worker.is_alive():
+        if until is None and _received:
+            until = time.monotonic() + _ENDING_SECONDS
+        if until is not None and time.monotonic() > until:
+            raise Stopped("it took too long")
+        worker.join(_LOOK_AGAIN)
+    if errors:
+        raise errors[0]
+
+
+def _end_everything() -> None:
+    for stack in reversed(_to_be_ended.copy()):
+        # One that fails must not keep the others from being ended.
+        with contextlib.suppress(Exception):
             stack.close()
-        return signal.Signals(received[0]).name
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -81,8 +141,20 @@ def wait(seconds: float, event: threading.Event) -> None:
         left -= _SLICE
 
 
+def at_the_end(end: Callable[[], None]) -> None:
+    """Have something ended with the process, when it leaves by itself."""
+    _at_the_end.append(end)
+
+
 def leave(status: int) -> None:
     """End the process now, also when a thread still waits for an answer nobody needs."""
+    for end in _at_the_end:
+        with contextlib.suppress(Exception):
+            end()
+    if threading.current_thread() is threading.main_thread():
+        # What is done stays done: a signal must not take its status from it.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:

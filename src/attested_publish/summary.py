@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from attested_publish.amounts import counted, size_text
-from attested_publish.findings import Severity
+from attested_publish.findings import OTHER_BYTES, Severity
 from attested_publish.foreign import shown
 from attested_publish.report import Result, Status
 
@@ -68,7 +68,8 @@ def summary(report: Report, limit: int) -> str:
     """
     blocks = _of_several(report) if report.indexes else _sections(report)
     addresses = [part.index for part in report.indexes or [report]]
-    tail = f"<sub>{_prose(' '.join(addresses))}</sub>\n"
+    # Wrong inputs name none.
+    tail = f"<sub>{_prose(' '.join(addresses))}</sub>\n" if any(addresses) else ""
     text = ""
     for block in blocks:
         left = limit - len((text + tail).encode())
@@ -267,7 +268,9 @@ def _row(file: FileReport, *, has_links: bool, log: str | None) -> str:
     if file.provenance_url and has_links:
         provenance = f"[provenance](<{_url(file.provenance_url)}>)"
     digest = f"`{file.sha256[:_SHORT_DIGEST]}…`"
-    cells = (name, size_text(file.size), digest, _STATUSES[file.status], entry, provenance)
+    is_skipped = any(finding.rule == OTHER_BYTES for finding in file.findings)
+    status = "⚠️ skipped: other bytes are there" if is_skipped else _STATUSES[file.status]
+    cells = (name, size_text(file.size), digest, status, entry, provenance)
     return f"| {' | '.join(cells)} |\n"
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attested_publish.amounts import counted, size_text
-from attested_publish.findings import Finding, Severity
+from attested_publish.findings import OTHER_BYTES, Finding, Severity
 from attested_publish.foreign import shown
 from attested_publish.holdings import Held
 from attested_publish.progress import FEW
 from attested_publish.report import AttestationReport, Status
+from attested_publish.secrecy import blotted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pypi_attestations import Attestation, Publisher
 
@@ -74,20 +75,24 @@ def tell_held(
             same.append(each)
             record_served(reporter, index, each, file)
         elif others_are_skipped:
-            reporter.findings(each, [_other_bytes(file, index)])
+            reporter.findings(each, [other_bytes(file, index)])
     with reporter.progress(same) as progress:
         for each in same:
             progress.done(each.filename, each.size, "there already, with the same bytes")
     return same
 
 
-def _other_bytes(file: IndexFile, index: Index) -> Finding:
-    """Say that a file is skipped which is not the one that is there."""
-    there = f", with sha256 {shown(file.sha256, 80)}" if file.sha256 else ""
+def other_bytes(file: IndexFile | None, index: Index) -> Finding:
+    """Say that a file is skipped which is not the one that is there, as far as that is known."""
+    if file is None:
+        there = "refuses this file, as its name or its content is taken"
+    else:
+        told = f", with sha256 {shown(file.sha256, 80)}" if file.sha256 else ""
+        there = f"has a file of this name with other bytes{told}"
     return Finding(
-        "other-bytes",
-        Severity.NOTICE,
-        f"{index.name} has a file of this name with other bytes{there}: this one is skipped.",
+        OTHER_BYTES,
+        Severity.WARNING,
+        f"{index.name} {there}: this one is skipped.",
         "Publish these changes under a new version.",
     )
 
@@ -146,12 +151,21 @@ def record_served(
 ) -> None:
     """Record where a file is served, and since when in this run."""
     record = reporter.report.files[distribution.filename]
-    record.url = file.url or None
-    record.provenance_url = file.provenance_url
+    record.url = blotted(file.url, pieces=True) or None
+    record.provenance_url = file.provenance_url and blotted(file.provenance_url, pieces=True)
     record.served_after = reporter.elapsed
     if index.works_as_pypi and record.project and record.version:
         page = index.project_url(record.project, record.version)
         reporter.report.story.pages[record.project] = page
+
+
+def record_served_attestations(
+    report: Report, distribution: Distribution, attestations: Mapping[str, Attestation]
+) -> None:
+    """Record the attestations that are served of a file, in place of those that were made."""
+    report.files[distribution.filename].attestation = None
+    for predicate_type, attestation in attestations.items():
+        record_attestation(report, distribution, attestation, predicate_type)
 
 
 def record_attestation(

@@ -7,24 +7,34 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import requests
+import urllib3
 
+from attested_publish.figures import seconds
 from attested_publish.foreign import shown
 from attested_publish.http import Answer, ask
-from attested_publish.index import Index, unreachable
+from attested_publish.identity import is_taken_once
+from attested_publish.index import Index, quoted, unreachable
+from attested_publish.parallel import Outcome, meanwhile
 from attested_publish.problems import TokenProblem, TokenRefused, Topic
-from attested_publish.retry import Deadlines, Tell, persistently
+from attested_publish.retry import Deadlines, GaveUp, Tell, persistently
+from attested_publish.stopping import is_stopped
 
 if TYPE_CHECKING:
     from attested_publish.identities import Identity, TrustedPublisher
     from attested_publish.identity import AmbientIdentity
 
-_ANSWER_LIMIT = 1 << 20
 _MARGIN_SECONDS = 120.0
 _MINT_SECONDS = 10.0
+_BURN_SECONDS = 10.0
+_LAST_SECONDS = 1.2
+"""What a run that is told to stop has left for revoking: it has to end within 2 s."""
+
+_LOOK_AGAIN = 0.05
 _HELP = "https://docs.pypi.org/trusted-publishers/troubleshooting/"
 
 
@@ -74,20 +84,22 @@ class Exchange:
     mask: Callable[[str], None]
     tell: Tell
     _spent: set[str] = field(default_factory=set, repr=False)
+    _unsure: set[str] = field(default_factory=set, repr=False)
 
     def mint(self, audience: str, keep: Callable[[ApiToken], None]) -> None:
-        """Mint a token for `keep`, patiently: every try spends an identity token of its own.
+        """Mint a token for `keep`, patiently, with a new identity token at every try.
 
-        Where the job has one only, it is tried again until an answer has spent it. Raises
-        `NoSecondToken` after that.
+        PyPI takes each once (by its `jti`), and a refusal does not count. Where the job has one
+        only, it is tried again until the index has surely taken it: when a token was minted, or
+        when the index says so after an answer that was lost. Raises `NoSecondToken` after that.
         """
 
         def mint_once() -> None:
             identity_token = self.ambient.fresh_token(audience)
-            if identity_token in self._spent and self.index.works_as_pypi:
+            if identity_token in self._spent:
                 raise _no_second_token(self.index, self.identity.publisher)
-            keep(
-                mint(
+            try:
+                token = mint(
                     self.index,
                     identity_token,
                     self.identity.publisher,
@@ -95,23 +107,43 @@ class Exchange:
                     session=self.session,
                     mask=self.mask,
                 )
-            )
-            self._spent.add(identity_token)
+            except AnswerLost:
+                self._unsure.add(identity_token)
+                raise
+            except IdentityReused as problem:
+                if identity_token in self._unsure:
+                    raise _answer_was_lost(self.index, self.identity.publisher, problem) from None
+                raise
+            keep(token)
+            if self.index.works_as_pypi and is_taken_once(identity_token):
+                self._spent.add(identity_token)
 
         persistently(mint_once, self.deadlines.mint, self.tell)
 
     def revoke(self, token: ApiToken) -> Revocation:
-        """Revoke a token; never raises, as it expires anyway."""
+        """Revoke a token, also of a run that is stopped; never raises, as it expires anyway."""
+        seconds = min(_LAST_SECONDS if is_stopped() else _BURN_SECONDS, self.deadlines.answer)
         try:
             return persistently(
-                lambda: burn(self.index, token, self.session), self.deadlines.burn, self.tell
+                lambda: burn(self.index, token, self.session, seconds),
+                self.deadlines.burn,
+                self.tell,
+                GaveUp(heeds_stop=False),
             )
         except TokenProblem:
             return Revocation.FAILED
 
 
 class NoSecondToken(TokenProblem):
-    """The job's only identity token is spent, so that its API token cannot be renewed."""
+    """The job's only identity token is spent, so that there is no other API token for it."""
+
+
+class AnswerLost(TokenProblem):
+    """The index was asked, but gave no answer that could be used: it may have done its part."""
+
+
+class IdentityReused(TokenRefused):
+    """The index has taken this identity token before."""
 
 
 class TrustedCredentials:
@@ -147,16 +179,28 @@ class TrustedCredentials:
                 self._mint()
             return True
 
-    def revoke(self) -> Revocation | None:
-        """Revoke all tokens; `None`: there was none.
+    def revoke(self) -> Callable[[], Revocation | None]:
+        """Begin to revoke all tokens; the function returned gives what became of it.
 
-        Never raises, as they expire anyway; returns the least that could be done. A
-        token that is being minted this moment is waited for.
+        `None`: there was none. Never raises, as they expire anyway; of several, it is the
+        least that could be done. A token that is being minted this moment is waited for. A
+        run that is told to stop waits a moment only, whatever the index does.
         """
-        if self._lock.acquire(timeout=_MINT_SECONDS):
-            self._lock.release()
+        return partial(_unless_stopped, meanwhile(self._revoke))
+
+    def _revoke(self) -> Revocation | None:
+        begun: list[Callable[[], Revocation]] = []
+
+        def begin() -> None:
+            new = self._tokens[len(begun) :]
+            begun.extend(meanwhile(partial(self._exchange.revoke, token)) for token in new)
+
         # Also those that are past their time by this machine's clock: the index has its own.
-        outcomes = [self._exchange.revoke(token) for token in self._tokens]
+        begin()
+        if self._lock.acquire(timeout=_LAST_SECONDS / 2 if is_stopped() else _MINT_SECONDS):
+            self._lock.release()
+            begin()
+        outcomes = [outcome() for outcome in begun]
         return max(outcomes, key=tuple(Revocation).index, default=None)
 
     def _renew_early(self) -> None:
@@ -171,25 +215,26 @@ class TrustedCredentials:
         self._exchange.mint(self._audience, self._tokens.append)
 
 
-def audience_of(index: Index, session: requests.Session) -> str:
+def audience_of(index: Index, session: requests.Session, *, is_provider_local: bool) -> str:
     """Ask which audience the index wants named in identity tokens.
 
-    Raises `TokenProblem` where the index does no trusted publishing, or asks for an
-    audience under which somebody else would accept the token.
+    `is_provider_local` says whether those come from loopback. Raises `TokenProblem` where
+    the index does no trusted publishing, or asks for an audience under which somebody else
+    would accept the token.
     """
     answer = _ask(index, "GET", index.audience_url, session)
     if answer.status == HTTPStatus.NOT_FOUND:
         raise TokenProblem(
             f"{index.name} does no trusted publishing",
             topic=Topic.NO_TRUSTED_PUBLISHING,
-            detail=f"{index.audience_url} answered 404: {answer.told()}.",
+            detail=f"{index.audience_url} answered {quoted(index, answer)}.",
             remedy="Give the index's own credentials as user and password.",
         )
     if answer.status != HTTPStatus.OK:
         raise TokenProblem(
             f"{index.name} does not say which identity tokens it takes",
             topic=Topic.AUDIENCE_UNKNOWN,
-            detail=f"{index.audience_url} answered {answer.status}: {answer.told()}.",
+            detail=f"{index.audience_url} answered {quoted(index, answer)}.",
             remedy="Trusted publishing may be switched off or out of order there: see the "
             "index's status page, and run again later.",
             may_pass=answer.may_pass,
@@ -200,18 +245,20 @@ def audience_of(index: Index, session: requests.Session) -> str:
         raise TokenProblem(
             f"{index.name} does not say which identity tokens it takes",
             topic=Topic.AUDIENCE_UNKNOWN,
-            detail=f"{index.audience_url} answered without an audience: {answer.told()}.",
+            detail=f"{index.audience_url} answered without an audience ({quoted(index, answer)}).",
             remedy="Check that repository-url is the upload address of an index that does "
             "trusted publishing; otherwise give user and password.",
             may_pass=answer.is_broken_off,
         )
-    if not index.may_ask_for(audience):
+    if not index.may_ask_for(audience, is_provider_local=is_provider_local):
         raise TokenProblem(
             f"{index.name} asks for an identity token that is valid elsewhere",
             topic=Topic.FOREIGN_AUDIENCE,
             detail=f"It wants the audience {shown(audience, 80)!r}. Whoever holds such a token "
             "could use it there in this job's name, so none was requested.",
-            remedy="Check repository-url. If the index is yours, give it an audience of its own.",
+            remedy="Check repository-url. If the index is yours, give it an audience of its own "
+            "(a copy of PyPI's server: OIDC_AUDIENCE), or give it an identity provider that is "
+            "on loopback, too.",
         )
     return audience
 
@@ -225,19 +272,31 @@ def mint(
     session: requests.Session,
     mask: Callable[[str], None],
 ) -> ApiToken:
-    """Exchange an identity token (spent by this, whatever the answer) for an API token."""
-    answer = _ask(index, "POST", index.mint_url, session, identity_token)
+    """Exchange an identity token for an API token.
+
+    Raises `TokenRefused` where the index says no, `AnswerLost` where it may have minted one
+    all the same, and another `TokenProblem` where it surely has not been reached.
+    """
+    try:
+        answer = _ask(index, "POST", index.mint_url, session, identity_token)
+    except TokenProblem as problem:
+        if isinstance(problem.__cause__, requests.RequestException) and not never_sent(
+            problem.__cause__
+        ):
+            raise _unanswered(problem) from problem.__cause__
+        raise
     granted = answer.json_object() or {}
     value = granted.get("token")
     if answer.status == HTTPStatus.OK and isinstance(value, str) and value:
         mask(value)
-        expires = granted.get("expires")
-        return ApiToken(
-            value, time.time(), float(expires) if isinstance(expires, int | float) else None
-        )
+        now = time.time()
+        expires = seconds(granted.get("expires"))
+        # A token that has ended already would be renewed at every look: one of the clocks is
+        # wrong, and the index will say when it is over.
+        return ApiToken(value, now, expires if expires is not None and expires > now else None)
     told = answer.told([identity_token])
     if answer.status == HTTPStatus.OK:
-        raise TokenProblem(
+        raise AnswerLost(
             f"{index.name} took the identity but gave no API token",
             topic=Topic.EXCHANGE_FAILED,
             detail=f"{index.mint_url} answered 200 without a token: {told}.",
@@ -247,7 +306,7 @@ def mint(
     said = f"{index.name} answered {answer.status}: {told}."
     is_refusal = HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
     if answer.may_pass or not is_refusal:
-        raise TokenProblem(
+        raise AnswerLost(
             f"{index.name} could not exchange the identity token",
             topic=Topic.EXCHANGE_FAILED,
             detail=f"{index.mint_url} answered {answer.status}: {told}.",
@@ -258,9 +317,14 @@ def mint(
     raise _refused(index, said, _codes(granted), publisher, projects)
 
 
-def burn(index: Index, token: ApiToken, session: requests.Session) -> Revocation:
-    """Revoke an API token (PyPI's burn-token). Raises `TokenProblem` where it cannot be done."""
-    answer = _ask(index, "POST", index.burn_url, session, token.value)
+def burn(
+    index: Index, token: ApiToken, session: requests.Session, seconds: float | None = None
+) -> Revocation:
+    """Revoke an API token (PyPI's burn-token), within `seconds`.
+
+    Raises `TokenProblem` where it cannot be done.
+    """
+    answer = _ask(index, "POST", index.burn_url, session, token.value, seconds=seconds)
     # PyPI answers 202; a 200 may come from something in between.
     if answer.status in {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
         return Revocation.REVOKED
@@ -280,12 +344,14 @@ def _ask(
     url: str,
     session: requests.Session,
     token: str | None = None,
+    *,
+    seconds: float | None = None,
 ) -> Answer:
     """Ask one of the exchange's addresses, with a `token` where one is to be exchanged."""
     payload = None if token is None else {"token": token}
     headers = {"Accept": "application/json"}
     try:
-        return ask(session, method, url, payload=payload, headers=headers, limit=_ANSWER_LIMIT)
+        return ask(session, method, url, payload=payload, headers=headers, seconds=seconds)
     except requests.RequestException as error:
         why = unreachable(index, url, error)
         raise TokenProblem(
@@ -295,6 +361,19 @@ def _ask(
             topic=why.topic,
             may_pass=why.may_pass,
         ) from error
+
+
+def _unless_stopped(outcome: Outcome[Revocation | None]) -> Revocation | None:
+    """Wait for the outcome, but for a moment only once the run is told to stop."""
+    ends = None
+    while True:
+        try:
+            return outcome(_LOOK_AGAIN)
+        except TimeoutError:
+            if ends is None and is_stopped():
+                ends = time.monotonic() + _LAST_SECONDS
+            if ends is not None and time.monotonic() > ends:
+                return Revocation.FAILED
 
 
 def _codes(answer: Mapping[str, Any]) -> set[object]:
@@ -319,7 +398,7 @@ def _refused(
             f"differs:\n{_form_links(index, publisher, projects)}\nMore: {_HELP}",
         )
     if "invalid-reuse-token" in codes:
-        return TokenRefused(
+        return IdentityReused(
             f"{index.name} has seen this identity token before",
             topic=Topic.IDENTITY_REUSED,
             detail=f"{said}\nEach identity token is taken once."
@@ -364,6 +443,48 @@ def _no_second_token(index: Index, publisher: TrustedPublisher) -> NoSecondToken
         f"{index.name} takes each once, and what it gives for it lives for a quarter of an hour.",
         remedy="Run the job again: what has arrived is not sent twice. Should a release take "
         "longer every time, raise parallel-uploads or publish its files in several jobs.",
+    )
+
+
+def _answer_was_lost(
+    index: Index, publisher: TrustedPublisher, refusal: TokenRefused
+) -> NoSecondToken:
+    return NoSecondToken(
+        f"The answer of {index.name} was lost, and it takes this job's identity once only",
+        topic=Topic.IDENTITY_REUSED,
+        detail=f"{refusal.cause}.\nIt has minted an API token at a try before, whose answer never "
+        f"arrived here; {shown(publisher.provider)} gave the job no second identity token to ask "
+        "with. Nobody has that API token, which ends by itself in a quarter of an hour.",
+        remedy="Run the job again: it gets a fresh identity token. Nothing was uploaded with this "
+        "one.",
+    )
+
+
+def _unanswered(problem: TokenProblem) -> AnswerLost:
+    return AnswerLost(
+        problem.title,
+        detail=problem.detail,
+        remedy=problem.remedy,
+        topic=problem.topic,
+        may_pass=problem.may_pass,
+    )
+
+
+def never_sent(error: requests.RequestException) -> bool:
+    """Say whether a request surely did not reach the other side: there was no connection."""
+    if isinstance(
+        error,
+        requests.ConnectTimeout
+        | requests.exceptions.ProxyError
+        | requests.exceptions.SSLError
+        | requests.exceptions.InvalidURL,
+    ):
+        return True
+    # requests has one class for this, and for connections that broke off; urllib3 has two.
+    wrapped = error.args[0] if error.args else None
+    reason = getattr(wrapped, "reason", wrapped)
+    return isinstance(
+        reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
     )
 
 

@@ -20,7 +20,7 @@ from twine.settings import Settings as TwineSettings
 
 from attested_publish.distributions import Distribution, Kind
 from attested_publish.foreign import shown
-from attested_publish.http import Answer, answer_of, limit_time
+from attested_publish.http import Answer, Bounds, answer_of, bound
 from attested_publish.index import Index, unreachable
 from attested_publish.package import package_file, read_package
 from attested_publish.parallel import in_parallel
@@ -41,6 +41,7 @@ class Outcome(Enum):
     """What became of a file that was sent."""
 
     UPLOADED = "uploaded"
+    THERE = "refused, as the same bytes are there"
     DOUBTFUL = "answered with success, but not in the index's words"
     NAME_TAKEN = "name taken"
 
@@ -189,9 +190,9 @@ class _Courier:
                 try_once, self._delivery.deadlines.upload, self._delivery.tell, self._given_up
             )
         except Problem as problem:
-            self._given_up.now()
             if problem.may_pass and self._delivery.is_there(distribution):
                 return Outcome.UPLOADED
+            self._given_up.now()
             raise
 
     def close(self) -> None:
@@ -211,8 +212,12 @@ class _Courier:
             answer = self._post(distribution, package, password)
         if answer.is_success:
             return Outcome.UPLOADED if self._is_own_word(answer) else Outcome.DOUBTFUL
-        if self._delivery.skip_existing and _is_name_taken(answer):
-            return Outcome.NAME_TAKEN
+        if _is_name_taken(answer):
+            # Some indexes refuse the same bytes too, and another run may have been quicker.
+            if self._delivery.is_there(distribution):
+                return Outcome.THERE
+            if self._delivery.skip_existing:
+                return Outcome.NAME_TAKEN
         raise self._not_taken(distribution, answer, password)
 
     def _is_own_word(self, answer: Answer) -> bool:
@@ -253,7 +258,8 @@ class _Courier:
         repository: Repository | None = getattr(self._per_thread, "repository", None)
         if repository is None:
             repository = self._settings.create_repository()
-            limit_time(repository.session, read=self._delivery.deadlines.upload_answer)
+            seconds = self._delivery.deadlines.upload_answer
+            bound(repository.session, Bounds(silence=seconds, total=seconds))
             self._per_thread.repository = repository
             self._repositories.append(repository)
         return repository

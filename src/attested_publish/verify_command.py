@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from attested_publish.addresses import PYPI_UPLOAD_URL
 from attested_publish.foreign import shown
 from attested_publish.output import Output
+from attested_publish.secrecy import without_credentials
 from attested_publish.settings import WrongUsage, understand
 from attested_publish.sidecars import KINDS
 
@@ -123,8 +125,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     )
     if len(settings.repository_urls) > 1:
         raise WrongUsage("verify asks one index, but --repository-url lists several.")
-    from attested_publish.front import carry_out
-    from attested_publish.index import without_credentials
+    from attested_publish.front import carry_out, mask_secrets
     from attested_publish.report import Report, Result
     from attested_publish.reporter import Reporter
     from attested_publish.services import chosen
@@ -133,6 +134,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.pylock:
         console.file = Output(sys.stderr, "standard error")  # type: ignore[assignment] # see cli
     reporter = Reporter(report, console, verbose=options.verbose)
+    mask_secrets(reporter, settings, os.environ)
 
     def work() -> None:
         from attested_publish.verifying import Expected
@@ -333,7 +335,7 @@ def _tell(
             ", ".join(f"#{index}" for index in verdict.log_indexes) or "-",
         )
         table.add_row(*(Text(reporter.clean(cell)) for cell in cells), Text(mark, style))
-    reporter.console.print(table)
+    reporter.table(table)
     for verdict in verdicts:
         if not verdict.is_good:
             reporter.warning(f"{shown(verdict.wanted.filename)}: {verdict.why_not}")

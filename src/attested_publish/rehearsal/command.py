@@ -14,6 +14,7 @@ from attested_publish.rehearsal.faults import Fault, parse_fault
 from attested_publish.rehearsal.jobs import JOBS, job_here
 from attested_publish.rehearsal.rehearse import read_claims, read_registry
 from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.serving import NoLoopback
 from attested_publish.settings import WrongUsage
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def _world(options: WorldOptions) -> World:
         )
     except ValueError as error:
         raise WrongUsage(str(error)) from error
+    except NoLoopback:
+        raise
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or "not a port"
         raise WrongUsage(f"--port {options.port} cannot be used: {why}.") from error

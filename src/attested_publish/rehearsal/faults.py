@@ -22,6 +22,19 @@ endpoint:
 ``garbage``    200 with JSON that breaks off, the request is not carried out
 ``reset``      carried out, the connection breaks in the middle of the answer
 ``lost``       carried out, the connection is closed without an answer
+``echo``       status VALUE (400 without one) with the request's credentials in reason
+               phrase, headers and body, in many forms; the request is not carried out
+``trickle``    a head that never ends, a byte every VALUE seconds (without VALUE: 1)
+``drip``       200 with a body that never ends, a byte every VALUE seconds (without VALUE: 1)
+``continue``   ``100 Continue`` for ever
+``headers``    headers for ever
+``endless``    200 with a body that never ends, as fast as it goes
+``bomb``       200 with 4 GiB, compressed to 4 MB
+``objects``    200 with 16 MiB of JSON that takes far more memory when parsed
+``nested``     200 with JSON that nests a million deep
+``digits``     200 with JSON that has a number of 10,000 digits
+``markup``     400 with HTML of 64 KiB of ``<``
+``reason``     503 with control characters and workflow commands in its reason phrase
 =============  ============================================================================
 
 Faults of *meaning* are committed by the service itself, which asks `Faults.take`; they count
@@ -57,6 +70,9 @@ from typing import TYPE_CHECKING
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Request, Response
 
+from attested_publish.rehearsal import hostile
+from attested_publish.rehearsal.echo import echo
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -76,11 +92,13 @@ ENDPOINTS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """Every endpoint that can fail, with the faults of meaning it has of its own."""
 
-TRANSPORT = frozenset({"refuse", "hang", "slow", "html", "garbage", "reset", "lost"})
+TRANSPORT = frozenset(
+    {"refuse", "hang", "slow", "html", "garbage", "reset", "lost", "echo", *hostile.KINDS}
+)
 """Faults every endpoint can suffer, besides the statuses 400 to 599."""
 
 _NEEDS_VALUE = frozenset({"slow", "expires"})
-_TAKES_VALUE = _NEEDS_VALUE | {"hang"}
+_TAKES_VALUE = _NEEDS_VALUE | {"hang", "echo"} | hostile.PACED
 _STATUS = re.compile(r"[45]\d\d")
 _GRAMMAR = re.compile(
     r"(?P<endpoint>[a-z]+)=(?P<kind>[a-z]+|[45]\d\d)"
@@ -93,8 +111,8 @@ _CHUNK = 1 << 16
 class Fault:
     """One thing that goes wrong.
 
-    `value` is seconds where the kind knows any. `count` is how many requests are hit, `None`
-    for all. `str()` gives the text `parse_fault` reads.
+    `value` is seconds where the kind knows any, and the status of an ``echo``. `count` is how
+    many requests are hit, `None` for all. `str()` gives the text `parse_fault` reads.
     """
 
     endpoint: str
@@ -116,6 +134,8 @@ class Fault:
             )
         if self.value is None and self.kind in _NEEDS_VALUE:
             raise ValueError(f"The fault {self.kind!r} needs seconds, as in '{self.kind}:2'.")
+        if self.kind == "echo" and self.value and not _STATUS.fullmatch(f"{self.value:g}"):
+            raise ValueError("The value of 'echo' is a status from 400 to 599.")
         if self.value is not None and not status and self.kind not in _TAKES_VALUE:
             raise ValueError(f"The fault {self.kind!r} takes no value.")
         if self.count is not None and self.count < 1:
@@ -158,6 +178,8 @@ class Faults:
         self._lock = threading.Lock()
         self._pending: list[tuple[Fault, int | None]] = []
         self._stopped = threading.Event()
+        self.met = 0
+        """How often something has gone wrong so far."""
         for fault in faults:
             self.plan(fault)
 
@@ -191,6 +213,7 @@ class Faults:
                     del self._pending[position]
                 elif left is not None:
                     self._pending[position] = (fault, left - 1)
+                self.met += 1
                 return fault
         return None
 
@@ -201,6 +224,16 @@ class Faults:
     def pause(self, seconds: float) -> bool:
         """Wait, but not longer than until `stop`; tell whether that came first."""
         return self._stopped.wait(seconds)
+
+    def harm(self, connection: socket.socket, sent: hostile.Sent) -> None:
+        """Send what a hostile peer would, until it ends, the client goes away, or `stop`."""
+        for piece in sent:
+            if isinstance(piece, bytes):
+                connection.sendall(piece)
+            else:
+                self._stopped.wait(piece)
+            if self._stopped.is_set():
+                return
 
     def hang(self, connection: socket.socket, seconds: float | None) -> None:
         """Wait for `seconds` (`None`: for ever), until the client goes away, or until `stop`."""
@@ -251,13 +284,20 @@ def faulty(
                 body, status, headers = run_wsgi_app(app, environ, buffered=True)
                 start_response(status, headers.to_wsgi_list())
                 return _half(b"".join(body))
-        return _wrong_answer(fault)(environ, start_response)
+        if fault.kind in hostile.KINDS:
+            _exhaust(environ)
+            pace = 1.0 if fault.value is None else fault.value
+            faults.harm(environ["werkzeug.socket"], hostile.KINDS[fault.kind](pace))
+            raise ConnectionAbortedError
+        return _wrong_answer(fault, environ)(environ, start_response)
 
     return respond
 
 
-def _wrong_answer(fault: Fault) -> Response:
+def _wrong_answer(fault: Fault, environ: WSGIEnvironment) -> WSGIApplication:
     match fault.kind:
+        case "echo":
+            return echo(environ, int(fault.value or HTTPStatus.BAD_REQUEST))
         case "html":
             return Response(
                 "<!doctype html><title>Rehearsal</title><h1>Not what you asked for</h1>\n",

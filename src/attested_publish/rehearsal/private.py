@@ -1,18 +1,43 @@
-"""Files that hold secrets of the embedded world."""
+"""Files that the embedded world leaves for others, its secrets among them."""
 
 from __future__ import annotations
 
 import os
+import secrets
+import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_BINARY = getattr(os, "O_BINARY", 0)
+
 
 def write_private(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Write a file that nobody else may read, in place of what is there under its name."""
-    # A file that is there may be readable by all, or lead elsewhere.
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
-        file.write(content)
+    """Write a file that nobody else may read, in place of what is there; see `write_in_place`."""
+    write_in_place(path, content, mode=mode)
+
+
+def write_in_place(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write a file in place of what is there under its name, whole or not at all.
+
+    A link of that name is replaced, not followed, and the file has its `mode` (less what the
+    umask takes) from the beginning. Raises `OSError`.
+    """
+    written = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    # With O_EXCL a link is not followed, not even one to nowhere.
+    descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(content)
+        written.replace(path)
+    except OSError:
+        written.unlink(missing_ok=True)
+        raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder where there is none; raises `OSError` where its name is that of a link."""
+    path.mkdir(parents=True, exist_ok=True)
+    if not stat.S_ISDIR(path.lstat().st_mode):
+        raise OSError(0, "it is a link, which may lead anywhere")

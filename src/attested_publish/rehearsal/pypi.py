@@ -29,8 +29,9 @@ from attested_publish.rehearsal.incoming import UploadRefused
 from attested_publish.rehearsal.reading import Reading
 from attested_publish.rehearsal.store import Store
 from attested_publish.rehearsal.tokens import Tokens
-from attested_publish.rehearsal.uploads import PROJECT_LIMIT, Uploads
+from attested_publish.rehearsal.uploads import Uploads
 from attested_publish.rules import FILE_LIMIT
+from attested_publish.rules.size import PROJECT_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -42,6 +42,16 @@ if TYPE_CHECKING:
 
 _INSTALL_SECONDS = 120
 
+_PIP_NEEDS = frozenset(
+    [
+        *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP"),
+        # Some Pythons find their own library by these.
+        *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
+        *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "PROCESSOR_ARCHITECTURE"),
+    ]
+)
+"""The variables, whatever their case, that pip gets; the index is on loopback, without a proxy."""
+
 
 def rehearse(
     settings: Settings,
@@ -66,7 +76,9 @@ def rehearse(
     kind = job_here(os.environ) if job is None else JOBS[job]
     with ended_when_stopped() as until_done:
         if sample:
-            folder = Path(until_done.enter_context(tempfile.TemporaryDirectory()))
+            folder = Path(
+                until_done.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            )
             settings = replace(settings, packages_dir=(build_sample(folder),))
         world = until_done.enter_context(
             World(
@@ -93,7 +105,13 @@ def rehearse(
             sigstore_trust_config=None,
         )
         index, *others = map(Index.at, upload_urls)
-        services = Services(index, world.trust_config, ambient=world.ambient, further=tuple(others))
+        services = Services(
+            index,
+            world.trust_config,
+            ambient=world.ambient,
+            is_identity_local=True,
+            further=tuple(others),
+        )
         publish(rehearsed, services, reporter)
         reports = reporter.report.indexes or [reporter.report]
         for report, index_url in zip(reports, index_urls, strict=True):
@@ -105,7 +123,7 @@ def _prove(report: Report, index_url: str, reporter: Reporter) -> None:
     """Install what an embedded index serves, and show how it ended."""
     installed = install_a_wheel(report, index_url)
     reporter.console.print()
-    reporter.console.print(result_table(report, index_url))
+    reporter.table(result_table(report, index_url))
     with reporter.recording(report, Index.at(report.index).name):
         reporter.remark(installed)
 
@@ -155,7 +173,7 @@ def install_a_wheel(report: Report, index_url: str) -> str:
         return "No wheel was published, so none was installed."
     if not _has_pip():
         return "There is no pip beside this Python, so no wheel was installed to prove it."
-    with tempfile.TemporaryDirectory() as target:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as target:
         command = [
             *(sys.executable, "-I", "-m", "pip", "--isolated", "--disable-pip-version-check"),
             *("install", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"),
@@ -167,7 +185,9 @@ def install_a_wheel(report: Report, index_url: str) -> str:
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
                 command,
-                env=_without_pip_settings(),
+                env=_environment(Path(target)),
+                # The one we are in may be gone.
+                cwd=target,
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -245,7 +265,7 @@ def _has_pip() -> bool:
     return importlib.util.find_spec("pip") is not None
 
 
-def _without_pip_settings() -> dict[str, str]:
-    """The environment without what would send pip to another index."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    return {**kept, "PIP_CONFIG_FILE": os.devnull}
+def _environment(home: Path) -> dict[str, str]:
+    """Return the variables that pip needs: no secrets, no other index, nobody's `.netrc`."""
+    kept = {name: value for name, value in os.environ.items() if name.upper() in _PIP_NEEDS}
+    return {**kept, "HOME": str(home), "USERPROFILE": str(home), "PIP_CONFIG_FILE": os.devnull}

@@ -19,10 +19,10 @@ from attested_publish.rehearsal.faults import Faults, faulty, index_endpoint
 from attested_publish.rehearsal.fulcio import CERTIFICATES, CertificateAuthority
 from attested_publish.rehearsal.issuer import Issuer
 from attested_publish.rehearsal.jobs import FIXED_AUDIENCES, GITHUB, Source
-from attested_publish.rehearsal.private import write_private
+from attested_publish.rehearsal.private import make_folder, write_in_place, write_private
 from attested_publish.rehearsal.pypi import Index
 from attested_publish.rehearsal.rekor import TransparencyLog
-from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed
+from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed, prove_loopback
 from attested_publish.rehearsal.trust import client_trust_config, trusted_root
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Doors:
         port: int = 0,
     ) -> Server:
         """Put an application behind a port, with its latency and faults; it is not started."""
-        app = delayed(faulty(app, endpoint_of, faults), stage_of, self.latency)
+        app = delayed(faulty(app, endpoint_of, faults), stage_of, self.latency, faults.pause)
         server = Server(app, port=port)
         self.made.callback(server.stop)
         return server
@@ -107,7 +107,7 @@ class World:
     attribute `further` has them in that order.
 
     The addresses are known when the object is made; it raises `OSError` where `port` is taken,
-    `ValueError` for an unknown stage.
+    `NoLoopback` where there is no such interface, `ValueError` for an unknown stage.
     """
 
     def __init__(
@@ -126,6 +126,7 @@ class World:
     ) -> None:
         if unknown := sorted(latency.keys() - set(STAGES)):
             raise ValueError(f"There is no stage {unknown[0]!r}; choose from {', '.join(STAGES)}.")
+        prove_loopback()
         self.claims = dict(claims)
         self.faults = Faults(faults)
         self.issuer = Issuer(
@@ -215,12 +216,13 @@ class World:
                 names = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
                 return dict(zip(names, self._request, strict=True))
             case Source.VARIABLES:
-                return {
+                # As a job is told where its GitLab is; the tokens claim to be of the real one.
+                return {"CI_SERVER_URL": self._issuer_url} | {
                     f"{audience.upper()}_ID_TOKEN": self.issuer.issue(audience)
                     for audience in FIXED_AUDIENCES
                 }
             case Source.PROGRAM:
-                return self._program
+                return {"CIRCLE_BUILD_URL": f"{self._issuer_url}/jobs/1", **self._program}
             case Source.METADATA:
                 return {}
 
@@ -246,14 +248,17 @@ class World:
 
         `trust_config.json`, its two parts `trusted_root.json` and `signing_config.json` (which
         some clients want alone), `jwks.json`, and, readable by their owner
-        only, `issuer-key.pem` and `env.json`. Files of these names are replaced.
+        only, `issuer-key.pem` and `env.json`. Files and links of these names are replaced.
+        Raises `OSError`, also where the folder itself is a link.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "trust_config.json").write_text(self.trust_config, encoding="utf-8")
-        (folder / "trusted_root.json").write_text(self.trusted_root, encoding="utf-8")
-        (folder / "signing_config.json").write_text(self.signing_config, encoding="utf-8")
-        jwks = json.dumps(self.issuer.jwks(), indent=2)
-        (folder / "jwks.json").write_text(jwks, encoding="utf-8")
+        make_folder(folder)
+        for name, text in (
+            ("trust_config.json", self.trust_config),
+            ("trusted_root.json", self.trusted_root),
+            ("signing_config.json", self.signing_config),
+            ("jwks.json", json.dumps(self.issuer.jwks(), indent=2)),
+        ):
+            write_in_place(folder / name, text.encode())
         write_private(folder / "issuer-key.pem", self.issuer.key_pem())
         environment = json.dumps(self.environment, indent=2)
         write_private(folder / "env.json", environment.encode())

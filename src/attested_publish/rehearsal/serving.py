@@ -8,6 +8,8 @@ stop that leaves neither thread nor connection behind.
 from __future__ import annotations
 
 import contextlib
+import errno
+import ipaddress
 import json
 import logging
 import os
@@ -22,6 +24,8 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import LimitedStream
+
+from attested_publish.foreign import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +46,11 @@ _POLL = 0.02
 """Seconds until `Server.stop` is noticed."""
 
 _CHUNK = 1 << 16
+_REACHED = 2.0
 
+_HOST = re.compile(
+    r"(?P<name>localhost|[0-9.]{7,15}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.IGNORECASE
+)
 _LENGTH = re.compile(r"[0-9]{1,15}")
 
 _Connection: TypeAlias = "socket.socket | tuple[bytes, socket.socket]"
@@ -51,12 +59,33 @@ _Address: TypeAlias = "tuple[str, int] | str"
 _log = logging.getLogger(__name__)
 
 
+class NoLoopback(OSError):
+    """This machine cannot talk to itself."""
+
+
+def prove_loopback() -> None:
+    """Raise `NoLoopback` where nobody could reach a server on this machine.
+
+    Where the interface is down, a port can be bound all the same.
+    """
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
+            bound.bind((LOOPBACK, 0))
+            bound.listen(1)
+            socket.create_connection(bound.getsockname(), timeout=_REACHED).close()
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            raise
+        raise NoLoopback(errno.EADDRNOTAVAIL, error.strerror or "it does not answer") from error
+
+
 class Server:
     """One WSGI application on one loopback port, each connection in a thread of its own.
 
     The port is bound (0: any free one) when the object is made, so that `url` is known before
-    `start`. Raises `OSError` where it is taken. The application finds its connection in the
-    environ as ``werkzeug.socket``.
+    `start`. Raises `OSError` where it is taken. Requests for other hosts than loopback are
+    refused, see `for_loopback`. The application finds its connection in the environ as
+    ``werkzeug.socket``.
     """
 
     def __init__(self, app: WSGIApplication, *, port: int = 0) -> None:
@@ -66,7 +95,7 @@ class Server:
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind((LOOPBACK, port))
             bound.listen(128)
-            self._server = _Server(app, bound)
+            self._server = _Server(for_loopback(app), bound)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             args=(_POLL,),
@@ -191,8 +220,42 @@ class _Exchange(SimpleHandler):
         self.complete = self._has_length
 
     def log_exception(self, exc_info: OptExcInfo) -> None:
-        _log.error("The rehearsal failed: %r", exc_info[1])
+        _log.error("The rehearsal failed: %s", shown(repr(exc_info[1])))
         _log.debug("The rehearsal failed", exc_info=exc_info)
+
+
+def for_loopback(app: WSGIApplication) -> WSGIApplication:
+    """Let `app` answer those requests only whose `Host` names loopback; others are answered 421.
+
+    A web page can have its own name lead to loopback (DNS rebinding), and the browser would then
+    let it read what is answered, tokens among it. No page can change the header.
+    """
+
+    def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if _names_loopback(environ.get("HTTP_HOST", "")):
+            return app(environ, start_response)
+        refusal = Response(
+            "The Host header has to name loopback, as in 127.0.0.1 or localhost: these services "
+            "are for programs on this machine only, not for web pages (DNS rebinding).\n",
+            421,
+            mimetype="text/plain",
+        )
+        return refusal(environ, start_response)
+
+    return respond
+
+
+def _names_loopback(host: str) -> bool:
+    match = _HOST.fullmatch(host.strip(" \t"))
+    if match is None:
+        return False
+    name = match["name"].lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 class Refused(Exception):
@@ -254,14 +317,18 @@ def delayed(
     app: WSGIApplication,
     stage_of: Callable[[WSGIEnvironment], str | None],
     latency: Mapping[str, float],
+    pause: Callable[[float], object] = time.sleep,
 ) -> WSGIApplication:
-    """Let every answer of `app` take longer, by the seconds `latency` has for its stage."""
+    """Let every answer of `app` take longer, by the seconds `latency` has for its stage.
+
+    `pause` waits so long; the world's own ends when the world does.
+    """
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         stage = stage_of(environ)
         answer = app(environ, start_response)
         if stage is not None:
-            time.sleep(latency.get(stage, 0.0))
+            pause(latency.get(stage, 0.0))
         return answer
 
     return respond

@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from attested_publish.rehearsal.store import Store
     from attested_publish.rehearsal.tokens import ApiToken, Tokens
 
-PROJECT_LIMIT = 10 * 1024 * 1024 * 1024
-"""Bytes all files of a project may have together."""
-
 _ATTESTATIONS_A_FILE = 2
 _ATTESTATIONS = TypeAdapter(list[Attestation])
 

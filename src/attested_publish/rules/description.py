@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import io
 import re
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Final
 
-from attested_publish.rules.wording import discouraged, doubtful, refused, sentence, shown
+from attested_publish.rules.wording import discouraged, doubtful, refused, sentence, shown, untried
 
 if TYPE_CHECKING:
     from packaging.metadata import RawMetadata
@@ -110,14 +111,25 @@ def _parsed(declared: str | None) -> tuple[str, str]:
 # All files of a release carry the same readme, and docutils takes its time.
 @functools.lru_cache(maxsize=8)
 def _rendered(description: str, content_type: str, variant: str) -> tuple[Finding, ...]:
+    if content_type == "text/markdown" and not _has_markdown_renderer():
+        return (
+            untried(
+                "description-not-rendered-here",
+                "Whether PyPI can render the description is not tried: the Markdown renderer, "
+                "comrak, is not installed here, as it has no wheel for every platform.",
+                "Nothing has to be done; PyPI refuses Markdown only if nothing comes out of it.",
+            ),
+        )
     # docutils and the Markdown renderer take a third of a second to import.
-    from readme_renderer import markdown, rst, txt
+    from readme_renderer import rst, txt
 
     warnings = io.StringIO()
     try:
         if content_type == "text/x-rst":
             html = rst.render(description, stream=warnings)
         elif content_type == "text/markdown":
+            from readme_renderer import markdown
+
             html = markdown.render(description, variant=variant)
         else:
             html = txt.render(description)
@@ -143,6 +155,14 @@ def _rendered(description: str, content_type: str, variant: str) -> tuple[Findin
             remedy,
         ),
     )
+
+
+def _has_markdown_renderer() -> bool:
+    try:
+        importlib.import_module("comrak")
+    except ImportError:
+        return False
+    return True
 
 
 def _reason(report: str) -> str:

@@ -1,4 +1,8 @@
-"""What PyPI refuses for its size."""
+"""What PyPI refuses for its size: every limit, as its server counts it.
+
+The server compares bytes with binary units, whatever its texts say: "100 MB" and "10 GB" are
+100 MiB and 10 GiB (warehouse, `constants.py`).
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,13 @@ if TYPE_CHECKING:
     from attested_publish.findings import Finding
 
 MIB = 1 << 20
+GIB = 1 << 30
 FILE_LIMIT = 100 * MIB
 """Bytes in a file that every project may upload."""
 FILE_CAP = 1024 * MIB
 """Bytes in a file that PyPI's administrators can allow a project at most."""
+PROJECT_LIMIT = 10 * GIB
+"""Bytes that all files of a project may have together, unless it was raised."""
 
 
 def size_findings(size: int) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _CANDIDATES: Final = 50
 _INDENT: Final = 80
+_ROWS_A_MEMBER: Final = 2
 _REBUILD: Final = "Rebuild the wheel with a build backend."
 _REPACK: Final = "Rebuild the wheel, or repack it with `wheel pack`, which writes RECORD."
 
@@ -249,6 +250,9 @@ def _record(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
                     f"RECORD has a blank line ({number}), at which PyPI fails with a server error.",
                     _REPACK,
                 )
+                return
+            if number > _ROWS_A_MEMBER * wheel.limits.members:
+                yield too_much(f"RECORD has more than {number - 1:,} rows")
                 return
             listed.add(row[0].replace("\\", "/"))
     except (UnicodeDecodeError, csv.Error) as bad:

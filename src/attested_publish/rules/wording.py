@@ -31,6 +31,11 @@ def unwise(rule: str, message: str, remedy: str) -> Finding:
     return Finding(rule, Severity.NOTICE, message, remedy)
 
 
+def untried(rule: str, message: str, remedy: str) -> Finding:
+    """Say that the index judges something that cannot be judged here."""
+    return Finding(rule, Severity.NOTICE, message, remedy)
+
+
 def shown(value: object, limit: int = SHOWN) -> str:
     """Give `value` quoted: one line, every control character escaped, `limit` characters."""
     text = str(value)

@@ -1,0 +1,224 @@
+"""Connections that can be ended from outside, and answers whose head has an end.
+
+A socket's own time limit counts silence only: a peer that sends a byte now and then is
+never silent. So a timer shuts the socket down when the time of a request is over, wherever
+the request is: connecting, in the TLS handshake, sending, or reading. Nothing here reads
+bodies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from concurrent.futures import Future
+from contextvars import ContextVar
+from typing import IO, TYPE_CHECKING, Any
+
+import requests
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEAD_LIMIT = 1 << 16
+"""Bytes of all that comes before a body: status lines and headers, interim answers among them."""
+
+_INTERIM_ANSWERS = 10
+_ALL_ADDRESSES = 2
+"""Times the limit for one address: a host that has several is connected to within this."""
+
+
+class TooSlow(requests.ReadTimeout):
+    """An answer was still coming in, or a request still going out, when its time was over."""
+
+
+class EndlessHead(http.client.HTTPException):
+    """An answer has more headers, or more interim answers before it, than are read."""
+
+
+class Watch:
+    """Shuts down what it is set over when its time is over. Threads may share it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.is_over = False
+        self._until = time.monotonic() + seconds
+        self._handles: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._bite)
+        self._timer.daemon = True
+        self._timer.start()
+
+    @property
+    def left(self) -> float:
+        """Seconds until its time is over."""
+        return max(0.0, self._until - time.monotonic())
+
+    def over(self, connected: socket.socket) -> None:
+        """Watch a socket, also after it was wrapped for TLS or given to somebody else."""
+        # A handle of our own: the number of a socket that was closed may be another's soon.
+        handle = socket.fromfd(connected.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+        with self._lock:
+            self._handles.append(handle)
+            if self.is_over:
+                _shut(handle)
+
+    def end(self) -> None:
+        """Let go of everything, without shutting it down."""
+        self._timer.cancel()
+        with self._lock:
+            for handle in self._handles:
+                handle.close()
+            self._handles.clear()
+
+    def _bite(self) -> None:
+        with self._lock:
+            self.is_over = True
+            for handle in self._handles:
+                _shut(handle)
+
+
+_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[Watch]:
+    """Give whatever this thread asks in here `seconds` in all.
+
+    Raises `TooSlow` when they are over; an answer that was cut off then may look complete.
+    """
+    watch = Watch(seconds)
+    token = _watch.set(watch)
+    try:
+        yield watch
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        if watch.is_over:
+            raise _too_slow(seconds) from error
+        raise
+    finally:
+        _watch.reset(token)
+        watch.end()
+    if watch.is_over:
+        raise _too_slow(seconds)
+
+
+def current_watch() -> Watch | None:
+    """Return what limits the time of this thread's requests now."""
+    return _watch.get()
+
+
+def manage(manager: urllib3.PoolManager) -> None:
+    """Have a pool manager make connections of the kinds below."""
+    manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    """Reads no more than a bounded head."""
+
+    fp: Any  # typeshed takes it for a reader that is always there
+
+    def begin(self) -> None:
+        stream = self.fp
+        self.fp = _Head(stream)
+        try:
+            super().begin()
+        finally:
+            # Where nothing follows the head, it is closed by now.
+            if self.fp is not None:
+                self.fp = stream
+
+
+class _Head:
+    """The lines at the beginning of a stream, and no more of them than belong there."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._left = HEAD_LIMIT
+        self._answers = 0
+
+    def readline(self, limit: int = -1) -> bytes:
+        line = self._stream.readline(limit)
+        self._left -= len(line)
+        self._answers += line.startswith(b"HTTP/")
+        if self._left < 0 or self._answers > _INTERIM_ANSWERS:
+            raise EndlessHead("the head of the answer has no end")
+        return line
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Watched(HTTPConnection):
+    """Is watched from the moment it is connected, and for each request again."""
+
+    response_class = _BoundedResponse
+
+    def _new_conn(self) -> socket.socket:
+        connected = self._connected()
+        if (watch := _watch.get()) is not None:
+            watch.over(connected)
+        return connected
+
+    def request(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - urllib3's own
+        watch = _watch.get()
+        if watch is not None and self.sock is not None:
+            watch.over(self.sock)
+        super().request(*arguments, **options)
+
+    def _connected(self) -> socket.socket:
+        """Connect in a thread of its own: nothing ends a look-up of the host's name."""
+        outcome: Future[socket.socket] = Future()
+
+        def connect() -> None:
+            try:
+                outcome.set_result(super(_Watched, self)._new_conn())
+            except BaseException as error:  # noqa: BLE001 - raised by the one who waits
+                outcome.set_exception(error)
+
+        limit = self.timeout if isinstance(self.timeout, int | float) else None
+        seconds = None if limit is None else limit * _ALL_ADDRESSES
+        if (watch := _watch.get()) is not None:
+            seconds = watch.left if seconds is None else min(seconds, watch.left)
+        threading.Thread(target=connect, daemon=True).start()
+        try:
+            return outcome.result(seconds)
+        except TimeoutError as error:
+            if outcome.done():
+                raise
+            outcome.add_done_callback(_close)
+            raise urllib3.exceptions.ConnectTimeoutError(
+                self, f"no connection to {self.host} in time"
+            ) from error
+
+
+class _WatchedTLS(HTTPSConnection, _Watched):
+    pass
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Watched
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _WatchedTLS
+
+
+def _close(outcome: Future[socket.socket]) -> None:
+    if outcome.exception() is None:
+        outcome.result().close()
+
+
+def _shut(handle: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        handle.shutdown(socket.SHUT_RDWR)
+
+
+def _too_slow(seconds: float) -> TooSlow:
+    return TooSlow(f"not done within {seconds:.0f} s")

@@ -1,0 +1,498 @@
+"""Blot secrets out of texts, in every form in which they travel.
+
+A secret is found raw, in Base64 (also in the middle of a longer Base64 text, as in
+`user:secret`), percent-encoded, JSON-escaped, and as HTML entities, any part of it escaped
+or not, and one form inside the other. What follows an authorization scheme, and what stands
+before the `@` of an address, is blotted out whether or not it is known.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from enum import IntEnum
+from html.entities import html5
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+BLOT = "***"
+
+_SHORTEST = 4
+"""Characters. What is shorter stands in too many texts by chance."""
+
+_PIECE = 8
+"""Bytes of a secret that are blotted out although the rest of it is missing."""
+
+_MARKS = b"x" * _PIECE
+_MARKED = re.compile(rb"x+")
+_SHORTEST_PART = 16
+_LONGEST_PASSWORD = 4096
+_DEPTH = 4
+"""How many escapings one inside the other are seen through."""
+
+_ESCAPE = re.compile(
+    rb"%([0-9A-Fa-f]{2})"
+    rb"|\\u([Dd][89ABab][0-9A-Fa-f]{2})\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})"
+    rb"|\\u([0-9A-Fa-f]{4})"
+    rb"|\\U([0-9A-Fa-f]{8})"
+    rb"|\\x([0-9A-Fa-f]{2})"
+    # JSON's, Python's and Markdown's.
+    rb"|\\([\"'/\\`*_\[\]<>#|~&@$])"
+    rb"|&#([0-9]{1,9});?"
+    rb"|&#[Xx]([0-9A-Fa-f]{1,8});?"
+    rb"|&([A-Za-z]{2,31};)"
+)
+
+
+class _Group(IntEnum):
+    """The last group of `_ESCAPE` that takes part in each kind of escape."""
+
+    PERCENT = 1
+    SURROGATES = 3
+    CODE = 4
+    LONG_CODE = 5
+    BYTE = 6
+    PLAIN = 7
+    DECIMAL = 8
+    HEXADECIMAL = 9
+    NAME = 10
+
+
+_HEXADECIMAL = 16
+_LAST_CHARACTER = 0x10FFFF
+_LATIN_1 = range(0x100)
+_CONTINUATION = range(0x80, 0xC0)
+_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+_-=")
+_URLSAFE = bytes.maketrans(b"+/", b"-_")
+_LONGEST_REST = 128
+"""How much Base64 around a secret's goes with it: what is encoded together with it."""
+
+_AUTHORIZATION = re.compile(
+    rb"\bauthorization[\"']?\s{0,9}[:=]\s{0,9}[\"']?(?:[a-z]{1,20}\s{1,9})?([^\s\"'<>,;]+)",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(
+    rb"\b(?:(?:basic|bearer|token)[\s:=\"']{1,9})+([^\s\"'<>,;]+)",
+    re.IGNORECASE,
+)
+_PROSE = frozenset(
+    b"access and auth authentication authorization basic bearer challenge constraints credential"
+    b" credentials error header in is not or realm required scheme scope token was with".split()
+)
+"""What follows the name of a scheme where it is only spoken of."""
+
+_SEGMENT = re.compile(rb"[^\s/\\\"'<>?#]+")
+_SCHEMES = b":", b"http", b"https", b"ftp"
+_AT = re.compile(r"@|%(?:25)*40|\uFF20|\uFE6B", re.IGNORECASE)
+_SCHEME_OF_ADDRESS = re.compile(
+    r"\s*(?:([a-z][a-z0-9+.-]{0,19})\s*:\s*[/\\]+|(https?|ftp)\s*[:/\\][/\\]*)", re.IGNORECASE
+)
+_HOST_OF_ADDRESS = re.compile(
+    r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?/", re.IGNORECASE
+)
+
+_SECRET_VARIABLES = frozenset(
+    {
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "ATTESTED_PUBLISH_PASSWORD",
+        "CIRCLE_OIDC_TOKEN",
+        "CIRCLE_OIDC_TOKEN_V2",
+        "CI_JOB_TOKEN",
+        "TWINE_PASSWORD",
+    }
+)
+_SECRET_SUFFIX = "_ID_TOKEN"  # noqa: S105 - of names of variables (GitLab)
+_ADDRESS_SUFFIXES = "_PROXY", "_URL"
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """A set of secrets, ready to be looked for; adding one makes a new set.
+
+    Looking takes time in proportion to the text, whatever the number of secrets.
+    """
+
+    _values: frozenset[str] = field(default=frozenset(), repr=False)
+    _wholes: frozenset[bytes] = field(default=frozenset(), repr=False)
+    _short: frozenset[bytes] = field(default=frozenset(), repr=False)
+    """Those of `_wholes` that are shorter than a piece."""
+    _pieces: frozenset[int] = field(default=frozenset(), repr=False)
+    """Every eight bytes of `_wholes`, as a number: to look for them is fast then."""
+    _coded: frozenset[int] = field(default=frozenset(), repr=False)
+    """Those of `_pieces` that are Base64."""
+
+    def and_(self, secrets: Iterable[str]) -> Secrets:
+        """Return these and further secrets; those under four characters are none."""
+        new = {each for each in secrets if len(each) >= _SHORTEST} - self._values
+        if not new:
+            return self
+        wholes, coded = set(self._wholes), set(self._coded)
+        pieces = set(self._pieces)
+        for plain in (spelling for secret in new for spelling in _spellings(secret)):
+            in_base64 = set(_in_base64(plain))
+            if len(plain) <= _LONGEST_PASSWORD:
+                # A header with one may be encoded again as a whole.
+                in_base64 |= {again for form in in_base64 for again in _in_base64(form)}
+            wholes |= {plain, *in_base64}
+            pieces.update(*(words for _, words in _words(plain)))
+            for form in in_base64:
+                coded.update(*(words for _, words in _words(form)))
+        return Secrets(
+            self._values | new,
+            frozenset(wholes),
+            frozenset(form for form in wholes if len(form) < _PIECE),
+            frozenset(pieces | coded),
+            frozenset(coded - pieces),
+        )
+
+    def blotted(self, text: str, *, pieces: bool = False) -> str:
+        """Return `text` without the secrets; with `pieces`, also without parts of them.
+
+        A part of eight characters counts: somebody may have cut what he quotes. In a text
+        of our own, where nobody has, a part of a password may well be a common word.
+        """
+        data = text.encode("utf-8", "surrogatepass")
+        spans = _merged(self._spans(data, pieces=pieces))
+        if not spans:
+            return text
+        kept = []
+        end = 0
+        for start, stop in spans:
+            kept.append(data[end:start].decode("utf-8", "surrogatepass"))
+            end = stop
+        return BLOT.join((*kept, data[end:].decode("utf-8", "surrogatepass")))
+
+    def _spans(self, data: bytes, *, pieces: bool) -> Iterator[tuple[int, int]]:
+        """Yield where something secret stands, in whole characters, in no order."""
+        levels: list[_Level] = []
+        shown = data
+        while True:
+            for start, stop in (
+                *self._known(shown, pieces=pieces),
+                *_after_schemes(shown),
+                *_before_at(shown),
+            ):
+                for level in reversed(levels):
+                    start, stop = level.origin(start, stop)  # noqa: PLW2901 - step by step
+                while start > 0 and data[start] in _CONTINUATION:
+                    start -= 1  # noqa: PLW2901
+                while stop < len(data) and data[stop] in _CONTINUATION:
+                    stop += 1  # noqa: PLW2901
+                yield start, stop
+            unescaped = _unescaped(shown) if len(levels) < _DEPTH else None
+            if unescaped is None:
+                return
+            levels.append(unescaped)
+            shown = unescaped.data
+
+    def _known(self, data: bytes, *, pieces: bool) -> Iterator[tuple[int, int]]:
+        """Yield where one of the secrets stands, or a part of it."""
+        for form in self._short:
+            yield from _everywhere(form, data)
+        for start, stop in self._similar(data):
+            if pieces:
+                yield start, stop
+                continue
+            part = data[start:stop]
+            for form in self._wholes:
+                for first, last in _everywhere(form, part):
+                    yield start + first, start + last
+
+    def _similar(self, data: bytes) -> list[tuple[int, int]]:
+        """Return where text stands that is made of pieces of secrets."""
+        if not self._pieces:
+            return []
+        plain, coded = bytearray(len(data)), bytearray(len(data))
+        for shift, words in _words(data):
+            if self._pieces.isdisjoint(words):
+                continue
+            for start, word in enumerate(words):
+                if word in self._pieces:
+                    place = shift + start * _PIECE
+                    marks = coded if word in self._coded else plain
+                    marks[place : place + _PIECE] = _MARKS
+        in_base64 = (_with_rest(data, *span) for span in _marked(coded))
+        return _merged((*_marked(plain), *in_base64))
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A text with one layer of escapes taken off, and where its bytes come from."""
+
+    data: bytes
+    begins: list[int]
+    """Where in `data` the value of each escape begins, and in `ends` where it ends."""
+    ends: list[int]
+    origins: list[tuple[int, int]]
+    """Where each escape stood in the text before."""
+
+    def origin(self, start: int, stop: int) -> tuple[int, int]:
+        """Return where in the text before the part from `start` to `stop` stood."""
+        return self._escape_at(start)[0], self._escape_at(stop - 1)[1]
+
+    def _escape_at(self, place: int) -> tuple[int, int]:
+        number = bisect_right(self.begins, place) - 1
+        if number < 0:
+            return place, place + 1
+        if place < self.ends[number]:
+            return self.origins[number]
+        before = self.origins[number][1] + place - self.ends[number]
+        return before, before + 1
+
+
+def _unescaped(data: bytes) -> _Level | None:
+    """Take one layer of escapes off; `None`: there is none."""
+    if not any(mark in data for mark in (b"%", b"\\", b"&")):
+        return None
+    parts: list[bytes] = []
+    begins: list[int] = []
+    ends: list[int] = []
+    origins: list[tuple[int, int]] = []
+    size = end = 0
+    for match in _ESCAPE.finditer(data):
+        value = _value(match)
+        if value == match[0]:
+            continue
+        start = match.start()
+        parts += data[end:start], value
+        size += start - end
+        begins.append(size)
+        size += len(value)
+        ends.append(size)
+        end = match.end()
+        origins.append((start, end))
+    if not parts:
+        return None
+    return _Level(b"".join((*parts, data[end:])), begins, ends, origins)
+
+
+def _value(escape: re.Match[bytes]) -> bytes:
+    """Return what an escape stands for, in UTF-8; itself where it is none."""
+    kind = escape.lastindex or 0
+    digits = escape[kind]
+    match kind:
+        case _Group.PLAIN:
+            return digits
+        case _Group.PERCENT | _Group.BYTE:
+            return bytes([int(digits, _HEXADECIMAL)])
+        case _Group.NAME:
+            return html5.get(digits.decode(), escape[0].decode()).encode()
+        case _Group.SURROGATES:
+            high, low = int(escape[kind - 1], _HEXADECIMAL), int(digits, _HEXADECIMAL)
+            code = 0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF)
+        case _Group.DECIMAL:
+            code = int(digits)
+        case _:
+            code = int(digits, _HEXADECIMAL)
+    return chr(code).encode("utf-8", "surrogatepass") if code <= _LAST_CHARACTER else escape[0]
+
+
+def _spellings(secret: str) -> Iterator[bytes]:
+    """Yield the secret as it may be found once a text is unescaped, and parts that tell enough.
+
+    Each line of several is one; so are the parts of a JSON web token. HTTP's headers are in
+    Latin-1 for some, in UTF-8 for others. A secret may itself look escaped: where a text's
+    escapes are taken off, its own go with them.
+    """
+    data = secret.encode("utf-8", "surrogatepass")
+    spellings = {
+        *(data, *data.splitlines(), b" ".join(data.split()), data.replace(b" ", b"+")),
+        b"".join(
+            bytes([ord(c)]) if ord(c) in _LATIN_1 else c.encode(errors="replace") for c in secret
+        ),
+        data.decode("latin-1").encode(),
+    }
+    if secret.startswith("eyJ"):
+        spellings |= {part for part in data.split(b".") if len(part) >= _SHORTEST_PART}
+    for level in [_Level(each, [], [], []) for each in spellings]:
+        inner: _Level | None = level
+        for _ in range(_DEPTH):
+            inner = None if inner is None else _unescaped(inner.data)
+            if inner is not None:
+                spellings.add(inner.data)
+    yield from (each for each in spellings if len(each) >= _SHORTEST)
+
+
+def _in_base64(data: bytes) -> Iterator[bytes]:
+    """Yield what is surely in the Base64 of any bytes with `data` among them, in both alphabets."""
+    for before in range(3):
+        bits = 8 * before, 8 * (before + len(data))
+        coded = base64.b64encode(bytes(before) + data)[-(-bits[0] // 6) : bits[1] // 6]
+        if len(coded) >= _SHORTEST:
+            yield coded
+            yield coded.translate(_URLSAFE)
+
+
+def _words(data: bytes) -> Iterator[tuple[int, memoryview[int]]]:
+    """Yield all eight bytes in a row as numbers: for each shift, those that begin there."""
+    view = memoryview(data)
+    for shift in range(min(_PIECE, len(data) - _PIECE + 1)):
+        yield shift, view[shift : len(data) - (len(data) - shift) % _PIECE].cast("Q")
+
+
+def _marked(marks: bytearray) -> Iterator[tuple[int, int]]:
+    return (match.span() for match in _MARKED.finditer(marks))
+
+
+def _everywhere(form: bytes, data: bytes) -> Iterator[tuple[int, int]]:
+    start = data.find(form)
+    while start >= 0:
+        yield start, start + len(form)
+        start = data.find(form, start + len(form))
+
+
+def _with_rest(data: bytes, start: int, stop: int) -> tuple[int, int]:
+    """Widen a part of Base64 by what is encoded with it: its neighbors share bits with it."""
+    least, most = max(0, start - _LONGEST_REST), min(len(data), stop + _LONGEST_REST)
+    while start > least and data[start - 1] in _BASE64:
+        start -= 1
+    while stop < most and data[stop] in _BASE64:
+        stop += 1
+    return start, stop
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the spans in order, those that overlap or touch as one."""
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+        else:
+            merged.append((start, stop))
+    return merged
+
+
+def _after_schemes(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where credentials follow the name of an authorization scheme."""
+    for match in _AUTHORIZATION.finditer(data):
+        if match[1].lower() not in {b"basic", b"bearer"}:
+            yield match.span(1)
+    for match in _SCHEME.finditer(data):
+        word = match[1]
+        if match[0][:5].lower() == b"token":
+            # "Token" is a common word, so that what follows has to look like one.
+            is_secret = (
+                len(word) >= _SHORTEST_PART
+                and b"://" not in word
+                and re.search(rb"[0-9]", word) is not None
+            )
+        else:
+            is_secret = word.lower().rstrip(b".:").partition(b"=")[0] not in _PROSE
+        if is_secret:
+            yield match.span(1)
+
+
+def _before_at(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where user and password stand in an address.
+
+    What stands before the `@` without a colon in it is taken for them only where a host is
+    due: it also divides a workflow from its ref, and a person's name from the mail host.
+    """
+    if b"@" not in data:
+        return
+    for match in _SEGMENT.finditer(data):
+        before, at, _ = match[0].rpartition(b"@")
+        if not at or not before:
+            continue
+        start = match.start()
+        if b":" in before or _is_host_due(data, start):
+            yield start, start + len(before)
+
+
+def _is_host_due(data: bytes, place: int) -> bool:
+    """Say whether slashes before `place` begin an authority, as in `https://` or `//`."""
+    slashes = place
+    while slashes > 0 and data[slashes - 1] in b"/\\":
+        slashes -= 1
+    before = data[max(0, slashes - 5) : slashes].lower()
+    if before.endswith(_SCHEMES):
+        return slashes < place
+    return place - slashes > 1 and (not before or before[-1] in b" \t\n\"'<>(=,")
+
+
+def without_credentials(address: str) -> str:
+    """Return what somebody gave as an address without the user and password he wrote into it.
+
+    However malformed it is: all goes that stands before the last `@`, but for the scheme.
+    """
+    last = _last_at(address)
+    if last is None or _is_in_path(address, last.start()):
+        return address
+    scheme = _SCHEME_OF_ADDRESS.match(address, 0, last.start())
+    rest = address[last.end() :].strip()
+    return f"{scheme[1] or scheme[2]}://{rest}" if scheme else rest
+
+
+def _last_at(address: str) -> re.Match[str] | None:
+    return max(_AT.finditer(address), key=re.Match.start, default=None)
+
+
+def _is_in_path(address: str, at: int) -> bool:
+    """Say whether an address is as it should be, with an `@` in nothing but its path."""
+    host = _HOST_OF_ADDRESS.match(address)
+    return host is not None and host.end() <= at and ":" not in address[host.end() : at]
+
+
+def credentials_in(address: str) -> Iterator[str]:
+    """Yield the secrets in an address: its password, or without one a user that may be a token."""
+    last = _last_at(address)
+    if last is None or _is_in_path(address, last.start()):
+        return
+    scheme = _SCHEME_OF_ADDRESS.match(address, 0, last.start())
+    given = address[scheme.end() if scheme else 0 : last.start()].strip()
+    if ":" not in given:
+        yield given if len(given) >= _SHORTEST_PART else ""
+    else:
+        # Which colon divides them nobody knows where the address is malformed.
+        yield given.partition(":")[2]
+        yield given.rpartition(":")[2]
+
+
+def secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield the secrets among the variables of a job, those in addresses of proxies included."""
+    for name, value in environment.items():
+        if name.upper() in _SECRET_VARIABLES or name.endswith(_SECRET_SUFFIX):
+            yield value
+        elif name.upper().endswith(_ADDRESS_SUFFIXES):
+            yield from credentials_in(value)
+
+
+_lock = threading.Lock()
+_kept = Secrets()
+
+
+def keep(secrets: Iterable[str]) -> None:
+    """Keep secrets out of everything that this process shows from now on. Threads may call it."""
+    global _kept  # noqa: PLW0603 - a process has its secrets, whoever learns of them
+    with _lock:
+        _kept = _kept.and_(secrets)
+
+
+def forget() -> None:
+    """Forget all secrets: for tests, which are many runs in one process."""
+    global _kept  # noqa: PLW0603 - see `keep`
+    with _lock:
+        _kept = Secrets()
+
+
+def blotted(text: str, *, pieces: bool = False, also: Iterable[str] = ()) -> str:
+    """Return `text` without the secrets that are kept, and those in `also`; see `Secrets`."""
+    return _kept.and_(also).blotted(text, pieces=pieces)
+
+
+def all_blotted(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a JSON value with every text in it blotted."""
+    match value:
+        case str():
+            return blotted(value)
+        case dict():
+            return {key: all_blotted(each) for key, each in value.items()}
+        case list() | tuple():
+            return [all_blotted(each) for each in value]
+        case _:
+            return value

@@ -1,0 +1,27 @@
+"""The command meets every hostile file: within 10 seconds and 300 MB, all processes together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hostile_files import ARCHIVES, DESCRIPTIONS
+from measuring import command, watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FILES = {**ARCHIVES, **DESCRIPTIONS}
+
+
+@pytest.mark.parametrize("build", FILES.values(), ids=FILES.keys())
+def test_a_hostile_file_is_judged_or_refused(build: Callable[[Path], Path], tmp_path: Path) -> None:
+    build(tmp_path)
+    run = watched(command("check", "--offline", tmp_path))
+    assert run.status in {0, 1}
+    assert run.seconds < 10
+    assert run.megabytes < 300
+    assert "Traceback" not in run.output
+    assert "unexpected" not in run.output
