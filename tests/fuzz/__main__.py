@@ -20,8 +20,8 @@ from pathlib import Path
 
 from fuzz.targets import TARGETS, Failure, Ground
 
-_MEGABYTES = 300
-"""What this process may have at most, with all that makes the cases in it."""
+_MEGABYTES = 150
+"""What a case may add to the memory of this process, in which it is made, too."""
 
 _HANGS = 60.0
 """Seconds after which a case that holds the interpreter is shown with its stack, and ends all."""
@@ -51,14 +51,14 @@ def main() -> int:
             # All get the same time: a case of some takes a thousand times that of others.
             name = min((each for each in names if ran[each] < most), key=lambda each: spent[each])
             number = ran[name] + (options.case or 0)
-            _forget_peak()
+            before = _forget_peak()
             started = time.monotonic()
             why = _hold(name, options.seed, number, ground)
             seconds = time.monotonic() - started
-            megabytes = _peak_megabytes()
+            megabytes = _megabytes("VmHWM")
             peak = max(peak, megabytes)
-            if not why and megabytes > _MEGABYTES:
-                why = f"this process had {megabytes:.0f} MB"
+            if not why and megabytes - before > _MEGABYTES:
+                why = f"this process had {megabytes:.0f} MB, and {before:.0f} MB before"
             ran[name] += 1
             spent[name] += seconds
             slowest[name] = max(slowest[name], (seconds, number))
@@ -94,17 +94,18 @@ def _hold(name: str, seed: str, number: int, ground: Ground) -> str:
     return ""
 
 
-def _forget_peak() -> None:
-    """Have Linux begin anew to note how much memory this process has (proc(5), clear_refs)."""
+def _forget_peak() -> float:
+    """Have Linux begin anew to note the peak of memory (proc(5), clear_refs); give the present."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _megabytes("VmRSS")
 
 
-def _peak_megabytes() -> float:
-    """Return the most memory that this process had since then; 0 where nobody tells."""
+def _megabytes(what: str) -> float:
+    """Return what Linux says of this process's memory; 0 elsewhere."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{what}:"):
                 return int(line.split()[1]) / 1024
     return 0.0
 
