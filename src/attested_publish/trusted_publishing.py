@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from attested_publish.identities import Identity, TrustedPublisher
     from attested_publish.identity import AmbientIdentity
 
+_LONGEST_TOKEN = 16 << 10
+"""Characters; PyPI's have some hundred. To look for one in every text takes a kilobyte for each."""
+
 _MARGIN_SECONDS = 120.0
 _MINT_SECONDS = 10.0
 _BURN_SECONDS = 10.0
@@ -287,6 +290,14 @@ def mint(
         raise
     granted = answer.json_object() or {}
     value = granted.get("token")
+    if answer.status == HTTPStatus.OK and isinstance(value, str) and len(value) > _LONGEST_TOKEN:
+        raise AnswerLost(
+            f"{index.name} took the identity but gave no API token",
+            topic=Topic.EXCHANGE_FAILED,
+            detail=f"{index.mint_url} answered 200 with a token of {len(value):,} characters, "
+            "which no server would take in a header.",
+            remedy="Check that repository-url is the upload address of the index that you mean.",
+        )
     if answer.status == HTTPStatus.OK and isinstance(value, str) and value:
         mask(value)
         now = time.time()

@@ -7,6 +7,7 @@ with the line that repeats it, and its file is kept.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
 import random
 import shutil
@@ -18,6 +19,9 @@ from collections import Counter
 from pathlib import Path
 
 from fuzz.targets import TARGETS, Failure, Ground
+
+_MEGABYTES = 150
+"""What a case may add to the memory of this process, in which it is made, too."""
 
 _HANGS = 60.0
 """Seconds after which a case that holds the interpreter is shown with its stack, and ends all."""
@@ -39,6 +43,7 @@ def main() -> int:
     spent = dict.fromkeys(names, 0.0)
     slowest = dict.fromkeys(names, (0.0, 0))
     failed = 0
+    peak = 0.0
     until = time.monotonic() + options.seconds
     most = options.cases if options.case is None else 1
     with Ground.open() as ground:
@@ -46,9 +51,14 @@ def main() -> int:
             # All get the same time: a case of some takes a thousand times that of others.
             name = min((each for each in names if ran[each] < most), key=lambda each: spent[each])
             number = ran[name] + (options.case or 0)
+            before = _forget_peak()
             started = time.monotonic()
             why = _hold(name, options.seed, number, ground)
             seconds = time.monotonic() - started
+            megabytes = _megabytes("VmHWM")
+            peak = max(peak, megabytes)
+            if not why and megabytes - before > _MEGABYTES:
+                why = f"this process had {megabytes:.0f} MB, and {before:.0f} MB before"
             ran[name] += 1
             spent[name] += seconds
             slowest[name] = max(slowest[name], (seconds, number))
@@ -61,7 +71,6 @@ def main() -> int:
     for name in names:
         seconds, case = slowest[name]
         print(f"{name:12} {ran[name]:6} cases, slowest {seconds:.1f} s (case {case})")
-    peak = _peak_megabytes()
     print(f"{failed} failed; this process had {peak:.0f} MB at most")
     if not failed:
         kept.rmdir()
@@ -85,13 +94,20 @@ def _hold(name: str, seed: str, number: int, ground: Ground) -> str:
     return ""
 
 
-def _peak_megabytes() -> float:
-    try:
-        import resource
-    except ImportError:
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+def _forget_peak() -> float:
+    """Have Linux begin anew to note the peak of memory (proc(5), clear_refs); give the present."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _megabytes("VmRSS")
+
+
+def _megabytes(what: str) -> float:
+    """Return what Linux says of this process's memory; 0 elsewhere."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith(f"{what}:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
 
 
 if __name__ == "__main__":

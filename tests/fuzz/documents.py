@@ -31,7 +31,8 @@ def value(chance: random.Random, depth: int = 3) -> Any:
         case 8:
             return repeated(chance, 100_000)
         case 9 if depth:
-            return [value(chance, depth - 1)] * int(2000 ** chance.random())
+            small = chance.choice((0, None, "", "a", [], {}, {"a": []}, [[]], 0.5))
+            return [small] * int(5000 ** chance.random())
         case 10 if depth:
             return {word(chance)[:50]: value(chance, depth - 1) for _ in range(chance.randrange(5))}
         case _:

@@ -104,7 +104,7 @@ def _parsed(declared: str | None) -> tuple[str, str]:
     try:
         header["content-type"] = declared
         return header.get_content_type(), header["content-type"].params.get("variant", "GFM")
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, RecursionError):
         return "", "GFM"
 
 

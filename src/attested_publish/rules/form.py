@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from packaging.metadata import RawMetadata, parse_email
 from packaging.version import Version
 
-from attested_publish.rules.limits import FIELDS, VALUE, VALUES, too_much
+from attested_publish.rules.limits import CONTENT_TYPE, FIELDS, VALUE, VALUES, too_much
 from attested_publish.rules.versions import METADATA_VERSIONS, parsed_version
 from attested_publish.rules.wording import doubtful, first, refused, sentence, shown
 
@@ -177,7 +177,8 @@ def _long_value(raw: RawMetadata) -> Finding | None:
                 values = [*given, *given.values()]
             case _:
                 values = list(cast("Sequence[str]", given))
-        if (longest := max(map(len, values), default=0)) > VALUE:
+        most = CONTENT_TYPE if field == "description_content_type" else VALUE
+        if (longest := max(map(len, values), default=0)) > most:
             return too_much(
                 f"a value of {field.replace('_', '-')} in its metadata has {longest:,} characters"
             )

@@ -49,6 +49,13 @@ VALUES = 10_000
 VALUE = 16 << 10
 """Characters of one value that is parsed: an address, a requirement, a classifier."""
 
+CONTENT_TYPE = 500
+"""Characters of a Description-Content-Type; real ones have 40. Parsing one takes quadratic time."""
+
+NESTED = 50
+"""Brackets of a licence expression within each other; in real ones it is two. At some 100 Python's
+own parser, which packaging uses for it, says that it has no memory."""
+
 
 def too_much(what: str) -> Finding:
     """Report that an archive was not judged to its end because of `what`."""

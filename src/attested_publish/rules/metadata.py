@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from email.message import EmailMessage
 from email.utils import getaddresses
@@ -19,6 +20,7 @@ from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
+from attested_publish.rules.limits import NESTED
 from attested_publish.rules.versions import METADATA_VERSIONS, parsed_version
 from attested_publish.rules.wording import doubtful, refused, sentence, shown
 
@@ -78,6 +80,14 @@ def in_server_order(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
 
 def specification_findings(raw: RawMetadata) -> list[Finding]:
     """Say what `packaging.metadata` refuses in `raw`, in the server's order."""
+    if (depth := _depth(raw.get("license_expression", ""))) > NESTED:
+        return [
+            refused(
+                "license-expression-invalid",
+                f"License-Expression is not valid: its brackets are nested {depth:,} deep.",
+                _PACKAGING_RULES["license-expression"][1],
+            )
+        ]
     try:
         Metadata.from_raw(raw)
     except PackagingErrors as group:
@@ -94,6 +104,12 @@ def specification_findings(raw: RawMetadata) -> list[Finding]:
             )
         ]
     return []
+
+
+def _depth(expression: str) -> int:
+    """Count how many brackets are open at once, at most."""
+    steps = ({"(": 1, ")": -1}.get(char, 0) for char in expression)
+    return max(itertools.accumulate(steps), default=0)
 
 
 def _explained(raw: RawMetadata, error: InvalidMetadata) -> Finding:
@@ -193,7 +209,16 @@ def _summary_length(raw: RawMetadata) -> Iterator[Finding]:
 
 def _email(field: str, value: str | None) -> Iterator[Finding]:
     """PyPI examines a single address; where there are several or none it sees none."""
-    addresses = getaddresses([value]) if value else []
+    try:
+        addresses = getaddresses([value]) if value else []
+    except RecursionError:
+        yield doubtful(
+            "email-invalid",
+            f"{field} has brackets or colons that are nested too deeply to be read: "
+            f"{shown(value)}.",
+            "Correct or leave out the address under `authors` or `maintainers`.",
+        )
+        return
     # To a newer Python, which PyPI has, a domain in brackets is no address either.
     if len(addresses) != 1 or not addresses[0][1] or addresses[0][1].endswith("]"):
         return
@@ -376,7 +401,7 @@ def _charset_spelling(raw: RawMetadata) -> Iterator[Finding]:
     try:
         header["content-type"] = raw.get("description_content_type", "")
         charset = header["content-type"].params.get("charset", "UTF-8")
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, RecursionError):
         return
     if charset != "UTF-8" and charset.upper() == "UTF-8":
         yield doubtful(
