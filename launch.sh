@@ -106,26 +106,43 @@ sees_our_folders() {
   return "$status"
 }
 
-find_python() {
-  local name
+# The Pythons on PATH that may do, the likeliest first, a line each.
+find_pythons() {
+  local name path program known=$'\n'
   for name in python3 python python3.14 python3.13 python3.12 python3.11; do
-    if "$name" -I -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
-      printf '%s' "$name"
-      return
-    fi
+    while read -r path; do
+      program=$("$path" -I -c '
+import ensurepip, sys, venv
+sys.stdout.write(sys.executable if sys.version_info >= (3, 11) else "")' 2>/dev/null </dev/null) || continue
+      [[ -n $program && $known != *$'\n'"$program"$'\n'* ]] || continue
+      known+=$program$'\n'
+      printf '%s\n' "$path"
+    done < <(type -ap "$name")
   done
-  return 1
 }
 
 # Get a virtual environment ready, or say in `why_not` why it cannot be. The next call of the
 # same job finds it again.
 prepare_python() {
-  local python temp key venv bin=bin
-  if ! python=$(find_python); then
-    why_not="no Python 3.11 or newer with its venv module is on PATH: add a step with actions/setup-python, or install it on the runner (python3-venv on Debian and Ubuntu)"
-    return 1
-  fi
+  local python pythons temp bin=bin misfit misfits=
   temp=$(cd "$RUNNER_TEMP" && pwd)
+  [[ $(uname -s) == MINGW* || $(uname -s) == MSYS* ]] && bin=Scripts
+  why_not="no Python 3.11 or newer with its venv module is on PATH: add a step with actions/setup-python, or install it on the runner (python3-venv on Debian and Ubuntu)"
+  pythons=$(find_pythons)
+  while read -r python; do
+    [[ -n $python ]] || continue
+    prepare_with "$python" </dev/null && return
+    [[ -n $misfit ]] || return 1
+    misfits+=${misfits:+, }$misfit
+    why_not="the locked packages have no wheels for a Python on PATH ($misfits): add a step with actions/setup-python and one of the README's table \"Where it runs\""
+  done <<<"$pythons"
+  return 1
+}
+
+# Prepare one Python's environment. Where another one might do better, `misfit` says why.
+prepare_with() {
+  local python=$1 key venv status=0
+  misfit=
   # Python tells the name: macOS has no sha256sum. Without a line's end, which Windows would
   # make two characters long.
   key=$("$python" -I -c '
@@ -134,33 +151,22 @@ parts = [pathlib.Path(sys.argv[1], "requirements", "runtime.txt").read_bytes()]
 parts += [text.encode() for text in (sys.argv[1], sys.version, sys.executable)]
 sys.stdout.write(hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])' "$here")
   venv=$temp/attested-publish-$key
-  [[ $(uname -s) == MINGW* || $(uname -s) == MSYS* ]] && bin=Scripts
   if [[ ! -e $venv/complete ]]; then
-    if ! in_group "Install the locked packages" install_packages "$python" "$venv" "$venv/$bin/python"; then
+    in_group "Install the locked packages" \
+      "$python" -I "$here/install.py" "$venv" "$venv-why-not" || status=$?
+    if ((status == 3)); then
+      misfit=$(<"$venv-why-not")
+      rm -rf "$venv" "$venv-why-not"
+      printf '%s.\n' "$misfit"
+      return 1
+    elif ((status != 0)); then
       why_not="the locked packages could not be installed (pip names above the host it could not reach, or the file that did not match)"
       return 1
     fi
     : >"$venv/complete"
   fi
-  printf 'Runtime: %s\n' "$("$venv/$bin/python" -VV)"
+  printf 'Runtime: %s\n' "$("$venv/$bin/python" -I -VV)"
   hand_over runtime python python "$venv/$bin/python"
-}
-
-install_packages() {
-  local python=$1 venv=$2 inner=$3
-  # These would send the packages elsewhere.
-  unset PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT
-  "$python" -I -m venv --clear "$venv" || return 1
-  # The lock is complete, so there is nothing to resolve; only what is used gets compiled, when
-  # it is.
-  "$inner" -I -m pip --disable-pip-version-check --no-input install --quiet --progress-bar off \
-    --no-deps --no-compile --require-hashes --only-binary :all: \
-    -r "$here/requirements/runtime.txt" || return 1
-  # The package itself is used where it lies.
-  "$inner" -I -c '
-import pathlib, sys, sysconfig
-path = pathlib.Path(sysconfig.get_path("purelib"), "attested_publish.pth")
-path.write_text(sys.argv[1] + "\n")' "$here/src"
 }
 
 publish() {
@@ -228,8 +234,12 @@ mount_files() {
   line=$(trimmed "${INPUT_ATTESTATIONS_DIR-}")
   if [[ -n $line ]]; then
     # Asked for as a place to write to; if it is one of the packages folders too, so be it.
-    mkdir -p "$line"
-    share "$line"
+    if of_the_system "$line"; then
+      not_shown "$line"
+    else
+      mkdir -p "$line"
+      share "$line"
+    fi
   fi
   while read -r line; do
     line=$(trimmed "$line")
@@ -240,15 +250,51 @@ mount_files() {
   done <<<"${INPUT_PACKAGES_DIR-}"
   [[ -n $found ]] || mount_packages dist
   line=$(trimmed "${INPUT_SIGSTORE_TRUST_CONFIG-}")
-  [[ ! -e $line ]] || share "$line" readonly
+  [[ ! -f $line ]] || share "$line" readonly
 }
 
 mount_packages() {
   local path
   path=$(realpath -sm -- "$1")
-  # What is missing is explained by what is there instead.
-  [[ -e $path ]] || path=$(dirname "$path")
-  [[ ! -e $path || $path == / ]] || share "$path" readonly
+  # What is missing in the job's own folders is explained by what is there instead.
+  if [[ ! -e $path ]]; then
+    path=$(dirname "$path")
+    of_the_job "$path" || return 0
+  fi
+  if of_the_system "$path"; then
+    not_shown "$path"
+  elif [[ -d $path || -f $path ]]; then
+    share "$path" readonly
+  fi
+}
+
+not_shown() {
+  printf 'Not shown to the container, because it belongs to the system: %q\n' "$1"
+}
+
+# Is it a folder with sockets, devices or the kernel's own files in it, or above or below one?
+# As it is written, and where its links lead.
+of_the_system() {
+  local path system
+  ! of_the_job "$1" || return 1
+  for path in "$(realpath -sm -- "$1")" "$(realpath -m -- "$1")"; do
+    # Memory that looks like a disk.
+    [[ $path != /dev/shm/?* ]] || continue
+    for system in /dev /proc /run /sys /var/run; do
+      [[ $path != "$system" && $path != "$system"/* && $system != "${path%/}"/* ]] || return 0
+    done
+  done
+  return 1
+}
+
+# Is it in the folder that the job works in, or among its temporary files?
+of_the_job() {
+  local path folder
+  path=$(realpath -m -- "$1")
+  for folder in "$(realpath -m -- "$PWD")" "$(realpath -m -- "$RUNNER_TEMP")"; do
+    [[ $folder == / || $path/ != "$folder"/* ]] || return 0
+  done
+  return 1
 }
 
 shared=$'\n'
@@ -276,11 +322,16 @@ hand_over() {
   done
 }
 
+# in_group TITLE COMMAND…: what the command prints is folded, and no line of it is a command to
+# the runner, not even one from an index or a registry: only who knows the word ends that.
 in_group() {
-  local status=0
-  printf '::group::%s\n' "$1"
+  local status=0 word
+  word=$(od -An -N16 -tx1 /dev/urandom | tr -d '[:space:]')
+  ((${#word} == 32)) || fail "No random number can be read from /dev/urandom."
+  printf '::group::%s\n::stop-commands::%s\n' "$1" "$word"
   "${@:2}" 2>&1 || status=$?
-  printf '::endgroup::\n'
+  # On a line of its own, even if the last one has no end.
+  printf '\n::%s::\n::endgroup::\n' "$word"
   return "$status"
 }
 

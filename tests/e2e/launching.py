@@ -100,7 +100,7 @@ class Launch:
 def only_tools(folder: Path, *names: str, **paths: str) -> str:
     """Return a PATH with what launch.sh cannot do without, and the programs given."""
     folder.mkdir()
-    for name in ("bash", "cat", "cut", "dirname", "mktemp", "tr", "uname", *names):
+    for name in ("bash", "cat", "cut", "dirname", "mktemp", "od", "rm", "tr", "uname", *names):
         (folder / name).symlink_to(shutil.which(name))
     for name, path in paths.items():
         (folder / name).symlink_to(path)

@@ -1,0 +1,148 @@
+"""Install the locked packages into a virtual environment of their own, as launch.sh asks for.
+
+    install.py VENV WHY_NOT
+
+Exit status 0: it is ready. 3: no wheel of a package fits this Python; the file WHY_NOT says so
+in a sentence's part, and another Python may do better. 1: pip has said why it failed.
+
+Nothing in the job's environment or in pip's configuration changes what is installed: of both,
+only index, proxy and certificate settings are used. `requirement = FILE` in a pip.conf would
+add packages, `target` and `python` would send them elsewhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import platform
+import re
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).resolve().parent
+LOCK: Final = HERE / "requirements" / "runtime.txt"
+NO_WHEEL: Final = 3
+
+# The lock is complete, so there is nothing to resolve; only what is used gets compiled, when
+# it is.
+OPTIONS: Final = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile")
+
+SETTINGS: Final = (
+    *("index-url", "pypi-url", "extra-index-url", "no-index", "find-links", "trusted-host"),
+    *("proxy", "cert", "client-cert", "timeout", "default-timeout", "retries"),
+)
+"""Of pip's settings, those that say where packages come from, and how to get there."""
+
+VARIABLES: Final = frozenset(
+    [
+        *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP"),
+        *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"),
+        *("XDG_CACHE_HOME", "NETRC"),
+        *("USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "ALLUSERSPROFILE"),
+        *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT"),
+        # What `platform.machine()` reads, and so do the lock's markers.
+        *("PROCESSOR_ARCHITECTURE", "PROCESSOR_ARCHITEW6432"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+        *("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    ]
+)
+"""The variables that pip gets, whatever their case; no `PYTHON…` is among them."""
+
+_SETTING: Final = re.compile(r"(global|install)\.([a-z-]+)=('.*'|\".*\")")
+_NOT_FOUND: Final = re.compile(r"No matching distribution found for ([\w.-]+)==([^\s;]+)")
+
+
+def main(venv: Path, why_not: Path) -> int:
+    """Make the environment `venv`; return the exit status."""
+    environment = {name: value for name, value in os.environ.items() if name.upper() in VARIABLES}
+    if _run(sys.executable, "-I", "-m", "venv", "--clear", venv, env=environment) != 0:
+        return 1
+    inner = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    pip = (inner, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-color")
+    settings = _settings(pip, environment)
+    if settings is None:
+        return 1
+    environment |= settings
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "pip.log")
+        install = (*pip, "--log", log, "install", "--quiet", "--progress-bar", "off", *OPTIONS)
+        if _run(*install, "-r", LOCK, env=environment) != 0:
+            misfit = _misfit(log.read_text(encoding="utf-8", errors="replace"))
+            if misfit is None:
+                return 1
+            python = f"{platform.python_implementation()} {platform.python_version()}"
+            why_not.write_text(
+                f"{misfit} has no wheel for {python} on {sysconfig.get_platform()}",
+                encoding="utf-8",
+                newline="",
+            )
+            return NO_WHEEL
+    if _run(*pip, "check", env=environment) != 0:
+        return 1
+    # The package itself is used where it lies.
+    purelib = subprocess.run(
+        [inner, "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    Path(purelib, "attested_publish.pth").write_text(f"{HERE / 'src'}\n", encoding="utf-8")
+    return 0
+
+
+def _run(*command: str | Path, env: Mapping[str, str]) -> int:
+    return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def _settings(pip: tuple[str | Path, ...], environment: Mapping[str, str]) -> dict[str, str] | None:
+    """Return pip's settings as its variables, and none of its files; `None` where it fails."""
+    file = os.environ.get("PIP_CONFIG_FILE")
+    done = subprocess.run(
+        # Chatty, as a file may tell it to be quiet.
+        [*pip, "-vvv", "config", "list"],
+        env={**environment, **({} if file is None else {"PIP_CONFIG_FILE": file})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        print(done.stdout, end="")
+        return None
+    found: dict[str, str] = {}
+    # `global` first: what is set for `install` counts for more, and a variable for most.
+    for _section, name, value in sorted(_SETTING.findall(done.stdout)):
+        if name in SETTINGS:
+            found[name] = str(ast.literal_eval(value))
+    names = {name: f"PIP_{name.upper().replace('-', '_')}" for name in SETTINGS}
+    settings = {names[name]: value for name, value in found.items()}
+    settings |= {name: os.environ[name] for name in names.values() if name in os.environ}
+    return {**settings, "PIP_CONFIG_FILE": os.devnull}
+
+
+def _misfit(log: str) -> str | None:
+    """Return the package that the index has, but for other Pythons or platforms only.
+
+    An index that cannot be reached leaves pip with the same last words; but then it has passed
+    no file over.
+    """
+    missing = _NOT_FOUND.search(log)
+    if missing is None:
+        return None
+    name, version = missing[1], missing[2]
+    file = re.compile(
+        rf"Skipping link: .*/{re.sub('[-_.]+', '[-_.]+', name)}-{re.escape(version)}[-.]",
+        re.IGNORECASE,
+    )
+    return f"{name} {version}" if file.search(log) else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
