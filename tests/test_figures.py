@@ -147,7 +147,7 @@ def test_the_end_of_an_api_token(number: str, stage: Stage) -> None:
         credentials = TrustedCredentials(exchange, "pypi")
         assert credentials.password == credentials.password == "pypi-0"
         assert minted == ["pypi-0"], "it is not renewed at every look"
-        assert credentials.revoke() is Revocation.REVOKED
+        assert credentials.revoke()() is Revocation.REVOKED
         assert burned == minted
 
 

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from attested_publish.findings import Finding
 
-SECONDS = 10
+SECONDS = 30
+"""The bound is of processor time, and other tests run beside these; alone it takes 10 at most."""
+
 MEGABYTES = 300
 
 # They take all the time that they get, which `make test` has not.
@@ -180,19 +182,35 @@ def test_an_unreadable_file_of_many_costs_the_others_nothing(tmp_path: Path) -> 
     assert "1 of 3 files would be refused" in run.output
 
 
-def test_files_are_judged_side_by_side(judges: Judges, tmp_path: Path) -> None:
-    """Two files that each take all their time take it together."""
-    paths = []
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        paths.append(ARCHIVES["sparse_digits"](tmp_path / name))
-    started = time.monotonic()
-    threads = [threading.Thread(target=verdict, args=(judges, path)) for path in paths]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert time.monotonic() - started < 1.7 * seconds_for(0)
+def test_files_are_judged_side_by_side(tmp_path: Path) -> None:
+    """While one judge is busy another takes the next file."""
+    judges = Judges()
+    slow = ARCHIVES["sparse_digits"](tmp_path)
+    busy = threading.Thread(target=verdict, args=(judges, slow))
+    busy.start()
+    assert verdict(judges, make_wheel(tmp_path)) == []
+    assert busy.is_alive()
+    judges.close()
+    busy.join()
+
+
+def test_a_busy_machine_refuses_no_honest_file(judges: Judges, tmp_path: Path) -> None:
+    """It is the processor's time that counts: a judge that is kept waiting goes on."""
+    if sys.platform == "win32":
+        pytest.skip("Windows cannot limit it")
+    path = ARCHIVES["classifiers"](tmp_path)
+    found: list[Finding] = []
+    judging = threading.Thread(target=lambda: found.extend(verdict(judges, path)))
+    judging.start()
+    for _ in range(14):
+        for judge in judges._all.copy():
+            os.kill(judge._process.pid, signal.SIGSTOP)
+        time.sleep(0.5)
+        for judge in judges._all.copy():
+            os.kill(judge._process.pid, signal.SIGCONT)
+        time.sleep(0.05)
+    judging.join()
+    assert set(rules_of(found)) == {"classifier-unknown"}
 
 
 def _children(process: int) -> list[int]:

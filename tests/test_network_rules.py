@@ -706,8 +706,10 @@ class TestAudiences:
         self, dist: Path, monkeypatch: pytest.MonkeyPatch, audience: str
     ) -> None:
         """The provider is asked by a name that is not loopback's, as a real one would be."""
-        with staged(dist) as stage, Answering({}) as stranger:
+        with staged(dist) as stage, Answering({}) as stranger, Answering({}) as provider:
             stranger.answers["/_/oidc/audience"] = json_response({"audience": audience})
+            token = stage.world.ambient("sigstore")
+            provider.answers["/token"] = json_response({"value": token})
             real = "actions.provider.test"
             resolve = socket.getaddrinfo
             monkeypatch.setattr(
@@ -717,8 +719,8 @@ class TestAudiences:
                     "127.0.0.1" if host == real else host, *rest, **more
                 ),
             )
-            url = stage.world.environment["ACTIONS_ID_TOKEN_REQUEST_URL"]
-            changed = {"ACTIONS_ID_TOKEN_REQUEST_URL": url.replace("127.0.0.1", real)}
+            url = f"{provider.url.replace('127.0.0.1', real)}/token"
+            changed = {"ACTIONS_ID_TOKEN_REQUEST_URL": url}
             monkeypatch.setattr(
                 type(stage.world),
                 "environment",

@@ -56,8 +56,12 @@ def main() -> None:
     _answer(answers, {"ready": True})
     for line in questions:
         question = json.loads(line)
-        # Also ends a judge whose parent was killed; needs no interpreter, which a pattern may hold.
-        faulthandler.dump_traceback_later(question["seconds"] + _GRACE, exit=True, file=nothing)
+        # Both end this process by themselves: a pattern may hold the interpreter, and the parent
+        # may have been killed.
+        _limit_processor_time(question["seconds"])
+        faulthandler.dump_traceback_later(
+            question["wall_seconds"] + _GRACE, exit=True, file=nothing
+        )
         try:
             answer = _ANSWERS[question["do"]](question)
         except MemoryError:
@@ -67,6 +71,7 @@ def main() -> None:
         except Exception as error:  # noqa: BLE001 - a reader's mistake is told of the file
             answer = {"failed": f"{type(error).__name__}: {error}"[:300]}
         faulthandler.cancel_dump_traceback_later()
+        _limit_processor_time(0)
         _answer(answers, answer)
 
 
@@ -181,6 +186,12 @@ def _told(findings: Any) -> list[dict[str, str]]:  # noqa: ANN401 - findings in 
 
 def _first(finding: Finding | None) -> dict[str, Any]:
     return {"finding": None if finding is None else asdict(finding)}
+
+
+def _limit_processor_time(seconds: float) -> None:
+    """Have the system end this process after so many seconds at work (0: never), where it can."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _limit_memory(most: int) -> None:

@@ -37,12 +37,17 @@ _MIB = 1 << 20
 _MEMORY = 90 * _MIB
 _MEMORY_ALONE = 180 * _MIB
 
-_SECONDS = 6.0
+# Of processor time, so that a busy machine refuses no honest file.
+_SECONDS = 5.0
 _DESCRIPTION_SECONDS = 2.0
+# A judge that gets so little of the processor is ended all the same.
+_WALL_SECONDS_A_SECOND = 4.0 if hasattr(signal, "setitimer") else 1.5
+_END_SECONDS = 5.0
 _START_SECONDS = 60.0
 _USUAL_SIZE = 20 * _MIB
 _BYTES_A_SECOND = 10 * _MIB
 
+_OUT_OF_TIME = {getattr(signal, name, None) for name in ("SIGPROF", "SIGXCPU")}
 _LONGEST_ANSWER = 32 * _MIB
 
 _LOADED_FIRST = {
@@ -275,7 +280,10 @@ class _Judge:
         self._send({"memory": memory})
 
     def ask(self, question: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """Answer a question within `seconds`. Raises `NotJudged`, `NotReadable`."""
+        """Answer a question within `seconds` of processor time.
+
+        Raises `NotJudged`, `NotReadable`.
+        """
         self.load(question["do"])
         return self._ask(question, seconds)
 
@@ -290,8 +298,9 @@ class _Judge:
         self.is_free = False
         if not self._is_ready:
             self._await_start()
-        self._send({**question, "seconds": seconds})
-        answer = self._answer(seconds)
+        wall_seconds = seconds * _WALL_SECONDS_A_SECOND
+        self._send({**question, "seconds": seconds, "wall_seconds": wall_seconds})
+        answer = self._answer(wall_seconds)
         if answer is None:
             raise self._why_ended(seconds)
         self.is_free = True
@@ -304,7 +313,7 @@ class _Judge:
         with contextlib.suppress(OSError):
             self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_SECONDS)
+            self._process.wait(_END_SECONDS)
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError, ValueError):
                 if stream is not None:
@@ -353,7 +362,7 @@ class _Judge:
         self.end()
         status = self._process.returncode
         megabytes = f"{self._memory // _MIB} MB"
-        if self._is_expired:
+        if self._is_expired or -status in _OUT_OF_TIME:
             return NotJudged(f"{seconds:.0f} seconds and {megabytes} were not enough for it")
         if status == OUT_OF_MEMORY:
             return NotJudged(f"{megabytes} were not enough for it", had_too_little_memory=True)
@@ -432,7 +441,7 @@ def shared() -> Judges:
 
 
 def seconds_for(size: int) -> float:
-    """How long a file of `size` bytes may take; the usual time, and more for a large one."""
+    """How much processor time a file of `size` bytes may take: the usual, more for a large one."""
     return _SECONDS + max(0, size - _USUAL_SIZE) / _BYTES_A_SECOND
 
 

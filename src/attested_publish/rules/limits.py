@@ -27,7 +27,7 @@ class Limits:
     hundred bytes).
     """
 
-    members: int = 100_000
+    members: int = 80_000
     names: int = 16 << 20
     unpacked: int = 1 << 30
     header: int = 256 << 10
