@@ -106,16 +106,17 @@ sees_our_folders() {
   return "$status"
 }
 
-# The Pythons on PATH that may do, the likeliest first, a line each.
+# The Pythons on PATH that may do, the likeliest first, a line each. One with several names is one.
 find_pythons() {
-  local name path program known=$'\n'
+  local name path which known=$'\n'
   for name in python3 python python3.14 python3.13 python3.12 python3.11; do
     while read -r path; do
-      program=$("$path" -I -c '
+      which=$("$path" -I -c '
 import ensurepip, sys, venv
-sys.stdout.write(sys.executable if sys.version_info >= (3, 11) else "")' 2>/dev/null </dev/null) || continue
-      [[ -n $program && $known != *$'\n'"$program"$'\n'* ]] || continue
-      known+=$program$'\n'
+if sys.version_info >= (3, 11):
+    sys.stdout.write(sys.base_prefix + " " + sys.version)' 2>/dev/null </dev/null) || continue
+      [[ -n $which && $known != *$'\n'"$which"$'\n'* ]] || continue
+      known+=$which$'\n'
       printf '%s\n' "$path"
     done < <(type -ap "$name")
   done
@@ -287,12 +288,20 @@ of_the_system() {
   return 1
 }
 
-# Is it in the folder that the job works in, or among its temporary files?
+# Is it in the folder that the job works in, or among its temporary files? As it is written, and
+# where its links lead.
 of_the_job() {
-  local path folder
-  path=$(realpath -m -- "$1")
-  for folder in "$(realpath -m -- "$PWD")" "$(realpath -m -- "$RUNNER_TEMP")"; do
-    [[ $folder == / || $path/ != "$folder"/* ]] || return 0
+  local path
+  for path in "$(realpath -sm -- "$1")" "$(realpath -m -- "$1")"; do
+    inside "$PWD" "$path" || inside "$RUNNER_TEMP" "$path" || return 1
+  done
+}
+
+# inside FOLDER PATH: the folder itself counts, the root does not.
+inside() {
+  local folder
+  for folder in "$(realpath -sm -- "$1")" "$(realpath -m -- "$1")"; do
+    [[ $folder == / || $2/ != "$folder"/* ]] || return 0
   done
   return 1
 }
@@ -309,9 +318,11 @@ share() {
 }
 
 # bind_mount PATH [readonly]: what --mount is told; its fields are CSV, and a path may hold a comma.
+# Links are followed here: /proc/self is somebody else to the engine.
 bind_mount() {
-  local path=${1//\"/\"\"}
-  printf 'type=bind,"source=%s","target=%s"%s' "$path" "$path" "${2:+,$2}"
+  local source target=${1//\"/\"\"}
+  source=$(realpath -m -- "$1")
+  printf 'type=bind,"source=%s","target=%s"%s' "${source//\"/\"\"}" "$target" "${2:+,$2}"
 }
 
 # Hand NAME VALUE pairs to the next step.

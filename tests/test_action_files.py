@@ -210,3 +210,91 @@ def test_the_image_is_fixed():
     assert not re.search(r"^\s*#\s*syntax\s*=", dockerfile, re.MULTILINE)
     assert re.search(r'^ENTRYPOINT \["', dockerfile, re.MULTILINE)
     assert "--require-hashes" in dockerfile
+
+
+# An engine may start whatever it is asked to: this only writes down what launch.sh asks for.
+_ENGINE = """#!{bash}
+[[ $1 != info ]] || exit 0
+printf '%s\\n' "$@"
+"""
+
+
+@pytest.fixture
+def mounts(tmp_path):
+    """A function that gives what the container sees of the host, for some inputs."""
+    if sys.platform != "linux":
+        pytest.skip("Docker is used on Linux only")
+    for name in ("bin", "temp", "workspace"):
+        (tmp_path / name).mkdir()
+    engine = tmp_path / "bin" / "docker"
+    engine.write_text(_ENGINE.format(bash=shutil.which("bash")))
+    engine.chmod(0o755)
+
+    def mounts(**inputs):
+        done = subprocess.run(
+            [shutil.which("bash"), ROOT / "launch.sh", "publish"],
+            env={
+                "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+                "RUNNER_TEMP": str(tmp_path / "temp"),
+                "ATTESTED_PUBLISH_RUNTIME": "docker",
+                "ATTESTED_PUBLISH_IMAGE": "image",
+                **inputs,
+            },
+            cwd=tmp_path / "workspace",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith("\nimage\n")
+        found = re.findall(r'^type=bind,"source=(.*?)",', done.stdout, re.MULTILINE)
+        return [path for path in found if not path.startswith(f"{tmp_path}/temp/")]
+
+    return mounts
+
+
+_OF_THE_SYSTEM = [
+    *("/", "/run", "/var/run", "/proc", "/sys", "/dev", "/var", "//run//", "/tmp/../run"),
+    *("/run/missing", "/var/run/missing", "/missing", "/proc/missing", "/sys/missing"),
+    *("/dev/missing", "/var/missing", "/proc/self/cwd/missing", "/run/missing/dist"),
+    *("/usr/../run/missing", "link", "link/", "link/missing", "links/run", "to-root/run"),
+    *("to-self/root", "to-self/root/missing"),
+    *("/proc/1/root", "/dev/null"),
+]
+_WOULD_BE_MADE = {"/missing", "/var/missing", "to-self/root/missing"}
+
+
+@pytest.mark.parametrize("setting", ["INPUT_PACKAGES_DIR", "INPUT_ATTESTATIONS_DIR"])
+@pytest.mark.parametrize("path", _OF_THE_SYSTEM)
+def test_the_systems_own_folders_are_never_shown_to_the_container(mounts, tmp_path, setting, path):
+    workspace = tmp_path / "workspace"
+    (workspace / "link").symlink_to("/run")
+    (workspace / "to-root").symlink_to("/")
+    (workspace / "to-self").symlink_to("/proc/self")
+    (workspace / "links").mkdir()
+    (workspace / "links" / "run").symlink_to("../link")
+    (workspace / "dist").mkdir()
+    if setting == "INPUT_ATTESTATIONS_DIR" and path in _WOULD_BE_MADE:
+        pytest.skip("a folder to write to is made, and it is not the system's")
+    assert mounts(**{setting: path}) in ([], [str(workspace / "dist")])
+
+
+def test_what_is_named_and_what_is_beside_it_is_shown(mounts, tmp_path):
+    workspace, elsewhere = tmp_path / "workspace", tmp_path / "elsewhere"
+    (elsewhere / "dist").mkdir(parents=True)
+    (workspace / "link").symlink_to(elsewhere)
+    # What is missing among the job's own files: what is there instead can be told.
+    assert mounts() == [str(workspace)]
+    assert mounts(INPUT_PACKAGES_DIR="here/dist") == []
+    (workspace / "here").mkdir()
+    assert mounts(INPUT_PACKAGES_DIR="here/dist") == [str(workspace / "here")]
+    assert mounts(INPUT_PACKAGES_DIR="../elsewhere/missing") == []
+    assert mounts(INPUT_PACKAGES_DIR=f"here\n{elsewhere}/dist") == [
+        str(workspace / "here"),
+        str(elsewhere / "dist"),
+    ]
+    # The engine is told where a link leads, and shows it where the job has it.
+    assert mounts(INPUT_PACKAGES_DIR="link/dist") == [str(elsewhere / "dist")]
+    (workspace / "self").symlink_to("/proc/self/cwd")
+    assert mounts(INPUT_PACKAGES_DIR="self") == [str(workspace)]
+    assert mounts(INPUT_ATTESTATIONS_DIR="kept") == [str(workspace / "kept"), str(workspace)]

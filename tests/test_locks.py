@@ -281,7 +281,7 @@ def test_ci_runs_where_it_is_promised_and_nowhere_else():
 # What is installed, by this Python's own pip; tests/e2e/e2e_install.py tries others.
 
 
-def write_wheel(folder, name, version, requires=()):
+def write_wheel(folder, name, version, requires=(), files=None):
     stem = f"{name.replace('-', '_')}-{version}"
     path = folder / f"{stem}-py3-none-any.whl"
     metadata = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {r}" for r in requires)]
@@ -296,6 +296,8 @@ def write_wheel(folder, name, version, requires=()):
             "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         )
         archive.writestr(f"{stem}.dist-info/RECORD", "")
+        for file, text in (files or {}).items():
+            archive.writestr(file, text)
     return path
 
 

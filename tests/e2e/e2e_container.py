@@ -281,3 +281,18 @@ def test_the_image_is_small_and_bare(machine, image):
         "import sys, attested_publish.cli as it; print(it.__cached__, sys.flags.isolated)",
     )
     assert "__pycache__" in unwritten
+
+
+@pytest.mark.parametrize("folder", ["/run/missing", "/run", "/var/run/missing", "/missing", "link"])
+def test_the_systems_folders_stay_outside(launch, prepared, world, folder):
+    (launch.workspace / "link").symlink_to("/run")
+    (Path("/run") / "attested-publish-e2e").touch()
+    try:
+        done = launch.publish(prepared, world, INPUT_PACKAGES_DIR=folder)
+    finally:
+        (Path("/run") / "attested-publish-e2e").unlink()
+    # The program says itself that nothing is there.
+    assert done.returncode == 1
+    assert "::error" in done.stdout
+    assert "attested-publish-e2e" not in done.stdout
+    assert launch.outputs()["result"] == "failed"

@@ -65,6 +65,8 @@ def test_a_release_without_docker(launch, world, dist, tmp_path, version):
     evil.mkdir()
     (evil / "__init__.py").write_text("raise SystemExit('imported from the workspace')")
     launch.environment |= {"PYTHONPATH": str(tmp_path / "workspace"), "PIP_USER": "1"}
+    (tmp_path / "more.txt").write_text("never-asked-for==1\n")
+    launch.environment["PIP_REQUIREMENT"] = str(tmp_path / "more.txt")
     prepared = launch.prepare("auto")
     assert prepared["runtime"] == "python"
     done = launch.publish(prepared, world)
