@@ -24,7 +24,10 @@ _MEGABYTES = 150
 """What a case may add to the memory of this process, in which it is made, too."""
 
 _HANGS = 60.0
-"""Seconds after which a case that holds the interpreter is shown with its stack, and ends all."""
+"""Seconds after which a case that holds the interpreter is shown with its stack, and ends all.
+
+Which one it was stands in the file `current` then.
+"""
 
 
 def main() -> int:
@@ -38,7 +41,7 @@ def main() -> int:
     options = parser.parse_args()
     names = options.target or sorted(TARGETS)
     kept = Path(tempfile.mkdtemp(prefix="attested-publish-fuzz-"))
-    print(f"seed {options.seed}, {options.seconds:.0f} s, {' '.join(names)}", flush=True)
+    print(f"seed {options.seed}, {options.seconds:.0f} s, {kept}: {' '.join(names)}", flush=True)
     ran: Counter[str] = Counter()
     spent = dict.fromkeys(names, 0.0)
     slowest = dict.fromkeys(names, (0.0, 0))
@@ -51,6 +54,7 @@ def main() -> int:
             # All get the same time: a case of some takes a thousand times that of others.
             name = min((each for each in names if ran[each] < most), key=lambda each: spent[each])
             number = ran[name] + (options.case or 0)
+            (kept / "current").write_text(f"{name} {number}\n", encoding="utf-8")
             before = _forget_peak()
             started = time.monotonic()
             why = _hold(name, options.seed, number, ground)
@@ -73,7 +77,7 @@ def main() -> int:
         print(f"{name:12} {ran[name]:6} cases, slowest {seconds:.1f} s (case {case})")
     print(f"{failed} failed; this process had {peak:.0f} MB at most")
     if not failed:
-        kept.rmdir()
+        shutil.rmtree(kept)
     return 1 if failed else 0
 
 
@@ -81,7 +85,6 @@ def _hold(name: str, seed: str, number: int, ground: Ground) -> str:
     """Run one case; say in what it failed."""
     ground.clear()
     chance = random.Random(f"{seed}:{name}:{number}")
-    print(f"{name} {seed} {number}", file=ground.current, flush=True)
     faulthandler.dump_traceback_later(_HANGS, exit=True)
     try:
         TARGETS[name](chance, ground)

@@ -12,6 +12,8 @@ from fuzz.texts import damaged, encoded, repeated, word
 if TYPE_CHECKING:
     import random
 
+_LARGEST = 20 << 20
+
 
 def value(chance: random.Random, depth: int = 3) -> Any:
     """Make up any JSON value."""
@@ -98,7 +100,8 @@ def as_bytes(chance: random.Random, document: Any) -> bytes:
         case 0:
             return damaged(chance, content)
         case 1:
-            return b"\n".join([content] * int(1500 ** chance.random()))[: 20 << 20]
+            times = min(int(1500 ** chance.random()), _LARGEST // (len(content) + 1) + 1)
+            return b"\n".join([content] * times)
         case 2:
             nest = chance.choice((b"[", b'{"a":'))
             return nest * int(100_000 ** chance.random()) + content

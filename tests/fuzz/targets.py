@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from pypi_attestations import Attestation
 
@@ -65,7 +65,6 @@ class Ground:
     """What the cases of one run stand on: judges, an embedded world, real documents of its own."""
 
     folder: Path
-    current: IO[str]
     judges: Judges
     stage: Stage
     index: HostileIndex
@@ -87,13 +86,11 @@ class Ground:
             until_done.callback(judges.close)
             index = HostileIndex(stage)
             until_done.callback(index.close)
-            current = until_done.enter_context((root / "current").open("w"))
             path = dist / "sample-1.0-py3-none-any.whl"
             attested = json.loads(attestation(stage.world, path).model_dump_json())
             bundles = [{"publisher": _PUBLISHER, "attestations": [attested, attested]}]
             yield cls(
                 folder=root / "case",
-                current=current,
                 judges=judges,
                 stage=stage,
                 index=index,
