@@ -708,7 +708,7 @@ class TestAudiences:
         """The provider is asked by a name that is not loopback's, as a real one would be."""
         with staged(dist) as stage, Answering({}) as stranger, Answering({}) as provider:
             stranger.answers["/_/oidc/audience"] = json_response({"audience": audience})
-            token = stage.world.ambient("sigstore")
+            token = stage.world.issuer.issue("sigstore")
             provider.answers["/token"] = json_response({"value": token})
             real = "actions.provider.test"
             resolve = socket.getaddrinfo
