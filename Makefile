@@ -1,10 +1,10 @@
 # Two commands for a user: `make rehearse` and `make test`. Both prepare what
 # they need in .venv and cost nothing the second time.
 
-# The first of these that really is Python 3.11 or newer (a name on PATH may be
-# a shim that starts nothing). `make PYTHON=/path/to/python …` overrides.
+# The first of these that really is a Python from 3.11 to 3.14 (a name on PATH may be
+# a shim that starts nothing; for newer ones there are no wheels yet). `make PYTHON=/path/to/python …` overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -29,6 +29,7 @@ bench: $(VENV)/runtime
 ## e2e: the action for real, on Debian as root: an engine, the image, act and its callers
 e2e: $(VENV)/dev $(VENV)/e2e/act
 	$(BIN)/python -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py' -o pythonpath=tests tests/e2e tests/test_machine.py $(TESTS)
+	$(BIN)/python -m pytest -n auto -m slow
 
 ## wheels: has every promised platform a wheel for every locked package? (WRITE=1 corrects the tables)
 wheels: $(VENV)/dev
@@ -69,7 +70,7 @@ clean:
 # Installing runs under a lock-free rule: a broken installation leaves no stamp,
 # so the next call starts over instead of trusting half of one.
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "attested-publish needs Python 3.11 or newer, and found none on PATH." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "attested-publish needs Python 3.11 to 3.14, and found none on PATH." >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); echo "Python's venv module did not work: on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
 
 $(VENV)/runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python

@@ -3,10 +3,11 @@
     install.py VENV WHY_NOT
 
 Exit status 0: it is ready. 3: no wheel of a package fits this Python; the file WHY_NOT says so
-in a sentence's part, and another Python may do better. 1: pip has said why it failed.
+in part of a sentence, and another Python may do better. 1: pip has said why it failed.
 
 Nothing in the job's environment or in pip's configuration changes what is installed: of both,
-only index, proxy and certificate settings are used. `requirement = FILE` in a pip.conf would
+only index, proxy, certificate and time-out settings are used, and `.netrc` for an index that asks
+for a password. `requirement = FILE` in a pip.conf would
 add packages, `target` and `python` would send them elsewhere.
 """
 
@@ -36,7 +37,7 @@ SETTINGS: Final = (
     *("index-url", "pypi-url", "extra-index-url", "no-index", "find-links", "trusted-host"),
     *("proxy", "cert", "client-cert", "timeout", "default-timeout", "retries"),
 )
-"""Of pip's settings, those that say where packages come from, and how to get there."""
+"""Of pip's settings, those that say where packages come from, how to get there, how patiently."""
 
 VARIABLES: Final = frozenset(
     [
@@ -90,9 +91,13 @@ def main(venv: Path, why_not: Path) -> int:
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
+        check=False,
     ).stdout.strip()
-    Path(purelib, "attested_publish.pth").write_text(f"{HERE / 'src'}\n", encoding="utf-8")
+    if not purelib:
+        return 1
+    # Up to 3.12, Python reads such a file in the locale's encoding.
+    encoding = "utf-8" if sys.version_info >= (3, 13) else "locale"
+    Path(purelib, "attested_publish.pth").write_text(f"{HERE / 'src'}\n", encoding=encoding)
     return 0
 
 
@@ -104,7 +109,7 @@ def _settings(pip: tuple[str | Path, ...], environment: Mapping[str, str]) -> di
     """Return pip's settings as its variables, and none of its files; `None` where it fails."""
     file = os.environ.get("PIP_CONFIG_FILE")
     done = subprocess.run(
-        # Chatty, as a file may tell it to be quiet.
+        # Verbose, because a configuration file may tell it to be quiet.
         [*pip, "-vvv", "config", "list"],
         env={**environment, **({} if file is None else {"PIP_CONFIG_FILE": file})},
         stdin=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 main() {
+  [[ -n ${RUNNER_TEMP-} && -d $RUNNER_TEMP ]] || fail "RUNNER_TEMP names no folder."
   case ${1-} in
     prepare) prepare ;;
     publish) publish ;;
@@ -47,8 +48,8 @@ prepare_docker() {
   elif ! system=$(timeout 20 docker info --format '{{.OSType}}' 2>/dev/null) || [[ $system != linux ]]; then
     why_not="no Docker engine for Linux containers answers"
   elif ! prepare_image; then
-    why_not="the image could not be had (its group above says why)"
-    printf '::warning title=attested-publish::%s\n' "The image could not be had; the log says why."
+    why_not="the image could not be pulled or built (its group above says why)"
+    printf '::warning title=attested-publish::%s\n' "The image could not be pulled or built; the log says why."
   elif ! sees_our_folders "$image"; then
     why_not="the Docker engine does not see this job's folders, as from inside a job container"
   else
@@ -150,7 +151,10 @@ prepare_with() {
 import hashlib, pathlib, sys
 parts = [pathlib.Path(sys.argv[1], "requirements", "runtime.txt").read_bytes()]
 parts += [text.encode() for text in (sys.argv[1], sys.version, sys.executable)]
-sys.stdout.write(hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])' "$here")
+sys.stdout.write(hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])' "$here") || {
+    why_not="$python could not name its environment"
+    return 1
+  }
   venv=$temp/attested-publish-$key
   if [[ ! -e $venv/complete ]]; then
     in_group "Install the locked packages" \
@@ -208,7 +212,8 @@ publish_in_docker() {
     arguments+=(--env "$name")
   done
 
-  security=$(docker info --format '{{.SecurityOptions}}')
+  security=$(timeout 20 docker info --format '{{.SecurityOptions}}') ||
+    fail "The Docker engine does not answer any more."
   case $security in
     # The root of a rootless engine's containers is the caller.
     *name=rootless*) arguments+=(--user 0:0) ;;
@@ -238,7 +243,7 @@ mount_files() {
     if of_the_system "$line"; then
       not_shown "$line"
     else
-      mkdir -p "$line"
+      mkdir -p -- "$line"
       share "$line"
     fi
   fi

@@ -75,7 +75,9 @@ def names_what_is_served(report: Path, index_url: str) -> list[str]:
     return [file["status"] for file in files]
 
 
-@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize(
+    "turn", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 6))]
+)
 def test_two_runs_at_once_are_both_done(tmp_path: Path, turn: int) -> None:
     dist = tmp_path / "dist"
     dist.mkdir()

@@ -111,8 +111,18 @@ def echoing(dist: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Stage
         yield stage, issued
 
 
-@pytest.mark.parametrize("verbose", ["true", "false"])
-@pytest.mark.parametrize("front", ["action", "command"])
+_QUICK = {("reason", "command"), ("json", "action")}
+
+
+@pytest.mark.parametrize(
+    ("front", "verbose"),
+    [
+        ("command", "true"),
+        pytest.param("command", "false", marks=pytest.mark.slow),
+        pytest.param("action", "true", marks=pytest.mark.slow),
+        ("action", "false"),
+    ],
+)
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_a_service_that_echoes(
     echoing: tuple[Stage, list[str]], endpoint: str, front: str, verbose: str
@@ -139,7 +149,10 @@ def test_an_index_that_echoes_a_password(dist: Path, front: str) -> None:
         assert not leaks(left, PASSWORD)
 
 
-@pytest.mark.parametrize("endpoint", ["mint", "upload", "certificate"])
+@pytest.mark.parametrize(
+    "endpoint",
+    ["mint", *(pytest.param(each, marks=pytest.mark.slow) for each in ("upload", "certificate"))],
+)
 def test_a_step_in_a_process_of_its_own(dist: Path, endpoint: str) -> None:
     """With whatever the libraries log by themselves, on either stream."""
     with staged(dist) as stage:
@@ -203,8 +216,14 @@ class CarelessIndex:
         return response
 
 
-@pytest.mark.parametrize("front", ["action", "command"])
-@pytest.mark.parametrize("place", ["reason", "html", "json", "errors", "text", "location"])
+@pytest.mark.parametrize(
+    ("place", "front"),
+    [
+        pytest.param(place, front, marks=[] if (place, front) in _QUICK else pytest.mark.slow)
+        for place in ("reason", "html", "json", "errors", "text", "location")
+        for front in ("action", "command")
+    ],
+)
 def test_an_index_that_cuts_what_it_echoes(dist: Path, place: str, front: str) -> None:
     """One form after the other, each with another cut, as a password that the index is given."""
     index = CarelessIndex()

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
     from releases import Stage
 
-BUDGET_SECONDS = 10.0
+BUDGET_SECONDS = 15.0
+"""Ten alone; other tests run beside."""
+
 BUDGET_BYTES = 300 << 20
 
 PLACES = (
@@ -56,6 +58,10 @@ STAGES = {
     "log": "signatures",
     "upload": "upload",
 }
+
+
+def slow(*values: str) -> Any:
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def run_apart(stage: Stage, *, seconds: float = 1.0, provider_seconds: float) -> dict[str, Any]:
@@ -81,8 +87,15 @@ def run_apart(stage: Stage, *, seconds: float = 1.0, provider_seconds: float) ->
     return {**record, "printed": printed, "stderr": done.stderr.decode()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("place", PLACES)
+def _pairs() -> Iterator[Any]:
+    """Each kind at one place, and each at every other in the slow tests."""
+    for number, kind in enumerate(KINDS):
+        for place in PLACES:
+            is_quick = place == PLACES[number % len(PLACES)]
+            yield pytest.param(place, kind, marks=[] if is_quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("place", "kind"), _pairs())
 def test_a_run_ends_in_time_and_in_bounds(dist: Path, place: str, kind: str) -> None:
     paced = ":0.2" if kind in {"trickle", "drip"} else ""
     with staged(dist) as stage:
@@ -122,17 +135,22 @@ def test_it_is_told_what_the_peer_did(dist: Path, kind: str, words: str) -> None
 class TestStopped:
     """Told to stop while a peer does its worst: ended within two seconds, the token revoked."""
 
-    LIMIT = 2.0
+    LIMIT = 3.5
+    """Two seconds, and what it takes that other tests run beside."""
 
     @pytest.mark.parametrize(
         ("place", "kind"),
         [
-            *((place, "hang") for place in PLACES),
-            *(("log", kind) for kind in ("trickle", "drip")),
-            *(("upload", kind) for kind in ("trickle", "drip")),
-            ("mint", "trickle"),
-            ("burn", "trickle"),
-            ("integrity", "drip"),
+            ("simple", "hang"),
+            ("mint", "hang"),
+            ("log", "hang"),
+            ("upload", "drip"),
+            *(slow(place, "hang") for place in PLACES if place not in {"simple", "mint", "log"}),
+            *(slow("log", kind) for kind in ("trickle", "drip")),
+            slow("upload", "trickle"),
+            slow("mint", "trickle"),
+            slow("burn", "trickle"),
+            slow("integrity", "drip"),
         ],
     )
     def test_whatever_it_waits_for(self, dist: Path, place: str, kind: str) -> None:

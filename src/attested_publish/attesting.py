@@ -155,7 +155,7 @@ class Attesting:
             self.reporter.notice(text)
         if len(every) > _TOLD:
             more = counted(len(every) - _TOLD, "more file")
-            self.reporter.notice(f"There is the like to say of {more} beside the distributions.")
+            self.reporter.notice(f"The same applies to {more} beside the distributions.")
 
     def reuse(
         self,

@@ -191,7 +191,8 @@ class _Watched(HTTPConnection):
             return outcome.result(seconds)
         except TimeoutError as error:
             if outcome.done():
-                raise
+                # It came at the last moment, or is what ended the connection.
+                return outcome.result()
             outcome.add_done_callback(_close)
             raise urllib3.exceptions.ConnectTimeoutError(
                 self, f"no connection to {self.host} in time"

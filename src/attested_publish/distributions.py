@@ -477,7 +477,7 @@ def opened(source: Path, packages: Sequence[Path]) -> Iterator[BinaryIO]:
     except RuntimeError as error:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
     roots = [(given if given.is_dir() else given.parent).resolve() for given in packages]
-    root = next((root for root in roots if real.is_relative_to(root)), None)
+    root = next((root for root in roots if real.is_relative_to(root) and real != root), None)
     if root is None:
         raise Changed("it leads out of its folder")
     with open(_opened_below(root, real.relative_to(root)), "rb") as file:

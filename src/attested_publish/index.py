@@ -32,7 +32,6 @@ _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"
 _UPLOAD_HOSTS = {"upload.pypi.org": "pypi.org"}
 _NAMES = {"pypi.org": "PyPI", "test.pypi.org": "TestPyPI"}
-_LARGEST_SIZE = 1 << 62
 _AUDIENCES = {"pypi.org": "pypi", "test.pypi.org": "testpypi"}
 RESERVED_AUDIENCES = frozenset({*_AUDIENCES.values(), "sigstore"})
 """Whoever holds an identity token for one of these could act there in the job's name."""

@@ -195,27 +195,57 @@ def _limit_processor_time(seconds: float) -> None:
 
 
 def _limit_memory(most: int) -> None:
-    """Have requests for more than `most` bytes fail, where the system can; watch everywhere.
+    """Have requests for more than `most` bytes fail, where the system can; watch elsewhere.
 
-    Linux counts the memory that a process may write to (RLIMIT_DATA); other systems count less,
-    or nothing, so that a thread looks at how much there was.
+    Linux counts the memory that a process may write to (RLIMIT_DATA). Other systems count less,
+    or nothing, so that a thread looks at how much there is; it cannot while a library written in
+    another language keeps the interpreter for itself.
     """
+    with contextlib.suppress(ImportError):
+        import resource
+
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if platform.system() != "Linux":
+        threading.Thread(target=_watch_memory, args=(most,), daemon=True).start()
+
+
+def _watch_memory(most: int) -> None:
+    while _memory() <= most:
+        time.sleep(_LOOK_AGAIN)
+    os._exit(OUT_OF_MEMORY)
+
+
+def _memory() -> int:
+    """The most bytes of memory that this process has had."""
     try:
         import resource
-    except ImportError:  # Windows
-        return
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    system = platform.system()
-    if system == "Linux":
-        return
-    unit = 1 if system == "Darwin" else 1024
+    except ImportError:
+        return _memory_on_windows()
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
-    def watch() -> None:
-        while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit <= most:
-            time.sleep(_LOOK_AGAIN)
-        os._exit(OUT_OF_MEMORY)
 
-    threading.Thread(target=watch, daemon=True).start()
+def _memory_on_windows() -> int:
+    """PeakWorkingSetSize of PROCESS_MEMORY_COUNTERS (psapi.h); 0 where it cannot be read."""
+    import ctypes
+
+    class Counters(ctypes.Structure):
+        _fields_ = (
+            ("cb", ctypes.c_uint32),
+            ("PageFaultCount", ctypes.c_uint32),
+            ("PeakWorkingSetSize", ctypes.c_size_t),
+            ("others", ctypes.c_size_t * 7),
+        )
+
+    counters = Counters(cb=ctypes.sizeof(Counters))
+    try:
+        kernel = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined, unused-ignore]
+        kernel.GetCurrentProcess.restype = ctypes.c_void_p
+        process = ctypes.c_void_p(kernel.GetCurrentProcess())
+        kernel.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.cb)
+    except (AttributeError, OSError):
+        return 0
+    return int(counters.PeakWorkingSetSize)

@@ -16,11 +16,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attested_publish.findings import Finding, Severity
 from attested_publish.foreign import shown
@@ -43,6 +44,7 @@ _DESCRIPTION_SECONDS = 2.0
 # A judge that gets so little of the processor is ended all the same.
 _WALL_SECONDS_A_SECOND = 4.0 if hasattr(signal, "setitimer") else 1.5
 _END_SECONDS = 5.0
+_LEAST_SECONDS = 1.0
 _START_SECONDS = 60.0
 _USUAL_SIZE = 20 * _MIB
 _BYTES_A_SECOND = 10 * _MIB
@@ -62,6 +64,8 @@ _KEPT_VARIABLES = (
     # ... and what Windows cannot start a process without.
     *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "TEMP", "TMP", "TMPDIR"),
 )
+
+_Answer = TypeVar("_Answer")
 
 _START = """
 import json, sys
@@ -115,17 +119,28 @@ class Judges:
         from attested_publish.rules import worst_first
 
         question = {**_file(path, filename, size), "do": "judge"}
+
+        def ask(judge: _Judge, seconds: float) -> list[Finding]:
+            return worst_first(self._verdict(judge, question, seconds))
+
         try:
-            with self._judge() as judge:
-                return worst_first(self._verdict(judge, question, seconds_for(size)))
-        except NotJudged as why:
-            if not why.had_too_little_memory:
-                return [_beyond_bounds(why)]
-        try:
-            with self._lonely_judge() as judge:
-                return worst_first(self._verdict(judge, question, seconds_for(size)))
+            return self._asked("judge", seconds_for(size), ask)
         except NotJudged as why:
             return [_beyond_bounds(why)]
+
+    def _asked(self, do: str, seconds: float, ask: Callable[[_Judge, float], _Answer]) -> _Answer:
+        """Have a judge asked; where its memory is not enough, once more with all of it."""
+        started = time.monotonic()
+        try:
+            with self._judge(do) as judge:
+                return ask(judge, seconds)
+        except NotJudged as why:
+            if not why.had_too_little_memory:
+                raise
+        # What is left of its time: a file that takes much memory takes it soon.
+        left = max(_LEAST_SECONDS, seconds - (time.monotonic() - started))
+        with self._lonely_judge() as judge:
+            return ask(judge, left)
 
     def _verdict(self, judge: _Judge, question: Mapping[str, Any], seconds: float) -> list[Finding]:
         try:
@@ -180,14 +195,7 @@ class Judges:
         """
         question = {**_file(path, filename, size), "do": do, **about}
         allowed = seconds_for(size) if seconds is None else seconds
-        try:
-            with self._judge(do) as judge:
-                return judge.ask(question, allowed)
-        except NotJudged as why:
-            if not why.had_too_little_memory:
-                raise
-        with self._lonely_judge() as judge:
-            return judge.ask(question, allowed)
+        return self._asked(do, allowed, lambda judge, left: judge.ask(question, left))
 
     def load(self, do: str) -> None:
         """Have a judge import what the question `do` needs. Raises `NotJudged`, `NotReadable`."""
@@ -266,13 +274,14 @@ class _Judge:
         self._is_ready = False
         self.is_free = True
         self.loaded: set[str] = set()
+        kept = {name: os.environ.get(name) for name in _KEPT_VARIABLES}
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this very Python
                 [sys.executable, "-I", "-X", "utf8", "-c", _START, *_module_folders()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ},
+                env={name: value for name, value in kept.items() if value is not None},
                 cwd=Path(sys.executable).anchor or None,
             )
         except OSError as error:
@@ -303,7 +312,8 @@ class _Judge:
         answer = self._answer(wall_seconds)
         if answer is None:
             raise self._why_ended(seconds)
-        self.is_free = True
+        # Its time may have been over just after it had answered.
+        self.is_free = not self._is_expired
         if "failed" in answer:
             raise NotReadable(shown(answer["failed"], 300))
         return answer

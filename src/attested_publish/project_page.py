@@ -77,8 +77,10 @@ class _Reader:
         """Parse the next value, from `sizes` bytes of text: the first that is enough."""
         self._skip_blanks()
         for size in sizes:
-            text = self._text[self._at : self._at + size].decode("utf-8", errors="replace")
+            piece = self._text[self._at : self._at + size]
             try:
+                # The last character may be cut in two.
+                text, _ = codecs.utf_8_decode(piece, "strict", self._at + size >= len(self._text))
                 value, end = _DECODER.raw_decode(text)
             except (ValueError, RecursionError):
                 continue

@@ -6,6 +6,7 @@ They come from `pypi-attestations sign`, from another job, or as Sigstore bundle
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pypi_attestations import Attestation
 from attested_publish.attestations import AttestationRefused, verify_attestation
 from attested_publish.conversion import Form, NotConvertible
 from attested_publish.found_attestations import Found, found_in
+from attested_publish.judges import NotJudged, NotReadable
 from attested_publish.sidecars import (
     Fault,
     Judgement,
@@ -52,7 +54,9 @@ def judge(
     authorizes the upload (`policy`), and takes one of each predicate type. Where the files
     take too long together, the last ones are left aside.
     """
-    judges.load("attestations")
+    with contextlib.suppress(NotJudged, NotReadable):
+        # Not counted among their time; where it fails, so does the first file.
+        judges.load("attestations")
     allowed = _SECONDS + _SECONDS_A_DISTRIBUTION * len(distributions)
     judging = _Judging(policy, verifier, judges, allowed, time.monotonic() + allowed)
     for path in paths:

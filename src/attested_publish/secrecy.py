@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BLOT = "***"
 
-_SHORTEST = 4
+SHORTEST = 4
 """Characters. What is shorter stands in too many texts by chance."""
 
 _PIECE = 8
@@ -128,7 +128,7 @@ class Secrets:
 
     def and_(self, secrets: Iterable[str]) -> Secrets:
         """Return these and further secrets; those under four characters are none."""
-        new = {each for each in secrets if len(each) >= _SHORTEST} - self._values
+        new = {each for each in secrets if len(each) >= SHORTEST} - self._values
         if not new:
             return self
         wholes, coded = set(self._wholes), set(self._coded)
@@ -315,7 +315,7 @@ def _spellings(secret: str) -> Iterator[bytes]:
             inner = None if inner is None else _unescaped(inner.data)
             if inner is not None:
                 spellings.add(inner.data)
-    yield from (each for each in spellings if len(each) >= _SHORTEST)
+    yield from (each for each in spellings if len(each) >= SHORTEST)
 
 
 def _in_base64(data: bytes) -> Iterator[bytes]:
@@ -323,7 +323,7 @@ def _in_base64(data: bytes) -> Iterator[bytes]:
     for before in range(3):
         bits = 8 * before, 8 * (before + len(data))
         coded = base64.b64encode(bytes(before) + data)[-(-bits[0] // 6) : bits[1] // 6]
-        if len(coded) >= _SHORTEST:
+        if len(coded) >= SHORTEST:
             yield coded
             yield coded.translate(_URLSAFE)
 

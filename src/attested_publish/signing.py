@@ -13,6 +13,7 @@ from pypi_attestations import Distribution as AttestedDistribution
 from sigstore.oidc import ExpiredIdentity, IdentityError, IdentityToken
 from sigstore.sign import ExpiredCertificate  # type: ignore[attr-defined] # not in its __all__
 
+from attested_publish.connections import within
 from attested_publish.foreign import shown
 from attested_publish.http import Bounds, answer_of, bound
 from attested_publish.identity import SIGSTORE_AUDIENCE
@@ -109,7 +110,9 @@ class Signing:
         self._pace.wait(self._given_up.wait)
         self._given_up.heed()
         try:
-            attestation = Attestation.sign(signer, attested)
+            # Redirects included: the session's bound is that of one request.
+            with within(self._bounds.total):
+                attestation = Attestation.sign(signer, attested)
             # Shows at once whether the log's entry is of a kind that PEP 740 can carry.
             attestation.to_bundle()
         except Exception as error:
@@ -131,11 +134,14 @@ class Signing:
     def _new_signer(self) -> Signer:
         token = self._ambient.token(SIGSTORE_AUDIENCE)
         try:
-            with self._context.signer(IdentityToken(token)) as signer:
+            with (
+                within(self._bounds.total),
+                self._context.signer(IdentityToken(token)) as signer,
+            ):
                 return signer
         except Exception as error:
             # sigstore lets whatever its libraries raise come out: see `_why_not_signed`.
-            raise _not_signed(error, "No signing certificate could be had") from error
+            raise _not_signed(error, "No signing certificate could be obtained") from error
 
     def _discard(self, signer: Signer) -> None:
         with self._lock:

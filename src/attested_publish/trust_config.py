@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import NoReturn
 
+from attested_publish.distributions import Changed, opened
 from attested_publish.foreign import shown
 from attested_publish.problems import SigningProblem, Topic
 
@@ -48,10 +49,13 @@ def read(path: Path) -> str:
 
 def _text_of(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        real = path.resolve()
+        with opened(real, [real.parent]) as file:
             content = file.read(_LIMIT + 1)
-    except OSError as error:
-        _refuse(path, error.strerror or type(error).__name__)
+    except Changed:
+        _refuse(path, "it is not a regular file")
+    except (OSError, RuntimeError) as error:
+        _refuse(path, getattr(error, "strerror", None) or "it cannot be opened")
     if len(content) > _LIMIT:
         _refuse(path, f"it has more than {_LIMIT >> 20} MiB, which no such file has")
     try:

@@ -174,7 +174,11 @@ class _Courier:
 
     def deliver(self, distribution: Distribution) -> Outcome:
         """Upload one file, patiently; raises `UploadProblem`."""
-        package = self._package(distribution)
+        try:
+            package = self._package(distribution)
+        except Problem:
+            self._given_up.now()
+            raise
         self._begun(distribution)
         tries = 0
 
@@ -240,6 +244,8 @@ class _Courier:
             package = package_file(
                 distribution.path, read_package(self._delivery.judges, distribution)
             )
+        except Problem:
+            raise
         except Exception as error:
             # On a bad file twine lets out whatever its archive and metadata readers raise.
             raise UploadRefused(

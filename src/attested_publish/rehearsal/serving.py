@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import LimitedStream
 
+from attested_publish.addresses import is_loopback
 from attested_publish.foreign import shown
 
 if TYPE_CHECKING:
@@ -247,15 +247,7 @@ def for_loopback(app: WSGIApplication) -> WSGIApplication:
 
 def _names_loopback(host: str) -> bool:
     match = _HOST.fullmatch(host.strip(" \t"))
-    if match is None:
-        return False
-    name = match["name"].lower()
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    return match is not None and is_loopback(match["name"])
 
 
 class Refused(Exception):
