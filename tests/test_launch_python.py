@@ -133,6 +133,7 @@ def test_nothing_in_the_environment_changes_what_is_installed(job):
     assert {path.name for path in evil.iterdir()} == {"sitecustomize.py", "pip.py"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("section", "where"), [("global", "the user's"), ("install", "named")])
 def test_of_a_configuration_file_only_the_way_to_the_packages_counts(job, section, where):
     more = job.folder / "more.txt"
@@ -175,6 +176,7 @@ def test_where_no_wheel_fits_it_says_so_and_tries_the_next_python(job):
     assert list((job.folder / "temp").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_next_python_on_path_may_do(job):
     others = [path for path in pythons() if path[0] != sys.version_info[:2]]
     if not others:
@@ -207,6 +209,7 @@ def pythons():
     return sorted(found.items())
 
 
+@pytest.mark.slow
 def test_an_index_that_cannot_be_reached_is_not_taken_for_a_python_that_does_not_fit(job):
     done = job.prepare(
         PIP_NO_INDEX="0", PIP_FIND_LINKS="", PIP_INDEX_URL="http://127.0.0.1:9/", PIP_RETRIES="0"
@@ -216,6 +219,7 @@ def test_an_index_that_cannot_be_reached_is_not_taken_for_a_python_that_does_not
     assert "has no wheel" not in done.stdout
 
 
+@pytest.mark.slow
 def test_what_prepares_cannot_speak_to_the_runner(job):
     # pip prints what an index says of a file it was taken back for, as it is.
     page = job.folder / "index" / "locked"

@@ -237,8 +237,8 @@ def test_an_image_that_cannot_be_had(action, machine, tmp_path):
     launch = Launch(released, tmp_path, machine)
     launch.environment["PATH"] = only_tools(tmp_path / "bin", "docker", "timeout")
     for runtime, says in {
-        "docker": "runtime is docker, but the image could not be had",
-        "auto": "There is nothing to run in: the image could not be had",
+        "docker": "runtime is docker, but the image could not be pulled or built",
+        "auto": "There is nothing to run in: the image could not be pulled or built",
     }.items():
         with pytest.raises(AssertionError) as refused:
             launch.prepare(runtime)
