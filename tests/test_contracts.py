@@ -22,7 +22,7 @@ from attested_publish.attestations import (
     verify_attestation,
 )
 from attested_publish.distributions import stage as stage_files
-from attested_publish.http import PatientAdapter
+from attested_publish.http import BoundedAdapter
 from releases import publisher_policy, sign
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def test_sigstore_s_sessions_are_where_we_limit_their_time(stage: Stage) -> None
     with stage_files([stage.folder]) as files:
         sign(stage, files.distributions, trust)
     fulcio = trust.signing._fulcio.session
-    assert isinstance(fulcio.get_adapter("https://fulcio.example"), PatientAdapter)
+    assert isinstance(fulcio.get_adapter("https://fulcio.example"), BoundedAdapter)
     config = ClientTrustConfig.from_json(stage.world.trust_config)
     config.force_tlog_version = 1
     context = SigningContext.from_trust_config(config)

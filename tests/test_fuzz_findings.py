@@ -13,7 +13,9 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from attested_publish.attestations import AttestationRefused, _verify_statement
+from attested_publish.conversion import NotConvertible, read_attestation
 from attested_publish.distributions import release_of
+from attested_publish.found_attestations import found_in
 from attested_publish.http import new_session
 from attested_publish.identity import AmbientIdentity
 from attested_publish.index import Index
@@ -124,6 +126,26 @@ def test_the_tags_of_a_subject_are_not_combined() -> None:
     with pytest.raises(AttestationRefused, match="not about this file"):
         _verify_statement(json.dumps(statement).encode(), "sample-1.0-py3-none-any.whl", "a" * 64)
     assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("entry", [{"a": "\ud9c0"}, {"\ud9c0": 1}, {"a": [{"b": ["x\udfff"]}]}])
+def test_half_a_surrogate_pair_is_no_text(tmp_path: Path, entry: dict[str, object]) -> None:
+    """JSON may have one, escaped; what was read with it could not be written."""
+    document = {
+        "version": 1,
+        "verification_material": {"certificate": "YQ==", "transparency_entries": [entry]},
+        "envelope": {"statement": "YQ==", "signature": "YQ=="},
+    }
+    with pytest.raises(NotConvertible, match="surrogate pair"):
+        read_attestation(document)
+    path = tmp_path / "it.sigstore.json"
+    path.write_text(json.dumps(document))
+    judges = Judges()
+    try:
+        (found,) = found_in(path, judges)
+    finally:
+        judges.close()
+    assert "surrogate pair" in found.why_not
 
 
 def test_a_token_that_no_header_would_hold_is_no_token() -> None:

@@ -18,7 +18,7 @@ import pytest
 from attested_publish.findings import Severity
 from attested_publish.judges import Judges, seconds_for
 from hostile_files import ARCHIVES, DESCRIPTIONS, INFO
-from makers import make_sdist, make_wheel
+from makers import make_sdist, make_wheel, metadata_text
 from measuring import command, tree_megabytes, watched
 
 if TYPE_CHECKING:
@@ -245,3 +245,33 @@ def test_what_twine_cannot_read_is_not_signed_either(tmp_path: Path) -> None:
     assert "1 of 2 files cannot be sent" in run.output
     assert "twine cannot read its metadata" in run.output
     assert "signatures" not in run.output
+
+
+def test_a_folder_with_far_too_much_is_told_as_that(tmp_path: Path) -> None:
+    for number in range(10_100):
+        (tmp_path / f"{number}.txt").touch()
+    make_wheel(tmp_path)
+    run = watched(command("check", "--offline", tmp_path))
+    assert run.status == 1
+    assert run.seconds < SECONDS
+    assert "more than 10,000 files and folders" in run.output
+
+
+def test_few_of_many_files_beside_are_named(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"{number}.txt").touch()
+    make_wheel(tmp_path)
+    run = watched(command("check", "--offline", tmp_path))
+    assert run.status == 0
+    assert run.output.count("is left aside") == 20
+    assert "180 more files left aside" in run.output
+
+
+def test_a_renderer_without_memory_is_not_taken_for_a_refusal(
+    judges: Judges, tmp_path: Path
+) -> None:
+    """docutils takes more memory for this than a judge has; PyPI renders it."""
+    table = ".. csv-table::\n\n" + "   a,b\n" * 40_000
+    metadata = metadata_text(headers={"Description-Content-Type": "text/x-rst"}, body=table)
+    (finding,) = verdict(judges, make_wheel(tmp_path, metadata=metadata))
+    assert finding.rule == "description-beyond-bounds"

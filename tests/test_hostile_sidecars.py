@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 ACTION = (sys.executable, str(ROOT / "entrypoint.py"))
 SECONDS = 10
+USUAL = 1.5
+"""Seconds that `check` takes without them, where nothing else runs."""
+
 MEGABYTES = 300
 WHEEL = "sample-1.0-py3-none-any.whl"
 
@@ -66,11 +69,11 @@ MADE: dict[str, Callable[[int], str]] = {
     "lines of log entries": lambda size: (
         (
             bracketed(
-                f'{_MEDIA}"verificationMaterial":{{"tlogEntries":[{_ENTRY},', "{},", "{}]}}", 5000
+                f'{_MEDIA}"verificationMaterial":{{"tlogEntries":[{_ENTRY},', "{},", "{}]}}", 2500
             )
             + "\n"
         )
-        * min(999, size // 5001)
+        * min(999, size // 2501)
     ),
 }
 """JSON that takes far more memory, or time, than it has bytes; made with about that many."""
@@ -111,8 +114,8 @@ def test_bombs_beside_the_files_are_left_aside(tmp_path: Path, attestations: str
     else:
         assert done.status == 1
         assert "3 ready-made attestations would not be accepted" in done.printed
-    # A release beside it takes its time, too, on a machine with other things to do.
-    assert done.seconds - without.seconds < SECONDS
+    # A machine with other things to do takes longer for everything.
+    assert done.seconds < SECONDS * max(1.0, without.seconds / USUAL)
     assert done.megabytes < MEGABYTES
 
 
@@ -236,7 +239,7 @@ def test_a_file_without_an_end_is_read_in_part(tmp_path: Path) -> None:
 
 def test_a_judge_that_is_ended_is_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "it.sigstore.json"
-    path.write_text(MADE["lines of log entries"](FILE_LIMIT))
+    path.write_text(MADE["lines of log entries"](1 << 20))
     judges = judging.Judges()
     try:
         judges.load("attestations")

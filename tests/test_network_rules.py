@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import gzip
 import io
 import json
 import logging
@@ -737,3 +739,42 @@ class TestAudiences:
 
 
 ENVIRONMENT = World.environment.fget
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        (b"{" + b",".join([b'"a":1'] * 1_000_000) + b"}", "more than 100 members"),
+        (
+            b'{"files":[' + b",".join([b'"' + "\u4e2d".encode() * 1400 + b'"'] * 7900) + b"]}",
+            "takes too long",
+        ),
+    ],
+)
+def test_a_page_is_read_in_linear_time(page: bytes, why: str) -> None:
+    started = time.process_time()
+    with pytest.raises(NotAPage, match=why):
+        list(entries(page))
+    assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize("junk", [b"\0" * 65536, gzip.compress(b"")])
+def test_what_follows_a_zipped_answer_is_not_read(junk: bytes) -> None:
+    """It would be kept and copied with each piece."""
+    answer = gzip.compress(b'{"files": []}')
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n\r\n"
+
+    def serve(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(head + answer)
+            while True:
+                connection.sendall(junk)
+
+    with socket.create_server(("127.0.0.1", 0)) as server, new_session(read=5) as session:
+        threading.Thread(target=lambda: serve(server.accept()[0]), daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        started = time.monotonic()
+        got = ask(session, "GET", url, headers={})
+        assert got.json_object() == {"files": []}
+        assert time.monotonic() - started < 3

@@ -88,7 +88,7 @@ def subjects_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     An empty list where it is about a file that it does not name, or cannot be read.
     """
     try:
-        _check_amount(document)
+        _check_values(document)
         bundle = Bundle.from_json(json.dumps(document))
         envelope = bundle._inner.dsse_envelope  # noqa: SLF001
         if envelope is None or _values_in(envelope.payload) > _MOST_IN_STATEMENT:
@@ -106,7 +106,7 @@ def subjects_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def read_attestation(document: Mapping[str, Any]) -> Attestation:
     """Return a PEP 740 attestation as far as its form goes. Raises `NotConvertible`."""
-    _check_amount(document)
+    _check_values(document)
     try:
         attestation = Attestation.model_validate(document)
     except ValidationError as error:
@@ -117,7 +117,7 @@ def read_attestation(document: Mapping[str, Any]) -> Attestation:
 
 def read_provenance(document: Mapping[str, Any]) -> Provenance:
     """Return a provenance as an index serves it (PEP 740). Raises `NotConvertible`."""
-    _check_amount(document)
+    _check_values(document)
     try:
         provenance = Provenance.model_validate(document)
     except ValidationError as error:
@@ -150,7 +150,7 @@ def attestation_of(document: Mapping[str, Any]) -> Attestation:
         raise NotConvertible("It is not a Sigstore bundle.")
     if "messageSignature" in document:
         raise NotConvertible("It signs the bare file and makes no statement about it (in-toto).")
-    _check_amount(document)
+    _check_values(document)
     _check_log_entry(document)
     try:
         attestation = Attestation.from_bundle(Bundle.from_json(json.dumps(document)))
@@ -220,19 +220,32 @@ def _values_in(content: bytes) -> int:
     return sum(content.count(sign) for sign in (b",", b"[", b"{"))
 
 
-def _check_amount(document: Mapping[str, Any]) -> None:
-    """Raise `NotConvertible` where there are more values than is reasonable."""
+def _check_values(document: Mapping[str, Any]) -> None:
+    """Raise `NotConvertible` where there are more values than is reasonable, or no Unicode."""
     left = _MOST_VALUES
     looked_into: list[object] = [document]
     while looked_into:
         value = looked_into.pop()
+        if isinstance(value, str) and not _is_unicode(value):
+            raise NotConvertible(
+                "It has a text with half of a surrogate pair, which is no Unicode."
+            )
         if isinstance(value, Mapping):
+            looked_into.extend(value)
             value = list(value.values())
         if isinstance(value, list):
             left -= len(value)
             if left < 0:
                 raise _too_many_values()
             looked_into.extend(value)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_amount_of_statement(attestation: Attestation) -> None:

@@ -17,7 +17,6 @@ from attested_publish.sidecars import KINDS
 if TYPE_CHECKING:
     from attested_publish.found_attestations import Found
 
-_SECONDS = 6.0
 _STANDARD_OUTPUT = "the standard output"
 
 SUMMARY = "turn PEP 740 attestations into Sigstore bundles, and back"
@@ -105,7 +104,7 @@ def _read(path: Path) -> list[Found]:
     from attested_publish.judges import shared
 
     # A link may lead anywhere: it was named.
-    return found_in(path.resolve(), shared(), seconds=_SECONDS)
+    return found_in(path.resolve(), shared())
 
 
 def _converted(document: Found, to: str | None, only: str | None) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import stat
 import sys
@@ -56,6 +57,7 @@ FOREIGN_ARCHIVES = (
 
 _CHUNK = 1 << 20
 _SHOWN_NAMES = 10
+_MOST_ENTRIES = 10_000
 
 
 class Kind(StrEnum):
@@ -203,6 +205,8 @@ def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
             if place in seen:
                 continue
             seen.add(place)
+            if len(seen) > _MOST_ENTRIES:
+                raise _too_many(given)
             fault = _fault_of(path, root)
             if fault is not None:
                 faults.append(fault)
@@ -235,17 +239,34 @@ def _listed(given: Path) -> Iterator[tuple[Path, Path]]:
             given.lstat()
             yield given, given.parent
             return
-        for entry in sorted(given.iterdir()):
+        for entry in _entries(given):
             is_wheel_named = kind_of(entry.name) is not None
             if is_wheel_named or not entry.is_dir() or not _leads_into(entry, given):
                 yield entry, given
             elif not entry.name.startswith("."):
-                for inner in sorted(entry.iterdir()):
+                for inner in _entries(entry):
                     yield inner, given
     except FileNotFoundError:
         raise _missing(given) from None
     except OSError as error:
         raise _unreadable(given, error) from error
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder, by name. Raises `FilesProblem` where that is far too much."""
+    entries = list(itertools.islice(folder.iterdir(), _MOST_ENTRIES + 1))
+    if len(entries) > _MOST_ENTRIES:
+        raise _too_many(folder)
+    return sorted(entries)
+
+
+def _too_many(folder: Path) -> FilesProblem:
+    return FilesProblem(
+        f"{shown(folder)} holds too much",
+        topic=Topic.FILES_UNFIT,
+        detail=f"There are more than {_MOST_ENTRIES:,} files and folders in {shown(folder)}.",
+        remedy="Set packages-dir to a folder with the distributions of this release only.",
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> FilesProblem:
@@ -266,6 +287,14 @@ def _place_of(path: Path) -> tuple[int, int, str]:
     return folder.st_dev, folder.st_ino, path.name
 
 
+def _is_folder_elsewhere(path: Path, root: Path) -> bool:
+    try:
+        return path.is_dir() and not _leads_into(path, root)
+    except OSError:
+        # It is gone by now.
+        return False
+
+
 def _leads_into(path: Path, root: Path) -> bool:
     return path.resolve().is_relative_to(root.resolve())
 
@@ -280,7 +309,7 @@ def _fault_of(path: Path, root: Path) -> str | None:
             f"{_named(path)} has its extension in capitals: an index takes .whl and .tar.gz in "
             "lower case only"
         )
-    if path.is_dir() and path.parent == root and not _leads_into(path, root):
+    if path.parent == root and _is_folder_elsewhere(path, root):
         return f"{_named(path)} is a symbolic link to a folder outside of {shown(root)}"
     if any(fnmatch(name, pattern) for pattern in FOREIGN_ARCHIVES):
         return (

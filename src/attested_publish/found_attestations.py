@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from attested_publish.judges import Judges
 
-SECONDS = 2.0
-"""How long one of many files may take; reading a real one takes some milliseconds."""
+SECONDS = 5.0
+"""How long one file may take; reading a real one takes some milliseconds."""
 
 
 @dataclass(frozen=True)

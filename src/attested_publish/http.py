@@ -353,16 +353,29 @@ def pieces(response: requests.Response) -> Iterator[bytes]:
 
 
 def _unzipped(zipped: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress gzip (RFC 1952), never much at once."""
+    """Decompress gzip (RFC 1952), never much at once; what follows its end is not waited for."""
     unzip = zlib.decompressobj(wbits=31)
+    taken = given = 0
     try:
         for piece in zipped:
+            taken += len(piece)
             left = piece
-            while left:
-                yield unzip.decompress(left, _PIECE)
+            while left and not unzip.eof:
+                unzipped = unzip.decompress(left, _PIECE)
+                given += len(unzipped)
+                yield unzipped
                 left = unzip.unconsumed_tail
+            if unzip.eof:
+                return
+            _refuse_idling(taken, given)
     except zlib.error as error:
         raise requests.exceptions.ContentDecodingError(str(error)) from error
+
+
+def _refuse_idling(taken: int, given: int) -> None:
+    """Refuse what is taken without anything being given: a header without end, empty blocks."""
+    if taken - given > BODY_LIMIT:
+        raise requests.exceptions.ContentDecodingError("it does not unpack to anything")
 
 
 def answer_of(response: requests.Response, body: bytes) -> Answer:

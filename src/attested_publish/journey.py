@@ -75,6 +75,9 @@ _MOVE_TO_TRUSTED_PUBLISHING = (
 )
 
 
+_SHOWN_ASIDE = 20
+
+
 @dataclass(frozen=True)
 class Journey:
     """One release on its way: what was asked for, the services, and who is told.
@@ -132,11 +135,12 @@ class Journey:
                     with_digests=self.settings.print_hash,
                 )
                 ready_made = self.attesting.beside(staged.distributions)
-                for path in staged.ignored:
-                    if path in ready_made:
-                        continue
+                aside = [path for path in staged.ignored if path not in ready_made]
+                for path in aside[:_SHOWN_ASIDE]:
                     kind = "no distribution itself" if is_sidecar(path) else "no distribution"
                     self.reporter.notice(f"{shown(path.name)} is {kind}, and is left aside.")
+                if more := len(aside) - len(aside[:_SHOWN_ASIDE]):
+                    self.reporter.notice(f"{counted(more, 'more file')} left aside.")
             yield staged.distributions
 
     def follow_rules(self, distributions: Sequence[Distribution]) -> None:

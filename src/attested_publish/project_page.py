@@ -18,11 +18,17 @@ PAGE_LIMIT = 32 << 20
 """Bytes of a page that are read."""
 
 FILES_LIMIT = 100_000
-_ENTRY_SIZES = (1 << 12, 1 << 16)
-"""Bytes of what a page says of one file: nearly always, and at most."""
+_ENTRY_SIZES = (1 << 10, 1 << 12, 1 << 14, 1 << 16)
+"""Bytes of what a page says of one file: often, nearly always, and at most."""
 
-_VALUE_SIZES = (1 << 12, 1 << 20)
+_VALUE_SIZES = (1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20)
 """Bytes of anything else at the top of a page, such as the list of versions."""
+
+_MEMBERS = 100
+"""Members of a page; the specifications know six."""
+
+_LOOKS = 128 << 20
+"""Bytes that are looked at in all: more than once, where what was looked at was too little."""
 
 _BLANKS = re.compile(rb"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
@@ -38,7 +44,9 @@ def entries(page: bytes) -> Iterator[tuple[str, Any]]:
     A page without files yields `("files", None)` where it has such a list. Raises `NotAPage`.
     """
     reader = _Reader(page)
-    for name in reader.members():
+    for number, name in enumerate(reader.members(), 1):
+        if number > _MEMBERS:
+            raise NotAPage(f"it has more than {_MEMBERS} members")
         if name == "files" and reader.is_next(b"["):
             yield name, None
             for count, _ in enumerate(reader.items(), 1):
@@ -55,6 +63,7 @@ class _Reader:
 
     def __init__(self, text: bytes) -> None:
         self._text = text
+        self._left = _LOOKS
         # A mark of the byte order is no JSON, but some write one.
         self._at = len(codecs.BOM_UTF8) if text.startswith(codecs.BOM_UTF8) else 0
 
@@ -78,6 +87,9 @@ class _Reader:
         self._skip_blanks()
         for size in sizes:
             piece = self._text[self._at : self._at + size]
+            self._left -= len(piece)
+            if self._left < 0:
+                raise NotAPage("it takes too long to read")
             try:
                 # The last character may be cut in two.
                 text, _ = codecs.utf_8_decode(piece, "strict", self._at + size >= len(self._text))

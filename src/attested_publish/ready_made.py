@@ -38,6 +38,12 @@ _SECONDS = 4.0
 _SECONDS_A_DISTRIBUTION = 0.05
 """How long all files may take together; reading and verifying one takes a hundredth of a second."""
 
+_SHARE = 0.25
+"""How much of the time that is left one file may take, ..."""
+
+_LEAST = 0.1
+"""... and how many seconds the last one has, too."""
+
 _MOST_REASONS = 3
 
 
@@ -87,7 +93,9 @@ class _Judging:
             yield self._too_late()
             return
         try:
-            documents = found_in(path, self.judges, {each.sha256 for each in nearby})
+            digests = {each.sha256 for each in nearby}
+            left = self.until - time.monotonic()
+            documents = found_in(path, self.judges, digests, max(_LEAST, _SHARE * left))
         except NotConvertible as error:
             yield str(error)
             return

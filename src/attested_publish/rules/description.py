@@ -133,8 +133,9 @@ def _rendered(description: str, content_type: str, variant: str) -> tuple[Findin
             html = markdown.render(description, variant=variant)
         else:
             html = txt.render(description)
-    except MemoryError:
-        raise
+    except (MemoryError, SystemError) as error:
+        # What is written in C may have had no memory for its own exception.
+        raise MemoryError from error
     except Exception as broken:  # noqa: BLE001 - PyPI makes the same call and answers 500
         html = None
         warnings.write(f"the renderer fails with {type(broken).__name__}: {sentence(broken)}")
