@@ -173,6 +173,7 @@ def test_a_token_that_no_header_would_hold_is_no_token() -> None:
     assert masked == []
 
 
+@pytest.mark.slow
 def test_the_fuzzer_itself_works() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fuzz", "--seed", "1", "--cases", "2", "--seconds", "100"],

@@ -93,7 +93,7 @@ def bombs(folder: Path) -> Iterator[Path]:
             yield path
 
 
-@pytest.mark.parametrize("attestations", ["auto", "true"])
+@pytest.mark.parametrize("attestations", ["auto", pytest.param("true", marks=pytest.mark.slow)])
 def test_bombs_beside_the_files_are_left_aside(tmp_path: Path, attestations: str) -> None:
     dist = tmp_path / "dist"
     dist.mkdir()
@@ -119,6 +119,7 @@ def test_bombs_beside_the_files_are_left_aside(tmp_path: Path, attestations: str
     assert done.megabytes < MEGABYTES
 
 
+@pytest.mark.slow
 def test_what_takes_long_to_verify_is_left_aside(tmp_path: Path) -> None:
     """Each of many bundles is sound, and about the file, but signed by somebody else."""
     dist = tmp_path / "dist"

@@ -209,7 +209,8 @@ def _limit_memory(most: int) -> None:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if platform.system() != "Linux":
-        threading.Thread(target=_watch_memory, args=(most,), daemon=True).start()
+        # What it has by now may count what its parent had.
+        threading.Thread(target=_watch_memory, args=(most + _memory(),), daemon=True).start()
 
 
 def _watch_memory(most: int) -> None:
