@@ -758,7 +758,7 @@ def test_a_page_is_read_in_linear_time(page: bytes, why: str) -> None:
     assert time.process_time() - started < 3
 
 
-@pytest.mark.parametrize("junk", [b"\0" * 65536, gzip.compress(b"")])
+@pytest.mark.parametrize("junk", [b"\0" * 65536, gzip.compress(b"")], ids=["zeros", "zip"])
 def test_what_follows_a_zipped_answer_is_not_read(junk: bytes) -> None:
     """It would be kept and copied with each piece."""
     answer = gzip.compress(b'{"files": []}')
