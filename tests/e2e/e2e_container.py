@@ -80,7 +80,8 @@ def test_as_a_docker_action_exactly_as_the_runner_starts_one(machine, image, wor
     # Here the runner has not swallowed its commands yet: every token is in one that masks it.
     # It also shows that the search, which the workflows' logs are held to, finds them.
     masks = [line for line in said.splitlines() if line.startswith("::add-mask::")]
-    assert len(secrets_in("\n".join(masks))) == len(masks) >= 3
+    # Each of them is masked twice: as it is, and as an upload's header has it.
+    assert 3 <= len(secrets_in("\n".join(masks))) <= len(masks) / 2
     first = {mask.removeprefix("::add-mask::"): said.index(mask) for mask in masks}
     for secret in first:
         assert said.count(secret) == 1
