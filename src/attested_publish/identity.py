@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -49,6 +50,7 @@ _LONGEST_TOKEN = 32 << 10
 
 _FRESH_SECONDS = 60.0
 _PROVIDER_SECONDS = 30.0
+_LOOKUP_SECONDS = 2.0
 _PROGRAM_SECONDS = 30.0
 _HERE = {
     "GITHUB_ACTIONS": "ACTIONS_ID_TOKEN_REQUEST_URL",
@@ -124,7 +126,16 @@ def is_provider_local(environment: Mapping[str, str]) -> bool:
             return _is_here(environment.get(variable)) or (
                 mark == "GITLAB_CI" and _has_local_tokens(environment)
             )
-    return False
+    return _is_metadata_here()
+
+
+def _is_metadata_here() -> bool:
+    """Whether the host that gives a machine of Google Cloud its tokens is this one."""
+    try:
+        found = meanwhile(lambda: socket.getaddrinfo(google.METADATA_HOST, 80))(_LOOKUP_SECONDS)
+    except (OSError, TimeoutError):
+        return False
+    return all(is_loopback(str(address[0])) for *_, address in found)
 
 
 def _has_local_tokens(environment: Mapping[str, str]) -> bool:

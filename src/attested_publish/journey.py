@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from attested_publish.addresses import is_loopback
 from attested_publish.amounts import counted, size_text
 from attested_publish.attesting import Attesting
 from attested_publish.distributions import Distribution, is_sidecar, stage
@@ -352,7 +353,9 @@ class Journey:
                 lambda: audience_of(
                     self.services.index,
                     self.session,
-                    is_provider_local=self.ambient.is_local,
+                    # Only an index on loopback can gain from it.
+                    is_provider_local=is_loopback(self.services.index.host)
+                    and self.ambient.is_local,
                 ),
                 self.services.deadlines.audience,
                 self.reporter.waiting,

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from pypi_attestations import Publisher
 
 ISSUER = "https://accounts.google.com"
+METADATA_HOST = "metadata"
+"""Where a machine of Google Cloud gets its tokens, as the package `id` asks for them."""
 
 
 @dataclass(frozen=True)
