@@ -185,9 +185,9 @@ def there_and_back(path: Path, make: Callable[[Path], None]) -> Callable[[], Non
     [
         os.mkfifo,
         lambda path: path.symlink_to("../../outside/sample-1.0-py3-none-any.whl"),
-        lambda path: path.symlink_to("/dev/zero"),
-        lambda path: path.symlink_to(path.parent),
-        lambda path: path.mkdir(),
+        pytest.param(lambda path: path.symlink_to("/dev/zero"), marks=pytest.mark.slow),
+        pytest.param(lambda path: path.symlink_to(path.parent), marks=pytest.mark.slow),
+        pytest.param(lambda path: path.mkdir(), marks=pytest.mark.slow),
     ],
     ids=["a pipe", "a link out", "a device", "a link to its folder", "a folder"],
 )

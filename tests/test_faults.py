@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,7 @@ from makers import make_wheel
 from releases import deadlines, problem, staged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from attested_publish.report import Report
@@ -60,8 +61,16 @@ def tell_the_truth(stage: Stage, report: Report) -> None:
     assert "unexpected" not in stage.printed
 
 
-@pytest.mark.parametrize("kind", PASSING)
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def _pairs(kinds: Sequence[str]) -> Iterator[Any]:
+    """Each kind at two endpoints, and at all others in the slow tests."""
+    for number, kind in enumerate(kinds):
+        quick = {ENDPOINTS[(number + turn) % len(ENDPOINTS)] for turn in (0, 4)}
+        for endpoint in ENDPOINTS:
+            marks = [] if endpoint in quick else pytest.mark.slow
+            yield pytest.param(endpoint, kind, marks=marks)
+
+
+@pytest.mark.parametrize(("endpoint", "kind"), _pairs(PASSING))
 def test_what_passes_does_not_stop_a_release(dist: Path, endpoint: str, kind: str) -> None:
     if endpoint == "identity" and kind == "hang*1":
         kind = "hang:1*1"  # it is given 30 s
@@ -79,8 +88,7 @@ def test_what_passes_does_not_stop_a_release(dist: Path, endpoint: str, kind: st
         assert sum(not token.is_revoked for token in tokens) <= lost
 
 
-@pytest.mark.parametrize("kind", LASTING)
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize(("endpoint", "kind"), _pairs(LASTING))
 def test_what_lasts_is_named_with_its_stage_and_cause(dist: Path, endpoint: str, kind: str) -> None:
     with staged(dist) as stage:
         stage.deadlines = deadlines(0.6, answer=0.5)

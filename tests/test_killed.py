@@ -22,7 +22,9 @@ LONGEST = 1.8
 """Seconds that an undisturbed run takes here, about."""
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "seed", [*range(6), *(pytest.param(n, marks=pytest.mark.slow) for n in range(6, 20))]
+)
 def test_stopped_at_a_random_moment_and_run_again(dist: Path, seed: int) -> None:
     make_wheel(dist, tag="cp312-cp312-win_amd64")
     moment = random.Random(seed).uniform(0.1, LONGEST)
