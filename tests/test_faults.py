@@ -70,7 +70,7 @@ def _pairs(kinds: Sequence[str]) -> Iterator[Any]:
             yield pytest.param(endpoint, kind, marks=marks)
 
 
-@pytest.mark.parametrize(("endpoint", "kind"), _pairs(PASSING))
+@pytest.mark.parametrize(("endpoint", "kind"), [*_pairs(PASSING)])
 def test_what_passes_does_not_stop_a_release(dist: Path, endpoint: str, kind: str) -> None:
     if endpoint == "identity" and kind == "hang*1":
         kind = "hang:1*1"  # it is given 30 s
@@ -88,7 +88,7 @@ def test_what_passes_does_not_stop_a_release(dist: Path, endpoint: str, kind: st
         assert sum(not token.is_revoked for token in tokens) <= lost
 
 
-@pytest.mark.parametrize(("endpoint", "kind"), _pairs(LASTING))
+@pytest.mark.parametrize(("endpoint", "kind"), [*_pairs(LASTING)])
 def test_what_lasts_is_named_with_its_stage_and_cause(dist: Path, endpoint: str, kind: str) -> None:
     with staged(dist) as stage:
         stage.deadlines = deadlines(0.6, answer=0.5)

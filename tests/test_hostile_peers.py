@@ -95,7 +95,7 @@ def _pairs() -> Iterator[Any]:
             yield pytest.param(place, kind, marks=[] if is_quick else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("place", "kind"), _pairs())
+@pytest.mark.parametrize(("place", "kind"), [*_pairs()])
 def test_a_run_ends_in_time_and_in_bounds(dist: Path, place: str, kind: str) -> None:
     paced = ":0.2" if kind in {"trickle", "drip"} else ""
     with staged(dist) as stage:
