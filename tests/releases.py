@@ -109,6 +109,19 @@ def publisher_policy(repository: str, workflow: str) -> VerificationPolicy:
     return policy_of(GitHubPublisher(repository=repository, workflow=workflow))
 
 
+ENDPOINTS = (
+    "identity",
+    "audience",
+    "mint",
+    "certificate",
+    "log",
+    "upload",
+    "simple",
+    "integrity",
+    "burn",
+)
+"""What a release asks, as `--fault` names it."""
+
 SHORT = deadlines(3.0)
 """The policy of a release in tests."""
 

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Request, Response
 from attested_publish import action, cli
 from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.serving import Server
-from releases import staged
+from releases import ENDPOINTS, staged
 from test_fronts import job, run_action
 from test_secrecy import FORMS, JWT, TOKEN, leaks
 
@@ -26,19 +26,6 @@ if TYPE_CHECKING:
 
     from releases import Stage
 
-ENDPOINTS = (
-    *(
-        "identity",
-        "audience",
-        "mint",
-        "certificate",
-        "log",
-        "upload",
-        "simple",
-        "integrity",
-        "burn",
-    ),
-)
 PASSWORD = "pass/w0rd?+&of=th3 1nd3x"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from makers import make_wheel
-from releases import deadlines, problem, staged
+from releases import ENDPOINTS, deadlines, problem, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from attested_publish.report import Report
     from releases import Stage
 
-ENDPOINTS = (
-    "identity",
-    "audience",
-    "mint",
-    "certificate",
-    "log",
-    "upload",
-    "simple",
-    "integrity",
-    "burn",
-)
 PASSING = (
     *("refuse*1", "reset*1", "lost*1", "hang*1", "slow:0.3", "garbage*1"),
     *("500*1", "502*2", "503*3", "429*1", "429:0.2*2"),

@@ -213,7 +213,7 @@ class Judges:
 
     @contextlib.contextmanager
     def _judge(self, do: str = "") -> Iterator[_Judge]:
-        """Borrow a judge, best one that has loaded what the question `do` needs.
+        """Borrow a judge, preferably one that has loaded what the question `do` needs.
 
         One that was ended is not given back.
         """
