@@ -2,7 +2,7 @@
 
 import sys
 
-from attested_publish.entry import main
-from attested_publish.stopping import leave
+from attested_publish.fronts.entry import main
+from attested_publish.net.stopping import leave
 
 leave(main(sys.argv[1:]))

@@ -20,19 +20,19 @@ import material
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from attested_publish import publish
-from attested_publish.addresses import PYPI_UPLOAD_URL
-from attested_publish.front import carry_out
-from attested_publish.index import Index
-from attested_publish.rehearsal.github import job_claims
-from attested_publish.rehearsal.registry import Registry
+from attested_publish.console.reporter import Reporter
+from attested_publish.fronts.running import carry_out
+from attested_publish.fronts.summary import summary
+from attested_publish.index.index import Index
+from attested_publish.journey import publish
+from attested_publish.journey.targets import Services
+from attested_publish.net.addresses import PYPI_UPLOAD_URL
+from attested_publish.rehearsal.jobs.github import job_claims
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.rehearse import pretended_job
-from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.world import World
 from attested_publish.report import Report
-from attested_publish.reporter import Reporter
-from attested_publish.services import Services
 from attested_publish.settings import understand
-from attested_publish.summary import summary
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 WIDTH = 900

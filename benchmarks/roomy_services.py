@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from sigstore.models import ClientTrustConfig
 
 from attested_publish.rehearsal.faults import index_endpoint
-from attested_publish.rehearsal.github import job_claims
-from attested_publish.rehearsal.pypi import Index
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.jobs.github import job_claims
+from attested_publish.rehearsal.pypi.app import Index
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.serving import Server, delayed
+from attested_publish.rehearsal.world import World
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

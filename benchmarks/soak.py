@@ -29,9 +29,9 @@ from material import make_release
 from truth import Served, differences, index_faults, served_by
 from ways import PROGRAM
 
-from attested_publish.rehearsal.github import job_claims
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.jobs.github import job_claims
+from attested_publish.rehearsal.pypi.registry import Registry
+from attested_publish.rehearsal.world import World
 
 STUCK_SECONDS = 900.0
 """An attempt that is not killed has to come to an end by itself within this time."""

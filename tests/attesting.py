@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from attested_publish.rehearsal.services import World
+    from attested_publish.rehearsal.world import World
 
 PUBLISH = "https://docs.pypi.org/attestations/publish/v1"
 SLSA = "https://slsa.dev/provenance/v1"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish import secrecy
+from attested_publish.net import secrecy
 from makers import make_release
 from releases import Stage, staged
 

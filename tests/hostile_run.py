@@ -13,14 +13,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from attested_publish import identity, publish
-from attested_publish.front import carry_out
-from attested_publish.index import Index
+from attested_publish.console.reporter import Reporter
+from attested_publish.fronts.running import carry_out
+from attested_publish.identity import tokens as identity
+from attested_publish.index.index import Index
+from attested_publish.journey import publish
+from attested_publish.journey.targets import Services
+from attested_publish.net.stopping import leave
 from attested_publish.report import Report
-from attested_publish.reporter import Reporter
-from attested_publish.services import Services
 from attested_publish.settings import understand
-from attested_publish.stopping import leave
 from releases import deadlines
 
 

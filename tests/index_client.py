@@ -22,12 +22,12 @@ from sigstore.models import ClientTrustConfig
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
-from attested_publish.rehearsal.github import ISSUER, job_claims
-from attested_publish.rehearsal.issuer import Issuer
-from attested_publish.rehearsal.pypi import Index
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.jobs.github import ISSUER, job_claims
+from attested_publish.rehearsal.jobs.issuer import Issuer
+from attested_publish.rehearsal.pypi.app import Index
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.serving import Server
+from attested_publish.rehearsal.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

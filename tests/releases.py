@@ -11,22 +11,22 @@ import requests
 from pypi_attestations import GitHubPublisher
 from rich.console import Console
 
-from attested_publish import publish
-from attested_publish.attestations import policy_of
-from attested_publish.front import carry_out
-from attested_publish.identity import AmbientIdentity
-from attested_publish.index import Index
+from attested_publish.attestations.sign import Signing
+from attested_publish.attestations.verify import policy_of
+from attested_publish.console.reporter import Reporter
+from attested_publish.fronts.running import carry_out
+from attested_publish.identity.tokens import AmbientIdentity
+from attested_publish.index.index import Index
+from attested_publish.journey import publish
+from attested_publish.journey.targets import Services
+from attested_publish.net.retry import Deadlines, Patience
 from attested_publish.rehearsal.faults import parse_fault
-from attested_publish.rehearsal.github import job_claims
-from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.jobs.github import job_claims
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.rehearse import pretended_job
-from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.world import World
 from attested_publish.report import Report
-from attested_publish.reporter import Reporter
-from attested_publish.retry import Deadlines, Patience
-from attested_publish.services import Services
 from attested_publish.settings import Settings, understand
-from attested_publish.signing import Signing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sigstore.verify.policy import VerificationPolicy
 
-    from attested_publish.attestations import Trust
+    from attested_publish.attestations.verify import Trust
     from attested_publish.distributions import Distribution
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from attested_publish.action import hand_over
+from attested_publish.fronts.action import hand_over
 from attested_publish.report import Report
 from attested_publish.settings import SETTINGS, understand
 

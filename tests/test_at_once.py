@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attested_publish.attestations import load_trust
-from attested_publish.confirm import confirm
+from attested_publish.attestations.verify import load_trust
 from attested_publish.distributions import stage as stage_files
-from attested_publish.http import new_session
-from attested_publish.index import Index
+from attested_publish.index.index import Index
+from attested_publish.journey.confirm import confirm
+from attested_publish.net.http import new_session
 from attested_publish.problems import ConfirmationProblem
 from jobless import without_a_job
 from makers import make_release, make_wheel
@@ -25,7 +25,7 @@ from releases import SHORT, problem, publisher_policy, served, sign
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attested_publish.confirm import Confirmation
+    from attested_publish.journey.confirm import Confirmation
     from releases import Stage
 
 TAGS = ("cp312-cp312-win_amd64", "cp313-cp313-win_amd64")
@@ -124,7 +124,7 @@ def test_a_killed_upload_that_arrives_late_is_done(tmp_path: Path) -> None:
 
 def test_what_another_run_published_is_named_in_the_report_and_the_summary(stage: Stage) -> None:
     """The other run comes between the question and the upload."""
-    from attested_publish.summary import summary
+    from attested_publish.fronts.summary import summary
 
     wheel = "sample-1.0-py3-none-any.whl"
     # What is there is not known to the second run: its question is answered with nonsense once.

@@ -13,13 +13,13 @@ import pytest
 import requests
 from pypi_attestations import Provenance
 
-from attested_publish import publish
-from attested_publish.identity import understand
-from attested_publish.identity_rules import refuse_to_sign, signers_advice
-from attested_publish.index import Index
+from attested_publish.identity.tokens import understand
+from attested_publish.index.index import Index
+from attested_publish.journey import publish
+from attested_publish.journey.forecast import refuse_to_sign, signers_advice
 from attested_publish.problems import IdentityProblem
-from attested_publish.rehearsal import circleci, github, google
-from attested_publish.rehearsal.issuer import Issuer
+from attested_publish.rehearsal.jobs import circleci, github, google
+from attested_publish.rehearsal.jobs.issuer import Issuer
 from attested_publish.settings import Attestations, WrongUsage
 from attesting import PUBLISH, SLSA, bundle, put
 from index_client import client_of

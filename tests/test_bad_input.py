@@ -549,8 +549,8 @@ def html(environ, start_response):
 
 def github_only(environ, start_response):
     """Give identity tokens, and nothing else."""
-    from attested_publish.rehearsal.github import job_claims
-    from attested_publish.rehearsal.issuer import Issuer
+    from attested_publish.rehearsal.jobs.github import job_claims
+    from attested_publish.rehearsal.jobs.issuer import Issuer
 
     request = Request(environ)
     if request.path != "/token":

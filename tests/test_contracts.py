@@ -16,13 +16,13 @@ from sigstore.models import ClientTrustConfig
 from sigstore.sign import SigningContext
 from twine.commands.upload import upload as twine_upload
 
-from attested_publish.attestations import (
+from attested_publish.attestations.verify import (
     AttestationRefused,
     load_trust,
     verify_attestation,
 )
 from attested_publish.distributions import stage as stage_files
-from attested_publish.http import BoundedAdapter
+from attested_publish.net.http import BoundedAdapter
 from releases import publisher_policy, sign
 
 if TYPE_CHECKING:

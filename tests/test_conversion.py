@@ -14,8 +14,8 @@ from pypi_attestations import Attestation
 from sigstore.models import Bundle, ClientTrustConfig
 from sigstore.verify import Verifier
 
-from attested_publish import cli
-from attested_publish.conversion import DOCUMENT_LIMIT, FILE_LIMIT
+from attested_publish.attestations.convert import DOCUMENT_LIMIT, FILE_LIMIT
+from attested_publish.fronts import cli
 from attesting import PUBLISH, SLSA, attestation, bundle, put, signature
 from makers import make_release
 from releases import publisher_policy, staged
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from attested_publish.rehearsal.services import World
+    from attested_publish.rehearsal.world import World
     from releases import Stage
 
 __all__ = ["modules"]  # a fixture

@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from attested_publish.cli import _parser
+from attested_publish.fronts.cli import _parser
 from attested_publish.problems import Topic
 from attested_publish.rehearsal.faults import ENDPOINTS, TRANSPORT, parse_fault
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.rehearsal.services import STAGES
+from attested_publish.rehearsal.pypi.registry import Registry
+from attested_publish.rehearsal.world import STAGES
 from attested_publish.settings import understand
 from jobless import without_a_job
 from makers import make_release
@@ -276,7 +276,7 @@ def shape(text):
     text = re.sub(r"/files/\S+", "ADDRESS", text)
     text = re.sub(r"\b[0-9a-f]{12,}…?", "HASH", text)
     text = re.sub(r"\d+(\.\d+)*", "N", text)
-    text = re.sub(r"N (B|kB|MB)\b", "SIZE", text)
+    text = re.sub(r"N (bytes|kB|MB)\b", "SIZE", text)
     return re.sub(r"[ ─]+", " ", text).strip()
 
 

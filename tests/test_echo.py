@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from attested_publish import action, cli
+from attested_publish.fronts import action, cli
 from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.serving import Server
 from releases import ENDPOINTS, staged
@@ -83,7 +83,7 @@ def secrets_of(stage: Stage, issued: list[str]) -> list[str]:
 @pytest.fixture
 def echoing(dist: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Stage, list[str]]]:
     """A world, and the list of the secrets that it gives out."""
-    from attested_publish import secrecy
+    from attested_publish.net import secrecy
 
     issued: list[str] = []
     keep = secrecy.keep

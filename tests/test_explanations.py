@@ -29,17 +29,19 @@ from tuf.api.exceptions import DownloadError, UnsignedMetadataError
 from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 from werkzeug.wrappers import Request, Response
 
-from attested_publish import action, problems, publish
-from attested_publish.action import GitHubReporter, hand_over
-from attested_publish.attestations import no_root
-from attested_publish.front import carry_out
-from attested_publish.index import Index
+from attested_publish import problems
+from attested_publish.attestations.verify import no_root
+from attested_publish.fronts import action
+from attested_publish.fronts.action import GitHubReporter, hand_over
+from attested_publish.fronts.running import carry_out
+from attested_publish.index.index import Index
+from attested_publish.journey import publish
+from attested_publish.journey.targets import Services
 from attested_publish.problems import Topic
-from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.serving import Server
 from attested_publish.report import Report
-from attested_publish.services import Services
 from attested_publish.settings import understand
 from index_client import TRUE_ROW
 from makers import make_release, make_wheel
@@ -251,7 +253,7 @@ def test_every_problem_says_where_to_read_on() -> None:
     """But for those that are only waited for, and never shown."""
     kinds = {name for name, kind in vars(problems).items() if is_problem(kind)}
     without_topic = []
-    for path in (ROOT / "src" / "attested_publish").glob("*.py"):
+    for path in (ROOT / "src" / "attested_publish").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in kinds:
                 title = ast.unparse(node.args[0])

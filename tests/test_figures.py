@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pypi_attestations import Attestation
 from werkzeug.wrappers import Request, Response
 
-from attested_publish import figures
-from attested_publish.attestations import AttestationRefused, load_trust, verify_attestation
+from attested_publish.attestations.sign import _renewal_time
+from attested_publish.attestations.verify import AttestationRefused, load_trust, verify_attestation
 from attested_publish.distributions import stage as stage_files
-from attested_publish.holdings import findings_against, holdings
-from attested_publish.http import ask, new_session
-from attested_publish.identity import AmbientIdentity, expires_at, understand
-from attested_publish.index import Index, files_of
-from attested_publish.signing import _renewal_time
-from attested_publish.trusted_publishing import ApiToken, Exchange, Revocation, TrustedCredentials
+from attested_publish.identity.tokens import AmbientIdentity, expires_at, understand
+from attested_publish.index.api_token import ApiToken, Exchange, Revocation, TrustedCredentials
+from attested_publish.index.contents import findings_against, holdings
+from attested_publish.index.index import Index, files_of
+from attested_publish.net import figures
+from attested_publish.net.http import ask, new_session
 from releases import SHORT, publisher_policy, sign
 from test_bad_input import serving
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish import publish
-from attested_publish.holdings import Holdings, findings_against
-from attested_publish.identity import understand
-from attested_publish.identity_rules import advice
-from attested_publish.index import Index, IndexFile
-from attested_publish.rehearsal.github import job_claims
-from attested_publish.rehearsal.issuer import Issuer
-from attested_publish.rehearsal.registry import Registry
+from attested_publish.identity.tokens import understand
+from attested_publish.index.contents import Holdings, findings_against
+from attested_publish.index.index import Index, IndexFile
+from attested_publish.journey import publish
+from attested_publish.journey.forecast import advice
+from attested_publish.rehearsal.jobs.github import job_claims
+from attested_publish.rehearsal.jobs.issuer import Issuer
+from attested_publish.rehearsal.pypi.registry import Registry
 from index_client import TRUE_ROW
 from makers import make_release, make_sdist, make_wheel
 from releases import problem, staged
@@ -255,7 +255,7 @@ def test_advice(claims: dict[str, str], words: list[str]) -> None:
 
 
 def test_a_private_repository_writes_nothing_into_the_public_log() -> None:
-    from attested_publish.identity_rules import attestation_plan
+    from attested_publish.journey.forecast import attestation_plan
     from attested_publish.settings import Attestations
 
     index = Index.at("https://upload.pypi.org/legacy/")
@@ -270,7 +270,7 @@ def test_a_private_repository_writes_nothing_into_the_public_log() -> None:
 
 
 def test_an_index_that_is_not_pypi_is_asked_rather_than_foretold() -> None:
-    from attested_publish.identity_rules import attestation_plan, refuse_hopeless
+    from attested_publish.journey.forecast import attestation_plan, refuse_hopeless
     from attested_publish.settings import Attestations
 
     index = Index.at("https://packages.example.org/legacy/")

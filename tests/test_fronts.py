@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attested_publish.action import command as workflow_command
+from attested_publish.fronts.action import command as workflow_command
 from jobless import without_a_job
 from makers import make_release, make_wheel
 from releases import staged
@@ -22,7 +22,7 @@ from releases import staged
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from attested_publish.rehearsal.services import World
+    from attested_publish.rehearsal.world import World
     from releases import Stage
 
 ROOT = Path(__file__).parent.parent
@@ -231,8 +231,8 @@ def test_the_action_rehearses(stage: Stage) -> None:
 
 
 def test_a_summary_stays_within_github_s_limit() -> None:
+    from attested_publish.fronts.summary import summary
     from attested_publish.report import FileReport, Report
-    from attested_publish.summary import summary
 
     report = Report(mode="publish", index="https://example.org/legacy/")
     for number in range(20_000):

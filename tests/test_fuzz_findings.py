@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from attested_publish.attestations import AttestationRefused, _verify_statement
-from attested_publish.conversion import NotConvertible, read_attestation
+from attested_publish.attestations.convert import NotConvertible, read_attestation
+from attested_publish.attestations.found import found_in
+from attested_publish.attestations.verify import AttestationRefused, _verify_statement
 from attested_publish.distributions import release_of
-from attested_publish.found_attestations import found_in
-from attested_publish.http import new_session
-from attested_publish.identity import AmbientIdentity
-from attested_publish.index import Index
-from attested_publish.judges import Judges
+from attested_publish.identity.tokens import AmbientIdentity
+from attested_publish.index.api_token import mint
+from attested_publish.index.index import Index
+from attested_publish.net.http import new_session
 from attested_publish.problems import IdentityProblem, TokenProblem
 from attested_publish.rehearsal.serving import Server
-from attested_publish.trusted_publishing import mint
+from attested_publish.sandbox.judges import Judges
 from makers import make_wheel
 from releases import SHORT
 

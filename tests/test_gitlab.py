@@ -17,24 +17,24 @@ import pytest
 import requests
 from pypi_attestations import GitLabPublisher
 
-from attested_publish import publish
-from attested_publish.http import new_session
-from attested_publish.identities.gitlab import GitLabIdentity
-from attested_publish.identity import AmbientIdentity, understand
-from attested_publish.identity_rules import advice, refuse_hopeless
-from attested_publish.index import Index
-from attested_publish.problems import IdentityProblem
-from attested_publish.rehearsal.gitlab import job_claims
-from attested_publish.rehearsal.jobs import GITHUB, GITLAB, GOOGLE, job_here
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.rehearsal.services import World
-from attested_publish.settings import SETTINGS
-from attested_publish.trusted_publishing import (
+from attested_publish.identity.gitlab import GitLabIdentity
+from attested_publish.identity.tokens import AmbientIdentity, understand
+from attested_publish.index.api_token import (
     Exchange,
     NoSecondToken,
     TrustedCredentials,
     never_sent,
 )
+from attested_publish.index.index import Index
+from attested_publish.journey import publish
+from attested_publish.journey.forecast import advice, refuse_hopeless
+from attested_publish.net.http import new_session
+from attested_publish.problems import IdentityProblem
+from attested_publish.rehearsal.jobs.gitlab import job_claims
+from attested_publish.rehearsal.jobs.pretended import GITHUB, GITLAB, GOOGLE, job_here
+from attested_publish.rehearsal.pypi.registry import Registry
+from attested_publish.rehearsal.world import World
+from attested_publish.settings import SETTINGS
 from gitlab_job import PROJECT, ROW, component, header_and_body, verified
 from jobless import without_a_job
 from releases import SHORT, Stage, deadlines, problem

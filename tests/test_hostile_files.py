@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attested_publish.findings import Severity
-from attested_publish.judges import Judges, seconds_for
+from attested_publish.sandbox.judges import Judges, seconds_for
 from hostile_files import ARCHIVES, DESCRIPTIONS, INFO
 from makers import make_sdist, make_wheel, metadata_text
 from measuring import command, tree_megabytes, watched
@@ -131,7 +131,7 @@ def test_a_judge_has_no_secrets_and_cannot_print(tmp_path: Path) -> None:
     environment = {**os.environ, "ATTESTED_PUBLISH_PASSWORD": "secret", "PYTHONPATH": "/secret"}
     script = (
         "import pathlib, sys, time\n"
-        "from attested_publish.judges import Judges\n"
+        "from attested_publish.sandbox.judges import Judges\n"
         "judges = Judges(); path = pathlib.Path(sys.argv[1])\n"
         "assert judges.verdict(path, path.name, path.stat().st_size) == []\n"
         "(judge,) = judges._all\n"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish import judges as judging
-from attested_publish.conversion import FILE_LIMIT, NotConvertible, read_provenance
-from attested_publish.found_attestations import found_in
+from attested_publish.attestations.convert import FILE_LIMIT, NotConvertible, read_provenance
+from attested_publish.attestations.found import found_in
+from attested_publish.sandbox import judges as judging
 from attesting import attestation, bundle, put
 from makers import make_wheel
 from measured import measured

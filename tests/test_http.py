@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from werkzeug.wrappers import Response
 
-from attested_publish.connections import TooSlow
-from attested_publish.http import Answer, LedAstray, TooLarge, ask, new_session
-from attested_publish.index import why_unreachable
+from attested_publish.net.connections import TooSlow
+from attested_publish.net.http import Answer, LedAstray, TooLarge, ask, new_session
+from attested_publish.net.unreachable import why_unreachable
 from attested_publish.rehearsal.serving import Server
 
 if TYPE_CHECKING:

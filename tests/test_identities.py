@@ -8,11 +8,11 @@ import jwt
 import pytest
 from pypi_attestations import CircleCIPublisher, GooglePublisher
 
-from attested_publish.identities.circleci import ISSUER as CIRCLECI
-from attested_publish.identities.google import ISSUER as GOOGLE
-from attested_publish.identity import understand
-from attested_publish.identity_rules import advice, attestation_plan
-from attested_publish.index import Index
+from attested_publish.identity.circleci import ISSUER as CIRCLECI
+from attested_publish.identity.google import ISSUER as GOOGLE
+from attested_publish.identity.tokens import understand
+from attested_publish.index.index import Index
+from attested_publish.journey.forecast import advice, attestation_plan
 from attested_publish.problems import IdentityProblem
 from attested_publish.settings import Attestations
 from releases import problem, staged
@@ -20,7 +20,7 @@ from releases import problem, staged
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attested_publish.identities import Identity
+    from attested_publish.identity.publishers import Identity
 
 PYPI = Index.at("https://upload.pypi.org/legacy/")
 ACCOUNT = {
@@ -100,7 +100,7 @@ def test_the_index_is_asked_and_quoted(dist: Path, claims: dict[str, Any], name:
 
 
 def test_what_an_unknown_job_would_sign_is_not_signed(dist: Path) -> None:
-    from attested_publish import publish
+    from attested_publish.journey import publish
 
     with staged(dist, claims={"iss": "https://jobs.example.org"}) as stage:
         told = problem(stage.run(publish.attest))

@@ -22,9 +22,9 @@ from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
 from attested_publish.rehearsal.faults import parse_fault
-from attested_publish.rehearsal.github import ISSUER, job_claims
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.jobs.github import ISSUER, job_claims
+from attested_publish.rehearsal.pypi.registry import Registry
+from attested_publish.rehearsal.world import World
 
 HERE = Path(__file__).parent / "independent"
 CACHE = Path(__file__).parent.parent / ".cache" / "node"

@@ -12,9 +12,9 @@ from pypi_attestations import GitHubPublisher, Provenance
 from sigstore.models import ClientTrustConfig
 from sigstore.verify import Verifier
 
-from attested_publish import publish
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.summary import summary
+from attested_publish.fronts.summary import summary
+from attested_publish.journey import publish
+from attested_publish.rehearsal.pypi.registry import Registry
 from makers import make_release, make_wheel
 from releases import problem, publisher_policy, staged
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish.front import write_report
+from attested_publish.fronts.running import write_report
+from attested_publish.fronts.summary import summary
 from attested_publish.report import FileReport, Report
-from attested_publish.summary import summary
 from jobless import without_a_job
 from makers import make_release, make_wheel
 from test_bad_input import command, fails

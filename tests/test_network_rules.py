@@ -24,25 +24,26 @@ import requests
 from rich.console import Console
 from urllib3.util import parse_url
 
-from attested_publish.addresses import BadAddress, checked, refuse_step
-from attested_publish.connections import TooSlow
-from attested_publish.fetching import Limits, NotFetched, address, sha256_of
-from attested_publish.foreign import sentence, shown, without_markup
-from attested_publish.front import carry_out
-from attested_publish.http import Bounds, LedAstray, ask, bound, new_session
-from attested_publish.identity import detect, is_provider_local
-from attested_publish.index import Index, IndexFile, files_of, provenance_at, why_unreachable
+from attested_publish.console.reporter import Reporter
+from attested_publish.consumer.download import Limits, NotFetched, address, sha256_of
+from attested_publish.fronts.running import carry_out
+from attested_publish.identity.tokens import detect, is_provider_local
+from attested_publish.index.api_token import audience_of
+from attested_publish.index.index import Index, IndexFile, files_of, provenance_at
+from attested_publish.index.project_page import FILES_LIMIT, PAGE_LIMIT, NotAPage, entries
+from attested_publish.net.addresses import BadAddress, checked, refuse_step
+from attested_publish.net.connections import TooSlow
+from attested_publish.net.http import Bounds, LedAstray, ask, bound, new_session
+from attested_publish.net.routes import NoRoute
+from attested_publish.net.secrecy import without_credentials
+from attested_publish.net.unreachable import why_unreachable
+from attested_publish.net.untrusted import sentence, shown, without_markup
 from attested_publish.problems import IdentityProblem, IndexProblem, TokenProblem
-from attested_publish.project_page import FILES_LIMIT, PAGE_LIMIT, NotAPage, entries
-from attested_publish.rehearsal.github import job_claims
-from attested_publish.rehearsal.jobs import CIRCLECI, GITHUB, GITLAB
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.jobs.github import job_claims
+from attested_publish.rehearsal.jobs.pretended import CIRCLECI, GITHUB, GITLAB
+from attested_publish.rehearsal.pypi.registry import Registry
+from attested_publish.rehearsal.world import World
 from attested_publish.report import Report
-from attested_publish.reporter import Reporter
-from attested_publish.routes import NoRoute
-from attested_publish.secrecy import without_credentials
-from attested_publish.trusted_publishing import audience_of
 from hostile_peer import (
     Answering,
     Peer,
@@ -315,8 +316,8 @@ class TestProjectPages:
 READ_A_PAGE = """
 import json, sys, time
 from hostile_run import peak
-from attested_publish.http import new_session
-from attested_publish.index import Index, files_of
+from attested_publish.net.http import new_session
+from attested_publish.index.index import Index, files_of
 from attested_publish.problems import IndexProblem
 started = time.monotonic()
 with new_session() as session:
@@ -549,7 +550,7 @@ class TestDeadlines:
             assert len(there._open) == 1
 
     def test_a_file_may_take_as_long_as_its_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("attested_publish.http.SLOWEST_UPLOAD", 16 << 20)
+        monkeypatch.setattr("attested_publish.net.http.SLOWEST_UPLOAD", 16 << 20)
         with SlowReader() as there, requests.Session() as session:
             bound(session, Bounds(silence=5, total=0.5))
             started = time.monotonic()

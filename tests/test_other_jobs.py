@@ -22,18 +22,18 @@ from ruamel.yaml import YAML
 from sigstore.models import TrustedRoot
 from sigstore.verify import Verifier
 
-from attested_publish import publish
-from attested_publish.cli import _parser
-from attested_publish.identities.circleci import CircleCIIdentity
-from attested_publish.identity import detect, understand
-from attested_publish.identity_rules import advice, attestation_plan
-from attested_publish.index import Index
+from attested_publish.fronts.cli import _parser
+from attested_publish.identity.circleci import CircleCIIdentity
+from attested_publish.identity.tokens import detect, understand
+from attested_publish.index.index import Index
+from attested_publish.journey import publish
+from attested_publish.journey.forecast import advice, attestation_plan
 from attested_publish.problems import IdentityProblem
-from attested_publish.rehearsal import circleci, google
-from attested_publish.rehearsal.jobs import CIRCLECI, GITHUB, GOOGLE, JOBS, Job, job_here
-from attested_publish.rehearsal.registry import Registry, RegistryError
+from attested_publish.rehearsal.jobs import circleci, google
+from attested_publish.rehearsal.jobs.pretended import CIRCLECI, GITHUB, GOOGLE, JOBS, Job, job_here
+from attested_publish.rehearsal.pypi.registry import Registry, RegistryError
 from attested_publish.rehearsal.rehearse import pretended_job
-from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.world import World
 from attested_publish.settings import Attestations
 from gitlab_job import verified
 from jobless import without_a_job

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from attested_publish import publish
-from attested_publish.amounts import size_text
-from attested_publish.front import carry_out
-from attested_publish.index import Index
-from attested_publish.progress import FEW, Progress
+from attested_publish.console.progress import FEW, Progress
+from attested_publish.console.reporter import Reporter
+from attested_publish.fronts.running import carry_out
+from attested_publish.index.index import Index
+from attested_publish.journey import publish
+from attested_publish.journey.targets import Services
 from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.report import Report
-from attested_publish.reporter import Reporter
-from attested_publish.services import Services
 from attested_publish.settings import understand
 from makers import make_wheel
 from releases import staged
@@ -174,10 +173,3 @@ def test_never_more_lines_than_a_few(files: int) -> None:
     assert len(told) == min(files, FEW)
     if files > FEW:
         assert told[-1].startswith(f"{files} of {files} files")
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2_500_000_000, "2.5 GB")]
-)
-def test_sizes(size: int, text: str) -> None:
-    assert size_text(size) == text

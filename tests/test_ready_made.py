@@ -11,14 +11,14 @@ import pytest
 import requests
 from pypi_attestations import Provenance
 
-from attested_publish import publish
-from attested_publish.attestations import load_trust
-from attested_publish.confirm import confirm
+from attested_publish.attestations.verify import load_trust
 from attested_publish.distributions import stage as stage_files
-from attested_publish.http import new_session
-from attested_publish.index import Index
+from attested_publish.index.index import Index
+from attested_publish.journey import publish
+from attested_publish.journey.confirm import confirm
+from attested_publish.net.http import new_session
 from attested_publish.problems import ConfirmationProblem
-from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.pypi.registry import Registry
 from attesting import PUBLISH, SLSA, attestation, bundle, put, signature, subject
 from index_client import TRUE_ROW as ROW
 from makers import make_release, make_wheel
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pypi_attestations import Attestation
 
-    from attested_publish.rehearsal.services import World
+    from attested_publish.rehearsal.world import World
     from releases import Stage
 
 WHEEL = "sample-1.0-py3-none-any.whl"

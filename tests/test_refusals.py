@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish.attestations import (
+from attested_publish.attestations.verify import (
     AttestationRefused,
     load_trust,
+    policy_for,
     verify,
     verify_attestation,
 )
 from attested_publish.distributions import stage as stage_files
-from attested_publish.holdings import New
-from attested_publish.http import new_session
-from attested_publish.identity import understand
-from attested_publish.index import Index
-from attested_publish.judges import shared
+from attested_publish.identity.tokens import understand
+from attested_publish.index.api_token import mint
+from attested_publish.index.contents import New
+from attested_publish.index.index import Index
+from attested_publish.index.upload import Delivery, GivenCredentials, upload
+from attested_publish.net.http import new_session
 from attested_publish.problems import TokenRefused, UploadRefused, VerificationProblem
-from attested_publish.trusted_publishing import mint
-from attested_publish.upload import Delivery, GivenCredentials, upload
+from attested_publish.sandbox.judges import shared
 from makers import make_wheel
 from releases import SHORT, problem, publisher_policy, sign, staged
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from pypi_attestations import Attestation
 
-    from attested_publish.attestations import Trust
+    from attested_publish.attestations.verify import Trust
     from attested_publish.distributions import Distribution
     from releases import Stage
 
@@ -158,7 +159,7 @@ def test_swapped_attestations_stop_the_release(signed: Signed) -> None:
     swapped = dict(zip(signed.attestations, reversed(signed.attestations.values()), strict=True))
     publisher = understand(signed.stage.world.issuer.issue("sigstore")).publisher
     with pytest.raises(VerificationProblem) as caught:
-        verify(signed.distributions, swapped, publisher.policy(), signed.trust)
+        verify(signed.distributions, swapped, policy_for(publisher), signed.trust)
     assert "not about this file" in caught.value.detail
 
 

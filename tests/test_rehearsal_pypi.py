@@ -12,7 +12,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from attested_publish.rehearsal.faults import Faults, parse_fault
-from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.pypi.registry import Registry
 from index_client import JOB, TRUE_ROW, serving, trusted_root
 from makers import make_wheel
 

@@ -10,10 +10,10 @@ import zlib
 import pytest
 from pypi_attestations import AttestationType, Provenance
 
-from attested_publish.attestations import load_trust, verify_attestation
+from attested_publish.attestations.verify import load_trust, verify_attestation
 from attested_publish.rehearsal.faults import parse_fault
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.pypi.registry import Registry
+from attested_publish.rehearsal.world import World
 from index_client import JOB, TRUE_ROW, client_of, sent, sign
 from makers import make_sdist, make_wheel
 from releases import publisher_policy

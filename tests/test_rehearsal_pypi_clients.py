@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from pypi_attestations import Provenance
 
-from attested_publish.attestations import load_trust, verify_attestation
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.rehearsal.services import World
+from attested_publish.attestations.verify import load_trust, verify_attestation
+from attested_publish.rehearsal.pypi.registry import Registry
+from attested_publish.rehearsal.world import World
 from index_client import JOB, client_of, sign
 from makers import make_release
 from releases import publisher_policy

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from attested_publish.rehearsal.faults import Faults, parse_fault
-from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.pypi.registry import Registry
 from index_client import serving, trusted_root
 from makers import make_sdist, make_wheel
 

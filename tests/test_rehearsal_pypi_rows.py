@@ -15,7 +15,7 @@ from functools import partial
 
 import pytest
 
-from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.pypi.registry import Registry
 from index_client import basic, serving, trusted_root
 from makers import (
     make_commented_wheel,

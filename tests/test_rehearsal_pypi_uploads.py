@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
-from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.pypi.registry import Registry
 from index_client import TRUE_ROW, basic, form_of, serving, trusted_root
 from makers import make_sdist, make_wheel
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from attested_publish.rehearsal.publishers import GitHubWorkflow
-from attested_publish.rehearsal.registry import Registry, RegistryError
+from attested_publish.rehearsal.pypi.publishers import GitHubWorkflow
+from attested_publish.rehearsal.pypi.registry import Registry, RegistryError
 
 ROW = {"owner": "octo-org", "owner_id": "65", "repo": "sample", "workflow": "release.yml"}
 ENTRY = {**ROW, "environment": "PyPI", "projects": ["sample", "sample-extra"]}

@@ -34,14 +34,14 @@ from attested_publish.rehearsal.faults import (
     index_endpoint,
     parse_fault,
 )
-from attested_publish.rehearsal.fulcio import CertificateAuthority
-from attested_publish.rehearsal.github import ISSUER, job_claims
-from attested_publish.rehearsal.issuer import Issuer
-from attested_publish.rehearsal.merkle import Tree, leaf_hash
-from attested_publish.rehearsal.principals import principal
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.rehearsal.services import World
+from attested_publish.rehearsal.jobs.github import ISSUER, job_claims
+from attested_publish.rehearsal.jobs.issuer import Issuer
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.serving import Server, delayed, json_app, json_response
+from attested_publish.rehearsal.sigstore.fulcio import CertificateAuthority
+from attested_publish.rehearsal.sigstore.merkle import Tree, leaf_hash
+from attested_publish.rehearsal.sigstore.principals import principal
+from attested_publish.rehearsal.world import World
 
 CLAIMS = job_claims({}, {"environment": "pypi"})
 

@@ -20,21 +20,22 @@ from urllib.parse import quote, quote_plus, unquote, urlencode
 import pytest
 from rich.console import Console
 
-from attested_publish import cli, secrecy
-from attested_publish.action import GitHubReporter
-from attested_publish.action import main as act
+from attested_publish.console.reporter import Reporter
 from attested_publish.distributions import Distribution
 from attested_publish.findings import Finding, Severity
-from attested_publish.foreign import harmless, sentence, shown
-from attested_publish.front import mask_secrets, write_report
-from attested_publish.http import Answer
-from attested_publish.index import Index
+from attested_publish.fronts import cli
+from attested_publish.fronts.action import GitHubReporter
+from attested_publish.fronts.action import main as act
+from attested_publish.fronts.running import mask_secrets, write_report
+from attested_publish.fronts.summary import summary
+from attested_publish.index.index import Index
+from attested_publish.net import secrecy
+from attested_publish.net.http import Answer
+from attested_publish.net.secrecy import Secrets, credentials_in, secrets_in, without_credentials
+from attested_publish.net.untrusted import harmless, sentence, shown
 from attested_publish.problems import IndexProblem
 from attested_publish.report import FileReport, Report
-from attested_publish.reporter import Reporter
-from attested_publish.secrecy import Secrets, credentials_in, secrets_in, without_credentials
 from attested_publish.settings import Settings
-from attested_publish.summary import summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from attested_publish import cli
+from attested_publish.fronts import cli
 from attested_publish.rehearsal.private import write_in_place, write_private
 from jobless import without_a_job
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from attested_publish.cli import _parser
+from attested_publish.fronts.cli import _parser
 from attested_publish.settings import (
     SETTINGS,
     Attestations,

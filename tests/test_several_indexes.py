@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from attested_publish import publish
-from attested_publish.cli import main
-from attested_publish.index import Index
+from attested_publish.fronts.cli import main
+from attested_publish.index.index import Index
+from attested_publish.journey import publish
+from attested_publish.journey.targets import Services
 from attested_publish.rehearsal.faults import parse_fault
-from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.report import Report, Result
-from attested_publish.services import Services
 from attested_publish.settings import WrongUsage, understand
 from makers import make_wheel
 from releases import SHORT, Stage, run, served, staged

@@ -14,13 +14,13 @@ from sigstore.models import TrustedRoot
 from sigstore.verify import Verifier
 from sigstore.verify.policy import Identity
 
-from attested_publish.identity import understand
-from attested_publish.identity_rules import attestation_plan
-from attested_publish.index import Index
+from attested_publish.attestations.sign_in import SignIn
+from attested_publish.identity.tokens import understand
+from attested_publish.index.index import Index
+from attested_publish.journey.forecast import attestation_plan
 from attested_publish.problems import IdentityProblem, NoIdentity, Topic
-from attested_publish.rehearsal.person import EMAIL
+from attested_publish.rehearsal.jobs.person import EMAIL
 from attested_publish.settings import Attestations
-from attested_publish.sign_in import SignIn
 from jobless import without_a_job
 from releases import staged
 

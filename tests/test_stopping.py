@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from attested_publish.parallel import Pace, in_parallel
+from attested_publish.net.parallel import Pace, in_parallel
+from attested_publish.net.retry import GaveUp, Patience, persistently
+from attested_publish.net.stopping import Stopped
 from attested_publish.problems import UploadProblem
-from attested_publish.retry import GaveUp, Patience, persistently
-from attested_publish.stopping import Stopped
 from jobless import without_a_job
 from releases import staged
 from test_fronts import ROOT, job, outputs, wait_for
@@ -38,7 +38,7 @@ def test_a_signal_that_was_ignored_stays_ignored(name: str) -> None:
     process = run(
         f"""
         import signal, time
-        from attested_publish.stopping import done_or_stopped
+        from attested_publish.net.stopping import done_or_stopped
         signal.signal(signal.{name}, signal.SIG_IGN)
         def work():
             print("working", flush=True)
@@ -71,7 +71,7 @@ def test_further_signals_do_not_stop_the_ending() -> None:
     process = run(
         """
         import time
-        from attested_publish.stopping import done_or_stopped, ended_when_stopped, listening
+        from attested_publish.net.stopping import done_or_stopped, ended_when_stopped, listening
         def end():
             print("ending", flush=True)
             time.sleep(0.7)
@@ -100,7 +100,7 @@ def test_an_ending_that_does_not_end_is_left() -> None:
     process = run(
         """
         import os, time
-        from attested_publish.stopping import done_or_stopped, ended_when_stopped
+        from attested_publish.net.stopping import done_or_stopped, ended_when_stopped
         def fail():
             raise OSError("one that fails keeps nobody")
         def work():
@@ -126,7 +126,8 @@ def test_stopped_while_it_starts(dist: Path, seed: int) -> None:
     with staged(dist) as stage:
         environment = job(stage.world, dist)
         script = (
-            "from attested_publish import entry, stopping\n"
+            "from attested_publish.fronts import entry\n"
+            "from attested_publish.net import stopping\n"
             "print('started', flush=True)\n"
             "stopping.leave(entry.main([]))\n"
         )
@@ -183,9 +184,9 @@ def test_nothing_is_begun_after_a_stop() -> None:
     """Not the first try of a retry either; what ends the run is tried all the same."""
     process = run(
         """
-        from attested_publish import stopping
-        from attested_publish.parallel import in_parallel
-        from attested_publish.retry import GaveUp, Patience, persistently
+        from attested_publish.net import stopping
+        from attested_publish.net.parallel import in_parallel
+        from attested_publish.net.retry import GaveUp, Patience, persistently
         stopping._stopped.set()
         tried = []
         for given_up in (None, GaveUp()):
@@ -245,7 +246,7 @@ def test_where_no_thread_can_be_started_the_work_is_done_all_the_same() -> None:
     process = run(
         """
         import threading
-        from attested_publish.parallel import in_parallel, meanwhile
+        from attested_publish.net.parallel import in_parallel, meanwhile
         left = [2]
         start = threading.Thread.start
         def limited(self):

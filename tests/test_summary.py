@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from markdown_it import MarkdownIt
 
+from attested_publish.fronts.summary import summary
 from attested_publish.report import AttestationReport, FileReport, Report, Result, Span, Status
-from attested_publish.summary import summary
 from makers import make_release, make_wheel
 from releases import staged
 from test_explanations import SDIST, WHEEL, act, registry_of

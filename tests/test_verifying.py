@@ -19,18 +19,19 @@ import requests
 from rich.console import Console
 from werkzeug.wrappers import Request, Response
 
-from attested_publish import cli, verify_command
-from attested_publish.fetching import Limits, NotFetched, address, sha256_of
-from attested_publish.front import carry_out
-from attested_publish.index import Index, IndexFile
-from attested_publish.rehearsal.jobs import GITLAB, GOOGLE
-from attested_publish.rehearsal.registry import Registry
-from attested_publish.rehearsal.services import World
+from attested_publish.console.reporter import Reporter
+from attested_publish.consumer.download import Limits, NotFetched, address, sha256_of
+from attested_publish.consumer.verify import Expected
+from attested_publish.fronts import cli
+from attested_publish.fronts import verify as verify_command
+from attested_publish.fronts.running import carry_out
+from attested_publish.index.index import Index, IndexFile
+from attested_publish.journey.targets import Services
+from attested_publish.rehearsal.jobs.pretended import GITLAB, GOOGLE
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.serving import Server
+from attested_publish.rehearsal.world import World
 from attested_publish.report import Report, Result
-from attested_publish.reporter import Reporter
-from attested_publish.services import Services
-from attested_publish.verifying import Expected
 from attesting import attestation
 from index_client import client_of
 from makers import make_release, make_wheel
@@ -39,7 +40,7 @@ from releases import Stage, deadlines, problem, staged
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attested_publish.rehearsal.jobs import Job
+    from attested_publish.rehearsal.jobs.pretended import Job
 
 WHEEL = "sample-1.0-py3-none-any.whl"
 SDIST = "sample-1.0.tar.gz"

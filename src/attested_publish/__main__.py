@@ -5,14 +5,14 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command and exit with its status."""
-    from attested_publish.endings import guarded
-    from attested_publish.stopping import leave
+    from attested_publish.journey.failures import guarded
+    from attested_publish.net.stopping import leave
 
     leave(guarded(_run))
 
 
 def _run() -> int:
-    from attested_publish.cli import main as run
+    from attested_publish.fronts.cli import main as run
 
     return run()
 

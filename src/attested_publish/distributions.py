@@ -24,10 +24,9 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-from attested_publish.amounts import counted
-from attested_publish.foreign import shown
-from attested_publish.problems import FilesProblem, Topic
-from attested_publish.stopping import ended_when_stopped
+from attested_publish.net.stopping import ended_when_stopped
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import FilesProblem, Topic, counted
 
 if TYPE_CHECKING:
     from packaging.version import Version

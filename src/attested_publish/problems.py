@@ -217,3 +217,8 @@ class ConfirmationProblem(Problem):
     """The index serves something else than what was uploaded."""
 
     stage = Stage.CONFIRMATION
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in `1 file` and `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from attested_publish.secrecy import all_blotted
+from attested_publish.net.secrecy import all_blotted
 
 if TYPE_CHECKING:
     from pathlib import Path

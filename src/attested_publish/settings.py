@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from attested_publish.addresses import PYPI_UPLOAD_URL
-from attested_publish.foreign import shown
+from attested_publish.net.addresses import PYPI_UPLOAD_URL
+from attested_publish.net.untrusted import shown
 
 
 class WrongUsage(Exception):

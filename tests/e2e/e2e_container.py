@@ -16,8 +16,8 @@ from machine import run
 from world import CLAIMS, World, running_world, secrets_in
 
 from attested_publish.rehearsal import services as embedded
-from attested_publish.rehearsal.github import job_claims
-from attested_publish.rehearsal.registry import Registry
+from attested_publish.rehearsal.jobs.github import job_claims
+from attested_publish.rehearsal.pypi.registry import Registry
 from jobless import without_a_job
 from makers import make_wheel
 
@@ -279,7 +279,7 @@ def test_the_image_is_small_and_bare(machine, image):
     unwritten = machine.docker(
         *("run", "--rm", "--read-only", "--user", "12345", "--entrypoint", "python", image),
         "-c",
-        "import sys, attested_publish.cli as it; print(it.__cached__, sys.flags.isolated)",
+        "import sys, attested_publish.fronts.cli as it; print(it.__cached__, sys.flags.isolated)",
     )
     assert "__pycache__" in unwritten
 

@@ -11,15 +11,16 @@ import requests
 from rich.console import Console
 from werkzeug.wrappers import Request, Response
 
-from attested_publish import publish, verify_command
-from attested_publish.front import carry_out
-from attested_publish.index import Index
+from attested_publish.console.reporter import Reporter
+from attested_publish.consumer.verify import Expected
+from attested_publish.fronts import verify as verify_command
+from attested_publish.fronts.running import carry_out
+from attested_publish.index.index import Index
+from attested_publish.journey import publish
+from attested_publish.journey.targets import Services
 from attested_publish.rehearsal.serving import Server
 from attested_publish.report import Report
-from attested_publish.reporter import Reporter
-from attested_publish.services import Services
 from attested_publish.settings import understand
-from attested_publish.verifying import Expected
 from fuzz.documents import as_bytes, changed
 from fuzz.texts import damaged, encoded, text, word
 from releases import deadlines, run

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pypi_attestations import Attestation
 
-from attested_publish.attestations import (
+from attested_publish.attestations.convert import NotConvertible, bundle_of, read_provenance
+from attested_publish.attestations.found import found_in
+from attested_publish.attestations.verify import (
     AttestationRefused,
     certificate_identity,
     load_trust,
@@ -24,14 +26,12 @@ from attested_publish.attestations import (
     publisher_fields,
     verify_attestation,
 )
-from attested_publish.conversion import NotConvertible, bundle_of, read_provenance
+from attested_publish.consumer.verify import publisher_text
 from attested_publish.distributions import kind_of, release_of
-from attested_publish.earlier import _publisher_in
-from attested_publish.foreign import sentence, shown
-from attested_publish.found_attestations import found_in
-from attested_publish.judges import Judges, NotJudged, NotReadable
+from attested_publish.journey.publisher_differences import _publisher_in
+from attested_publish.net.untrusted import sentence, shown
 from attested_publish.rules import check_file
-from attested_publish.verifying import publisher_text
+from attested_publish.sandbox.judges import Judges, NotJudged, NotReadable
 from attesting import SLSA, attestation, bundle
 from fuzz.answers import HostileIndex
 from fuzz.archives import description, metadata, sdist, wheel, wheel_name

@@ -15,29 +15,29 @@ from typing import TYPE_CHECKING
 
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
+from rich import filesize
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from attested_publish.amounts import size_text
 from attested_publish.distributions import Kind, kind_of
-from attested_publish.foreign import shown
-from attested_publish.index import Index
+from attested_publish.index.index import Index
+from attested_publish.journey.publish import publish
+from attested_publish.journey.targets import Services
+from attested_publish.net.stopping import ended_when_stopped
+from attested_publish.net.untrusted import shown
 from attested_publish.problems import ConfirmationProblem, Topic
-from attested_publish.publish import publish
-from attested_publish.rehearsal.jobs import JOBS, job_here, without_job
-from attested_publish.rehearsal.registry import Registry, RegistryError
+from attested_publish.rehearsal.jobs.pretended import JOBS, job_here, without_job
+from attested_publish.rehearsal.pypi.registry import Registry, RegistryError
 from attested_publish.rehearsal.sample import build_sample
-from attested_publish.rehearsal.services import World
 from attested_publish.rehearsal.serving import LOOPBACK
+from attested_publish.rehearsal.world import World
 from attested_publish.report import Result
-from attested_publish.services import Services
 from attested_publish.settings import WrongUsage
-from attested_publish.stopping import ended_when_stopped
 
 if TYPE_CHECKING:
+    from attested_publish.console.reporter import Reporter
     from attested_publish.report import FileReport, Report
-    from attested_publish.reporter import Reporter
     from attested_publish.settings import Settings
 
 _INSTALL_SECONDS = 120
@@ -234,7 +234,7 @@ def result_table(report: Report, index_url: str) -> Table:
             address.stylize(f"link {file.url}")
         table.add_row(
             Text(shown(file.filename)),
-            size_text(file.size),
+            filesize.decimal(file.size),
             f"{file.sha256[:12]}…",
             entry,
             address,

@@ -24,8 +24,8 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 from werkzeug.wsgi import LimitedStream
 
-from attested_publish.addresses import is_loopback
-from attested_publish.foreign import shown
+from attested_publish.net.addresses import is_loopback
+from attested_publish.net.untrusted import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attested_publish import foreign
 from attested_publish.findings import Finding, Severity
+from attested_publish.net import untrusted as foreign
 
 SHOWN = 80
 """Characters of somebody else's value that a sentence quotes."""

@@ -1,0 +1,121 @@
+"""Attestations as files: for twine, which reads them, and for the user, who keeps them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attested_publish.attestations.sidecars import ATTESTATION_SUFFIXES, is_attestation_file
+from attested_publish.attestations.verify import file_suffix
+from attested_publish.net.stopping import ended_when_stopped
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import FilesProblem, Topic
+
+if TYPE_CHECKING:
+    from pypi_attestations import Attestation
+
+    from attested_publish.attestations.sidecars import Ready
+
+_UPLOADED = ".attestation"
+"""What uploaders send along, whatever stands before it (after the distribution's name)."""
+
+
+@contextlib.contextmanager
+def written(attestations: Mapping[str, Sequence[Attestation]]) -> Iterator[dict[str, list[Path]]]:
+    """Write attestations, by distribution filename, into a folder that is gone afterwards."""
+    with ended_when_stopped() as until_done:
+        # The release is done before it is removed, and must not fail for what cannot be.
+        folder = until_done.enter_context(
+            tempfile.TemporaryDirectory(prefix="attested-publish-", ignore_cleanup_errors=True)
+        )
+        files: dict[str, list[Path]] = {}
+        for filename, of_file in attestations.items():
+            for attestation in of_file:
+                path = Path(folder, _name(filename, attestation))
+                path.write_text(attestation.model_dump_json(), encoding="utf-8")
+                files.setdefault(filename, []).append(path)
+        yield files
+
+
+def prove_writable(folders: Mapping[str, Path]) -> None:
+    """Make the folder of each distribution (by filename), and prove that files can be left there.
+
+    Raises `FilesProblem`.
+    """
+    for folder in set(folders.values()):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder, prefix=".attested-publish-"):
+                pass
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+    for filename, folder in folders.items():
+        for suffix in ATTESTATION_SUFFIXES:
+            path = folder / f"{filename}{suffix}"
+            if path.is_dir():
+                raise _unwritable(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
+
+
+def staying(
+    ready: Iterable[Ready], filename: str, folder: Path, wanted: Iterable[Attestation]
+) -> list[Ready]:
+    """Return what lies in `folder` and can stay as it is: under its own name, or a spare one.
+
+    Not so under the name that another of the `wanted` attestations is to have.
+    """
+    names = {_name(filename, each) for each in wanted}
+    return [
+        each
+        for each in ready
+        if is_attestation_file(each.path)
+        and each.path.parent.resolve() == folder.resolve()
+        and (each.path.name == _name(filename, each.attestation) or each.path.name not in names)
+    ]
+
+
+def keep(attestations: Iterable[Attestation], filename: str, folder: Path) -> set[str]:
+    """Leave the attestations of a distribution in `folder`, in place of what has their names.
+
+    Returns these names. Raises `FilesProblem`.
+    """
+    kept = set()
+    for attestation in attestations:
+        path = folder / _name(filename, attestation)
+        try:
+            # What is there may lead elsewhere, or be no file.
+            path.unlink(missing_ok=True)
+            with path.open("x", encoding="utf-8") as file:
+                file.write(attestation.model_dump_json())
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        kept.add(path.name)
+    return kept
+
+
+def others(filename: str, folder: Path, known: Collection[str]) -> list[Path]:
+    """Return what else in `folder` an uploader would send as attestations of a distribution.
+
+    `known` are the names of those that it should.
+    """
+    named = (path for path in folder.iterdir() if path.name.startswith(f"{filename}."))
+    return sorted(
+        path for path in named if path.name.endswith(_UPLOADED) and path.name not in known
+    )
+
+
+def _name(filename: str, attestation: Attestation) -> str:
+    return f"{filename}{file_suffix(attestation)}"
+
+
+def _unwritable(path: Path, error: OSError) -> FilesProblem:
+    return FilesProblem(
+        "The attestation files cannot be written",
+        topic=Topic.ATTESTATIONS_DIR_UNWRITABLE,
+        detail=f"{shown(path)}: {error.strerror or type(error).__name__}.",
+        remedy="Set attestations-dir to a folder that the job may write to.",
+    )

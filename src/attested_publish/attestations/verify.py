@@ -1,0 +1,332 @@
+"""Attestations (PEP 740): the Sigstore they come from, and verifying them the way PyPI does."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sigstore.errors
+import urllib3
+from cryptography import x509
+from cryptography.hazmat import asn1
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from pypi_attestations import Attestation, AttestationError, AttestationType
+from sigstore.models import ClientTrustConfig
+from sigstore.sign import SigningContext
+from sigstore.verify import Verifier
+
+from attested_publish.attestations.sidecars import PUBLISH_SUFFIX, SLSA_SUFFIX
+from attested_publish.net.parallel import meanwhile
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import IdentityProblem, SigningProblem, Topic, VerificationProblem
+
+if TYPE_CHECKING:
+    from pypi_attestations import Publisher
+    from sigstore.verify.policy import VerificationPolicy
+
+    from attested_publish.distributions import Distribution
+    from attested_publish.identity.publishers import TrustedPublisher
+
+PUBLISH_PREDICATE = AttestationType.PYPI_PUBLISH_V1.value
+
+_BUILD_CONFIG = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.18")
+"""Fulcio's extension for the file that says what the job does."""
+
+_PRINTED_EXTENSION = re.compile(r"<Extension\(.*\)>(?=\))")
+_ROOT_SECONDS = 120.0
+_LONGEST_NAME = 300
+"""Characters of a file name that is read; file systems take 255 bytes."""
+
+_IN_TOTO = "application/vnd.in-toto+json"
+
+
+def publisher_fields(publisher: Publisher) -> dict[str, str]:
+    """Return a publisher's fields, `kind` first, without empty ones.
+
+    Provenance names them so (PEP 740), and lock files pin them so (PEP 751); a token's
+    other claims, which provenance may hold too, are not part of the identity.
+    """
+    fields: dict[str, object] = publisher.model_dump(exclude_none=True, exclude={"claims"})
+    return {name: str(value) for name, value in fields.items()}
+
+
+class AttestationRefused(ValueError):
+    """An attestation does not hold; its text is one sentence that says in what."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """A Sigstore instance: whom to ask for signatures, and what to verify them with."""
+
+    config: ClientTrustConfig
+    signing: SigningContext
+    verifier: Verifier
+
+
+def load_trust(config_json: str | None) -> Trust:
+    """Return the Sigstore of a ClientTrustConfig JSON, or the public one (through TUF).
+
+    Forces Rekor v1: PEP 740 has no field for the timestamps that an entry of
+    Rekor v2 needs to be verified. Raises `SigningProblem`.
+    """
+    try:
+        if config_json is None:
+            # TUF's client has a session of its own; what it downloads has a size of its own.
+            config = meanwhile(ClientTrustConfig.production)(_ROOT_SECONDS)
+        else:
+            config = ClientTrustConfig.from_json(config_json)
+        config.force_tlog_version = 1
+        # Not `from_trust_config`: that asks a timestamp authority too, for each signature,
+        # and PEP 740 has no place for the answer.
+        signing = SigningContext(
+            fulcio=config.signing_config.get_fulcio(),
+            rekor=config.signing_config.get_tlogs()[0],
+            trusted_root=config.trusted_root,
+        )
+        return Trust(config, signing, Verifier(trusted_root=config.trusted_root))
+    except sigstore.errors.TUFError as error:
+        raise no_root(error) from error
+    except TimeoutError as error:
+        raise SigningProblem(
+            "Sigstore's root of trust could not be fetched",
+            topic=Topic.SIGSTORE_ROOT,
+            detail=f"It was not there after {_ROOT_SECONDS:.0f} s.",
+            remedy="Allow tuf-repo-cdn.sigstore.dev in the network (proxy, firewall), and run "
+            "again.",
+        ) from error
+    except (sigstore.errors.Error, ValueError, TypeError, LookupError) as error:
+        raise SigningProblem(
+            "The Sigstore trust configuration cannot be used",
+            topic=Topic.TRUST_CONFIG,
+            detail=f"sigstore-trust-config: {shown(error)}.",
+            remedy="Give a ClientTrustConfig JSON (media type "
+            "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json) of a Sigstore with a "
+            "Rekor v1 log.",
+        ) from error
+
+
+def no_root(error: sigstore.errors.TUFError) -> SigningProblem:
+    """Say why there is no root of trust: the network, or a root too old to follow.
+
+    A root that is shipped with a release of sigstore leads to the current one as long as
+    enough of its keys have signed the roots between them (TUF, 5.3).
+    """
+    from tuf.api.exceptions import RepositoryError
+
+    if isinstance(error.__cause__, RepositoryError):
+        return SigningProblem(
+            "Sigstore's root of trust cannot be followed",
+            topic=Topic.SIGSTORE_ROOT,
+            detail=f"{shown(error)}: {shown(error.__cause__)}. This version of attested-publish "
+            f"(sigstore {sigstore.__version__}) is too old for it.",
+            remedy="Use the current release of attested-publish: pin its newest commit in `uses:`, "
+            "or upgrade the package.",
+        )
+    return SigningProblem(
+        "Sigstore's root of trust could not be fetched",
+        topic=Topic.SIGSTORE_ROOT,
+        detail=f"{shown(error)}: {_why(error)}.",
+        remedy="Allow tuf-repo-cdn.sigstore.dev in the network (proxy, firewall), and run again.",
+    )
+
+
+def _why(error: BaseException) -> str:
+    """Return the first words among an error's causes: the clients below raise some without."""
+    cause = error.__cause__
+    while cause is not None and not str(cause):
+        cause = cause.__cause__
+    if isinstance(cause, urllib3.exceptions.MaxRetryError):
+        # It says so, and repeats the address.
+        cause = cause.reason
+    return shown(cause or "no answer").rstrip(".")
+
+
+def verify(
+    distributions: Iterable[Distribution],
+    attestations: Mapping[str, Attestation],
+    policy: VerificationPolicy,
+    trust: Trust,
+) -> None:
+    """Hold every attestation against its staged file as PyPI will (its verifier, its `policy`).
+
+    Raises `VerificationProblem` for the first one that PyPI would refuse.
+    """
+    for distribution in distributions:
+        try:
+            verify_attestation(
+                attestations[distribution.filename],
+                filename=distribution.filename,
+                sha256=distribution.sha256,
+                policy=policy,
+                verifier=trust.verifier,
+            )
+        except AttestationRefused as error:
+            raise VerificationProblem(
+                f"The attestation of {shown(distribution.filename)} does not hold",
+                topic=Topic.ATTESTATION_INVALID,
+                detail=f"{error} {trust_hint(trust)}",
+                remedy="The index would refuse it. Run again; if it stays so, the Sigstore "
+                "instance or the trusted publisher's fields are wrong.",
+                file=distribution.filename,
+            ) from error
+
+
+def trust_hint(trust: Trust) -> str:
+    """Name the certificate authority that was trusted, for a message."""
+    roots = trust.config.trusted_root.get_fulcio_certs()
+    names = {root.subject.rfc4514_string() for root in roots}
+    return f"Verified against: {shown('; '.join(sorted(names)), 200)}."
+
+
+def verify_attestation(
+    attestation: Attestation,
+    *,
+    filename: str,
+    sha256: str,
+    policy: VerificationPolicy,
+    verifier: Verifier,
+) -> str:
+    """Verify one attestation as PyPI's server does and return its predicate type.
+
+    The steps are those of `pypi_attestations.Attestation.verify`, which takes no
+    other trust root than the public one. Raises `AttestationRefused`.
+    """
+    try:
+        bundle = attestation.to_bundle()
+        payload_type, payload = verifier.verify_dsse(bundle, policy)
+    except sigstore.errors.VerificationError as error:
+        raise AttestationRefused(f"{_in_words(error, attestation)}.") from error
+    except (AttestationError, sigstore.errors.Error, x509.ExtensionNotFound) as error:
+        raise AttestationRefused(f"{shown(error)}.") from error
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError, OSError) as error:
+        # Conversion and verification let parsing errors of their libraries through, those of
+        # dates before or after all calendars among them.
+        raise AttestationRefused(f"It cannot be read: {shown(error)}.") from error
+    if payload_type != _IN_TOTO:
+        raise AttestationRefused(f"Its payload type is {shown(payload_type, 80)}, not {_IN_TOTO}.")
+    return _verify_statement(payload, filename, sha256)
+
+
+def policy_of(publisher: Publisher) -> VerificationPolicy:
+    """Return PyPI's policy for certificates of a publisher, of whatever kind it is.
+
+    It lives in a private method of pypi-attestations: a contract test holds it.
+    """
+    return publisher._as_policy()  # noqa: SLF001
+
+
+def policy_for(publisher: TrustedPublisher) -> VerificationPolicy:
+    """Return the policy that an index verifies this publisher's attestations with.
+
+    Raises `IdentityProblem` where it is not known.
+    """
+    if publisher.provenance is None:
+        raise IdentityProblem(
+            "What a certificate of this identity holds is not known",
+            topic=Topic.IDENTITY_UNUSABLE,
+            detail=f"The identity is {publisher}.",
+            remedy="Sign in a job on GitHub, GitLab, Google Cloud or CircleCI, or in person "
+            "on a terminal.",
+        )
+    return policy_of(publisher.provenance)
+
+
+def extension_text(attestation: Attestation, extension: x509.ObjectIdentifier) -> str | None:
+    """Return what an extension of Fulcio's in the certificate says; `None` where it has none.
+
+    Raises `ValueError` for one that is no text.
+    """
+    try:
+        found = _certificate_of(attestation).extensions.get_extension_for_oid(extension)
+    except x509.ExtensionNotFound:
+        return None
+    return asn1.decode_der(str, found.value.public_bytes())
+
+
+def certificate_identity(attestation: Attestation) -> str:
+    """Return the attestation certificate's subject alternative name: a URI, or e-mail address."""
+    certificate = _certificate_of(attestation)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return ", ".join(str(name.value) for name in names.value)
+
+
+def log_index(attestation: Attestation) -> int:
+    """Return the index of the attestation's entry in the transparency log."""
+    entry = attestation.verification_material.transparency_entries[0]
+    # Its fields may be spelled either way, as far as the libraries on both sides go.
+    return int(entry["logIndex"] if "logIndex" in entry else entry["log_index"])
+
+
+def predicate_type_of(attestation: Attestation) -> str:
+    """Return an attestation's predicate type, unverified; empty where it has none."""
+    try:
+        return str(attestation.statement["predicateType"])
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return ""
+
+
+def file_suffix(attestation: Attestation) -> str:
+    """Return what follows the distribution's name in the name of an attestation file."""
+    is_publish = predicate_type_of(attestation) == PUBLISH_PREDICATE
+    return PUBLISH_SUFFIX if is_publish else SLSA_SUFFIX
+
+
+def _in_words(error: sigstore.errors.VerificationError, attestation: Attestation) -> str:
+    """Return what a verifier says, with the certificate's build configuration as it reads.
+
+    pypi-attestations prints the object that the library has for that extension.
+    """
+    try:
+        built_by = extension_text(attestation, _BUILD_CONFIG)
+    except ValueError:
+        built_by = None
+    if built_by is None:
+        return shown(error)
+    return shown(_PRINTED_EXTENSION.sub(lambda _: built_by, str(error)))
+
+
+def _certificate_of(attestation: Attestation) -> x509.Certificate:
+    return x509.load_der_x509_certificate(attestation.verification_material.certificate)
+
+
+def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:
+    """Hold an in-toto statement against a distribution; return its predicate type."""
+    try:
+        statement = json.loads(payload)
+        subjects: list[dict[str, Any]] = statement["subject"]
+        predicate_type = str(statement["predicateType"])
+        if len(subjects) != 1:
+            raise AttestationRefused(f"It has {len(subjects)} subjects instead of one.")
+        subject_name = subjects[0]["name"]
+        subject_digest = subjects[0]["digest"].get("sha256")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        if isinstance(error, AttestationRefused):
+            raise
+        raise AttestationRefused("Its payload is not an in-toto statement.") from error
+    try:
+        # A name of many tags takes time and memory without end to read.
+        is_longer = len(subject_name) > _LONGEST_NAME
+        same_name = not is_longer and _parsed(subject_name) == _parsed(filename)
+    except (ValueError, AttributeError, TypeError):
+        same_name = False
+    if not same_name:
+        raise AttestationRefused(f"It is about {shown(subject_name, 200)}, not about this file.")
+    if subject_digest is None:
+        raise AttestationRefused("Its subject has no sha256.")
+    if subject_digest != sha256:
+        raise AttestationRefused(
+            f"It is about other bytes: sha256 {shown(subject_digest, 80)}, the file has {sha256}."
+        )
+    if predicate_type not in {known.value for known in AttestationType}:
+        raise AttestationRefused(f"Its predicate type {shown(predicate_type, 200)} is not known.")
+    return predicate_type
+
+
+def _parsed(filename: str) -> tuple[object, ...]:
+    """Names are compared as parsed, so that equivalent spellings are equal (as on PyPI)."""
+    if filename.endswith(".whl"):
+        return parse_wheel_filename(filename)
+    return parse_sdist_filename(filename)

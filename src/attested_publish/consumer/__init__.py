@@ -1,0 +1,1 @@
+"""Verify what others have published."""

@@ -1,0 +1,391 @@
+"""Verify what an index serves: each file's bytes, its provenance, and who published it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from attested_publish.attestations.convert import NotConvertible, read_provenance
+from attested_publish.attestations.verify import (
+    AttestationRefused,
+    extension_text,
+    log_index,
+    policy_of,
+    publisher_fields,
+    verify_attestation,
+)
+from attested_publish.consumer.download import Limits, NotFetched, address, sha256_of
+from attested_publish.distributions import Changed, kind_of, opened, release_of
+from attested_publish.index.index import Index, IndexFile, files_of, provenance_at
+from attested_publish.net.parallel import in_parallel
+from attested_publish.net.retry import Patience, Tell, persistently
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import FilesProblem, IndexProblem, IndexRefuses, Topic
+
+if TYPE_CHECKING:
+    import requests
+    from packaging.version import Version
+    from pypi_attestations import Attestation, Provenance, Publisher
+    from sigstore.verify import Verifier
+
+_AT_A_TIME = 4
+_ENVIRONMENT = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.23")
+"""Fulcio's extension for the deployment environment of the job."""
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Who should have published; what is `None` may be anything.
+
+    `workflow` is the path of a file, `email` the address of a service account.
+    """
+
+    repository: str | None = None
+    workflow: str | None = None
+    environment: str | None = None
+    email: str | None = None
+
+    def __bool__(self) -> bool:
+        return any((self.repository, self.workflow, self.environment, self.email))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file of a release that is to be verified: the user's own (`local`), or the index's."""
+
+    project: str
+    version: Version
+    filename: str
+    served: IndexFile | None
+    local: Path | None = None
+
+
+@dataclass(frozen=True)
+class Release:
+    """What is to be verified of one release, and all that the index serves of its project."""
+
+    project: str
+    version: Version
+    wanted: tuple[Wanted, ...]
+    of_project: Mapping[str, IndexFile]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about a file; `why_not` is empty where everything holds.
+
+    `publishers` are those of the attestations that were looked at, `log_indexes` the
+    places of the attestations in the log, both by the index's word unless all holds.
+    """
+
+    wanted: Wanted
+    sha256: str = ""
+    publishers: tuple[Publisher, ...] = ()
+    predicate_types: tuple[str, ...] = ()
+    log_indexes: tuple[int, ...] = ()
+    why_not: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Say whether the bytes and every attestation hold, for the publisher expected."""
+        return not self.why_not
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The publishers of a release and of the one before it (`before`: its version).
+
+    Both are of attestations that hold; where the release before has none, `then` is empty.
+    """
+
+    before: Version | None = None
+    then: tuple[Publisher, ...] = ()
+    now: tuple[Publisher, ...] = ()
+
+    @property
+    def has_changed(self) -> bool:
+        """Say whether the releases have publishers that differ."""
+        then, now = dict(_by_key(self.then)), dict(_by_key(self.now))
+        return bool(then) and bool(now) and then.keys() != now.keys()
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What releases are verified with: the index, the trust, the patience, the bounds."""
+
+    index: Index
+    session: requests.Session
+    verifier: Verifier
+    patience: Patience
+    tell: Tell
+    limits: Limits = Limits()  # noqa: RUF009 - frozen
+
+    def of_project(self, project: str, version: Version | None) -> Release:
+        """Find the files of a release on the index; without a version, of the latest one.
+
+        Raises `IndexProblem`, `IndexRefuses` where the index has no such release.
+        """
+        files = self._files_of(project)
+        versions = {each for name in files if (each := _version_in(name, project)) is not None}
+        if version is None:
+            version = max(
+                (each for each in versions if not each.is_prerelease),
+                default=max(versions, default=None),
+            )
+        if version is None or version not in versions:
+            raise IndexRefuses(
+                f"{self.index.name} has no such release",
+                topic=Topic.NOTHING_TO_PUBLISH,
+                detail=f"{shown(self.index.simple_url(project))} lists no file of "
+                f"{shown(project)} {version or 'in any version'}.",
+                remedy="Check the spelling of project and version.",
+            )
+        names = [name for name in files if _version_in(name, project) == version]
+        wanted = tuple(Wanted(project, version, name, files[name]) for name in sorted(names))
+        return Release(project, version, wanted, files)
+
+    def of_files(self, paths: Sequence[Path]) -> list[Release]:
+        """Find what the index serves under the names of local files, release by release.
+
+        Raises `FilesProblem` for what is no distribution, `IndexProblem`.
+        """
+        found: dict[tuple[str, Version], list[Path]] = {}
+        for path in paths:
+            project, version = release_of(path.name)
+            if kind_of(path.name) is None or project is None or version is None:
+                raise FilesProblem(
+                    f"{shown(path.name)} is not the name of a distribution",
+                    topic=Topic.FILES_UNFIT,
+                    detail="A wheel is called NAME-VERSION-TAGS.whl, an sdist NAME-VERSION.tar.gz.",
+                    remedy="Give wheels and sdists under the names they were published with, or "
+                    "PROJECT==VERSION.",
+                )
+            found.setdefault((project, version), []).append(path)
+        releases = []
+        for (project, version), of_release in found.items():
+            files = self._files_of(project)
+            wanted = tuple(
+                Wanted(project, version, path.name, files.get(path.name), path)
+                for path in of_release
+            )
+            releases.append(Release(project, version, wanted, files))
+        return releases
+
+    def verdicts(self, release: Release, expected: Expected) -> list[Verdict]:
+        """Verify every wanted file of a release."""
+        found = in_parallel(
+            lambda wanted: self._verdict(wanted, expected), release.wanted, threads=_AT_A_TIME
+        )
+        return sorted(
+            (verdict for _, verdict in found), key=lambda verdict: verdict.wanted.filename
+        )
+
+    def comparison(self, release: Release, verdicts: Sequence[Verdict]) -> Comparison:
+        """Compare the publishers of a release with those of the release before it.
+
+        Of the earlier one the digests are those the index lists: nothing is downloaded.
+        """
+        now = _distinct(verdict.publishers for verdict in verdicts if verdict.is_good)
+        versions = {_version_in(name, release.project) for name in release.of_project}
+        before = max((each for each in versions if each and each < release.version), default=None)
+        if before is None:
+            return Comparison(now=now)
+        earlier = [
+            Wanted(release.project, before, name, file)
+            for name, file in release.of_project.items()
+            if _version_in(name, release.project) == before
+        ]
+        found = in_parallel(self._listed_publishers, earlier, threads=_AT_A_TIME)
+        return Comparison(before, _distinct(publishers for _, publishers in found), now)
+
+    def _verdict(self, wanted: Wanted, expected: Expected) -> Verdict:
+        file = wanted.served
+        if file is None:
+            return Verdict(wanted, why_not=f"{self.index.name} serves no file of this name.")
+        try:
+            sha256 = self._sha256_of(wanted, file)
+        except OSError as error:
+            return Verdict(wanted, why_not=f"It cannot be read: {error.strerror}.")
+        except Changed as error:
+            return Verdict(wanted, why_not=f"It cannot be read: {error}.")
+        except NotFetched as error:
+            return Verdict(wanted, why_not=str(error))
+        if file.sha256 is not None and file.sha256 != sha256:
+            whose = "the file here has" if wanted.local else "what it serves has"
+            return Verdict(
+                wanted,
+                sha256,
+                why_not=f"{self.index.name} lists sha256 {shown(file.sha256, 80)}, "
+                f"{whose} {sha256}.",
+            )
+        try:
+            provenance = self._provenance_of(wanted)
+        except (IndexProblem, NotConvertible, NotFetched) as error:
+            why = error.cause if isinstance(error, IndexProblem) else str(error).rstrip(".")
+            return Verdict(wanted, sha256, why_not=f"Its provenance cannot be used: {why}.")
+        if provenance is None and file.provenance_url is not None:
+            return Verdict(
+                wanted,
+                sha256,
+                why_not=f"{self.index.name} lists a provenance, but does not serve it.",
+            )
+        if provenance is None or not any(
+            bundle.attestations for bundle in provenance.attestation_bundles
+        ):
+            return Verdict(
+                wanted, sha256, why_not="It has no attestations: nobody can say who published it."
+            )
+        return self._held_against(provenance, wanted, sha256, expected)
+
+    def _held_against(
+        self, provenance: Provenance, wanted: Wanted, sha256: str, expected: Expected
+    ) -> Verdict:
+        """Verify every attestation for its publisher, and the publisher for what is expected."""
+        predicate_types: list[str] = []
+        indexes: list[int] = []
+        why_not = ""
+        for bundle in provenance.attestation_bundles:
+            for attestation in bundle.attestations:
+                try:
+                    predicate_types.append(
+                        verify_attestation(
+                            attestation,
+                            filename=wanted.filename,
+                            sha256=sha256,
+                            policy=policy_of(bundle.publisher),
+                            verifier=self.verifier,
+                        )
+                    )
+                    indexes.append(log_index(attestation))
+                except AttestationRefused as error:
+                    why_not = why_not or f"An attestation does not hold: {error}"
+                else:
+                    why_not = why_not or _unexpected(bundle.publisher, attestation, expected)
+        return Verdict(
+            wanted,
+            sha256,
+            tuple(bundle.publisher for bundle in provenance.attestation_bundles),
+            tuple(dict.fromkeys(predicate_types)),
+            tuple(indexes),
+            why_not,
+        )
+
+    def _listed_publishers(self, wanted: Wanted) -> tuple[Publisher, ...]:
+        """Return who published a file, going by the digest that the index lists."""
+        try:
+            provenance = self._provenance_of(wanted)
+        except (IndexProblem, NotConvertible, NotFetched):
+            return ()
+        if provenance is None or wanted.served is None or wanted.served.sha256 is None:
+            return ()
+        verdict = self._held_against(provenance, wanted, wanted.served.sha256, Expected())
+        return verdict.publishers if verdict.is_good else ()
+
+    def _files_of(self, project: str) -> Mapping[str, IndexFile]:
+        files = persistently(
+            lambda: files_of(self.index, project, self.session), self.patience, self.tell
+        )
+        return files or {}
+
+    def _sha256_of(self, wanted: Wanted, file: IndexFile) -> str:
+        if wanted.local is not None:
+            return _sha256_of_file(wanted.local)
+        page = self.index.simple_url(wanted.project)
+        try:
+            return persistently(
+                lambda: _fetched(file, page, self.session, self.limits), self.patience, self.tell
+            )
+        except IndexProblem as problem:
+            raise NotFetched(f"{problem.cause}.") from problem
+
+    def _provenance_of(self, wanted: Wanted) -> Provenance | None:
+        listed = None if wanted.served is None else wanted.served.provenance_url
+        if listed is None:
+            return None
+        url = address(listed, self.index.simple_url(wanted.project))
+        served = persistently(
+            lambda: provenance_at(url, self.index, self.session), self.patience, self.tell
+        )
+        return None if served is None else read_provenance(served)
+
+
+def publisher_text(publisher: Publisher) -> str:
+    """Return a publisher in a few words: its kind, then what identifies it."""
+    values = publisher_fields(publisher)
+    environment = values.pop("environment", None)
+    where = f", environment {environment}" if environment else ""
+    return shown(f"{' '.join(values.values())}{where}", 200)
+
+
+def _unexpected(publisher: Publisher, attestation: Attestation, expected: Expected) -> str:
+    """Say in what a publisher differs from the one expected; empty: in nothing.
+
+    The certificate proves repository and workflow; the environment, where it names one.
+    Otherwise that is the index's word: what it has registered.
+    """
+    fields = publisher_fields(publisher)
+    workflow, wanted_workflow = fields.get("workflow_filepath"), expected.workflow
+    if "workflow" in fields and wanted_workflow is not None:
+        # GitHub's are all in one folder: PyPI knows them by their names.
+        workflow, wanted_workflow = fields["workflow"], wanted_workflow.rpartition("/")[2]
+    environment = extension_text(attestation, _ENVIRONMENT) or fields.get("environment")
+    comparisons = (
+        ("repository", expected.repository, fields.get("repository"), True),
+        ("workflow", wanted_workflow, workflow, False),
+        ("environment", expected.environment, environment, True),
+        ("email", expected.email, fields.get("email"), False),
+    )
+    for name, wanted, found, ignores_case in comparisons:
+        if wanted is None:
+            continue
+        is_same = found is not None and (
+            found.lower() == wanted.lower() if ignores_case else found == wanted
+        )
+        if not is_same:
+            return (
+                f"Its publisher is {publisher_text(publisher)}: {name} "
+                f"{shown(found or 'none', 200)}, not {shown(wanted, 200)}."
+            )
+    return ""
+
+
+def _fetched(file: IndexFile, page: str, session: requests.Session, limits: Limits) -> str:
+    try:
+        return sha256_of(file, page, session, limits)
+    except NotFetched as error:
+        raise IndexProblem(
+            f"{shown(file.filename)} could not be downloaded",
+            topic=Topic.INDEX_UNREACHABLE,
+            detail=str(error),
+            may_pass=error.may_pass,
+        ) from error
+
+
+def _sha256_of_file(path: Path) -> str:
+    sha256 = hashlib.sha256()
+    real = path.resolve()
+    with opened(real, [real]) as file:
+        for chunk in iter(lambda: file.read(_CHUNK), b""):
+            sha256.update(chunk)
+    return sha256.hexdigest()
+
+
+def _version_in(filename: str, project: str) -> Version | None:
+    """Return the version of a project's file; `None` where it is no distribution of it."""
+    named, version = release_of(filename)
+    return version if named == project and kind_of(filename) is not None else None
+
+
+def _distinct(found: Iterable[Sequence[Publisher]]) -> tuple[Publisher, ...]:
+    return tuple({key: each for several in found for key, each in _by_key(several)}.values())
+
+
+def _by_key(publishers: Sequence[Publisher]) -> list[tuple[str, Publisher]]:
+    return [(publisher.model_dump_json(), publisher) for publisher in publishers]

@@ -1,0 +1,1 @@
+"""How a run is started: the command and the GitHub Action."""

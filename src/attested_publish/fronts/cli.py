@@ -1,0 +1,338 @@
+"""The command: `attested-publish publish | check | attest | rehearse | services | verify | …`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from attested_publish import __version__
+from attested_publish.fronts import convert as convert_command
+from attested_publish.fronts import verify as verify_command
+from attested_publish.net import secrecy
+from attested_publish.net.untrusted import harmless, shown
+from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from attested_publish.console.reporter import Reporter
+    from attested_publish.journey.targets import Services
+    from attested_publish.report import Report
+
+PASSWORD_VARIABLE = "ATTESTED_PUBLISH_PASSWORD"  # noqa: S105 - a variable's name
+
+_SUMMARIES = {
+    Mode.PUBLISH: "check, attest, upload and confirm a release",
+    Mode.CHECK: "say what the index would refuse, without spending anything",
+    Mode.ATTEST: "sign only, and leave the attestation files",
+    Mode.REHEARSE: "publish to an embedded PyPI and Sigstore, offline",
+}
+_SERVICES_SUMMARY = "keep the embedded PyPI and Sigstore running for any client"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. Returns 0: done, 1: refused or failed, 2: wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        # A console that cannot show a mark must not stop a release; there may be none.
+        if stream is not None:
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    secrecy.keep(secrecy.secrets_in(os.environ))
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "services":
+            return _serve(options)
+        if options.command == "convert":
+            return convert_command.run(options)
+        if options.command == "verify":
+            return verify_command.run(options, _console())
+        return _run(options)
+    except WrongUsage as error:
+        told = (harmless(each, pieces=True) for each in error.sentences)
+        parser.exit(2, "".join(f"attested-publish: {each}\n" for each in told))
+
+
+def _run(options: argparse.Namespace) -> int:
+    from attested_publish.net.stopping import listening
+
+    with listening():
+        return _carry_out(options)
+
+
+def _carry_out(options: argparse.Namespace) -> int:
+    settings = _settings(options)
+
+    from attested_publish.console.reporter import Reporter
+    from attested_publish.fronts.running import carry_out, mask_secrets
+    from attested_publish.report import Report, Result
+
+    report = Report(
+        mode=settings.mode.value, index=secrecy.without_credentials(settings.repository_url)
+    )
+    reporter = Reporter(report, _console(), verbose=settings.verbose)
+    mask_secrets(reporter, settings, os.environ)
+    result = carry_out(lambda: _work(options, settings, reporter), reporter)
+    if options.report is not None:
+        _hand_over(report, options.report, reporter)
+    return 0 if result is Result.DONE else 1
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Understand the options; raises one `WrongUsage` for all that is wrong with them."""
+    faults: list[str] = []
+    settings = Settings()
+    try:
+        settings = replace(understand(_values(options)), mode=Mode(options.command))
+    except WrongUsage as error:
+        faults += error.sentences
+    if options.paths:
+        settings = replace(settings, packages_dir=tuple(dict.fromkeys(options.paths)))
+    if options.report is not None:
+        try:
+            _prove_writable(options.report)
+        except OSError as error:
+            faults.append(f"--report cannot be written: {error.strerror}.")
+    if faults:
+        raise WrongUsage(*faults)
+    return settings
+
+
+def _hand_over(report: Report, path: Path, reporter: Reporter) -> None:
+    """Write the report; where that cannot be, the release is what it is all the same."""
+    from attested_publish.fronts.running import write_report
+    from attested_publish.net.stopping import Stopped, see_through
+
+    try:
+        see_through(lambda: write_report(report, path))
+    except (OSError, Stopped) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        reporter.warning(f"The report cannot be written to {shown(path)}: {why}.")
+
+
+def _prove_writable(report: Path) -> None:
+    """Find out before anything is done whether the report can be written; raises `OSError`."""
+    # A link may lead to where nothing is yet.
+    path = report.resolve()
+    is_there = path.exists()
+    if is_there and not path.is_file() and not path.is_dir():
+        # Whoever reads from a pipe would take this for all of it.
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab"):
+        pass
+    if not is_there:
+        path.unlink()
+
+
+def _console() -> Console:
+    """Return a console as wide as the terminal, or wide enough for a log."""
+    from rich.console import Console
+
+    from attested_publish.console.output import Output
+
+    output = Output(sys.stdout)
+    width = None if output.isatty() else 120
+    return Console(file=output, highlight=False, emoji=False, width=width)  # type: ignore[arg-type] # as much of a file as is used
+
+
+def _work(options: argparse.Namespace, settings: Settings, reporter: Reporter) -> None:
+    from attested_publish.journey import publish
+    from attested_publish.journey.targets import chosen
+
+    match settings.mode:
+        case Mode.PUBLISH:
+            publish.publish(settings, chosen(settings), reporter)
+        case Mode.CHECK if options.offline:
+            publish.check_files(settings, chosen(settings), reporter)
+        case Mode.CHECK:
+            publish.check(settings, chosen(settings), reporter)
+        case Mode.ATTEST:
+            publish.attest(settings, _with_sign_in(chosen(settings), reporter), reporter)
+        case Mode.REHEARSE:
+            from attested_publish.rehearsal.rehearse import rehearse
+
+            has_own_files = bool(options.paths) or options.packages_dir is not None
+            rehearse(
+                settings,
+                reporter,
+                options.registry,
+                options.claim,
+                sample=not has_own_files,
+                job=options.job,
+            )
+
+
+def _with_sign_in(services: Services, reporter: Reporter) -> Services:
+    """Let a person sign in where one is at the terminal, and the machine has no identity."""
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+        return services
+    from attested_publish.attestations.sign_in import SignIn
+
+    ambient = SignIn(services.ambient, services.trust_config, reporter.notice)
+    return replace(services, ambient=ambient)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from attested_publish.fronts.services import WorldOptions, serve
+
+    serve(
+        WorldOptions(
+            port=options.port,
+            registry=options.registry,
+            claims=options.claim,
+            job=options.job,
+            latency=options.latency,
+            faults=options.fault,
+            export=options.export,
+        )
+    )
+    return 0
+
+
+def _values(options: argparse.Namespace) -> Mapping[str, str]:
+    values = {
+        setting.name: given
+        for setting in SETTINGS
+        if (given := getattr(options, setting.name.replace("-", "_"), None)) is not None
+    }
+    values.setdefault("password", os.environ.get(PASSWORD_VARIABLE, ""))
+    secrecy.keep([values["password"].strip()])
+    return values
+
+
+class _Misused(Exception):
+    """The command line cannot be understood: how it should be, and what is wrong with it."""
+
+    def __init__(self, usage: str, message: str) -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong usage in one line, without what may be a secret on a command line."""
+
+    def parse_args(  # type: ignore[override] # only called like this
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """See `argparse`; of unknown options the names are told, and not their values."""
+        try:
+            options, unknown = self.parse_known_args(args, namespace)
+            if unknown:
+                names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
+                self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
+        except _Misused as error:
+            # An address with a password in it may have been given to the wrong option.
+            for argument in sys.argv[1:] if args is None else args:
+                secrecy.keep(secrecy.credentials_in(argument))
+            self.exit(2, f"{error.usage}{harmless(shown(error))}\n")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Leave it to `parse_args` to tell, which knows the whole command line."""
+        raise _Misused(self.format_usage(), f"{self.prog}: error: {message}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="attested-publish",
+        description="Publish Python distributions, each with a signed PEP 740 attestation.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands: argparse._SubParsersAction[argparse.ArgumentParser] = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
+    for mode, summary in _SUMMARIES.items():
+        command = commands.add_parser(mode.value, help=summary, description=f"{summary}.")
+        command.add_argument(
+            "paths",
+            nargs="*",
+            type=Path,
+            metavar="PATH",
+            help="distributions, or folders that hold them (instead of --packages-dir)",
+        )
+        command.add_argument(
+            "--report", type=Path, metavar="FILE", help="write a JSON report of the run here"
+        )
+        if mode is Mode.CHECK:
+            command.add_argument(
+                "--offline", action="store_true", help="use no network: the files only"
+            )
+        if mode is Mode.REHEARSE:
+            _add_world_options(command)
+        _add_settings(command)
+    services = commands.add_parser(
+        "services", help=_SERVICES_SUMMARY, description=f"{_SERVICES_SUMMARY}."
+    )
+    _add_world_options(services)
+    _add_service_options(services)
+    verify_command.add_to(commands)
+    convert_command.add_to(commands)
+    return parser
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    for setting in SETTINGS:
+        if setting.name == "mode" or setting.is_for_action_only:
+            continue
+        more = f" (default: {setting.default or 'empty'})"
+        if setting.is_secret:
+            more = f" (better given as {PASSWORD_VARIABLE} in the environment)"
+        command.add_argument(
+            f"--{setting.name}",
+            metavar="{" + ",".join(setting.choices) + "}" if setting.choices else "VALUE",
+            help=(setting.help + more).replace("%", "%%"),
+        )
+
+
+def _add_world_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--registry",
+        type=Path,
+        metavar="FILE",
+        help="JSON file with the trusted publishers that the embedded PyPI holds "
+        "(default: any job may publish any project)",
+    )
+    command.add_argument(
+        "--claim",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a claim of the pretended job's identity token; may be repeated",
+    )
+    command.add_argument(
+        "--job",
+        choices=("github", "gitlab", "circleci", "google"),
+        help="the kind of job to pretend (default: what this is, else github)",
+    )
+
+
+def _add_service_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--port", type=int, default=0, metavar="N", help="the index's port (default: any free one)"
+    )
+    command.add_argument(
+        "--latency",
+        action="append",
+        default=[],
+        metavar="STAGE=SECONDS",
+        help="delay each answer of a stage: identity, certificate, log, upload, index",
+    )
+    command.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="ENDPOINT=KIND",
+        help="make an endpoint misbehave; may be repeated (see docs/rehearsal.md)",
+    )
+    command.add_argument(
+        "--export",
+        type=Path,
+        metavar="DIR",
+        help="write trust_config.json, its parts trusted_root.json and signing_config.json, "
+        "jwks.json, issuer-key.pem and env.json",
+    )

@@ -1,0 +1,121 @@
+"""What both fronts do around a run: end it well, whatever happens, and write the report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attested_publish.journey.failures import told
+from attested_publish.net.secrecy import credentials_in, secrets_in
+from attested_publish.net.stopping import done_or_stopped
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import Problem, Topic
+
+if TYPE_CHECKING:
+    from attested_publish.console.reporter import Reporter
+    from attested_publish.report import Report, Result
+    from attested_publish.settings import Settings
+
+
+class StoppedProblem(Problem):
+    """The run was told to stop before it was done."""
+
+
+def carry_out(work: Callable[[], None], reporter: Reporter) -> Result:
+    """Do the work of a run; tell whatever stops it as a problem, never as a traceback.
+
+    Only `WrongUsage` is left to the front, which knows how its user calls it.
+    """
+    stopped_by = None
+    with told(reporter), _logs_told(reporter):
+        stopped_by = done_or_stopped(work)
+    if stopped_by is not None:
+        reporter.problem(_stopped(stopped_by, reporter))
+    return reporter.report.result
+
+
+def mask_secrets(reporter: Reporter, settings: Settings, environment: Mapping[str, str]) -> None:
+    """Mask what is secret among settings and variables, before anything is told."""
+    reporter.mask(settings.password, settings.user)
+    for url in settings.repository_urls:
+        for secret in credentials_in(url):
+            reporter.mask(secret)
+    for secret in secrets_in(environment):
+        reporter.mask(secret)
+
+
+@contextlib.contextmanager
+def _logs_told(reporter: Reporter) -> Iterator[None]:
+    """Let the reporter tell meanwhile what is logged; when verbose, also warnings and requests.
+
+    Libraries quote what others sent them, a reason phrase for one: unescaped it could steer a
+    terminal, or be a command to a runner. Without a handler Python would print it so.
+    """
+    requests = logging.getLogger("attested_publish.net.http")
+    before = requests.level
+    told_before = _teller.reporter
+    if _teller not in logging.getLogger().handlers:
+        # It stays, for what threads that nobody waits for log afterwards.
+        logging.getLogger().addHandler(_teller)
+    _teller.reporter = reporter
+    logging.captureWarnings(capture=True)
+    if reporter.verbose:
+        requests.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        _teller.reporter = told_before
+        logging.captureWarnings(capture=False)
+        requests.setLevel(before)
+
+
+class _Teller(logging.Handler):
+    """Gives what is logged to a reporter, where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reporter: Reporter | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell one request, or what a library has to say."""
+        if self.reporter is None:
+            return
+        try:
+            text = shown(record.getMessage())
+        except (TypeError, ValueError):
+            text = shown(record.msg)
+        if record.name == "attested_publish.net.http":
+            self.reporter.request(text)
+        elif record.levelno >= (logging.WARNING if self.reporter.verbose else logging.ERROR):
+            # What a library warns of is told by us, in other words, where it matters.
+            self.reporter.notice(f"{shown(record.name, 80)}: {text}")
+
+
+_teller = _Teller()
+
+
+def write_report(report: Report, path: Path) -> None:
+    """Write the JSON report."""
+    text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # What of a file name is not UTF-8 is escaped as JSON has it.
+    path.write_text(text + os.linesep, encoding="utf-8", errors="backslashreplace", newline="")
+
+
+def _stopped(name: str, reporter: Reporter) -> StoppedProblem:
+    uploads = reporter.report.mode in {"publish", "rehearse"}
+    problem = StoppedProblem(
+        "The run was stopped before it was done",
+        topic=Topic.STOPPED,
+        detail=f"It received {name}: somebody cancelled the job, or its time was up.",
+        remedy="Run again: a re-run asks the index what it holds, and uploads only what is missing."
+        if uploads
+        else "Run again.",
+    )
+    problem.stage = reporter.current
+    return problem

@@ -1,0 +1,348 @@
+"""The report as a step summary in GitHub's Markdown: the verdict first."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich import filesize
+
+from attested_publish.findings import OTHER_BYTES, Severity
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import counted
+from attested_publish.report import Result, Status
+
+if TYPE_CHECKING:
+    from attested_publish.report import FileReport, ProblemReport, Report, Span
+
+LOG_SEARCH = "https://search.sigstore.dev/?logIndex="
+"""Where people look at entries of Sigstore's public log."""
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&@$])")
+_LITERAL = re.compile(r"(?P<address>https?://[^\s<>`]*[^\s<>`.,;:)])|`(?P<code>[^`]+)`")
+_INDENT = "    "
+_OPEN_ROWS = 20
+_SHOWN_RELEASES = 3
+_SHORT_DIGEST = 16
+_TICKS = ("100millisecond", "500millisecond", "1second", "5second", "30second", "1minute")
+_STATUSES = {
+    Status.FAILED: "❌ failed",
+    Status.REFUSED: "❌ refused",
+    Status.NOT_ATTEMPTED: "not attempted",
+    Status.UPLOADED: "✅ uploaded",
+    Status.ALREADY_THERE: "✅ already there",
+    Status.CHECKED: "✅ checked",
+    Status.ATTESTED: "✅ signed",
+}
+"""What has become of a file, in the order in which a table shows them: trouble first."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A part of the page; of its lines as many are shown as there is room for."""
+
+    head: str = ""
+    lines: Sequence[str] = ()
+    foot: str = ""
+
+    def within(self, limit: int) -> str:
+        """Return the block in `limit` bytes, and say how many lines are left out."""
+        room = limit - len((self.head + self.foot).encode()) - 100
+        kept: list[str] = []
+        for line in self.lines:
+            room -= len(line.encode())
+            if room < 0:
+                left_out = len(self.lines) - len(kept)
+                kept.append(f"\n… and {left_out} more lines; see the JSON report.\n")
+                break
+            kept.append(line)
+        return self.head + "".join(kept) + self.foot
+
+
+def summary(report: Report, limit: int) -> str:
+    """Return the summary, `limit` bytes at most: the verdict, what to do, and then the details.
+
+    With several indexes there is a section for each, below what came of all of them.
+    """
+    blocks = _of_several(report) if report.indexes else _sections(report)
+    addresses = [part.index for part in report.indexes or [report]]
+    # Wrong inputs name none.
+    tail = f"<sub>{_prose(' '.join(addresses))}</sub>\n" if any(addresses) else ""
+    text = ""
+    for block in blocks:
+        left = limit - len((text + tail).encode())
+        # No list may take the room of everything that comes after it.
+        text += block.within(left * 2 // 3)
+    return text + tail
+
+
+def _sections(report: Report) -> tuple[_Block, ...]:
+    return (
+        _Block(f"## {_verdict(report)}\n\n{_lead(report)}\n\n"),
+        *map(_problem, report.problems),
+        _files(report),
+        _improvements(report),
+        _identity(report),
+        _timeline(report.story.timeline),
+        _findings(report),
+        _digests(report),
+    )
+
+
+def _of_several(report: Report) -> Iterator[_Block]:
+    done = sum(part.result is Result.DONE for part in report.indexes)
+    mark = "✅" if report.result is Result.DONE else "❌"
+    verdict = f"{mark} {_releases(report)}: done at {done} of {len(report.indexes)} indexes"
+    lines = [
+        f"{number}. {escaped(part.story.index_name)}: {part.result.value}\n"
+        for number, part in enumerate(report.indexes, 1)
+    ]
+    yield _Block(f"# {verdict}\n\n", lines, "\n")
+    yield from map(_problem, report.problems)
+    for number, part in enumerate(report.indexes, 1):
+        yield _Block(f"---\n\n**Index {number}: {escaped(part.story.index_name)}**\n\n")
+        yield from _sections(part)
+
+
+def escaped(text: str) -> str:
+    """Return foreign text that Markdown shows as it is, on one line."""
+    return _SPECIAL.sub(r"\\\1", shown(text))
+
+
+def _prose(text: str) -> str:
+    """Return a line with its addresses as links and its `code` as code, all else escaped."""
+    parts = []
+    end = 0
+    line = shown(text, 2000)
+    for match in _LITERAL.finditer(line):
+        parts.append(_SPECIAL.sub(r"\\\1", line[end : match.start()]))
+        if match["address"]:
+            parts.append(f"<{_url(match['address'])}>")
+        else:
+            parts.append("`" + match["code"].replace("|", "\\|") + "`")
+        end = match.end()
+    return "".join((*parts, _SPECIAL.sub(r"\\\1", line[end:])))
+
+
+def _verdict(report: Report) -> str:
+    names = _releases(report)
+    index = escaped(report.story.index_name)
+    is_done = report.result is Result.DONE
+    uploaded = report.with_status(Status.UPLOADED)
+    match report.mode:
+        case "check" if is_done:
+            return f"✅ Nothing stands against publishing {names}"
+        case "check" if report.result is Result.REFUSED:
+            return f"❌ {names} would be refused"
+        case "check":
+            return f"❌ {names} could not be checked"
+        case "attest":
+            return f"✅ {names} signed" if is_done else f"❌ {names} not signed"
+        case "rehearse" if is_done:
+            return f"✅ The rehearsal passed: {names} can be published"
+        case "rehearse":
+            return f"❌ The rehearsal failed: {names} would not be published like this"
+    if is_done:
+        return f"✅ {names} {'published' if uploaded else 'was already'} on {index}"
+    public = report.with_status(Status.UPLOADED, Status.ALREADY_THERE)
+    if public and len(public) == len(report.files):
+        return f"❌ {names} is public on {index}, but something is wrong with it"
+    if public:
+        return f"❌ {names} is public on {index} in part only"
+    return f"❌ {names} was not published: {report.result.value}"
+
+
+def _releases(report: Report) -> str:
+    named = [
+        f"{release['project']} {release['version']}".strip() or "files without a readable name"
+        for release in report.projects()
+    ]
+    if not named:
+        return "The release"
+    more = f" and {len(named) - _SHOWN_RELEASES} more" if len(named) > _SHOWN_RELEASES else ""
+    return escaped(", ".join(named[:_SHOWN_RELEASES])) + more
+
+
+def _lead(report: Report) -> str:
+    """Return what came of the run in a sentence or two, the pages, and what was found out."""
+    files = report.files.values()
+    told = []
+    if files:
+        told.append(
+            f"{counted(len(files), 'file')}, {filesize.decimal(sum(f.size for f in files))}"
+        )
+    attested = sum(file.attestation is not None for file in files)
+    if attested:
+        told.append(f"{attested} of them signed" if attested < len(files) else "all signed")
+    seconds = sum(report.seconds.values())
+    lines = [f"{', '.join((*told, f'in {seconds:.1f} s'))}."]
+    if report.mode == "rehearse":
+        lines.append(
+            "PyPI, Sigstore and GitHub's identity provider were embedded ones, on this machine: "
+            "nothing has left it."
+        )
+    elif report.story.pages:
+        pages = (f"[{escaped(name)}](<{_url(page)}>)" for name, page in _pages(report))
+        lines.append(f"On {escaped(report.story.index_name)}: {', '.join(pages)}.")
+    return "  \n".join((*lines, *map(_prose, report.story.remarks)))
+
+
+def _pages(report: Report) -> Iterator[tuple[str, str]]:
+    for release in report.projects():
+        page = report.story.pages.get(release["project"])
+        if page is not None:
+            yield f"{release['project']} {release['version']}", page
+
+
+def _problem(problem: ProblemReport) -> _Block:
+    lines = [*_told(problem.detail.splitlines()), "\n"]
+    if problem.remedy:
+        lines += ["**What to do:** ", *_told(problem.remedy.splitlines()), "\n"]
+    foot = (
+        f"[Read on in the troubleshooting guide](<{_url(problem.read_on)}>)\n\n"
+        if problem.read_on
+        else ""
+    )
+    return _Block(f"### {escaped(problem.title)} ({problem.stage})\n\n", lines, foot)
+
+
+def _told(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines of a problem in Markdown; indented ones are something to paste or to follow."""
+    for is_indented, group in groupby(lines, key=lambda line: line.startswith(_INDENT)):
+        block = list(group)
+        if not is_indented:
+            yield from (f"{_prose(line)}  \n" if line.strip() else "\n" for line in block)
+        elif any("://" in line for line in block):
+            yield "\n"
+            yield from (f"- {_prose(line)}\n" for line in block)
+            yield "\n"
+        else:
+            yield _fence((line.removeprefix(_INDENT) for line in block), "yaml")
+
+
+def _fence(lines: Iterable[str], language: str) -> str:
+    # The indentation counts, of everything else only what can be printed.
+    kept = [line[: len(line) - len(line.lstrip(" "))] + shown(line) for line in lines]
+    longest = max((len(run) for line in kept for run in re.findall(r"`+", line)), default=0)
+    marks = "`" * max(3, longest + 1)
+    return "\n".join(("", f"{marks}{language}", *kept, marks, "", ""))
+
+
+def _files(report: Report) -> _Block:
+    if not report.files:
+        return _Block()
+    order = list(_STATUSES)
+    files = sorted(report.files.values(), key=lambda file: order.index(file.status))
+    # A rehearsal's addresses end with it.
+    has_links = report.mode != "rehearse"
+    is_attested = any(file.attestation or file.provenance_url for file in files)
+    columns = ["file", "size", "sha256", "status"]
+    if is_attested:
+        columns += ["log entry", "provenance"]
+    head = f"| {' | '.join(columns)} |\n|---|---:|---|---|{'---:|---|' * is_attested}\n"
+    rows = [
+        _row(file, has_links=has_links, log=LOG_SEARCH if report.story.is_log_public else None)
+        for file in files
+    ]
+    if not is_attested:
+        rows = [row.removesuffix(" |  |  |\n") + " |\n" for row in rows]
+    if len(rows) <= _OPEN_ROWS:
+        return _Block(head, rows, "\n")
+    counts = ", ".join(
+        f"{name}: {sum(file.status is status for file in files)}"
+        for status, name in _STATUSES.items()
+        if any(file.status is status for file in files)
+    )
+    opened = f"<details><summary>All {len(rows)} files ({counts})</summary>\n\n"
+    return _Block(opened + head, rows, "\n</details>\n\n")
+
+
+def _row(file: FileReport, *, has_links: bool, log: str | None) -> str:
+    name = escaped(file.filename)
+    if file.url and has_links:
+        name = f"[{name}](<{_url(file.url)}>)"
+    entry = "" if file.attestation is None else str(file.attestation.log_index)
+    if entry and log:
+        entry = f"[{entry}](<{log}{entry}>)"
+    provenance = "served" if file.provenance_url else ""
+    if file.provenance_url and has_links:
+        provenance = f"[provenance](<{_url(file.provenance_url)}>)"
+    digest = f"`{file.sha256[:_SHORT_DIGEST]}…`"
+    is_skipped = any(finding.rule == OTHER_BYTES for finding in file.findings)
+    status = "⚠️ skipped: other bytes are there" if is_skipped else _STATUSES[file.status]
+    cells = (name, filesize.decimal(file.size), digest, status, entry, provenance)
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _improvements(report: Report) -> _Block:
+    told = report.story.improvements
+    if not told or report.mode == "rehearse":
+        # What a rehearsal pretends is not the job that will publish.
+        return _Block()
+    return _Block("### What to improve\n\n", [f"- {_prose(text)}\n" for text in told], "\n")
+
+
+def _identity(report: Report) -> _Block:
+    pinned = report.story.consumers_see
+    if not pinned or report.result is not Result.DONE:
+        return _Block()
+    rows = [
+        f"{key} = {json.dumps(shown(value), ensure_ascii=False)}" for key, value in pinned.items()
+    ]
+    return _Block(
+        "### The identity that consumers see\n\n"
+        "Who installs these files can pin it in `pylock.toml` (PEP 751), below the entry of the "
+        "package:\n" + _fence(("[[packages.attestation-identities]]", *rows), "toml")
+    )
+
+
+def _timeline(spans: Sequence[Span]) -> _Block:
+    """Return the stages as a Mermaid gantt, counted from the start of the run."""
+    if not spans:
+        return _Block()
+    end = max(span.end for span in spans)
+    seconds = dict(zip(_TICKS, (0.1, 0.5, 1, 5, 30, 60), strict=True))
+    tick = next((tick for tick in _TICKS if end / seconds[tick] <= 12), _TICKS[-1])  # noqa: PLR2004
+    axis = "%S.%L" if "milli" in tick else "%M:%S"
+    lines = ["gantt", "    dateFormat x", f"    axisFormat {axis}", f"    tickInterval {tick}"]
+    for span in spans:
+        start, spent = round(span.start * 1000), max(1, round((span.end - span.start) * 1000))
+        lines += [f"    section {span.stage}", f"    {spent / 1000:.1f} s : {start}, {spent}ms"]
+    return _Block(f"### Timeline\n{_fence(lines, 'mermaid')}")
+
+
+def _findings(report: Report) -> _Block:
+    found = report.findings(*Severity)
+    lines = [
+        f"- **{finding.severity.value}** {escaped(file.filename)}: "
+        f"{_prose(f'{finding.message} {finding.remedy}')}\n"
+        for file, finding in found
+    ]
+    return _Block("### What the checks found\n\n", lines, "\n") if lines else _Block()
+
+
+def _digests(report: Report) -> _Block:
+    """Return every digest in full, as `sha256sum --check` reads them."""
+    if not report.files:
+        return _Block()
+    lines = [f"{file.sha256}  {shown(file.filename)}\n" for file in report.files.values()]
+    marks = "`" * (3 + max(file.filename.count("`") for file in report.files.values()))
+    return _Block(
+        f"<details><summary>SHA-256 in full, to copy</summary>\n\n{marks}text\n",
+        lines,
+        f"{marks}\n\n</details>\n\n",
+    )
+
+
+def _url(url: str) -> str:
+    return (
+        shown(url, 2000)
+        .replace("<", "%3C")
+        .replace(">", "%3E")
+        .replace(" ", "%20")
+        .replace("|", "%7C")
+    )

@@ -1,0 +1,158 @@
+"""Jobs of GitHub Actions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from attested_publish.identity.publishers import (
+    Claims,
+    FilePublisher,
+    RepositoryIdentity,
+    optional_text,
+    text_of,
+)
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import IdentityProblem, Topic
+
+if TYPE_CHECKING:
+    from pypi_attestations import Publisher
+
+ISSUER = "https://token.actions.githubusercontent.com"
+
+# As PyPI's server reads it: the last path segment before the first "@".
+_WORKFLOW_FILE = re.compile(r"([^/]+\.(?:yml|yaml))(?=@)")
+_REMEDY = "Publish from a job of a workflow file in a GitHub repository."
+
+
+@dataclass(frozen=True)
+class GitHubTrustedPublisher(FilePublisher):
+    """A workflow file of a repository."""
+
+    owner: str
+    owner_id: str
+    repository: str
+    workflow: str
+    environment: str | None
+    provider: ClassVar[str] = "GitHub"
+
+    @property
+    def path(self) -> str:
+        """`OWNER/REPOSITORY`."""
+        return f"{self.owner}/{self.repository}"
+
+    @property
+    def file(self) -> str:
+        """See `FilePublisher`."""
+        return self.workflow
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """See `TrustedPublisher`."""
+        return {
+            "Owner": self.owner,
+            "Repository name": self.repository,
+            "Workflow name": self.workflow,
+            "Environment name": self.environment or "",
+        }
+
+    @property
+    def form(self) -> dict[str, str]:
+        """See `FilePublisher`."""
+        return {
+            "owner": self.owner,
+            "repository": self.repository,
+            "workflow_filename": self.workflow,
+        }
+
+    @property
+    def provenance(self) -> Publisher:
+        """See `TrustedPublisher`."""
+        from pypi_attestations import GitHubPublisher
+
+        return GitHubPublisher(
+            repository=self.path, workflow=self.workflow, environment=self.environment
+        )
+
+
+@dataclass(frozen=True)
+class GitHubIdentity(RepositoryIdentity):
+    """A job of GitHub Actions."""
+
+    repository: str
+    owner: str
+    owner_id: str
+    workflow_ref: str
+    job_workflow_ref: str
+    environment: str | None
+    ref: str
+    sha: str
+    event: str
+    visibility: str
+    issuer: str = ISSUER
+
+    @classmethod
+    def of(cls, claims: Claims) -> Self:
+        """Read the claims; raises `IdentityProblem` where they name no workflow file."""
+        identity = cls(
+            repository=text_of(claims, "repository", _REMEDY),
+            owner=text_of(claims, "repository_owner", _REMEDY),
+            owner_id=text_of(claims, "repository_owner_id", _REMEDY),
+            workflow_ref=text_of(claims, "workflow_ref", _REMEDY),
+            job_workflow_ref=text_of(claims, "job_workflow_ref", _REMEDY),
+            environment=optional_text(claims, "environment") or None,
+            ref=text_of(claims, "ref", _REMEDY),
+            sha=text_of(claims, "sha", _REMEDY),
+            event=text_of(claims, "event_name", _REMEDY),
+            visibility=optional_text(claims, "repository_visibility") or "unknown",
+        )
+        if not identity.publisher.repository or not identity.publisher.workflow:
+            raise IdentityProblem(
+                "The job's identity token does not name a workflow file",
+                topic=Topic.IDENTITY_UNUSABLE,
+                detail=f"repository is {shown(identity.repository)!r}, job_workflow_ref is "
+                f"{shown(identity.job_workflow_ref)!r}.",
+                remedy="A workflow file must end in .yml or .yaml, in lower case, to be registered "
+                "as a trusted publisher.",
+            )
+        return identity
+
+    @property
+    def publisher(self) -> GitHubTrustedPublisher:
+        """The publisher that the token exchange looks for: it goes by `job_workflow_ref`."""
+        workflow = _WORKFLOW_FILE.search(self.job_workflow_ref)
+        return GitHubTrustedPublisher(
+            owner=self.owner,
+            owner_id=self.owner_id,
+            repository=self.repository.partition("/")[2],
+            workflow=workflow.group(1) if workflow else "",
+            environment=self.environment,
+        )
+
+    @property
+    def is_reusable_workflow(self) -> bool:
+        """Say whether the job stands in a called workflow, not in the one that was started."""
+        return self.job_workflow_ref != self.workflow_ref
+
+    @property
+    def called_repository(self) -> str:
+        """The repository of the workflow file that holds the job."""
+        return self.job_workflow_ref.partition("/.github/workflows/")[0]
+
+    def as_json(self) -> dict[str, Any]:
+        """See `Identity`."""
+        return {
+            "issuer": self.issuer,
+            "repository": self.repository,
+            "owner": self.owner,
+            "owner_id": self.owner_id,
+            "workflow": self.publisher.workflow,
+            "workflow_ref": self.workflow_ref,
+            "job_workflow_ref": self.job_workflow_ref,
+            "environment": self.environment,
+            "ref": self.ref,
+            "sha": self.sha,
+            "event": self.event,
+            "visibility": self.visibility,
+        }

@@ -1,0 +1,518 @@
+"""Exchange an identity token for a short-lived API token, and revoke it on the way out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import requests
+import urllib3
+
+from attested_publish.identity.tokens import is_taken_once
+from attested_publish.index.index import Index, quoted, unreachable
+from attested_publish.net.figures import seconds
+from attested_publish.net.http import Answer, ask
+from attested_publish.net.parallel import Outcome, meanwhile
+from attested_publish.net.retry import Deadlines, GaveUp, Tell, persistently
+from attested_publish.net.stopping import is_stopped
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import TokenProblem, TokenRefused, Topic
+
+if TYPE_CHECKING:
+    from attested_publish.identity.publishers import Identity, TrustedPublisher
+    from attested_publish.identity.tokens import AmbientIdentity
+
+_LONGEST_TOKEN = 16 << 10
+"""Characters; PyPI's have some hundred. To look for one in every text takes a kilobyte for each."""
+
+_MARGIN_SECONDS = 120.0
+_MINT_SECONDS = 10.0
+_BURN_SECONDS = 10.0
+_LAST_SECONDS = 1.2
+"""What a run that is told to stop has left for revoking: it has to end within 2 s."""
+
+_LOOK_AGAIN = 0.05
+_HELP = "https://docs.pypi.org/trusted-publishers/troubleshooting/"
+
+
+class Revocation(StrEnum):
+    """What became of an API token at the end."""
+
+    REVOKED = "revoked"
+    EXPIRES = "left to expire: this index cannot revoke tokens"
+    FAILED = "left to expire: the index could not be asked to revoke it"
+
+
+@dataclass
+class ApiToken:
+    """A token for uploads; `minted` and `expires` in epoch seconds, the latter if it is said."""
+
+    value: str = field(repr=False)
+    minted: float
+    expires: float | None = None
+
+    def is_alive(self, now: float) -> bool:
+        """Say whether somebody who has it could still use it."""
+        return self.expires is None or now < self.expires
+
+    def is_good_for_now(self, now: float) -> bool:
+        """Say whether it is far from its end: two minutes, or a fifth of a short life."""
+        if self.expires is None:
+            return True
+        margin = min(_MARGIN_SECONDS, (self.expires - self.minted) / 5)
+        return now < self.expires - margin
+
+
+@dataclass
+class Exchange:
+    """How an index's tokens are got: with which identity, how patiently, whom to tell of waits.
+
+    `projects` are those of the release, and whether the index has them yet: a refusal
+    says which publisher to register where. `mask` is called with each token before
+    anything else is done with it.
+    """
+
+    index: Index
+    ambient: AmbientIdentity
+    identity: Identity
+    projects: Mapping[str, bool]
+    session: requests.Session
+    deadlines: Deadlines
+    mask: Callable[[str], None]
+    tell: Tell
+    _spent: set[str] = field(default_factory=set, repr=False)
+    _unsure: set[str] = field(default_factory=set, repr=False)
+
+    def mint(self, audience: str, keep: Callable[[ApiToken], None]) -> None:
+        """Mint a token for `keep`, patiently, with a new identity token at every try.
+
+        PyPI takes each once (by its `jti`), and a refusal does not count. Where the job has one
+        only, it is tried again until the index has surely taken it: when a token was minted, or
+        when the index says so after an answer that was lost. Raises `NoSecondToken` after that.
+        """
+
+        def mint_once() -> None:
+            identity_token = self.ambient.fresh_token(audience)
+            if identity_token in self._spent:
+                raise _no_second_token(self.index, self.identity.publisher)
+            try:
+                token = mint(
+                    self.index,
+                    identity_token,
+                    self.identity.publisher,
+                    self.projects,
+                    session=self.session,
+                    mask=self.mask,
+                )
+            except AnswerLost:
+                self._unsure.add(identity_token)
+                raise
+            except IdentityReused as problem:
+                if identity_token in self._unsure:
+                    raise _answer_was_lost(self.index, self.identity.publisher, problem) from None
+                raise
+            keep(token)
+            if self.index.works_as_pypi and is_taken_once(identity_token):
+                self._spent.add(identity_token)
+
+        persistently(mint_once, self.deadlines.mint, self.tell)
+
+    def revoke(self, token: ApiToken) -> Revocation:
+        """Revoke a token, also of a run that is stopped; never raises, as it expires anyway."""
+        seconds = min(_LAST_SECONDS if is_stopped() else _BURN_SECONDS, self.deadlines.answer)
+        try:
+            return persistently(
+                lambda: burn(self.index, token, self.session, seconds),
+                self.deadlines.burn,
+                self.tell,
+                GaveUp(heeds_stop=False),
+            )
+        except TokenProblem:
+            return Revocation.FAILED
+
+
+class NoSecondToken(TokenProblem):
+    """The job's only identity token is spent, so that there is no other API token for it."""
+
+
+class AnswerLost(TokenProblem):
+    """The index was asked, but gave no answer that could be used: it may have done its part."""
+
+
+class IdentityReused(TokenRefused):
+    """The index has taken this identity token before."""
+
+
+class TrustedCredentials:
+    """API tokens minted as they are needed, each for the job's identity, to be revoked at the end.
+
+    Uploads run for longer than a token lives (PyPI: 15 minutes), so that it is renewed
+    before its end, or when the index calls it expired. Threads may share it. `password`
+    raises `TokenProblem`; `TokenRefused` when it is the index that says no.
+    """
+
+    user = "__token__"
+
+    def __init__(self, exchange: Exchange, audience: str) -> None:
+        self._exchange = exchange
+        self._audience = audience
+        self._lock = threading.Lock()
+        self._tokens: list[ApiToken] = []
+
+    @property
+    def password(self) -> str:
+        """A token that is good for now."""
+        with self._lock:
+            if not self._tokens:
+                self._mint()
+            elif not self._tokens[-1].is_good_for_now(time.time()):
+                self._renew_early()
+            return self._tokens[-1].value
+
+    def renew(self, refused: str) -> bool:
+        """Get a new token in place of one that the index calls expired."""
+        with self._lock:
+            if self._tokens[-1].value == refused:
+                self._mint()
+            return True
+
+    def revoke(self) -> Callable[[], Revocation | None]:
+        """Begin to revoke all tokens; the function returned gives what became of it.
+
+        `None`: there was none. Never raises, as they expire anyway; of several, it is the
+        least that could be done. A token that is being minted this moment is waited for. A
+        run that is told to stop waits a moment only, whatever the index does.
+        """
+        return partial(_unless_stopped, meanwhile(self._revoke))
+
+    def _revoke(self) -> Revocation | None:
+        begun: list[Callable[[], Revocation]] = []
+
+        def begin() -> None:
+            new = self._tokens[len(begun) :]
+            begun.extend(meanwhile(partial(self._exchange.revoke, token)) for token in new)
+
+        # Also those that are past their time by this machine's clock: the index has its own.
+        begin()
+        if self._lock.acquire(timeout=_LAST_SECONDS / 2 if is_stopped() else _MINT_SECONDS):
+            self._lock.release()
+            begin()
+        outcomes = [outcome() for outcome in begun]
+        return max(outcomes, key=tuple(Revocation).index, default=None)
+
+    def _renew_early(self) -> None:
+        try:
+            self._mint()
+        except NoSecondToken:
+            # Then it is used to its end.
+            if not self._tokens[-1].is_alive(time.time()):
+                raise
+
+    def _mint(self) -> None:
+        self._exchange.mint(self._audience, self._tokens.append)
+
+
+def audience_of(index: Index, session: requests.Session, *, is_provider_local: bool) -> str:
+    """Ask which audience the index wants named in identity tokens.
+
+    `is_provider_local` says whether those come from loopback. Raises `TokenProblem` where
+    the index does no trusted publishing, or asks for an audience under which somebody else
+    would accept the token.
+    """
+    answer = _ask(index, "GET", index.audience_url, session)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        raise TokenProblem(
+            f"{index.name} does no trusted publishing",
+            topic=Topic.NO_TRUSTED_PUBLISHING,
+            detail=f"{index.audience_url} answered {quoted(index, answer)}.",
+            remedy="Give the index's own credentials as user and password.",
+        )
+    if answer.status != HTTPStatus.OK:
+        raise TokenProblem(
+            f"{index.name} does not say which identity tokens it takes",
+            topic=Topic.AUDIENCE_UNKNOWN,
+            detail=f"{index.audience_url} answered {quoted(index, answer)}.",
+            remedy="Trusted publishing may be switched off or out of order there: see the "
+            "index's status page, and run again later.",
+            may_pass=answer.may_pass,
+            retry_after=answer.retry_after,
+        )
+    audience = (answer.json_object() or {}).get("audience")
+    if not isinstance(audience, str) or not audience:
+        raise TokenProblem(
+            f"{index.name} does not say which identity tokens it takes",
+            topic=Topic.AUDIENCE_UNKNOWN,
+            detail=f"{index.audience_url} answered without an audience ({quoted(index, answer)}).",
+            remedy="Check that repository-url is the upload address of an index that does "
+            "trusted publishing; otherwise give user and password.",
+            may_pass=answer.is_broken_off,
+        )
+    if not index.may_ask_for(audience, is_provider_local=is_provider_local):
+        raise TokenProblem(
+            f"{index.name} asks for an identity token that is valid elsewhere",
+            topic=Topic.FOREIGN_AUDIENCE,
+            detail=f"It wants the audience {shown(audience, 80)!r}. Whoever holds such a token "
+            "could use it there in this job's name, so none was requested.",
+            remedy="Check repository-url. If the index is yours, give it an audience of its own "
+            "(a copy of PyPI's server: OIDC_AUDIENCE), or give it an identity provider that is "
+            "on loopback, too.",
+        )
+    return audience
+
+
+def mint(
+    index: Index,
+    identity_token: str,
+    publisher: TrustedPublisher,
+    projects: Mapping[str, bool],
+    *,
+    session: requests.Session,
+    mask: Callable[[str], None],
+) -> ApiToken:
+    """Exchange an identity token for an API token.
+
+    Raises `TokenRefused` where the index says no, `AnswerLost` where it may have minted one
+    all the same, and another `TokenProblem` where it surely has not been reached.
+    """
+    try:
+        answer = _ask(index, "POST", index.mint_url, session, identity_token)
+    except TokenProblem as problem:
+        if isinstance(problem.__cause__, requests.RequestException) and not never_sent(
+            problem.__cause__
+        ):
+            raise _unanswered(problem) from problem.__cause__
+        raise
+    granted = answer.json_object() or {}
+    value = granted.get("token")
+    if answer.status == HTTPStatus.OK and isinstance(value, str) and len(value) > _LONGEST_TOKEN:
+        raise AnswerLost(
+            f"{index.name} took the identity but gave no API token",
+            topic=Topic.EXCHANGE_FAILED,
+            detail=f"{index.mint_url} answered 200 with a token of {len(value):,} characters, "
+            "which no server would take in a header.",
+            remedy="Check that repository-url is the upload address of the index that you mean.",
+        )
+    if answer.status == HTTPStatus.OK and isinstance(value, str) and value:
+        mask(value)
+        now = time.time()
+        expires = seconds(granted.get("expires"))
+        # A token that has ended already would be renewed at every look: one of the clocks is
+        # wrong, and the index will say when it is over.
+        return ApiToken(value, now, expires if expires is not None and expires > now else None)
+    told = answer.told([identity_token])
+    if answer.status == HTTPStatus.OK:
+        raise AnswerLost(
+            f"{index.name} took the identity but gave no API token",
+            topic=Topic.EXCHANGE_FAILED,
+            detail=f"{index.mint_url} answered 200 without a token: {told}.",
+            remedy="Run again; if it stays so, tell the operators of the index.",
+            may_pass=True,
+        )
+    said = f"{index.name} answered {answer.status}: {told}."
+    is_refusal = HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    if answer.may_pass or not is_refusal:
+        raise AnswerLost(
+            f"{index.name} could not exchange the identity token",
+            topic=Topic.EXCHANGE_FAILED,
+            detail=f"{index.mint_url} answered {answer.status}: {told}.",
+            remedy="The index is out of order: see its status page, and run again later.",
+            may_pass=answer.may_pass,
+            retry_after=answer.retry_after,
+        )
+    raise _refused(index, said, _codes(granted), publisher, projects)
+
+
+def burn(
+    index: Index, token: ApiToken, session: requests.Session, seconds: float | None = None
+) -> Revocation:
+    """Revoke an API token (PyPI's burn-token), within `seconds`.
+
+    Raises `TokenProblem` where it cannot be done.
+    """
+    answer = _ask(index, "POST", index.burn_url, session, token.value, seconds=seconds)
+    # PyPI answers 202; a 200 may come from something in between.
+    if answer.status in {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
+        return Revocation.REVOKED
+    if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+        return Revocation.EXPIRES
+    raise TokenProblem(
+        f"{index.name} does not revoke its API token",
+        detail=f"{index.burn_url} answered {answer.status}: {answer.told([token.value])}.",
+        may_pass=answer.may_pass or answer.status == HTTPStatus.OK,
+        retry_after=answer.retry_after,
+    )
+
+
+def _ask(
+    index: Index,
+    method: str,
+    url: str,
+    session: requests.Session,
+    token: str | None = None,
+    *,
+    seconds: float | None = None,
+) -> Answer:
+    """Ask one of the exchange's addresses, with a `token` where one is to be exchanged."""
+    payload = None if token is None else {"token": token}
+    headers = {"Accept": "application/json"}
+    try:
+        return ask(session, method, url, payload=payload, headers=headers, seconds=seconds)
+    except requests.RequestException as error:
+        why = unreachable(index, url, error)
+        raise TokenProblem(
+            why.title,
+            detail=why.detail,
+            remedy=why.remedy,
+            topic=why.topic,
+            may_pass=why.may_pass,
+        ) from error
+
+
+def _unless_stopped(outcome: Outcome[Revocation | None]) -> Revocation | None:
+    """Wait for the outcome, but for a moment only once the run is told to stop."""
+    ends = None
+    while True:
+        try:
+            return outcome(_LOOK_AGAIN)
+        except TimeoutError:
+            if ends is None and is_stopped():
+                ends = time.monotonic() + _LAST_SECONDS
+            if ends is not None and time.monotonic() > ends:
+                return Revocation.FAILED
+
+
+def _codes(answer: Mapping[str, Any]) -> set[object]:
+    errors = answer.get("errors")
+    listed = errors if isinstance(errors, list) else ()
+    return {error.get("code") for error in listed if isinstance(error, dict)}
+
+
+def _refused(
+    index: Index,
+    said: str,
+    codes: set[object],
+    publisher: TrustedPublisher,
+    projects: Mapping[str, bool],
+) -> TokenRefused:
+    if "invalid-publisher" in codes:
+        return TokenRefused(
+            f"{index.name} knows no trusted publisher for this job",
+            topic=Topic.UNKNOWN_PUBLISHER,
+            detail=f"{said}\nThis job is:\n{_form_fields(publisher)}",
+            remedy="Register a publisher with exactly these fields, or correct the one that "
+            f"differs:\n{_form_links(index, publisher, projects)}\nMore: {_HELP}",
+        )
+    if "invalid-reuse-token" in codes:
+        return IdentityReused(
+            f"{index.name} has seen this identity token before",
+            topic=Topic.IDENTITY_REUSED,
+            detail=f"{said}\nEach identity token is taken once."
+            + (" A check in the same job spends it too." if publisher.has_one_token else ""),
+            remedy="Run the job again: it gets a fresh one.",
+        )
+    if "invalid-token" in codes:
+        return TokenRefused(
+            f"{index.name} does not accept the job's identity token",
+            topic=Topic.IDENTITY_REFUSED,
+            detail=f"{said}\nIt is expired, not signed by {shown(publisher.provider)}, or meant "
+            "for another index.",
+            remedy="Run the job again; a self-hosted runner's clock may be wrong.",
+        )
+    if "invalid-pending-publisher" in codes:
+        return TokenRefused(
+            f"The pending publisher on {index.name} came too late",
+            topic=Topic.PENDING_PUBLISHER_LATE,
+            detail=f"{said}\nSomebody else created a project of that name meanwhile.",
+            remedy="Choose another project name, and register a pending publisher for it.",
+        )
+    if "not-enabled" in codes:
+        return TokenRefused(
+            f"{index.name} has switched off trusted publishing from {shown(publisher.provider)}",
+            topic=Topic.TRUSTED_PUBLISHING_OFF,
+            detail=said,
+            remedy="See the index's status page, and run again later.",
+        )
+    return TokenRefused(
+        f"{index.name} refused to exchange the identity token",
+        topic=Topic.EXCHANGE_REFUSED,
+        detail=said,
+        remedy=f"Check the trusted publisher that is registered on {index.name}. More: {_HELP}",
+    )
+
+
+def _no_second_token(index: Index, publisher: TrustedPublisher) -> NoSecondToken:
+    return NoSecondToken(
+        f"The API token has ended, and {index.name} takes this job's identity once only",
+        topic=Topic.IDENTITY_REUSED,
+        detail=f"{shown(publisher.provider)} gives a job one identity token for each audience, "
+        f"{index.name} takes each once, and what it gives for it lives for a quarter of an hour.",
+        remedy="Run the job again: what has arrived is not sent twice. Should a release take "
+        "longer every time, raise parallel-uploads or publish its files in several jobs.",
+    )
+
+
+def _answer_was_lost(
+    index: Index, publisher: TrustedPublisher, refusal: TokenRefused
+) -> NoSecondToken:
+    return NoSecondToken(
+        f"The answer of {index.name} was lost, and it takes this job's identity once only",
+        topic=Topic.IDENTITY_REUSED,
+        detail=f"{refusal.cause}.\nIt has minted an API token at a try before, whose answer never "
+        f"arrived here; {shown(publisher.provider)} gave the job no second identity token to ask "
+        "with. Nobody has that API token, which ends by itself in a quarter of an hour.",
+        remedy="Run the job again: it gets a fresh identity token. Nothing was uploaded with this "
+        "one.",
+    )
+
+
+def _unanswered(problem: TokenProblem) -> AnswerLost:
+    return AnswerLost(
+        problem.title,
+        detail=problem.detail,
+        remedy=problem.remedy,
+        topic=problem.topic,
+        may_pass=problem.may_pass,
+    )
+
+
+def never_sent(error: requests.RequestException) -> bool:
+    """Say whether a request surely did not reach the other side: there was no connection."""
+    if isinstance(
+        error,
+        requests.ConnectTimeout
+        | requests.exceptions.ProxyError
+        | requests.exceptions.SSLError
+        | requests.exceptions.InvalidURL,
+    ):
+        return True
+    # requests has one class for this, and for connections that broke off; urllib3 has two.
+    wrapped = error.args[0] if error.args else None
+    reason = getattr(wrapped, "reason", wrapped)
+    return isinstance(
+        reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
+    )
+
+
+def _form_fields(publisher: TrustedPublisher) -> str:
+    return "\n".join(
+        f"    {label}: {shown(value) or '(leave empty)'}"
+        for label, value in publisher.fields.items()
+    )
+
+
+def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str, bool]) -> str:
+    """Return where to register the publisher for each project, filled in where PyPI can."""
+    links = [
+        f"    {shown(project)}: {index.publishers_url(project, publisher.query)}"
+        if exists
+        else f"    {shown(project)} (a pending publisher, as the project does not exist yet): "
+        f"{index.pending_publishers_url}"
+        for project, exists in projects.items()
+    ]
+    return "\n".join(links)

@@ -1,0 +1,383 @@
+"""Upload distributions with twine: the one module that knows it.
+
+The calls are those behind `twine upload --attestations` (twine 7.0.0): a package
+is made from the file, its attestations are added, a repository sends it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import requests
+import rich
+from twine.settings import Settings as TwineSettings
+
+from attested_publish.distributions import Distribution, Kind
+from attested_publish.index.index import Index, unreachable
+from attested_publish.index.package import package_file, read_package
+from attested_publish.net.http import Answer, Bounds, answer_of, bound
+from attested_publish.net.parallel import in_parallel
+from attested_publish.net.retry import Deadlines, GaveUp, Tell, persistently
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import Problem, Topic, UploadProblem, UploadRefused
+
+if TYPE_CHECKING:
+    from twine.package import PackageFile
+    from twine.repository import Repository
+
+    from attested_publish.index.contents import New
+    from attested_publish.sandbox.judges import Judges
+
+_ANSWER_LIMIT = 1 << 16
+
+
+class Outcome(Enum):
+    """What became of a file that was sent."""
+
+    UPLOADED = "uploaded"
+    THERE = "refused, as the same bytes are there"
+    DOUBTFUL = "answered with success, but not in the index's words"
+    NAME_TAKEN = "name taken"
+
+
+class Credentials(Protocol):
+    """What uploads are authorized with; the password may be another one at each look."""
+
+    @property
+    def user(self) -> str:
+        """The user name that goes with the password."""
+
+    @property
+    def password(self) -> str:
+        """The password or API token that is good for now."""
+
+    def renew(self, refused: str) -> bool:
+        """Replace a password that the index calls expired; false where that cannot be."""
+
+
+@dataclass(frozen=True)
+class GivenCredentials:
+    """A user's own password or API token, which nobody can renew."""
+
+    user: str
+    password: str = field(repr=False)
+
+    def renew(self, refused: str) -> bool:  # noqa: ARG002 - there is but one
+        """Say that it cannot be replaced."""
+        return False
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a release is delivered: where to, how many files at a time, how patiently.
+
+    With `skip_existing` a file whose name is taken is left as it is on the index.
+    `is_there` asks the index whether it holds a file with the same bytes: after a lost
+    answer the file may have arrived. `tell` is called with every wait. `judges` read the
+    files for twine.
+    """
+
+    index: Index
+    credentials: Credentials
+    parallel: int
+    skip_existing: bool
+    deadlines: Deadlines
+    is_there: Callable[[Distribution], bool]
+    tell: Tell
+    judges: Judges
+
+
+def upload(
+    distributions: Sequence[Distribution],
+    attestation_files: Mapping[str, Sequence[Path]],
+    delivery: Delivery,
+    *,
+    new: New,
+    begun: Callable[[Distribution], None],
+    done: Callable[[Distribution, Outcome], None],
+) -> None:
+    """Upload distributions, each with its attestation files where there are some.
+
+    The first file of a project that the index does not have goes all alone: should the index
+    refuse to create it, nothing of the projects that it has is up. Then the first files of the
+    other new releases (they create these there), before the other wheels, several at a time,
+    and the sdists, so that no installer builds from source while wheels are on their way.
+    `begun` is called before a file is first sent, `done` when it has arrived: what
+    happens in between to a run that is stopped, nobody knows.
+
+    Raises `UploadProblem` (`UploadRefused`) for the first file that fails for good;
+    those in flight are finished, no further one is started.
+    """
+    courier = _Courier(delivery, attestation_files, begun)
+    try:
+        for batch in upload_order(distributions, new):
+            for distribution, outcome in in_parallel(
+                courier.deliver, batch, threads=delivery.parallel
+            ):
+                done(distribution, outcome)
+    finally:
+        courier.close()
+
+
+def upload_order(distributions: Sequence[Distribution], new: New) -> list[list[Distribution]]:
+    """Return batches to upload one after the other; files of a batch may go in parallel."""
+    wheels = [each for each in distributions if each.kind is Kind.WHEEL]
+    sdists = [each for each in distributions if each.kind is not Kind.WHEEL]
+    first: list[Distribution] = []
+    for release in sorted({each.release for each in distributions} & new.releases, key=str):
+        of_release = [each for each in (*wheels, *sdists) if each.release == release]
+        # The smallest wheel shows soonest whether the index accepts the release.
+        first.append(min(of_release, key=lambda each: (each.kind is not Kind.WHEEL, each.size)))
+    creating = [each for each in first if each.project in new.projects]
+    batches = [
+        *([each] for each in creating),
+        [each for each in first if each not in creating],
+        [each for each in wheels if each not in first],
+        [each for each in sdists if each not in first],
+    ]
+    return [batch for batch in batches if batch]
+
+
+class _Courier:
+    """Sends files through twine, with one connection to the index a thread."""
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        attestation_files: Mapping[str, Sequence[Path]],
+        begun: Callable[[Distribution], None],
+    ) -> None:
+        self._delivery = delivery
+        self._begun = begun
+        self._index = delivery.index
+        self._attestation_files = attestation_files
+        self._given_up = GaveUp()
+        self._settings = TwineSettings(
+            repository_url=delivery.index.upload_url,
+            username=delivery.credentials.user,
+            # Each request is authorized on its own: the token may be renewed meanwhile.
+            password="",
+            attestations=bool(attestation_files),
+            non_interactive=True,
+            disable_progress_bar=True,
+        )
+        self._per_thread = threading.local()
+        self._repositories: list[Repository] = []
+        # twine tells its story on rich's global console; ours is told by a reporter.
+        rich.get_console().quiet = True
+
+    def deliver(self, distribution: Distribution) -> Outcome:
+        """Upload one file, patiently; raises `UploadProblem`."""
+        try:
+            package = self._package(distribution)
+        except Problem:
+            self._given_up.now()
+            raise
+        self._begun(distribution)
+        tries = 0
+
+        def try_once() -> Outcome:
+            nonlocal tries
+            tries += 1
+            if tries > 1 and self._delivery.is_there(distribution):
+                return Outcome.UPLOADED
+            return self._send(distribution, package)
+
+        try:
+            return persistently(
+                try_once, self._delivery.deadlines.upload, self._delivery.tell, self._given_up
+            )
+        except Problem as problem:
+            if problem.may_pass and self._delivery.is_there(distribution):
+                return Outcome.UPLOADED
+            self._given_up.now()
+            raise
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for repository in self._repositories:
+            repository.close()
+
+    def _send(self, distribution: Distribution, package: PackageFile) -> Outcome:
+        password = self._delivery.credentials.password
+        answer = self._post(distribution, package, password)
+        is_expired = answer.status == HTTPStatus.FORBIDDEN and "is expired" in answer.told()
+        if is_expired and self._delivery.credentials.renew(password):
+            password = self._delivery.credentials.password
+            answer = self._post(distribution, package, password)
+        if answer.is_success and not self._is_own_word(answer):
+            # Perhaps something in between answered: identical bytes are taken twice.
+            answer = self._post(distribution, package, password)
+        if answer.is_success:
+            return Outcome.UPLOADED if self._is_own_word(answer) else Outcome.DOUBTFUL
+        if _is_name_taken(answer):
+            # Some indexes refuse the same bytes too, and another run may have been quicker.
+            if self._delivery.is_there(distribution):
+                return Outcome.THERE
+            if self._delivery.skip_existing:
+                return Outcome.NAME_TAKEN
+        raise self._not_taken(distribution, answer, password)
+
+    def _is_own_word(self, answer: Answer) -> bool:
+        """Say whether a success is told as PyPI tells it; other indexes have other words."""
+        body = answer.body.strip()
+        return not self._index.works_as_pypi or not body or b"200 OK" in body
+
+    def _post(self, distribution: Distribution, package: PackageFile, password: str) -> Answer:
+        repository = self._repository()
+        repository.session.auth = (self._delivery.credentials.user, password)
+        try:
+            # One try: twine's own repetition sends the file again without asking or waiting.
+            response = repository.upload(package, max_redirects=1)
+            return answer_of(response, response.content[:_ANSWER_LIMIT])
+        except requests.RequestException as error:
+            raise _not_sent(self._index, distribution, error) from error
+
+    def _package(self, distribution: Distribution) -> PackageFile:
+        try:
+            package = package_file(
+                distribution.path, read_package(self._delivery.judges, distribution)
+            )
+        except Problem:
+            raise
+        except Exception as error:
+            # On a bad file twine lets out whatever its archive and metadata readers raise.
+            raise UploadRefused(
+                f"twine cannot upload {shown(distribution.filename)}",
+                topic=Topic.UPLOAD_REFUSED,
+                detail=f"It cannot read the file's metadata: {shown(error)}",
+                remedy="Build the file again with a current build backend.",
+                file=distribution.filename,
+            ) from error
+        attestations = self._attestation_files.get(distribution.filename)
+        if attestations:
+            package.add_attestations([str(path) for path in attestations])
+        return package
+
+    def _repository(self) -> Repository:
+        repository: Repository | None = getattr(self._per_thread, "repository", None)
+        if repository is None:
+            repository = self._settings.create_repository()
+            seconds = self._delivery.deadlines.upload_answer
+            bound(repository.session, Bounds(silence=seconds, total=seconds))
+            self._per_thread.repository = repository
+            self._repositories.append(repository)
+        return repository
+
+    def _not_taken(
+        self, distribution: Distribution, answer: Answer, password: str
+    ) -> UploadProblem:
+        name = shown(distribution.filename)
+        told = answer.told([password])
+        said = f"{self._index.name} answered {answer.status} to {name}: {told}."
+        if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+            return UploadProblem(
+                f"{self._index.name} sends uploads elsewhere",
+                topic=Topic.UPLOAD_ELSEWHERE,
+                detail=f"{said} It wants them at {shown(answer.location or 'no address', 200)}.",
+                remedy="If that address is right, set repository-url to it.",
+                file=distribution.filename,
+            )
+        if answer.may_pass and "too many new projects" not in told.lower():
+            return UploadProblem(
+                f"{self._index.name} could not take {name}",
+                topic=Topic.UPLOAD_FAILED,
+                detail=said,
+                remedy="The index is out of order or overloaded: see its status page, and run "
+                "again later; a re-run uploads only what is missing.",
+                file=distribution.filename,
+                may_pass=True,
+                retry_after=answer.retry_after,
+            )
+        topic, remedy = _advice(self._index, distribution, answer.status, told)
+        return UploadRefused(
+            f"{self._index.name} refused {name}",
+            topic=topic,
+            detail=said,
+            remedy=remedy,
+            file=distribution.filename,
+        )
+
+
+def _is_name_taken(answer: Answer) -> bool:
+    """Say whether an index refuses a file because it has one of that name.
+
+    PyPI, TestPyPI and Google's answer 400 with these words, pypiserver 409: as twine
+    has it, whose own option for this takes no other index than PyPI.
+    """
+    return answer.status == HTTPStatus.CONFLICT or (
+        answer.status == HTTPStatus.BAD_REQUEST
+        and ("already exist" in answer.reason.lower() or b"already exist" in answer.body.lower())
+    )
+
+
+def _advice(index: Index, distribution: Distribution, status: int, told: str) -> tuple[Topic, str]:
+    """Return what a refusal is about, and what to do about it."""
+    text = told.lower()
+    if "too many new projects" in text:
+        return Topic.TOO_MANY_PROJECTS, (
+            "A user may create a few new projects a day, and asking again today may make the wait "
+            "longer. Run again tomorrow: a re-run uploads only what is missing."
+        )
+    if "cannot create new projects" in text:
+        project = shown(distribution.project)
+        where = f" here: {index.pending_publishers_url}" if index.works_as_pypi else ""
+        return Topic.WRONG_PROJECT, (
+            f"The project {project} does not exist, and a trusted publisher creates only the one "
+            f"that it is pending for. Register a pending publisher of this job for it{where}, or "
+            "check the name of the project in the file."
+        )
+    if "already exist" in text or "previously used" in text:
+        return Topic.FILES_WOULD_BE_REFUSED, (
+            "A filename is taken once and for all, also by a file that was deleted: publish these "
+            "changes under a new version."
+        )
+    if "older than" in text:
+        return Topic.UPLOAD_REFUSED, (
+            "A release is closed two weeks after its first file: publish this file under a new "
+            "version."
+        )
+    if "token is expired" in text:
+        return (
+            Topic.UPLOAD_REFUSED,
+            "Run again: a re-run gets a fresh token and uploads only what is missing.",
+        )
+    if "not valid for project" in text or "isn't allowed to upload" in text:
+        project = shown(distribution.project)
+        where = (
+            f" Add it here: {index.publishers_url(project, {}).rstrip('?')}"
+            if index.works_as_pypi
+            else ""
+        )
+        return Topic.WRONG_PROJECT, (
+            f"{shown(distribution.filename)} belongs to the project {project}. Add this job's "
+            "trusted publisher to that project as well (one token serves every project it is "
+            f"registered on), or check the name of the project in the file.{where}"
+        )
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return (
+            Topic.UPLOAD_REFUSED,
+            "Check the credentials: the token may be revoked, or meant for another index.",
+        )
+    return Topic.UPLOAD_REFUSED, "Change what the index names, build again, and run again."
+
+
+def _not_sent(
+    index: Index, distribution: Distribution, error: requests.RequestException
+) -> UploadProblem:
+    why = unreachable(index, index.upload_url, error)
+    return UploadProblem(
+        f"{shown(distribution.filename)} could not be sent to {index.name}",
+        topic=Topic.UPLOAD_FAILED,
+        detail=why.detail,
+        remedy="The file may or may not have arrived. Run again: a re-run asks the index what "
+        "it holds, and uploads only what is missing.",
+        file=distribution.filename,
+        may_pass=why.may_pass,
+    )

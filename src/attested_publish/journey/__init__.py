@@ -1,0 +1,1 @@
+"""A release from the files to the confirmation, stage by stage."""

@@ -1,0 +1,277 @@
+"""What an identity's claims foretell, before a token is spent on finding out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from attested_publish.identity.circleci import CircleCIIdentity
+from attested_publish.identity.github import GitHubIdentity
+from attested_publish.identity.gitlab import GitLabIdentity
+from attested_publish.identity.google import GoogleIdentity
+from attested_publish.identity.other import OtherIdentity
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import IdentityProblem, Topic
+from attested_publish.settings import Attestations
+
+if TYPE_CHECKING:
+    from attested_publish.identity.publishers import Identity
+    from attested_publish.index.index import Index
+
+
+_NEVER_LATER = "They cannot be added after the upload."
+_TWO_JOBS = """\
+    jobs:
+      build:
+        uses: OWNER/REPOSITORY/.github/workflows/build.yml@REF
+      publish:
+        needs: build
+        runs-on: ubuntu-latest
+        environment: pypi
+        permissions:
+          id-token: write
+        steps:
+          - uses: actions/download-artifact@COMMIT
+            with:
+              path: dist
+          - uses: attested-publish/attested-publish@COMMIT"""
+
+
+@dataclass(frozen=True)
+class AttestationPlan:
+    """Whether to attest, and if not, why (a sentence for the user; empty: asked for).
+
+    With `takes_made`, attestations that are there already may go up nevertheless: they are
+    in the log, and the index takes some of this publisher.
+    """
+
+    attest: bool
+    why_not: str = ""
+    takes_made: bool = False
+
+    @property
+    def sends(self) -> bool:
+        """Whether any attestation may go up."""
+        return self.attest or self.takes_made
+
+
+def refuse_hopeless(identity: Identity, index: Index) -> None:
+    """Raise `IdentityProblem` for an identity whose exchange PyPI surely refuses.
+
+    Another index than PyPI may do as it likes: it is asked.
+    """
+    if not index.works_as_pypi:
+        return
+    match identity:
+        case GitHubIdentity():
+            _refuse_hopeless_on_github(identity, index)
+        case GitLabIdentity():
+            _refuse_hopeless_on_gitlab(identity, index)
+        case CircleCIIdentity(is_open_to_ssh=True):
+            raise IdentityProblem(
+                f"{index.name} takes no releases from a job that was run again with SSH",
+                topic=Topic.IDENTITY_UNUSABLE,
+                detail="Whoever has logged in to it could change what is published.",
+                remedy="Run the job again without SSH.",
+            )
+
+
+def _refuse_hopeless_on_github(identity: GitHubIdentity, index: Index) -> None:
+    """PyPI holds `job_workflow_ref` to the job's repository, and takes no `pull_request_target`."""
+    if identity.event == "pull_request_target":
+        raise IdentityProblem(
+            f"{index.name} takes no releases from pull_request_target",
+            topic=Topic.PULL_REQUEST_TARGET,
+            detail="Such a job runs with the repository's rights on code that anybody may "
+            "have proposed.",
+            remedy="Publish from a workflow that runs on a release or on a tag:\n\n"
+            "    on:\n      release:\n        types: [published]",
+        )
+    if identity.called_repository.lower() != identity.repository.lower():
+        raise IdentityProblem(
+            f"{index.name} takes no releases from a workflow of another repository",
+            topic=Topic.OTHER_REPOSITORY,
+            detail=f"The job stands in {shown(identity.job_workflow_ref, 200)}, but runs for "
+            f"{shown(identity.repository)}. {index.name}'s token exchange looks at the called "
+            "workflow, which no publisher of this repository can name.",
+            remedy="Let the called workflow build and hand over the files as an artifact, and "
+            f"publish in a job that is written out in the calling workflow:\n\n{_TWO_JOBS}",
+        )
+
+
+def _refuse_hopeless_on_gitlab(identity: GitLabIdentity, index: Index) -> None:
+    """PyPI holds `ci_config_ref_uri` to the job's project."""
+    if identity.config_project.lower() != identity.project_path.lower():
+        raise IdentityProblem(
+            f"{index.name} takes no releases from another project's pipeline",
+            topic=Topic.OTHER_REPOSITORY,
+            detail=f"The pipeline is written down in {shown(identity.config_ref, 200)}, but runs "
+            f"for {shown(identity.project_path)}. No publisher can name both.",
+            remedy="Write the pipeline down in the project itself; it may include files of others.",
+        )
+
+
+def advice(identity: Identity) -> list[str]:
+    """Return what is legal in this identity, but unwise: a sentence each."""
+    match identity:
+        case GitHubIdentity():
+            return _advice(
+                identity,
+                "whoever can push a workflow file can publish. Give the job an `environment:` "
+                "with required reviewers",
+                is_of_a_release=identity.event == "release",
+            )
+        case GitLabIdentity():
+            return _advice(
+                identity,
+                "whoever can push a CI/CD configuration can publish. Give the job a protected "
+                "`environment:`",
+            )
+        case CircleCIIdentity():
+            return _ref_advice(identity)
+        case GoogleIdentity():
+            logged = "its address is in the attestations, and in Sigstore's log for good"
+            return [
+                f"A certificate names this service account ({shown(identity.email)}): {logged}."
+            ]
+    return []
+
+
+def signers_advice(identity: Identity, index: Index) -> list[str]:
+    """Return what becomes of attestations that this identity makes: a sentence each."""
+    match identity:
+        case OtherIdentity():
+            job = "PyPI wants those of the job that is its trusted publisher"
+            told = f"No index takes these attestations with an upload: {job}."
+            return [f"{told} Others can verify them."]
+        case CircleCIIdentity() if index.works_as_pypi:
+            return [
+                f"{index.name} takes no attestations from CircleCI yet. Others can verify them."
+            ]
+        case GoogleIdentity():
+            return advice(identity)
+    return []
+
+
+def refuse_to_sign(
+    wish: Attestations, identity: Identity, index: Index, *, is_public_log: bool
+) -> None:
+    """Raise `IdentityProblem` where signing alone would be in vain, or tell what is hidden."""
+    obstacle = _obstacle(identity, index)
+    if obstacle is not None and obstacle.is_of_the_job:
+        raise IdentityProblem(
+            f"Attestations cannot be had {obstacle.where}",
+            topic=obstacle.topic,
+            detail=f"Here {obstacle.why}",
+            remedy=f"{obstacle.remedy}.{obstacle.to_paste}",
+        )
+    if wish is Attestations.AUTO and is_public_log and identity.why_hidden:
+        raise IdentityProblem(
+            "Nothing is signed in public",
+            topic=Topic.IDENTITY_UNUSABLE,
+            detail=f"Here {identity.why_hidden}, and signing would tell of it in Sigstore's public "
+            "log for good.",
+            remedy="Set attestations to true if that may be, or use a private Sigstore.",
+        )
+
+
+def _advice(
+    identity: GitHubIdentity | GitLabIdentity, risk: str, *, is_of_a_release: bool = False
+) -> list[str]:
+    told = []
+    if identity.environment is None:
+        told.append(f"The job runs in no environment: {risk}, and name it in the publisher.")
+    return told if is_of_a_release else [*told, *_ref_advice(identity)]
+
+
+def _ref_advice(identity: Identity) -> list[str]:
+    if not identity.origin or identity.origin.startswith("refs/tags/"):
+        return []
+    lost = "what was released cannot be found again by its version"
+    ref = shown(identity.origin, 200)
+    return [f"The release comes from {ref}, not from a tag: {lost}. Publish on a tag or a release."]
+
+
+def attestation_plan(
+    wish: Attestations, identity: Identity, index: Index, *, is_public_log: bool
+) -> AttestationPlan:
+    """Decide whether the files of this release get attestations.
+
+    Raises `IdentityProblem` when they are required and the index would refuse them.
+    """
+    if wish is Attestations.NEVER:
+        return AttestationPlan(attest=False)
+    obstacle = _obstacle(identity, index)
+    if obstacle is not None:
+        if wish is Attestations.REQUIRED:
+            raise IdentityProblem(
+                f"Attestations are required, but cannot be had {obstacle.where}",
+                topic=obstacle.topic,
+                detail=f"Here {obstacle.why}",
+                remedy=f"{obstacle.remedy}, or set attestations to auto to publish without."
+                f"{obstacle.to_paste}",
+            )
+        return AttestationPlan(
+            attest=False,
+            why_not=f"No attestations: {obstacle.why} {obstacle.remedy} to have them. "
+            f"{_NEVER_LATER}",
+            takes_made=obstacle.is_of_the_job and index.works_as_pypi,
+        )
+    if wish is Attestations.REQUIRED:
+        return AttestationPlan(attest=True)
+    if is_public_log and identity.why_hidden:
+        return AttestationPlan(
+            attest=False,
+            why_not=f"No attestations: {identity.why_hidden}, and signing would tell of it in "
+            "Sigstore's public log for good. `attestations: true` allows it. "
+            f"{_NEVER_LATER}",
+            takes_made=index.works_as_pypi,
+        )
+    if is_public_log and not index.works_as_pypi:
+        return AttestationPlan(
+            attest=False,
+            why_not=f"No attestations: {index.name} is not known to take them. "
+            f"`attestations: true` sends them all the same. {_NEVER_LATER}",
+        )
+    return AttestationPlan(attest=True)
+
+
+@dataclass(frozen=True)
+class _Obstacle:
+    """What keeps an index from taking attestations of an identity.
+
+    `where` follows "cannot be had", `why` is a sentence, `remedy` the beginning of one;
+    `to_paste` may come after it. With `is_of_the_job`, other jobs of the same publisher could
+    make some that the index takes.
+    """
+
+    where: str
+    why: str
+    remedy: str
+    topic: Topic
+    to_paste: str = ""
+    is_of_the_job: bool = False
+
+
+def _obstacle(identity: Identity, index: Index) -> _Obstacle | None:
+    match identity:
+        case GitHubIdentity(is_reusable_workflow=True):
+            return _Obstacle(
+                where="in a called workflow",
+                why=f"the job stands in a called workflow: {index.name} takes the publisher from "
+                f"{shown(identity.job_workflow_ref, 200)}, but the attestation's policy from "
+                f"{shown(identity.workflow_ref, 200)}, and no publisher satisfies both.",
+                remedy="Publish in a job that is written out in the calling workflow",
+                topic=Topic.CALLED_WORKFLOW,
+                to_paste=f"\n\n{_TWO_JOBS}",
+                is_of_the_job=True,
+            )
+        case CircleCIIdentity() | OtherIdentity() if index.works_as_pypi:
+            provider = shown(identity.publisher.provider, 200)
+            return _Obstacle(
+                where=f"from {provider}",
+                why=f"{index.name} takes no attestations from {provider} yet.",
+                remedy="Publish from GitHub, GitLab or Google Cloud",
+                topic=Topic.IDENTITY_UNUSABLE,
+            )
+    return None

@@ -1,0 +1,80 @@
+"""The services a release is made with: the one seam between a rehearsal and the real thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from attested_publish.attestations.trust_config import read as trust_config_at
+from attested_publish.identity.tokens import Ambient, detect
+from attested_publish.index.index import Index
+from attested_publish.net.retry import Deadlines
+from attested_publish.problems import IndexProblem, Problem, SigningProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from attested_publish.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """Where a release goes, who signs for it, and where its identity comes from.
+
+    It goes to `index`, and after that to each index in `further`.
+    `trust_config` is the ClientTrustConfig JSON of a Sigstore instance; `None`
+    stands for the public one. `deadlines` say how patiently they are asked.
+    `is_identity_local` says whether the identity's provider is on loopback; `None`: the
+    job's variables do.
+    """
+
+    index: Index
+    trust_config: str | None = None
+    ambient: Ambient = detect
+    is_identity_local: bool | None = None
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    further: tuple[Index, ...] = ()
+
+    def each(self) -> list[Services]:
+        """Return the services with one of the indexes at a time, in order."""
+        return [replace(self, index=index, further=()) for index in (self.index, *self.further)]
+
+    @property
+    def is_public_log(self) -> bool:
+        """Say whether signatures enter Sigstore's public transparency log."""
+        return self.trust_config is None
+
+
+def chosen(settings: Settings) -> Services:
+    """Return the services that the settings name.
+
+    Raises `IndexProblem` for an address that cannot be an index, `SigningProblem` for a
+    trust configuration that cannot be one, and one `IndexProblem` for several of these.
+    """
+    problems: list[Problem] = []
+    indexes = []
+    for address in settings.repository_urls:
+        try:
+            indexes.append(Index.at(address))
+        except IndexProblem as problem:
+            problems.append(problem)
+    trust_config = None
+    if settings.sigstore_trust_config is not None:
+        try:
+            trust_config = trust_config_at(settings.sigstore_trust_config)
+        except SigningProblem as problem:
+            problems.append(problem)
+    if problems:
+        raise problems[0] if len(problems) == 1 else _together(problems)
+    index, *further = indexes
+    return Services(index, trust_config, further=tuple(further))
+
+
+def _together(problems: Sequence[Problem]) -> IndexProblem:
+    """Tell several problems at once, so that nobody has to run again for the next one."""
+    return IndexProblem(
+        f"{len(problems)} settings cannot be used",
+        topic=problems[0].topic,
+        detail="\n".join(f"{problem.title}. {problem.detail}" for problem in problems),
+        remedy="\n".join(dict.fromkeys(problem.remedy for problem in problems)),
+    )

@@ -1,0 +1,1 @@
+"""The network, and everything that comes from it: bounded, clean, and patient."""

@@ -1,0 +1,146 @@
+"""Do the same with many things at once, and end well when one fails or the run is stopped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Generic, Protocol, TypeVar
+
+from attested_publish.net.stopping import Stopped, is_stopped
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+def in_parallel(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    threads: int,
+    begin: Callable[[], None] | None = None,
+) -> Iterator[tuple[Item, Result]]:
+    """Yield each item with the result of `work` on it, as they come.
+
+    After the first failure no further item is begun; those in flight are finished and
+    yielded, then the failure is raised (of several, one that cannot pass). When the
+    caller stops asking, nothing is waited for. `begin` is called once in every thread.
+
+    Where the machine gives fewer threads than asked for, those do it all; where it gives
+    none, the caller's does. Raises `Stopped` where not everything was begun, because the
+    run was told to stop.
+    """
+    shared = _Shared(work, deque(items), begin)
+    failures: list[BaseException] = []
+    try:
+        running = _start(shared.serve, min(threads, len(items)))
+        while running:
+            outcome = shared.outcomes.get()
+            if outcome is None:
+                running -= 1
+            elif isinstance(outcome, BaseException):
+                failures.append(outcome)
+            else:
+                yield outcome
+    finally:
+        shared.is_over.set()
+    if real := [error for error in failures if not isinstance(error, Stopped)]:
+        raise min(real, key=lambda error: getattr(error, "may_pass", False))
+    if failures or shared.to_do:
+        raise Stopped("not everything was begun")
+
+
+@dataclass
+class _Shared(Generic[Item, Result]):
+    """What the threads of `in_parallel` share; a thread that has ended gives the outcome `None`."""
+
+    work: Callable[[Item], Result]
+    to_do: deque[Item]
+    begin: Callable[[], None] | None
+    is_over: threading.Event = field(default_factory=threading.Event)
+    outcomes: SimpleQueue[tuple[Item, Result] | BaseException | None] = field(
+        default_factory=SimpleQueue
+    )
+
+    def serve(self) -> None:
+        """Work in this thread, until nothing is left, something has failed, or the run is over."""
+        try:
+            if self.begin is not None:
+                self.begin()
+            for item in self._taken():
+                self.outcomes.put((item, self.work(item)))
+        except BaseException as error:  # noqa: BLE001 - it is raised to the caller
+            self.is_over.set()
+            self.outcomes.put(error)
+        self.outcomes.put(None)
+
+    def _taken(self) -> Iterator[Item]:
+        while not self.is_over.is_set() and not is_stopped():
+            try:
+                item = self.to_do.popleft()
+            except IndexError:
+                return
+            yield item
+
+
+def _start(serve: Callable[[], None], threads: int) -> int:
+    """Run `serve` in so many threads, or as many as can be; return in how many."""
+    for number in range(threads):
+        try:
+            threading.Thread(target=serve, daemon=True).start()
+        except RuntimeError:
+            if number:
+                return number
+            serve()
+            return 1
+    return threads
+
+
+class Outcome(Protocol[Result_co]):
+    """Gives what became of work in the background, or its error."""
+
+    def __call__(self, timeout: float | None = None) -> Result_co:
+        """Wait for it; raises `TimeoutError` after `timeout` seconds."""
+
+
+def meanwhile(work: Callable[[], Result]) -> Outcome[Result]:
+    """Begin `work` now, in the background; the function returned gives its result or its error.
+
+    Nobody waits for it who does not ask. Where no thread can be started, it is done at once.
+    """
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            future.set_exception(error)
+
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError:
+        run()
+    return future.result
+
+
+class Pace:
+    """Lets through `most` a `period` (seconds), and makes the rest wait. Threads may share it."""
+
+    def __init__(self, most: int, period: float) -> None:
+        self._period = period
+        self._let_through: deque[float] = deque(maxlen=most)
+        self._lock = threading.Lock()
+
+    def wait(self, sleep: Callable[[float], None]) -> None:
+        """Return when the next one may go, or when `sleep`, which is given seconds, does."""
+        with self._lock:
+            now = time.monotonic()
+            is_full = len(self._let_through) == self._let_through.maxlen
+            turn = max(now, self._let_through[0] + self._period) if is_full else now
+            self._let_through.append(turn)
+        sleep(turn - now)

@@ -1,0 +1,147 @@
+"""Try again while it makes sense: one policy a kind of request, with an end that is told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay
+from tenacity import wait_exponential_jitter as jittered
+
+from attested_publish.net.stopping import Stopped, is_stopped, wait
+from attested_publish.problems import Problem
+
+Result = TypeVar("Result")
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to try (`seconds` in all), and how long to pause between two tries.
+
+    The pause doubles from `first` up to `longest` seconds, with some jitter; what the
+    other side asks for (`Retry-After`) is granted, within `seconds`.
+    """
+
+    seconds: float
+    first: float = 1.0
+    longest: float = 30.0
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """The patience with each kind of request, and how long one may take in all (seconds).
+
+    `answer` is for requests that ask; one that uploads has `upload_answer`, and more by its size.
+
+    Minutes for Sigstore, whose outages were of that length, and for uploads. Before
+    anything is spent a re-run costs nothing, so that what is wrong is told soon.
+    """
+
+    index: Patience = Patience(10)
+    identity: Patience = Patience(60)
+    audience: Patience = Patience(30)
+    mint: Patience = Patience(120)
+    burn: Patience = Patience(5)
+    certificate: Patience = Patience(300)
+    log: Patience = Patience(300)
+    upload: Patience = Patience(300)
+    confirmation: Patience = Patience(300, first=0.5, longest=15)
+    answer: float = 60.0
+    upload_answer: float = 300.0
+
+
+class GaveUp:
+    """Shared by those who work on the same release: once one has failed for good, none tries again.
+
+    Nor when the run is told to stop, unless it is with this that it ends (`heeds_stop`).
+    """
+
+    def __init__(self, *, heeds_stop: bool = True) -> None:
+        self._event = threading.Event()
+        self._heeds_stop = heeds_stop
+
+    def __bool__(self) -> bool:
+        return self._event.is_set() or (self._heeds_stop and is_stopped())
+
+    def now(self) -> None:
+        """Let the others stop waiting for another try."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for so long, or until somebody has given up or the run is told to stop."""
+        if self._heeds_stop:
+            wait(seconds, self._event)
+        else:
+            self._event.wait(seconds)
+
+    def heed(self) -> None:
+        """Raise `Stopped` where nothing new is to be begun."""
+        if self:
+            raise Stopped("nothing new is begun")
+
+
+def persistently(
+    work: Callable[[], Result],
+    patience: Patience,
+    tell: Tell,
+    given_up: GaveUp | None = None,
+) -> Result:
+    """Return what `work` returns, trying again while it raises a `Problem` that may pass.
+
+    Each wait is told: what failed, when the next try is, when it ends. Raises the last
+    problem when the patience is at its end, or another has given up for good; `Stopped`
+    where that was so, or the run was told to stop, before the first try.
+    """
+    others = GaveUp() if given_up is None else given_up
+    started = time.time()
+    tries = 0
+    failure: Problem | None = None
+
+    def attempt() -> Result:
+        nonlocal tries, failure
+        if failure is None:
+            others.heed()
+        elif others:
+            raise failure
+        tries += 1
+        try:
+            return work()
+        except Problem as problem:
+            failure = problem
+            raise
+
+    def pause(state: RetryCallState) -> float:
+        asked_for = failure.retry_after if failure is not None else None
+        return max(asked_for or 0.0, jitter(state))
+
+    def about_to_wait(state: RetryCallState) -> None:
+        cause = failure.cause if failure is not None else "No answer"
+        end = time.strftime("%H:%M:%S", time.localtime(started + patience.seconds))
+        tell(f"{cause}; next try in {state.upcoming_sleep:.0f} s, giving up at {end}.")
+
+    jitter = jittered(
+        multiplier=patience.first, max=patience.longest, jitter=min(1.0, patience.first)
+    )
+    retrying = Retrying(
+        retry=retry_if_exception(lambda error: _may_pass(error) and not others),
+        wait=pause,
+        stop=stop_before_delay(patience.seconds),
+        before_sleep=about_to_wait,
+        sleep=others.wait,
+        reraise=True,
+    )
+    try:
+        return retrying(attempt)
+    except Problem as problem:
+        if tries > 1:
+            spent = time.time() - started
+            problem.detail = f"{problem.detail}\nTried {tries} times in {spent:.0f} s."
+        raise
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, Problem) and error.may_pass

@@ -1,0 +1,71 @@
+"""Why a request got no answer, and whether the same request may get one later."""
+
+from __future__ import annotations
+
+import requests
+
+from attested_publish.net.connections import TooSlow
+from attested_publish.net.http import LedAstray, TooLarge, Unreadable
+from attested_publish.net.routes import NoRoute
+
+_FINAL = (
+    requests.exceptions.SSLError,
+    requests.exceptions.InvalidURL,
+    LedAstray,
+    NoRoute,
+    TooLarge,
+    Unreadable,
+)
+"""What asking again does not change."""
+
+
+def may_pass(error: requests.RequestException) -> bool:
+    """Say whether the same request may get an answer later."""
+    return not isinstance(error, _FINAL)
+
+
+_CAUSES: tuple[tuple[type[BaseException], str], ...] = (
+    (requests.exceptions.SSLError, "its certificate was not accepted"),
+    (Unreadable, "what comes before its answer has no end"),
+    (TooSlow, "its answer was not there in time"),
+    (requests.TooManyRedirects, "it sends on without an end"),
+    (requests.Timeout, "it did not answer in time"),
+    (requests.exceptions.JSONDecodeError, "its answer is not JSON"),
+    (
+        requests.exceptions.ChunkedEncodingError,
+        "the connection broke off in the middle of the answer",
+    ),
+    (requests.exceptions.ProxyError, "the proxy refused or is not there"),
+)
+"""What kinds of errors mean; the first that fits counts."""
+
+_SIGNS = {
+    "too many open files": "this machine lets the run have no more open files (ulimit -n)",
+    "timed out": "it did not answer in time",
+    "nameresolution": "its host name is not known",
+    "getaddrinfo": "its host name is not known",
+    "refused": "the connection was refused",
+    "remotedisconnected": "the connection was closed without an answer",
+    "reset": "the connection was closed without an answer",
+    "aborted": "the connection was closed without an answer",
+}
+"""What words in an error mean that the libraries wrap; the first that fits counts."""
+
+
+def why_unreachable(error: BaseException) -> str:
+    """Name the cause of a failed request without the wrapping of the libraries."""
+    match error:
+        case LedAstray():
+            return f"it sends on to {error}"
+        case NoRoute():
+            return str(error)
+        case TooLarge():
+            return f"its answer is too large: {error}"
+    for kind, meaning in _CAUSES:
+        if isinstance(error, kind):
+            return meaning
+    text = repr(error).lower()
+    for sign, meaning in _SIGNS.items():
+        if sign in text:
+            return meaning
+    return f"the connection failed ({type(error).__name__})"

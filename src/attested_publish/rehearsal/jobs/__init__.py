@@ -1,0 +1,1 @@
+"""The CI jobs that a rehearsal pretends to be."""

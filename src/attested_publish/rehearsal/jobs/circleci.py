@@ -1,0 +1,89 @@
+"""The pretended job of CircleCI: what its identity tokens claim, its variables, its program."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import uuid
+from typing import TYPE_CHECKING
+
+from attested_publish.rehearsal.private import write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+ISSUER = "https://oidc.circleci.com"
+
+PREFIX = "oidc.circleci.com"
+"""What the names of CircleCI's own claims begin with."""
+
+_DEFAULT_ORIGIN = "github.com/octo-org/sample-project"
+_DEFAULT_REF = "refs/tags/v1.0.0"
+
+_VARIABLES = {
+    "CIRCLE_ORGANIZATION_ID": f"{PREFIX}/org-id",
+    "CIRCLE_PIPELINE_ID": f"{PREFIX}/pipeline-id",
+    "CIRCLE_PROJECT_ID": f"{PREFIX}/project-id",
+    "CIRCLE_WORKFLOW_ID": f"{PREFIX}/workflow-id",
+    "CIRCLE_WORKFLOW_JOB_ID": f"{PREFIX}/job-id",
+}
+
+
+def job_claims(environment: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
+    """Return believable claims of a CircleCI job, as text.
+
+    That stands for true and false as well, and with commas for a list. What CircleCI's
+    variables in `environment` tell is used, the rest is made up and clearly a sample.
+    `overrides` sets any claim, an empty value removes it; `sub` follows the ids of the
+    organization and the project, unless it is overridden too.
+    """
+    origin = overrides.get(f"{PREFIX}/vcs-origin") or _DEFAULT_ORIGIN
+    claims = {
+        claim: environment.get(variable) or _made_up_id(f"{claim} of {origin}")
+        for variable, claim in _VARIABLES.items()
+    }
+    claims |= {
+        f"{PREFIX}/context-ids": _made_up_id("a context"),
+        f"{PREFIX}/pipeline-definition-id": _made_up_id(f"a pipeline of {origin}"),
+        f"{PREFIX}/ssh-rerun": "false",
+        f"{PREFIX}/vcs-origin": origin,
+        f"{PREFIX}/vcs-ref": _ref(environment),
+        **overrides,
+    }
+    organization, project = claims[f"{PREFIX}/org-id"], claims[f"{PREFIX}/project-id"]
+    claims.setdefault("sub", f"org/{organization}/project/{project}/user/{_made_up_id('a user')}")
+    return {name: claims[name] for name in sorted(claims) if claims[name]}
+
+
+def job_environment(claims: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables CircleCI would set in the job that `claims` are about."""
+    told = {name: claims[claim] for name, claim in _VARIABLES.items() if claim in claims}
+    kind, _, name = claims.get(f"{PREFIX}/vcs-ref", "").removeprefix("refs/").partition("/")
+    variable = {"tags": "CIRCLE_TAG", "heads": "CIRCLE_BRANCH"}.get(kind)
+    return {"CI": "true", "CIRCLECI": "true", **told, **({variable: name} if variable else {})}
+
+
+def write_program(folder: Path, request_url: str, request_token: str) -> dict[str, str]:
+    """Put the program that a job asks for its tokens into `folder`; return the `PATH` with it."""
+    where = folder / "issuer.json"
+    asked = json.dumps({"url": request_url, "token": request_token})
+    write_private(where, asked.encode())
+    module = "attested_publish.rehearsal.jobs.circleci_program"
+    start = shlex.join([sys.executable, "-P", "-m", module, str(where)])
+    script = f'#!/bin/sh\nexec {start} "$@"\n'
+    write_private(folder / "circleci", script.encode(), mode=0o700)
+    return {"PATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PATH"))))}
+
+
+def _ref(environment: Mapping[str, str]) -> str:
+    if tag := environment.get("CIRCLE_TAG"):
+        return f"refs/tags/{tag}"
+    branch = environment.get("CIRCLE_BRANCH")
+    return f"refs/heads/{branch}" if branch else _DEFAULT_REF
+
+
+def _made_up_id(name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))

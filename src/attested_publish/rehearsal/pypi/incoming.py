@@ -1,0 +1,132 @@
+"""Uploads as they arrive at the embedded PyPI: a form, and a file with its digests."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import parse_form_data
+
+from attested_publish.net.untrusted import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.datastructures import FileStorage, MultiDict
+
+_FIELD_LIMIT = 32 * 1024 * 1024
+_PARTS = 20_000
+_BLOCK = 1 << 18
+_FILE_FIELDS = frozenset({"content", "gpg_signature"})
+
+
+class UploadRefused(Exception):
+    """The upload is refused with this HTTP status; the text is one sentence."""
+
+    def __init__(self, text: str, *, status: int = 400) -> None:
+        super().__init__(text)
+        self.text = text
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file as it arrived, with the digests (lower-case hex) of what arrived.
+
+    `content_type` is as its part has it, `path` is where it lies for now.
+    """
+
+    filename: str
+    content_type: str
+    path: Path
+    size: int
+    sha256: str
+    md5: str
+    blake2b_256: str
+
+    def check_digests(self, fields: Mapping[str, list[str]]) -> None:
+        """Raise `UploadRefused` where a digest in the form is not that of the file."""
+        for field, digest in (
+            ("md5_digest", self.md5),
+            ("sha256_digest", self.sha256),
+            ("blake2_256_digest", self.blake2b_256),
+        ):
+            given = fields.get(field, [""])[0]
+            if given and given.lower() != digest:
+                raise UploadRefused(
+                    f"The digest supplied does not match the file: {field} is {shown(given, 80)},"
+                    f" of what arrived it is {digest}."
+                )
+
+
+class Incoming:
+    """One upload's body (``multipart/form-data``), parsed.
+
+    Its files are written to `folder` while they arrive, and belong to the caller. `fields` has
+    all values of each plain field. Raises `UploadRefused`.
+    """
+
+    fields: Mapping[str, list[str]]
+
+    def __init__(self, environ: WSGIEnvironment, folder: Path) -> None:
+        form, self._files = _parsed(environ, folder)
+        for name in self._files:
+            if name not in _FILE_FIELDS:
+                raise UploadRefused(f"{shown(name, 80)}: has to be a plain field, not a file.")
+        # setuptools once wrote UNKNOWN for what was not given.
+        values = {name: [v for v in form.getlist(name) if v.strip() != "UNKNOWN"] for name in form}
+        self.fields = {name: given for name, given in values.items() if given}
+
+    def content(self) -> Content:
+        """Read through the file that was sent; raises `UploadRefused` if there is none."""
+        part = self._files.get("content")
+        if part is None:
+            raise UploadRefused("The upload does not have a file: no part 'content' with one.")
+        path = Path(part.stream.name)
+        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        blake2b = hashlib.blake2b(digest_size=32)
+        size = 0
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                size += len(block)
+                for digest in (sha256, md5, blake2b):
+                    digest.update(block)
+        return Content(
+            filename=part.filename or "",
+            # uv sends none, which counts as unspecific bytes.
+            content_type=part.headers.get("Content-Type", "application/octet-stream"),
+            path=path,
+            size=size,
+            sha256=sha256.hexdigest(),
+            md5=md5.hexdigest(),
+            blake2b_256=blake2b.hexdigest(),
+        )
+
+
+def _parsed(
+    environ: WSGIEnvironment, folder: Path
+) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+    count = 0
+
+    def part(*_: object, **__: object) -> IO[bytes]:
+        nonlocal count
+        count += 1
+        return streams.enter_context((folder / f"part-{count}").open("w+b"))
+
+    with ExitStack() as streams:
+        try:
+            _, form, files = parse_form_data(
+                environ,
+                stream_factory=part,
+                max_form_memory_size=_FIELD_LIMIT,
+                max_form_parts=_PARTS,
+                silent=False,
+            )
+        except (ValueError, RequestEntityTooLarge) as error:
+            raise UploadRefused("Invalid Form Data.") from error
+    return form, files

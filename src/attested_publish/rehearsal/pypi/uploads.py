@@ -1,0 +1,293 @@
+"""Uploads to the embedded PyPI: judged in the order of PyPI's server, then stored.
+
+The row numbers in the comments count that order (warehouse, `forklift/legacy.py`). What can be
+said about a file by itself is said by `attested_publish.rules`, in the same words as the
+preflight's.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from pydantic import TypeAdapter, ValidationError
+from pypi_attestations import Attestation, AttestationBundle, Provenance
+from werkzeug.datastructures import Authorization
+
+from attested_publish.attestations.verify import (
+    AttestationRefused,
+    policy_of,
+    verify_attestation,
+)
+from attested_publish.net.untrusted import shown
+from attested_publish.rehearsal.pypi.incoming import Content, Incoming, UploadRefused
+from attested_publish.rehearsal.pypi.store import StoredFile, StoreRefused
+from attested_publish.sandbox.judges import NotJudged, NotReadable, shared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from _typeshed.wsgi import WSGIEnvironment
+    from sigstore.verify import Verifier
+
+    from attested_publish.rehearsal.pypi.store import Store
+    from attested_publish.rehearsal.pypi.tokens import ApiToken, Tokens
+
+_ATTESTATIONS_A_FILE = 2
+_ATTESTATIONS = TypeAdapter(list[Attestation])
+
+
+class Uploads:
+    """Takes uploads into a store. Thread-safe; bodies are read and verified side by side.
+
+    `folder` is where contents are kept, `verifier` trusts the Sigstore whose attestations are
+    taken, `is_open` lets minted tokens create projects, the limits are in bytes.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        tokens: Tokens,
+        verifier: Verifier,
+        folder: Path,
+        is_open: bool,
+        file_limit: int,
+        project_limit: int,
+    ) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._verifier = verifier
+        self._folder = folder
+        self._is_open = is_open
+        self._file_limit = file_limit
+        self._project_limit = project_limit
+
+    def receive(self, environ: WSGIEnvironment) -> None:
+        """Take one upload, or find that the same file is there already.
+
+        Raises `UploadRefused`; then nothing has changed.
+        """
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix="incoming-") as folder:
+            incoming = Incoming(environ, Path(folder))  # rows 1 and 2
+            fields = incoming.fields
+            token = self._authenticated(environ)  # rows 3 and 4
+            if fields.get("protocol_version") != ["1"]:  # row 5
+                raise UploadRefused("Unknown protocol version.")
+            _refuse("refuse-form", fields)  # rows 6 and 7
+            content = incoming.content()  # row 8
+            name = fields["name"][0]
+            self._permit(token, name)  # rows 9 and 10
+            self._take(fields, content, token, name)
+
+    def _take(
+        self, fields: Mapping[str, list[str]], content: Content, token: ApiToken, name: str
+    ) -> None:
+        """Judge and store the file, unless it is there already."""
+        project = canonicalize_name(name)
+        version = str(Version(fields["version"][0]))
+        kind = fields["filetype"][0]
+        _refuse("refuse-description", fields)  # row 12
+        _refuse("refuse-filename", fields, content)  # row 14
+        self._check_part(content, name)  # rows 15 and 16
+        content.check_digests(fields)  # row 17
+        try:
+            if not self._store.is_new(  # rows 18 to 21
+                filename=content.filename,
+                kind=kind,
+                project=project,
+                version=version,
+                sha256=content.sha256,
+                blake2b_256=content.blake2b_256,
+            ):
+                return
+        except StoreRefused as error:
+            raise UploadRefused(str(error)) from error
+        # Rows 22 to 24.
+        _refuse("refuse-file", fields, content)
+        attestations = self._attestations(fields, content, token)  # rows 25 to 33
+        kept = self._folder / secrets.token_hex(16)
+        metadata = _wheel_metadata(content) if kind == "bdist_wheel" else None
+        file = StoredFile(
+            filename=content.filename,
+            project=project,
+            version=version,
+            kind=kind,
+            size=content.size,
+            sha256=content.sha256,
+            md5=content.md5,
+            blake2b_256=content.blake2b_256,
+            requires_python=fields.get("requires_python", [""])[0],
+            path=kept,
+            metadata=metadata,
+            provenance=_provenance(token, attestations),
+            uploaded_at=datetime.now(UTC),
+        )
+        content.path.replace(kept)
+        is_kept = False
+        try:
+            # Asked again: the same file may have come in meanwhile.
+            is_kept = self._store.add(file, name=name, metadata=fields)
+        except StoreRefused as error:
+            raise UploadRefused(str(error)) from error
+        finally:
+            if not is_kept:
+                kept.unlink()
+
+    def _authenticated(self, environ: WSGIEnvironment) -> ApiToken:
+        authorization = Authorization.from_header(environ.get("HTTP_AUTHORIZATION"))
+        secret: str | None = None
+        if authorization is not None and authorization.type == "basic":
+            if authorization.username != "__token__":
+                raise UploadRefused(
+                    "User names and passwords are not accepted; use an API token with the user"
+                    " name '__token__', or Trusted Publishing.",
+                    status=403,
+                )
+            secret = authorization.password
+        elif authorization is not None and authorization.type in {"bearer", "token"}:
+            secret = authorization.token
+        token = None if secret is None else self._tokens.find(secret)
+        if token is None:
+            raise UploadRefused(
+                "Invalid or non-existent authentication information: the API token is missing,"
+                " unknown or revoked.",
+                status=403,
+            )
+        return token
+
+    def _permit(self, token: ApiToken, name: str) -> None:
+        if self._store.project(name) is None:
+            if token.publisher is not None and not self._is_open:
+                raise UploadRefused(
+                    f"An identity that is no user cannot create new projects, such as {name!r}:"
+                    " check the spelling, or register a pending publisher for it."
+                )
+            try:
+                self._store.refuse_name(name)
+            except StoreRefused as error:
+                raise UploadRefused(str(error)) from error
+        if token.is_expired:
+            raise UploadRefused("Invalid API Token: token is expired", status=403)
+        if not token.covers(canonicalize_name(name)):
+            scope = "project-scoped" if token.publisher is None else "OIDC scoped"
+            raise UploadRefused(
+                f"Invalid API Token: {scope} token is not valid for project {name!r}", status=403
+            )
+
+    def _check_part(self, content: Content, name: str) -> None:
+        if not content.content_type or content.content_type.startswith("image/"):
+            raise UploadRefused(
+                "Invalid distribution file: it was sent with the content type"
+                f" {shown(content.content_type, 80)!r}."
+            )
+        if content.size > self._file_limit:
+            raise UploadRefused(
+                f"File too large: {content.size} bytes; the limit for project {name!r} is"
+                f" {_readable(self._file_limit)}."
+            )
+        project = self._store.project(name)
+        total = content.size + (project.size if project else 0)
+        if total > self._project_limit:
+            raise UploadRefused(
+                f"Project size too large: {name!r} would have {total} bytes; the limit is"
+                f" {_readable(self._project_limit)}."
+            )
+
+    def _attestations(
+        self, fields: Mapping[str, list[str]], content: Content, token: ApiToken
+    ) -> list[Attestation]:
+        texts = fields.get("attestations", [])
+        if not texts or not texts[0]:
+            return []
+        try:
+            return self._verified(texts[0], content, token)
+        except AttestationRefused as error:
+            raise UploadRefused(
+                f"Invalid attestations supplied during upload: {shown(error, 2000)}"
+            ) from error
+
+    def _verified(self, text: str, content: Content, token: ApiToken) -> list[Attestation]:
+        if token.publisher is None:
+            raise AttestationRefused(
+                "attestations are only supported when using Trusted Publishing"
+            )
+        identity = token.publisher.attestation_identity
+        if identity is None:
+            raise AttestationRefused(
+                f"attestations are not supported with {token.publisher.provider} publishers yet"
+            )
+        try:
+            attestations = _ATTESTATIONS.validate_json(text)
+        except ValidationError as error:
+            reasons = "; ".join(
+                f"{'.'.join(map(str, one['loc'])) or 'the field'}: {one['msg']}"
+                for one in error.errors(include_input=False, include_url=False)
+            )
+            raise AttestationRefused(f"Malformed attestations: {reasons}") from error
+        if not attestations:
+            raise AttestationRefused("Malformed attestations: the list is empty")
+        if len(attestations) > _ATTESTATIONS_A_FILE:
+            raise AttestationRefused(
+                f"a file can have {_ATTESTATIONS_A_FILE} attestations, not {len(attestations)}"
+            )
+        policy = policy_of(identity)
+        seen: set[str] = set()
+        for attestation in attestations:
+            kind = verify_attestation(
+                attestation,
+                filename=content.filename,
+                sha256=content.sha256,
+                policy=policy,
+                verifier=self._verifier,
+            )
+            if kind in seen:
+                raise AttestationRefused(
+                    f"two attestations of the predicate type {kind!r} for one file"
+                )
+            seen.add(kind)
+        return attestations
+
+
+def _provenance(token: ApiToken, attestations: list[Attestation]) -> bytes | None:
+    identity = None if token.publisher is None else token.publisher.attestation_identity
+    if identity is None or not attestations:
+        return None
+    bundle = AttestationBundle(publisher=identity, attestations=attestations)
+    return Provenance(attestation_bundles=[bundle]).model_dump_json().encode()
+
+
+def _wheel_metadata(content: Content) -> bytes | None:
+    encoded = _asked("wheel-metadata", {}, content)["content"]
+    return None if encoded is None else base64.b64decode(encoded)
+
+
+def _refuse(do: str, form: Mapping[str, list[str]], content: Content | None = None) -> None:
+    """Ask a judge for the first refusal of one kind, as what was sent may be anything."""
+    finding = _asked(do, {"form": dict(form)}, content)["finding"]
+    if finding is not None:
+        raise UploadRefused(finding["message"])
+
+
+def _asked(do: str, about: Mapping[str, Any], content: Content | None) -> Mapping[str, Any]:
+    judges = shared()
+    try:
+        if content is None:
+            return judges.ask(do, **about)
+        return judges.ask_about(do, content.path, content.filename, content.size, **about)
+    except (NotJudged, NotReadable) as why:
+        raise UploadRefused(f"Invalid distribution file: {why}.") from why
+
+
+def _readable(size: int) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:  # noqa: PLR2004 - a kibibyte
+            return f"{size} {unit}"
+        size //= 1024
+    return f"{size} GiB"

@@ -1,0 +1,272 @@
+"""The embedded world: one job's token issuer, Sigstore and PyPI, each on a loopback port."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
+
+from sigstore.models import ClientTrustConfig
+
+from attested_publish.identity.tokens import detect
+from attested_publish.rehearsal.faults import Faults, faulty, index_endpoint
+from attested_publish.rehearsal.jobs import circleci, google
+from attested_publish.rehearsal.jobs.issuer import Issuer
+from attested_publish.rehearsal.jobs.pretended import FIXED_AUDIENCES, GITHUB, Source
+from attested_publish.rehearsal.private import make_folder, write_in_place, write_private
+from attested_publish.rehearsal.pypi.app import Index
+from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed, prove_loopback
+from attested_publish.rehearsal.sigstore.fulcio import CERTIFICATES, CertificateAuthority
+from attested_publish.rehearsal.sigstore.rekor import TransparencyLog
+from attested_publish.rehearsal.sigstore.trust import client_trust_config, trusted_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from types import TracebackType
+
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+    from attested_publish.identity.tokens import Ambient
+    from attested_publish.rehearsal.faults import Fault
+    from attested_publish.rehearsal.jobs.pretended import Job
+    from attested_publish.rehearsal.pypi.registry import Registry
+
+STAGES = ("identity", "certificate", "log", "upload", "index")
+"""What can be made slow: the names `World` takes in `latency`."""
+
+
+@dataclass(frozen=True)
+class EmbeddedIndex:
+    """An index behind its port."""
+
+    index: Index
+    faults: Faults
+    server: Server
+
+    @property
+    def url(self) -> str:
+        """Where it begins."""
+        return self.server.url
+
+    @property
+    def index_url(self) -> str:
+        """Where packages are installed from."""
+        return f"{self.url}/simple/"
+
+    @property
+    def upload_url(self) -> str:
+        """Where distributions are uploaded to."""
+        return f"{self.url}/legacy/"
+
+
+@dataclass(frozen=True)
+class _Doors:
+    """Binds a loopback port for each service; `made` shuts them, and what is behind them."""
+
+    made: contextlib.ExitStack
+    latency: Mapping[str, float]
+
+    def open(
+        self,
+        app: WSGIApplication,
+        stage_of: Callable[[WSGIEnvironment], str | None],
+        endpoint_of: Callable[[WSGIEnvironment], str | None],
+        faults: Faults,
+        port: int = 0,
+    ) -> Server:
+        """Put an application behind a port, with its latency and faults; it is not started."""
+        app = delayed(faulty(app, endpoint_of, faults), stage_of, self.latency, faults.pause)
+        server = Server(app, port=port)
+        self.made.callback(server.stop)
+        return server
+
+    def open_index(self, index: Index, faults: Faults, port: int = 0) -> EmbeddedIndex:
+        """Put an index behind a port."""
+        self.made.callback(index.close)
+        server = self.open(index.app, _index_stage, index_endpoint, faults, port)
+        # Called first: what hangs would keep the servers from stopping.
+        self.made.callback(faults.stop)
+        return EmbeddedIndex(index, faults, server)
+
+
+class World:
+    """Everything a release talks to, with fresh keys, from entering it to leaving it.
+
+    `claims` are those of the pretended job, whose kind is `job`, `registry` says which
+    publishers the index knows, `port` is the index's (0: any free one). `latency` adds seconds
+    to each answer, by the names in `STAGES`. Identity tokens, API tokens and certificates live
+    for `identity_lifetime` (by default, as the job's do), `token_lifetime` and
+    `certificate_lifetime` seconds. What goes wrong is planned with the argument `faults`, and
+    later with the attribute of that name.
+    For each registry in `further` there is one more index, whose faults are its own; the
+    attribute `further` has them in that order.
+
+    The addresses are known when the object is made; it raises `OSError` where `port` is taken,
+    `NoLoopback` where there is no such interface, `ValueError` for an unknown stage.
+    """
+
+    def __init__(
+        self,
+        *,
+        claims: Mapping[str, str],
+        registry: Registry,
+        job: Job = GITHUB,
+        port: int = 0,
+        latency: Mapping[str, float] = MappingProxyType({}),
+        faults: Sequence[Fault] = (),
+        identity_lifetime: float | None = None,
+        token_lifetime: float = 900.0,
+        certificate_lifetime: float = 600.0,
+        further: Sequence[Registry] = (),
+    ) -> None:
+        if unknown := sorted(latency.keys() - set(STAGES)):
+            raise ValueError(f"There is no stage {unknown[0]!r}; choose from {', '.join(STAGES)}.")
+        prove_loopback()
+        self.claims = dict(claims)
+        self.faults = Faults(faults)
+        self.issuer = Issuer(
+            claims,
+            name=job.issuer,
+            token_lifetime=identity_lifetime or job.token_lifetime,
+            has_token_ids=job.has_token_ids,
+            faults=self.faults,
+        )
+        self.authority = CertificateAuthority(
+            jwks=self.issuer.jwks, lifetime=certificate_lifetime, faults=self.faults
+        )
+        self.log = TransparencyLog(signer=LOOPBACK, faults=self.faults)
+
+        with contextlib.ExitStack() as made:
+            doors = _Doors(made, latency)
+            issuer, authority, log = (
+                doors.open(app, endpoint, endpoint, self.faults)
+                for app, endpoint in (
+                    (self.issuer.app, partial(_only, {"/token", google.METADATA}, "identity")),
+                    (self.authority.app, partial(_only, CERTIFICATES, "certificate")),
+                    (self.log.app, partial(_only, {"/api/v1/log/entries"}, "log")),
+                )
+            )
+            root = trusted_root(
+                ca_url=authority.url,
+                ca_chain=self.authority.chain,
+                ct_log=self.authority.ct_log,
+                log_url=log.url,
+                log=self.log.key,
+            )
+            config = client_trust_config(
+                root, ca_url=authority.url, oidc_url=issuer.url, log_url=log.url
+            )
+            self.trusted_root = json.dumps(root, indent=2)
+            self.signing_config = json.dumps(config["signingConfig"], indent=2)
+            self.trust_config = json.dumps(config, indent=2)
+            index_of = partial(
+                Index,
+                jwks=self.issuer.jwks,
+                issuer=job.issuer,
+                trusted_root=ClientTrustConfig.from_json(self.trust_config).trusted_root,
+                token_lifetime=token_lifetime,
+            )
+            beside = [
+                doors.open_index(index_of(registry=each, faults=faults), faults)
+                for each, faults in ((each, Faults()) for each in further)
+            ]
+            self.index = index_of(registry=registry, faults=self.faults)
+            index = doors.open_index(self.index, self.faults, port)
+            self._servers = (
+                issuer,
+                authority,
+                log,
+                index.server,
+                *(each.server for each in beside),
+            )
+            self._made = made.pop_all()
+
+        self.further = tuple(beside)
+        self.index_url = index.index_url
+        self.upload_url = index.upload_url
+        self._job = job
+        self._issuer_url = issuer.url
+        self._request = self.issuer.request_url(issuer.url), self.issuer.request_token
+        self._program: dict[str, str] = {}
+        if job.source is Source.PROGRAM:
+            folder = tempfile.TemporaryDirectory(prefix="attested-publish-")
+            path = Path(self._made.enter_context(folder))
+            self._program = circleci.write_program(path, *self._request)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a job; where the tokens are among them, those of a new one each time."""
+        return {**self._job.variables(self.claims), **self._ways_to_tokens()}
+
+    @property
+    def ambient(self) -> Ambient:
+        """Where a process with these variables gets the job's identity tokens."""
+        if self._job.source is Source.METADATA:
+            return partial(google.token_from, self._issuer_url)
+        return detect
+
+    def _ways_to_tokens(self) -> dict[str, str]:
+        match self._job.source:
+            case Source.REQUEST:
+                names = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
+                return dict(zip(names, self._request, strict=True))
+            case Source.VARIABLES:
+                # As a job is told where its GitLab is; the tokens claim to be of the real one.
+                return {"CI_SERVER_URL": self._issuer_url} | {
+                    f"{audience.upper()}_ID_TOKEN": self.issuer.issue(audience)
+                    for audience in FIXED_AUDIENCES
+                }
+            case Source.PROGRAM:
+                return {"CIRCLE_BUILD_URL": f"{self._issuer_url}/jobs/1", **self._program}
+            case Source.METADATA:
+                return {}
+
+    def __enter__(self) -> Self:
+        for server in self._servers:
+            server.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop all services and remove what the index holds; harmless when done twice."""
+        self._made.close()
+
+    def export(self, folder: Path) -> None:
+        """Write what other programs need to use this world, and to stand in for its job.
+
+        `trust_config.json`, its two parts `trusted_root.json` and `signing_config.json` (which
+        some clients want alone), `jwks.json`, and, readable by their owner
+        only, `issuer-key.pem` and `env.json`. Files and links of these names are replaced.
+        Raises `OSError`, also where the folder itself is a link.
+        """
+        make_folder(folder)
+        for name, text in (
+            ("trust_config.json", self.trust_config),
+            ("trusted_root.json", self.trusted_root),
+            ("signing_config.json", self.signing_config),
+            ("jwks.json", json.dumps(self.issuer.jwks(), indent=2)),
+        ):
+            write_in_place(folder / name, text.encode())
+        write_private(folder / "issuer-key.pem", self.issuer.key_pem())
+        environment = json.dumps(self.environment, indent=2)
+        write_private(folder / "env.json", environment.encode())
+
+
+def _only(paths: Collection[str], name: str, environ: WSGIEnvironment) -> str | None:
+    return name if environ["PATH_INFO"] in paths else None
+
+
+def _index_stage(environ: WSGIEnvironment) -> str:
+    return "upload" if index_endpoint(environ) == "upload" else "index"
