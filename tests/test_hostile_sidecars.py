@@ -110,7 +110,7 @@ def test_bombs_beside_the_files_are_left_aside(tmp_path: Path, attestations: str
     if attestations == "auto":
         assert done.status == 0, done.printed
         assert f"{count + 3 - 20} more files" in done.printed
-        assert "3 attestations will be made anew" in done.printed
+        assert "3 attestations will be made again" in done.printed
     else:
         assert done.status == 1
         assert "3 ready-made attestations would not be accepted" in done.printed
@@ -135,7 +135,7 @@ def test_what_takes_long_to_verify_is_left_aside(tmp_path: Path) -> None:
         own = put(stage.world, wheel)
         done = measured(ACTION, environment, 60)
     assert done.status == 0, done.printed
-    assert f"{own.name}  holds for {WHEEL}" in done.printed
+    assert f"{own.name}  valid for {WHEEL}" in done.printed
     assert "bombs-0.intoto.jsonl is not converted" in done.printed
     assert "bombs-9.intoto.jsonl is not converted: The files of this kind take more" in done.printed
     assert done.megabytes < MEGABYTES

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import requests
 import rich
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from twine.repository import Repository
 
     from attested_publish.index.contents import New
+    from attested_publish.index.credentials import Credentials
     from attested_publish.sandbox.judges import Judges
 
 _ANSWER_LIMIT = 1 << 16
@@ -44,33 +45,6 @@ class Outcome(Enum):
     THERE = "refused, as the same bytes are there"
     DOUBTFUL = "answered with success, but not in the index's words"
     NAME_TAKEN = "name taken"
-
-
-class Credentials(Protocol):
-    """What uploads are authorized with; the password may be another one at each look."""
-
-    @property
-    def user(self) -> str:
-        """The user name that goes with the password."""
-
-    @property
-    def password(self) -> str:
-        """The password or API token that is good for now."""
-
-    def renew(self, refused: str) -> bool:
-        """Replace a password that the index calls expired; false where that cannot be."""
-
-
-@dataclass(frozen=True)
-class GivenCredentials:
-    """A user's own password or API token, which nobody can renew."""
-
-    user: str
-    password: str = field(repr=False)
-
-    def renew(self, refused: str) -> bool:  # noqa: ARG002 - there is but one
-        """Say that it cannot be replaced."""
-        return False
 
 
 @dataclass(frozen=True)
