@@ -13,6 +13,7 @@ from rich.console import Console
 
 from attested_publish.attestations.sign import Signing
 from attested_publish.attestations.verify import policy_of
+from attested_publish.console.github import GitHubPrinter
 from attested_publish.console.mask import mask
 from attested_publish.console.printer import Printer
 from attested_publish.console.recorder import Recorder
@@ -148,7 +149,9 @@ def run_to(
     kind: type[Printer] = Printer,
 ) -> Run:
     """Return a run that is about to begin, as a front makes it."""
-    run = Run(mode, settings, Recorder(kind(console, verbose=settings.verbose)), mask)
+    printer = kind(console, verbose=settings.verbose)
+    hide = printer.mask if isinstance(printer, GitHubPrinter) else mask
+    run = Run(mode, settings, Recorder(printer), hide)
     run.targets = targets
     return run
 

@@ -15,6 +15,7 @@ from attested_publish.attestations.verify import load_trust
 from attested_publish.distributions import stage as stage_files
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
+from attested_publish.journey.served import wait_until_served
 from attested_publish.net.http import new_session
 from attested_publish.problems import ConfirmationProblem
 from attested_publish.rehearsal.pypi.registry import Registry
@@ -388,7 +389,7 @@ def test_a_bundle_about_nothing_here_is_told(stage: Stage, tmp_path: Path) -> No
 def test_nothing_goes_up_where_attestations_are_ruled_out(stage: Stage, wheel: Path) -> None:
     put(stage.world, wheel)
     assert stage.run(attestations="false").result == "done"
-    assert "is not used" in stage.printed
+    assert "is ignored" in stage.printed
     assert stage.served()[WHEEL]["provenance"] is None
 
 

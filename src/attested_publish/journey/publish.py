@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attested_publish.console.recorder import Recorder
@@ -36,8 +37,7 @@ def publish(run: Run) -> None:
     Each of several indexes has its own part of the run; a problem at one is explained there,
     and the next has its turn all the same.
     """
-    with _means(run), private_copies(run) as distributions:
-        _at_each_index(run, distributions, _publish)
+    _at_each_index(run, _publish)
 
 
 def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
@@ -67,8 +67,7 @@ def check(run: Run) -> None:
     that the index knows the publisher; nothing else is spent. Several indexes are asked
     as `publish` does it.
     """
-    with _means(run), private_copies(run) as distributions:
-        _at_each_index(run, distributions, _check)
+    _at_each_index(run, _check)
 
 
 def _check(run: Run, distributions: Sequence[Distribution]) -> None:
@@ -109,45 +108,40 @@ def attest(run: Run) -> None:
     run.result = Result.DONE
 
 
-def _at_each_index(
-    run: Run,
-    distributions: Sequence[Distribution],
-    do: Callable[[Run, Sequence[Distribution]], None],
-) -> None:
-    """Do the same at every index of a run, in order.
+def _at_each_index(run: Run, do: Callable[[Run, Sequence[Distribution]], None]) -> None:
+    """Do the same with the files at every index of a run, in order.
 
     With one index a problem is raised. With several it is explained in the index's part of the
     run, and the worst result of any of them is that of the run.
     """
-    if not run.targets.further:
-        do(run, distributions)
-        run.result = Result.DONE
-        return
-    run.parts = [_part(run, targets, distributions) for targets in run.targets.each()]
-    for number, part in enumerate(run.parts, 1):
-        run.part = part
-        run.printer.heading(f"{part.name}, index {number} of {len(run.parts)}")
-        with failures_explained(part):
-            with ended_when_stopped() as afterwards:
-                part.means = Means(
-                    run.means.session, run.means.ambient, run.means.judging, afterwards
-                )
+    if run.targets.further:
+        run.parts = [_part(run, targets) for targets in run.targets.each()]
+    with _means(run), private_copies(run) as distributions:
+        if not run.parts:
+            do(run, distributions)
+        for part in run.parts:
+            part.add_files(distributions)
+        for number, part in enumerate(run.parts, 1):
+            run.part = part
+            run.printer.heading(f"{part.name}, index {number} of {len(run.parts)}")
+            with failures_explained(part), ended_when_stopped() as afterwards:
+                part.means = replace(run.means, afterwards=afterwards)
                 do(part, distributions)
-            part.result = Result.DONE
+                part.result = Result.DONE
     run.part = None
-    run.result = Result.worst(*(part.result for part in run.parts))
-    run.printer.heading(f"{len(run.parts)} indexes")
-    for part in run.parts:
-        tell = run.printer.item if part.result is Result.DONE else run.printer.warning
-        tell(f"{part.name}: {part.result}")
+    run.result = Result.worst(Result.DONE, *(part.result for part in run.parts))
+    if run.parts:
+        run.printer.heading(f"{len(run.parts)} indexes")
+        for part in run.parts:
+            report = run.printer.item if part.result is Result.DONE else run.printer.warning
+            report(f"{part.name}: {part.result}")
 
 
-def _part(run: Run, targets: Targets, distributions: Sequence[Distribution]) -> Run:
+def _part(run: Run, targets: Targets) -> Run:
     """Return the part of a run at one of its indexes; it shares what is known of the files."""
     recorder = Recorder(run.printer, run.recorder.started)
     part = Run(run.mode, run.settings, recorder, run.mask, run.release, name=targets.index.name)
     part.targets = targets
-    part.add_files(distributions)
     return part
 
 
