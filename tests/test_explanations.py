@@ -428,7 +428,7 @@ def test_row_16_a_called_workflow(dist: Path) -> None:
         assert not stage.world.index.issued_tokens, "explained before asking"
         outcome = act(stage)
         assert outcome.status == 0
-        assert "No attestations: the job stands in a called workflow" in outcome.log
+        assert "No attestations: the job is in a reusable workflow" in outcome.log
         assert "cannot be added after the upload" in outcome.summary
 
 

@@ -209,7 +209,7 @@ def test_a_called_workflow_publishes_without_attestations_and_says_why(dist: Pat
         report = stage.run()
         assert report.result == "done", stage.printed
         assert all(file["provenance"] is None for file in stage.served().values())
-        assert "called workflow" in stage.printed
+        assert "reusable workflow" in stage.printed
         assert "called.yml" in stage.printed
 
 
@@ -218,7 +218,7 @@ def test_a_called_workflow_stops_before_minting_where_attestations_are_required(
 ) -> None:
     with staged(dist, claims={"job_workflow_ref": CALLED}) as stage:
         report = stage.run(attestations="true")
-        assert "called workflow" in problem(report)
+        assert "reusable workflow" in problem(report)
         assert nothing_was_spent(stage)
 
 

@@ -50,9 +50,9 @@ class Progress:
             self._begun.setdefault(name, time.monotonic())
 
     def done(self, name: str, size: int, note: str | None) -> None:
-        """Count a file of `size` bytes; tell it where there are few, or when it is time to.
+        """Count a file of `size` bytes; print it where there are few, or when it is time to.
 
-        Without a `note` it has been told what became of this one, and it is only counted.
+        Without a `note` it was printed already what became of this one, and it is only counted.
         """
         with self._lock:
             self._done += 1

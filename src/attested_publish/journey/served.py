@@ -27,7 +27,7 @@ _ASKING = 32
 
 @dataclass(frozen=True)
 class Provenanced:
-    """A provenance that holds: its publisher, and its attestations by predicate type.
+    """A valid provenance: its publisher, and its attestations by predicate type.
 
     They are this run's own, or those of another run for the same bytes and publisher: two
     that publish at once, or one that was killed before its upload was carried out.
@@ -68,7 +68,7 @@ def wait_until_served(
     `policy` it is), whichever run signed it. An index may serve cached pages for a while, so
     what is late when the `patience` is at its end is returned, not raised. `seen` is called
     once a file is right. Raises `ConfirmationProblem` when the index serves other bytes or a
-    provenance that does not hold.
+    provenance that is not valid.
     """
     result = Served()
     missing = {distribution.filename: distribution for distribution in distributions}
@@ -179,10 +179,10 @@ class _Verification:
         envelopes = [each.envelope for each in uploaded]
         own = [pair for pair in pairs if pair[1].envelope in envelopes]
         if own and any(each not in [it.envelope for _, it in own] for each in envelopes):
-            why = "it does not hold every attestation that was uploaded."
+            why = "it does not contain every attestation that was uploaded."
             raise _wrong(distribution, self.index, why)
         if not pairs:
-            raise _wrong(distribution, self.index, "it holds no attestation.")
+            raise _wrong(distribution, self.index, "it contains no attestation.")
         return self._verified(distribution, own or pairs, is_own=bool(own))
 
     def _verified(
@@ -221,7 +221,7 @@ def _wrong(distribution: Distribution, index: Index, why: str) -> ConfirmationPr
     return ConfirmationProblem(
         f"{index.name} serves a wrong provenance for {shown(distribution.filename)}",
         topic=Topic.WRONG_PROVENANCE,
-        detail=f"The provenance was fetched and does not hold: {why}",
+        detail=f"The provenance was fetched, and is not valid: {why}",
         remedy="The file itself is public. Consumers who verify it will be refused: publish a "
         "new version, and tell the operators of the index.",
         file=distribution.filename,
