@@ -17,6 +17,7 @@ from attested_publish.attestations.verify import (
     verify_attestation,
 )
 from attested_publish.console.progress import progress_of
+from attested_publish.journey.made import note_attestation, note_publisher
 from attested_publish.journey.run import State
 from attested_publish.journey.trust import may_attest, trust_of
 from attested_publish.net.untrusted import shown
@@ -61,7 +62,7 @@ def judge_existing(
         judgement = existing.judge(paths, distributions, policy, verifier, judges)
         for each in distributions:
             for ready in judgement.usable.get(each.filename, ()):
-                _add_attestation(run, each, ready.attestation, ready.predicate_type)
+                note_attestation(run, each, ready.attestation)
                 printer.item(shown(ready.path.name), f"valid for {shown(each.filename)}")
         _notices(
             run,
@@ -116,12 +117,12 @@ def reuse(
                 continue
             made = Ready(each.source, PUBLISH_PREDICATE, attestation)
             ready.usable.setdefault(each.filename, []).insert(0, made)
-            _add_attestation(run, each, attestation, PUBLISH_PREDICATE)
+            note_attestation(run, each, attestation)
         unsigned = ready.unsigned(before)
         run.printer.item(
             f"{counted(len(before) - len(unsigned), 'attestation')} in order", "not signed again"
         )
-    run.publisher = identity.publisher.provenance
+    note_publisher(run, identity.publisher.provenance)
 
 
 def begin_signing(run: Run) -> Signing:
@@ -140,7 +141,7 @@ def sign(
 
     def signed(distribution: Distribution, attestation: Attestation) -> None:
         run.release.signed[distribution.filename] = attestation
-        _add_attestation(run, distribution, attestation, PUBLISH_PREDICATE)
+        note_attestation(run, distribution, attestation)
         entry = log_index(attestation)
         progress.done(distribution.filename, distribution.size, f"log entry {entry}")
 
@@ -152,7 +153,7 @@ def sign(
         made = signing.sign_all(
             distributions, signed, begun=lambda each: progress.begun(each.filename)
         )
-    run.publisher = identity.publisher.provenance
+    note_publisher(run, identity.publisher.provenance)
     with run.recorder.stage(Stage.VERIFICATION, "each attestation, as the index will verify it"):
         verify(distributions, made, policy_for(identity.publisher), signing.trust)
         run.printer.item(f"{counted(len(made), 'attestation')} in order")
@@ -203,12 +204,6 @@ def prove_folders(run: Run, distributions: Iterable[Distribution]) -> None:
     """
     chosen = run.settings.attestations_dir
     files.prove_writable({each.filename: chosen or each.source.parent for each in distributions})
-
-
-def _add_attestation(
-    run: Run, distribution: Distribution, attestation: Attestation, predicate_type: str
-) -> None:
-    run.files[distribution.filename].attestations[predicate_type] = attestation
 
 
 def _notices(run: Run, texts: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from attested_publish.attestations.verify import policy_for
 from attested_publish.console.progress import progress_of
 from attested_publish.journey.ask_index import note_served
+from attested_publish.journey.made import note_attestation, note_publisher
 from attested_publish.journey.run import State
 from attested_publish.journey.served import wait_until_served
 from attested_publish.net.untrusted import shown
@@ -43,7 +44,9 @@ def confirm(
         note_served(run, distribution, served)
         note = f"served, {'digest' if provenance is None else 'digest and provenance'} right"
         if provenance is not None and not provenance.is_own:
-            file.attestations = dict(provenance.attestations)
+            file.attestations.clear()
+            for attestation in provenance.attestations.values():
+                note_attestation(run, distribution, attestation)
             file.state = State.THERE
             note += "; another run uploaded it"
         elif file.state is not State.THERE:
@@ -66,7 +69,7 @@ def confirm(
             seen=seen,
             tell=run.printer.waiting,
         )
-        run.publisher = served.publisher or run.publisher
+        note_publisher(run, served.publisher)
         for filename, reason in served.late.items():
             if run.files[filename].state in {State.ARRIVED, State.THERE}:
                 run.printer.warning(

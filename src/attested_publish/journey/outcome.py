@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from attested_publish.attestations.sidecars import KINDS
 from attested_publish.journey.run import State
 from attested_publish.net.secrecy import blotted, without_credentials
-from attested_publish.report import AttestationReport, FileReport, Report, Status, Story
+from attested_publish.report import FileReport, Report, Status, Story
 
 if TYPE_CHECKING:
     from attested_publish.journey.run import File, Run
+    from attested_publish.report import AttestationReport
 
 
 _STATUSES = {
@@ -73,23 +75,9 @@ def _harmless(url: str | None) -> str | None:
 
 
 def _attestation(file: File) -> AttestationReport | None:
-    """Report one attestation of a file; the publish attestation stands for all of them."""
-    if not file.attestations:
-        return None
-    # Where there are attestations, this module and the libraries below it are loaded anyway.
-    from attested_publish.attestations.verify import (
-        PUBLISH_PREDICATE,
-        certificate_identity,
-        log_index,
-    )
-
-    predicate_type = min(file.attestations, key=lambda kind: kind != PUBLISH_PREDICATE)
-    attestation = file.attestations[predicate_type]
-    return AttestationReport(
-        predicate_type=predicate_type,
-        log_index=log_index(attestation),
-        identity=certificate_identity(attestation),
-    )
+    """Return one attestation of a file; the publish attestation represents them all."""
+    every = file.attestations.values()
+    return min(every, key=lambda each: KINDS.get(each.predicate_type) != "publish", default=None)
 
 
 def _story(run: Run) -> Story:
@@ -97,6 +85,7 @@ def _story(run: Run) -> Story:
         remarks=run.recorder.remarks,
         improvements=run.recorder.improvements,
         timeline=run.recorder.timeline,
+        consumers_see=dict(run.consumers_see),
     )
     targets = getattr(run, "targets", None)
     if targets is None:
@@ -105,10 +94,6 @@ def _story(run: Run) -> Story:
     story.is_log_public = targets.is_public_log
     if targets.index.works_as_pypi:
         story.pages = dict(_pages(run, run.files.values()))
-    if run.publisher is not None:
-        from attested_publish.attestations.verify import publisher_fields
-
-        story.consumers_see = publisher_fields(run.publisher)
     return story
 
 

@@ -6,17 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.console.printer import cleaned
-from attested_publish.report import Result
+from attested_publish.report import AttestationReport, Result
 from attested_publish.settings import Mode
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import requests
-    from pypi_attestations import Attestation, Publisher
+    from pypi_attestations import Attestation
 
     from attested_publish.attestations.verify import Trust
     from attested_publish.console.mask import Mask
@@ -62,7 +61,7 @@ class File:
     distribution: Distribution
     state: State = State.PENDING
     findings: list[Finding] = field(default_factory=list)
-    attestations: dict[str, Attestation] = field(default_factory=dict)
+    attestations: dict[str, AttestationReport] = field(default_factory=dict)
     served: IndexFile | None = None
     served_after: float | None = None
 
@@ -99,7 +98,8 @@ class Run:
 
     The stages are functions over it. The report, the outputs and the summary are derived from it
     (see `outcome`). `targets` and `means` are there from when the run goes on to them. `part` is
-    the one that is at work. `publisher` is whom consumers see in the provenance.
+    the one that is at work. `consumers_see` is the publisher in the provenance, as PEP 751 writes
+    it.
     """
 
     mode: str
@@ -112,7 +112,7 @@ class Run:
     files: dict[str, File] = field(default_factory=dict)
     result: Result = Result.FAILED
     identity: Identity | None = None
-    publisher: Publisher | None = None
+    consumers_see: Mapping[str, str] = field(default_factory=dict)
     attestations_dir: Path | None = None
     parts: list[Run] = field(default_factory=list)
     part: Run | None = None

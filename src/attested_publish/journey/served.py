@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sigstore.verify.policy import AllOf
+
+from attested_publish.attestations.convert import NotConvertible, read_provenance
+from attested_publish.attestations.verify import AttestationRefused, policy_of, verify_attestation
 from attested_publish.index.index import Index, IndexFile, files_of, provenance_of
 from attested_publish.net.parallel import in_parallel, meanwhile
 from attested_publish.net.retry import Patience, Tell, persistently
@@ -155,8 +159,6 @@ class _Verification:
         self, distribution: Distribution, uploaded: Sequence[Attestation]
     ) -> str | Provenanced:
         """Verify the provenance that is served of a file; return it, or why it is late."""
-        from attested_publish.attestations.convert import NotConvertible, read_provenance
-
         project, version = str(distribution.project), str(distribution.version)
         try:
             served = provenance_of(
@@ -192,14 +194,6 @@ class _Verification:
         *,
         is_own: bool,
     ) -> Provenanced:
-        from sigstore.verify.policy import AllOf
-
-        from attested_publish.attestations.verify import (
-            AttestationRefused,
-            policy_of,
-            verify_attestation,
-        )
-
         by_type: dict[str, Attestation] = {}
         for publisher, attestation in pairs:
             try:

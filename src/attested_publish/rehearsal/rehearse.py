@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from attested_publish.distributions import Kind
-from attested_publish.index.index import Index
+from attested_publish.index.index import Dialect, Index
 from attested_publish.journey.outcome import report_of
 from attested_publish.journey.publish import publish
 from attested_publish.journey.targets import Targets
@@ -103,7 +103,7 @@ def rehearse(
             password="",
             sigstore_trust_config=None,
         )
-        index, *others = map(Index.at, upload_urls)
+        index, *others = (Index.at(url, Dialect.PYPI) for url in upload_urls)
         run.targets = Targets(
             index,
             world.trust_config,
