@@ -9,9 +9,8 @@ from twine.exceptions import InvalidDistribution
 from twine.package import PackageFile
 from twine.repository import Repository
 
-from attested_publish import rules
 from attested_publish.findings import Severity
-from attested_publish.rules import sdist, wheel
+from attested_publish.rules import checks, sdist, wheel
 from attested_publish.rules.form import form_of, read_metadata
 from attested_publish.rules.limits import Limits
 from makers import make_sdist, make_wheel
@@ -102,5 +101,5 @@ def test_what_twine_refuses_is_refused(make: Callable[[Path], Path], tmp_path: P
     path = make(tmp_path)
     with pytest.raises(InvalidDistribution):
         sent_by_twine(path)
-    found = rules.check_file(path, path.name, path.stat().st_size)
+    found = checks.check_file(path, path.name, path.stat().st_size)
     assert Severity.ERROR in [one.severity for one in found]

@@ -20,7 +20,8 @@ from twine.settings import Settings as TwineSettings
 
 from attested_publish.distributions import Distribution, Kind
 from attested_publish.index.index import Index, unreachable
-from attested_publish.index.package import package_file, read_package
+from attested_publish.index.package import read_package
+from attested_publish.index.twine_package import package_file
 from attested_publish.net.http import Answer, Bounds, answer_of, bound
 from attested_publish.net.parallel import in_parallel
 from attested_publish.net.retry import Deadlines, GaveUp, Tell, persistently
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from twine.repository import Repository
 
     from attested_publish.index.contents import New
-    from attested_publish.sandbox.judges import Judges
+    from attested_publish.sandbox.pool import Sandbox
 
 _ANSWER_LIMIT = 1 << 16
 
@@ -79,8 +80,8 @@ class Delivery:
 
     With `skip_existing` a file whose name is taken is left as it is on the index.
     `is_there` asks the index whether it holds a file with the same bytes: after a lost
-    answer the file may have arrived. `tell` is called with every wait. `judges` read the
-    files for twine.
+    answer the file may have arrived. `tell` is called with every wait. The
+    files are read for twine in the `sandbox`.
     """
 
     index: Index
@@ -90,7 +91,7 @@ class Delivery:
     deadlines: Deadlines
     is_there: Callable[[Distribution], bool]
     tell: Tell
-    judges: Judges
+    sandbox: Sandbox
 
 
 def upload(
@@ -242,7 +243,7 @@ class _Courier:
     def _package(self, distribution: Distribution) -> PackageFile:
         try:
             package = package_file(
-                distribution.path, read_package(self._delivery.judges, distribution)
+                distribution.path, read_package(self._delivery.sandbox, distribution)
             )
         except Problem:
             raise

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from attested_publish.journey.forecast import AttestationPlan
     from attested_publish.journey.memory import Memory
     from attested_publish.journey.targets import Services
-    from attested_publish.sandbox.judges import Judges
+    from attested_publish.sandbox.pool import Sandbox
     from attested_publish.settings import Settings
 
 _TOLD = 20
@@ -42,8 +42,8 @@ class Attesting:
     """The attestations of one release, at one index.
 
     Its methods are stages of a journey: each raises a `Problem` where the release has to stop,
-    and leaves what it learned in the reporter's report. `memory` is the run's. `judges` read what
-    lies beside the files.
+    and leaves what it learned in the reporter's report. `memory` is the run's. What
+    lies beside the files is read in the `sandbox`.
     """
 
     settings: Settings
@@ -51,7 +51,7 @@ class Attesting:
     reporter: Reporter
     ambient: AmbientIdentity
     memory: Memory
-    judges: Judges
+    sandbox: Sandbox
 
     @property
     def may_attest(self) -> bool:
@@ -127,7 +127,7 @@ class Attesting:
         policy = policy_for(identity.publisher)
         with self.reporter.stage(Stage.VERIFICATION, "the attestations beside the files"):
             judgement = ready_made.judge(
-                paths, distributions, policy, trust().verifier, self.judges
+                paths, distributions, policy, trust().verifier, self.sandbox
             )
             for each in distributions:
                 for ready in judgement.usable.get(each.filename, ()):

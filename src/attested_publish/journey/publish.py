@@ -13,7 +13,7 @@ from attested_publish.journey.telling import tell_projects
 from attested_publish.net.http import new_session
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.report import Report, Result
-from attested_publish.sandbox.judges import judging
+from attested_publish.rules.verdicts import verdicts
 from attested_publish.settings import Attestations, WrongUsage
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _at_each_index(
 @contextlib.contextmanager
 def _journey(settings: Settings, services: Services, reporter: Reporter) -> Iterator[Journey]:
     with (
-        judging() as judges,
+        verdicts() as judging,
         new_session(read=services.deadlines.answer) as session,
         ended_when_stopped() as after,
     ):
@@ -177,4 +177,4 @@ def _journey(settings: Settings, services: Services, reporter: Reporter) -> Iter
             reporter.waiting,
             is_local=services.is_identity_local,
         )
-        yield Journey(settings, services, reporter, session, ambient, after, judges)
+        yield Journey(settings, services, reporter, session, ambient, after, judging)

@@ -15,6 +15,7 @@ from attested_publish.findings import OTHER_BYTES, Finding, Severity
 from attested_publish.identity.audiences import SIGSTORE_AUDIENCE
 from attested_publish.identity.tokens import AmbientIdentity, understand
 from attested_publish.index.contents import Holdings, New, findings_against, holdings
+from attested_publish.index.package import unreadable
 from attested_publish.journey.attest import Attesting
 from attested_publish.journey.forecast import (
     AttestationPlan,
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     from attested_publish.index.upload import Credentials, Outcome
     from attested_publish.journey.confirm import Provenanced
     from attested_publish.journey.targets import Services
-    from attested_publish.sandbox.judges import Judging
+    from attested_publish.rules.verdicts import Verdicts
 
 _MOVE_TO_TRUSTED_PUBLISHING = (
     "Uploading with a password: no attestations are made, and a long-lived secret has to be "
@@ -97,7 +98,7 @@ class Journey:
     session: requests.Session
     ambient: AmbientIdentity
     afterwards: contextlib.ExitStack
-    judging: Judging
+    judging: Verdicts
     memory: Memory = field(default_factory=Memory)
 
     @property
@@ -109,7 +110,7 @@ class Journey:
             self.reporter,
             self.ambient,
             self.memory,
-            self.judging.judges,
+            self.judging.sandbox,
         )
 
     @contextlib.contextmanager
@@ -126,7 +127,7 @@ class Journey:
         with ended_when_stopped() as until_done:
             begin_story(self.reporter.report, self.services)
             if self.settings.verify_metadata is not VerifyMetadata.NOTHING:
-                self.judging.judges.start()
+                self.judging.prepare()
             folders = ", ".join(shown(path) for path in self.settings.packages_dir)
             with self.reporter.stage(Stage.FILES, f"a private copy of what is in {folders}"):
                 staged = until_done.enter_context(
@@ -156,13 +157,13 @@ class Journey:
             for filename, known in self.memory.findings.items():
                 self.reporter.report.files[filename].findings.extend(known)
             return
-        from attested_publish.rules import check_release
+        from attested_publish.rules.release import check_release
 
         all_found = {}
         with self.reporter.stage(Stage.RULES, "what the index would refuse"):
             of_release = check_release(distributions)
             for each in distributions:
-                found = (*self.judging.verdict(each), *of_release.get(each.filename, ()))
+                found = (*self.judging.of(each), *of_release.get(each.filename, ()))
                 all_found[each.filename] = found
                 self.reporter.findings(each, found)
             if not self.reporter.report.findings(*Severity):
@@ -245,29 +246,29 @@ class Journey:
         Where `verify-metadata` is false, or there was too much to be judged, whatever the index
         takes goes up; but what cannot be sent must not be signed.
         """
-        unreadable = self.judging.unreadable(
-            [each for each in distributions if not self._is_judged(each)]
+        refused = unreadable(
+            self.judging.sandbox, [each for each in distributions if not self._is_judged(each)]
         )
-        if not unreadable:
+        if not refused:
             return
-        for filename in unreadable:
+        for filename in refused:
             self.reporter.report.files[filename].status = Status.REFUSED
         raise RulesProblem(
-            f"{len(unreadable)} of {counted(len(distributions), 'file')} cannot be sent",
+            f"{len(refused)} of {counted(len(distributions), 'file')} cannot be sent",
             topic=Topic.FILES_WOULD_BE_REFUSED,
             detail="\n".join(
                 f"{shown(filename)}: twine cannot read its metadata: {why}."
-                for filename, why in unreadable.items()
+                for filename, why in refused.items()
             ),
             remedy="Build again with a current build backend, and run again.",
-            file=next(iter(unreadable)) if len(unreadable) == 1 else None,
+            file=next(iter(refused)) if len(refused) == 1 else None,
         )
 
     def _is_judged(self, distribution: Distribution) -> bool:
         """Whether the rules have seen all of a file."""
         if self.settings.verify_metadata is VerifyMetadata.NOTHING:
             return False
-        found = self.judging.verdict(distribution)
+        found = self.judging.of(distribution)
         return not any(finding.rule == "archive-not-judged" for finding in found)
 
     def mark_checked(self, distributions: Sequence[Distribution]) -> None:
@@ -467,7 +468,7 @@ class Journey:
             deadlines=self.services.deadlines,
             is_there=self._is_there,
             tell=self.reporter.waiting,
-            judges=self.judging.judges,
+            sandbox=self.judging.sandbox,
         )
         folder = self.settings.attestations_dir
         if folder is not None and attestations:
@@ -658,7 +659,7 @@ class Journey:
         """Say whether a file is refused for its size, so that it need not be read."""
         if self.settings.verify_metadata is VerifyMetadata.NOTHING:
             return False
-        from attested_publish.rules import FILE_CAP
+        from attested_publish.rules.size import FILE_CAP
 
         return size > FILE_CAP
 

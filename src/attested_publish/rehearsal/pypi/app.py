@@ -30,8 +30,7 @@ from attested_publish.rehearsal.pypi.reading import Reading
 from attested_publish.rehearsal.pypi.store import Store
 from attested_publish.rehearsal.pypi.tokens import Tokens
 from attested_publish.rehearsal.pypi.uploads import Uploads
-from attested_publish.rules import FILE_LIMIT
-from attested_publish.rules.size import PROJECT_LIMIT
+from attested_publish.rules.size import FILE_LIMIT, PROJECT_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
