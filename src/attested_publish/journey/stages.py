@@ -14,7 +14,7 @@ from attested_publish.distributions import Distribution, is_sidecar, stage
 from attested_publish.findings import OTHER_BYTES, Finding, Severity
 from attested_publish.identity.audiences import SIGSTORE_AUDIENCE
 from attested_publish.identity.tokens import AmbientIdentity, understand
-from attested_publish.index.contents import Holdings, New, findings_against, holdings
+from attested_publish.index.contents import Contents, New, read_contents
 from attested_publish.index.package import unreadable
 from attested_publish.journey.attest import Attesting
 from attested_publish.journey.forecast import (
@@ -56,6 +56,7 @@ from attested_publish.problems import (
     counted,
 )
 from attested_publish.report import FileReport, Status
+from attested_publish.rules.on_index import findings_on_index
 from attested_publish.settings import Attestations, Settings, VerifyMetadata
 
 if TYPE_CHECKING:
@@ -170,19 +171,19 @@ class Journey:
                 self.reporter.item(f"{counted(len(distributions), 'file')} in order")
         self.memory.findings = all_found
 
-    def asked(self, distributions: Sequence[Distribution]) -> Callable[[], Holdings]:
+    def asked(self, distributions: Sequence[Distribution]) -> Callable[[], Contents]:
         """Ask the index meanwhile what it holds."""
         return meanwhile(
             lambda: persistently(
-                lambda: holdings(distributions, self.services.index, self.session),
+                lambda: read_contents(distributions, self.services.index, self.session),
                 self.services.deadlines.index,
                 self.reporter.waiting,
             )
         )
 
     def holdings(
-        self, distributions: Sequence[Distribution], asked: Callable[[], Holdings]
-    ) -> Holdings:
+        self, distributions: Sequence[Distribution], asked: Callable[[], Contents]
+    ) -> Contents:
         """Hear from the index what it holds, and find what is in the way there."""
         index = self.services.index
         with self.reporter.stage(Stage.INDEX, f"what {index.name} holds already"):
@@ -193,7 +194,7 @@ class Journey:
                 # Where files are refused anyway, that is what the user has to know first.
                 if is_needed and not self._stopping_findings():
                     raise
-                held = Holdings(unreadable=problem.cause)
+                held = Contents(unreadable=problem.cause)
             if held.unreadable:
                 self.reporter.notice(
                     f"{index.name} does not say what it holds ({held.unreadable}): "
@@ -277,7 +278,7 @@ class Journey:
             if self.reporter.report.files[each.filename].status is Status.NOT_ATTEMPTED:
                 self._set_status(each, Status.CHECKED)
 
-    def prove_publisher(self, distributions: Sequence[Distribution], held: Holdings) -> None:
+    def prove_publisher(self, distributions: Sequence[Distribution], held: Contents) -> None:
         """Mint an API token and revoke it at once: the proof that the index knows this job.
 
         Ready-made attestations of `distributions` are judged before, as they are in a release.
@@ -370,7 +371,7 @@ class Journey:
 
     @contextlib.contextmanager
     def trusted(
-        self, identity: Identity, audience: Callable[[], str], held: Holdings
+        self, identity: Identity, audience: Callable[[], str], held: Contents
     ) -> Iterator[Credentials]:
         """Hold API tokens for the job's identity; they are revoked on every way out.
 
@@ -423,7 +424,7 @@ class Journey:
         self,
         distributions: Sequence[Distribution],
         attestations: Mapping[str, Sequence[Attestation]],
-        held: Holdings,
+        held: Contents,
         credentials: Credentials,
     ) -> list[Distribution]:
         """Upload distributions, each with its attestations where there are some.
@@ -577,7 +578,7 @@ class Journey:
 
         self.afterwards.callback(tell)
 
-    def _tell_what_differs(self, problem: TokenRefused, identity: Identity, held: Holdings) -> None:
+    def _tell_what_differs(self, problem: TokenRefused, identity: Identity, held: Contents) -> None:
         """Add to a refusal in what this job differs from the one that published before."""
         from attested_publish.journey.publisher_differences import differences
 
@@ -592,10 +593,10 @@ class Journey:
         found = self.reporter.report.findings(*stopping)
         return [(file, each) for file, each in found if each.rule != OTHER_BYTES]
 
-    def _find_in_the_way(self, distributions: Sequence[Distribution], held: Holdings) -> None:
+    def _find_in_the_way(self, distributions: Sequence[Distribution], held: Contents) -> None:
         """Hold the files against PyPI's rules for what it holds; elsewhere they are unknown."""
         found: dict[str, list[Finding]] = {}
-        for each, finding in findings_against(held, distributions, datetime.now(UTC)):
+        for each, finding in findings_on_index(distributions, held.by_project, datetime.now(UTC)):
             is_skipped = finding.rule == "filename-taken" and self.settings.skip_existing
             is_known = finding.rule == "filename-taken" or self.services.index.works_as_pypi
             if is_known and not is_skipped:
@@ -603,7 +604,7 @@ class Journey:
         for each in distributions:
             self.reporter.findings(each, found.get(each.filename, ()))
 
-    def _new(self, distributions: Sequence[Distribution], held: Holdings) -> New:
+    def _new(self, distributions: Sequence[Distribution], held: Contents) -> New:
         """Find what the index does not have; of several projects, one may have been created by now.
 
         Those with a pending publisher exist since the API token was minted.
@@ -612,7 +613,7 @@ class Journey:
         missing = [each for each in distributions if each.project in new.projects]
         if len(held.projects) > 1 and missing:
             with contextlib.suppress(IndexProblem):
-                now = holdings(missing, self.services.index, self.session)
+                now = read_contents(missing, self.services.index, self.session)
                 return replace(new, projects=now.new_to_the_index(missing).projects)
         return new
 
@@ -624,7 +625,8 @@ class Journey:
     def _served(self, distribution: Distribution) -> IndexFile | None:
         """Ask the index what it serves under this name; `None`: nothing, or it does not say."""
         try:
-            return holdings([distribution], self.services.index, self.session).file(distribution)
+            contents = read_contents([distribution], self.services.index, self.session)
+            return contents.file(distribution)
         except IndexProblem:
             return None
 

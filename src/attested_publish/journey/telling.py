@@ -8,11 +8,11 @@ from rich import filesize
 
 from attested_publish.console.progress import FEW
 from attested_publish.findings import OTHER_BYTES, Finding, Severity
-from attested_publish.index.contents import Held
 from attested_publish.net.secrecy import blotted
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import counted
 from attested_publish.report import AttestationReport, Status
+from attested_publish.rules.on_index import Presence
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from attested_publish.console.reporter import Reporter
     from attested_publish.distributions import Distribution
-    from attested_publish.index.contents import Holdings
+    from attested_publish.index.contents import Contents
     from attested_publish.index.index import Index, IndexFile
     from attested_publish.journey.targets import Services
     from attested_publish.report import Report
@@ -58,7 +58,7 @@ def tell_held(
     reporter: Reporter,
     index: Index,
     distributions: Sequence[Distribution],
-    held: Holdings,
+    held: Contents,
     *,
     others_are_skipped: bool,
 ) -> list[Distribution]:
@@ -69,11 +69,11 @@ def tell_held(
     same = []
     for each in distributions:
         file = held.file(each)
-        state = held.held(each)
-        if file is None or state is Held.NOT_YET:
+        presence = held.presence(each)
+        if file is None or presence is Presence.MISSING:
             continue
         reporter.report.files[each.filename].status = Status.ALREADY_THERE
-        if state is Held.SAME:
+        if presence is Presence.SAME:
             same.append(each)
             record_served(reporter, index, each, file)
         elif others_are_skipped:

@@ -24,16 +24,21 @@ PROJECT_LIMIT = 10 * GIB
 """Bytes that all files of a project may have together, unless it was raised."""
 
 
+def is_beyond(size: int, limit: int) -> bool:
+    """Whether PyPI refuses `size` bytes under a limit; exactly as many it takes."""
+    return size > limit
+
+
 def size_findings(size: int) -> Iterator[Finding]:
     """Judge a file of `size` bytes; over FILE_CAP nothing else about it matters."""
-    if size > FILE_CAP:
+    if is_beyond(size, FILE_CAP):
         yield refused(
             "file-beyond-cap",
             f"The file has {size / MIB:,.0f} MiB; PyPI allows no project more than "
             f"{FILE_CAP // MIB:,} MiB a file.",
             "Leave out what can be downloaded later, or split the project.",
         )
-    elif size > FILE_LIMIT:
+    elif is_beyond(size, FILE_LIMIT):
         yield doubtful(
             "file-over-limit",
             f"The file has {size / MIB:,.1f} MiB; PyPI takes {FILE_LIMIT // MIB} MiB unless the "

@@ -1,8 +1,8 @@
 """Uploads to the embedded PyPI: judged in the order of PyPI's server, then stored.
 
 The row numbers in the comments count that order (warehouse, `forklift/legacy.py`). What can be
-said about a file by itself is said by `rules.checks`, in the same words as the
-preflight's.
+said about a file by itself is said by `rules.checks`, in the same words as the preflight's; what
+is refused because of what is stored, decides `rules.on_index`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from attested_publish.attestations.verify import (
 )
 from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.pypi.incoming import Content, Incoming, UploadRefused
-from attested_publish.rehearsal.pypi.store import StoredFile, StoreRefused
+from attested_publish.rehearsal.pypi.store import SentFile, StoredFile, StoreRefused
+from attested_publish.rules.on_index import project_size_beyond
+from attested_publish.rules.size import is_beyond
 from attested_publish.sandbox.pool import BeyondBounds, Unreadable, shared_sandbox
 
 if TYPE_CHECKING:
@@ -98,15 +100,15 @@ class Uploads:
         _refuse("refuse_filename", fields, content)  # row 14
         self._check_part(content, name)  # rows 15 and 16
         content.check_digests(fields)  # row 17
+        sent = SentFile(
+            filename=content.filename,
+            project=project,
+            version=version,
+            kind=kind,
+            sha256=content.sha256,
+        )
         try:
-            if not self._store.is_new(  # rows 18 to 21
-                filename=content.filename,
-                kind=kind,
-                project=project,
-                version=version,
-                sha256=content.sha256,
-                blake2b_256=content.blake2b_256,
-            ):
+            if not self._store.is_new(sent):  # rows 18 to 21
                 return
         except StoreRefused as error:
             raise UploadRefused(str(error)) from error
@@ -188,14 +190,18 @@ class Uploads:
                 "Invalid distribution file: it was sent with the content type"
                 f" {shown(content.content_type, 80)!r}."
             )
-        if content.size > self._file_limit:
+        if is_beyond(content.size, self._file_limit):
             raise UploadRefused(
                 f"File too large: {content.size} bytes; the limit for project {name!r} is"
                 f" {_readable(self._file_limit)}."
             )
         project = self._store.project(name)
-        total = content.size + (project.size if project else 0)
-        if total > self._project_limit:
+        total = project_size_beyond(
+            [content.size],
+            [file.size for file in project.files.values()] if project else [],
+            self._project_limit,
+        )
+        if total is not None:
             raise UploadRefused(
                 f"Project size too large: {name!r} would have {total} bytes; the limit is"
                 f" {_readable(self._project_limit)}."
