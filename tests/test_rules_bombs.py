@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from attested_publish.rules import checks
-from attested_publish.rules.limits import Limits
+from attested_publish.rules.bounds import ArchiveBounds
 from makers import make_sdist, make_wheel
 
 if TYPE_CHECKING:
@@ -152,15 +152,16 @@ def test_a_file_of_two_gigabytes_is_refused_by_its_size(tmp_path: Path) -> None:
 def test_the_limits_are_the_callers(tmp_path: Path) -> None:
     sources = {f"sample/{n}.py": bytes(100) for n in range(10)}
     wheel = make_wheel(tmp_path, extra_files=sources)
-    for limits in (Limits(members=5), Limits(unpacked=500)):
-        found = checks.check_file(wheel, wheel.name, wheel.stat().st_size, limits)
+    for bounds in (ArchiveBounds(members=5), ArchiveBounds(unpacked=500)):
+        found = checks.check_file(wheel, wheel.name, wheel.stat().st_size, bounds)
         assert [one.rule for one in found] == ["archive-not-judged"]
-    assert checks.check_file(wheel, wheel.name, wheel.stat().st_size, Limits(members=20)) == []
+    enough = ArchiveBounds(members=20)
+    assert checks.check_file(wheel, wheel.name, wheel.stat().st_size, enough) == []
 
 
 def test_the_name_is_judged_even_where_the_content_cannot_be(tmp_path: Path) -> None:
     path = make_sdist(tmp_path, filename="Sample-1.0.tar.gz")
-    found = checks.check_file(path, path.name, path.stat().st_size, Limits(members=2))
+    found = checks.check_file(path, path.name, path.stat().st_size, ArchiveBounds(members=2))
     assert {one.rule for one in found} == {"sdist-filename", "archive-not-judged"}
 
 

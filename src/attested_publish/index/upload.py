@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from attested_publish.index.contents import New
     from attested_publish.sandbox.pool import Sandbox
 
-_ANSWER_LIMIT = 1 << 16
-
 
 class Outcome(Enum):
     """What became of a file that was sent."""
@@ -236,7 +234,7 @@ class _Courier:
         try:
             # One try: twine's own repetition sends the file again without asking or waiting.
             response = repository.upload(package, max_redirects=1)
-            return answer_of(response, response.content[:_ANSWER_LIMIT])
+            return answer_of(response, response.content)
         except requests.RequestException as error:
             raise _not_sent(self._index, distribution, error) from error
 

@@ -661,9 +661,9 @@ class Journey:
         """Say whether a file is refused for its size, so that it need not be read."""
         if self.settings.verify_metadata is VerifyMetadata.NOTHING:
             return False
-        from attested_publish.rules.size import FILE_CAP
+        from attested_publish.rules.bounds import DISTRIBUTION_CAP
 
-        return size > FILE_CAP
+        return size > DISTRIBUTION_CAP
 
     def _set_status(self, distribution: Distribution, status: Status) -> None:
         self.reporter.report.files[distribution.filename].status = status

@@ -17,6 +17,7 @@ from attested_publish.findings import Finding, Severity, worst_first
 from attested_publish.rules import filename as names
 from attested_publish.rules import sdist as sdists
 from attested_publish.rules import wheel as wheels
+from attested_publish.rules.bounds import DISTRIBUTION_CAP, ArchiveBounds, is_beyond, size_findings
 from attested_publish.rules.description import (
     Description,
     describe,
@@ -24,15 +25,13 @@ from attested_publish.rules.description import (
     description_of,
 )
 from attested_publish.rules.form import Form, form_of, raw_of, read_metadata
-from attested_publish.rules.limits import Limits
 from attested_publish.rules.metadata import index_findings, specification_findings
-from attested_publish.rules.size import FILE_CAP, size_findings
 from attested_publish.rules.upload_form import form_findings
 
 if TYPE_CHECKING:
     from packaging.metadata import RawMetadata
 
-_DEFAULT = Limits()
+_DEFAULT = ArchiveBounds()
 _MAY_BE_NEWER = frozenset({"wheel-filename-newer", "wheel-platform-newer"})
 
 
@@ -49,20 +48,22 @@ class FileFindings:
     description: Description | None
 
 
-def judge_file(path: Path, filename: str, size: int, limits: Limits = _DEFAULT) -> FileFindings:
+def judge_file(
+    path: Path, filename: str, size: int, bounds: ArchiveBounds = _DEFAULT
+) -> FileFindings:
     """Judge the file at `path`, of `size` bytes, that is to be uploaded as `filename`.
 
-    Reads nothing of a file over FILE_CAP, and at most what `limits` allows of any other.
+    Reads nothing of a file over DISTRIBUTION_CAP, and at most what `bounds` allows of any other.
     """
     wheel = filename.lower().endswith(".whl")
     before = [*names.filename_findings(filename, "bdist_wheel" if wheel else "sdist")]
     before.extend(size_findings(size))
     after: list[Finding] = []
     description = None
-    if size <= FILE_CAP:
+    if not is_beyond(size, DISTRIBUTION_CAP):
         found = before
         find = _wheel_findings if wheel else _sdist_findings
-        for finding in find(path, filename, size, limits):
+        for finding in find(path, filename, size, bounds):
             if isinstance(finding, Description):
                 found, description = after, finding
             else:
@@ -70,17 +71,19 @@ def judge_file(path: Path, filename: str, size: int, limits: Limits = _DEFAULT) 
     return FileFindings(before, after, description)
 
 
-def check_file(path: Path, filename: str, size: int, limits: Limits = _DEFAULT) -> list[Finding]:
+def check_file(
+    path: Path, filename: str, size: int, bounds: ArchiveBounds = _DEFAULT
+) -> list[Finding]:
     """Find everything to be said of a file, worst first, as `judge_file` reads it."""
-    found = judge_file(path, filename, size, limits)
+    found = judge_file(path, filename, size, bounds)
     rendered = describe(found.description) if found.description is not None else ()
     return worst_first([*found.before, *rendered, *found.after])
 
 
 def _wheel_findings(
-    path: Path, filename: str, size: int, limits: Limits
+    path: Path, filename: str, size: int, bounds: ArchiveBounds
 ) -> Iterator[Finding | Description]:
-    with wheels.open_wheel(path, filename, size, limits) as wheel:
+    with wheels.open_wheel(path, filename, size, bounds) as wheel:
         yield from wheels.shape_findings(wheel)
         raw = None
         license_files: list[str] = []
@@ -96,9 +99,9 @@ def _wheel_findings(
 
 
 def _sdist_findings(
-    path: Path, filename: str, size: int, limits: Limits
+    path: Path, filename: str, size: int, bounds: ArchiveBounds
 ) -> Iterator[Finding | Description]:
-    sdist = sdists.open_sdist(path, filename, size, limits)
+    sdist = sdists.open_sdist(path, filename, size, bounds)
     yield from sdist.findings
     metadata, findings = sdists.metadata_of(sdist)
     yield from findings
@@ -137,7 +140,7 @@ def _metadata_findings(raw: RawMetadata) -> Iterator[Finding]:
 
 
 def refuse_form(form: Form) -> Finding | None:
-    """Give PyPI's first refusal of a form's fields, if it refuses them.
+    """Return PyPI's first refusal of a form's fields, if it refuses them.
 
     That is the form itself and the metadata in it; what PyPI is not known to take yet counts
     as refused. `form` has every value of every field but the file.
@@ -149,19 +152,19 @@ def refuse_form(form: Form) -> Finding | None:
 
 
 def refuse_description(form: Form) -> Finding | None:
-    """Give PyPI's refusal of the description in an accepted form, if it cannot be rendered."""
+    """Return PyPI's refusal of the description in an accepted form, if it cannot be rendered."""
     raw, _ = raw_of(form)
     description = description_of(raw)
     return None if description is None else _first_refusal(describe(description))
 
 
 def refuse_filename(form: Form, filename: str) -> Finding | None:
-    """Give PyPI's first refusal of a file name by itself, before it looks at the file."""
+    """Return PyPI's first refusal of a file name by itself, before it looks at the file."""
     return _first_refusal(names.filename_findings(filename, form["filetype"][0]))
 
 
 def refuse_file(form: Form, filename: str, path: Path, size: int) -> Finding | None:
-    """Give PyPI's first refusal of a file, sent as `filename` with an accepted form.
+    """Return PyPI's first refusal of a file, sent as `filename` with an accepted form.
 
     In the server's order: the archive, then what an sdist or a wheel has to be named and to
     hold. Sizes and what the index already holds are not judged here.

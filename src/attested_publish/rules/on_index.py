@@ -7,21 +7,18 @@ embedded PyPI, which knows everything and refuses in the server's words.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from attested_publish.distributions import Kind
 from attested_publish.net.untrusted import shown
-from attested_publish.rules.size import GIB, PROJECT_LIMIT, is_beyond
+from attested_publish.rules.bounds import CLOSED_AFTER, GIB, PROJECT_LIMIT, is_beyond
 from attested_publish.rules.wording import doubtful, refused
 
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
     from attested_publish.findings import Finding
-
-CLOSED_AFTER = timedelta(days=14)
-"""PyPI takes no new files for a release older than this (since July 2026)."""
 
 
 class File(Protocol):

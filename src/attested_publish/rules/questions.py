@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attested_publish.rules import checks
 from attested_publish.rules import description as descriptions
-from attested_publish.rules.limits import Limits
+from attested_publish.rules.bounds import ArchiveBounds
 from attested_publish.rules.wheel import open_wheel
 from attested_publish.rules.zips import NotRead
 from attested_publish.sandbox.questions import Answer, Question, Unreadable, path_in
@@ -75,7 +75,7 @@ def refuse_file(question: Question) -> Answer:
 def wheel_metadata(question: Question) -> Answer:
     """Read a wheel's METADATA, as an index serves it beside the wheel."""
     path, filename = path_in(question), question["filename"]
-    with open_wheel(path, filename, question["size"], Limits()) as wheel:
+    with open_wheel(path, filename, question["size"], ArchiveBounds()) as wheel:
         try:
             content = wheel.read("METADATA")
         except NotRead as why:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from attested_publish.rules.bounds import CLOSED_AFTER
 from attested_publish.rules.on_index import (
-    CLOSED_AFTER,
     Presence,
     is_closed,
     other_sdist,

@@ -28,8 +28,8 @@ from attested_publish.attestations.verify import (
 from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.pypi.incoming import Content, Incoming, UploadRefused
 from attested_publish.rehearsal.pypi.store import SentFile, StoredFile, StoreRefused
+from attested_publish.rules.bounds import is_beyond
 from attested_publish.rules.on_index import project_size_beyond
-from attested_publish.rules.size import is_beyond
 from attested_publish.sandbox.pool import BeyondBounds, Unreadable, shared_sandbox
 
 if TYPE_CHECKING:
