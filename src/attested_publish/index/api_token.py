@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from attested_publish.identity.publishers import Identity, TrustedPublisher
     from attested_publish.identity.tokens import AmbientIdentity
 
-_LONGEST_TOKEN = 16 << 10
-"""Characters; PyPI's have some hundred. To look for one in every text takes a kilobyte for each."""
+_API_TOKEN_LIMIT = 16 << 10
+"""Characters of an API token: no server takes more in a header; PyPI's have some hundred."""
 
 _MARGIN_SECONDS = 120.0
 _MINT_SECONDS = 10.0
@@ -291,7 +291,7 @@ def mint(
         raise
     granted = answer.json_object() or {}
     value = granted.get("token")
-    if answer.status == HTTPStatus.OK and isinstance(value, str) and len(value) > _LONGEST_TOKEN:
+    if answer.status == HTTPStatus.OK and isinstance(value, str) and len(value) > _API_TOKEN_LIMIT:
         raise AnswerLost(
             f"{index.name} took the identity but gave no API token",
             topic=Topic.EXCHANGE_FAILED,

@@ -8,11 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import requests
 
+from attested_publish.distributions import Kind, kind_of, release_of
 from attested_publish.identity.audiences import PYPI_AUDIENCES, RESERVED_AUDIENCES
 from attested_publish.index.project_page import PAGE_LIMIT, NotAPage, entries
 from attested_publish.net.addresses import (
@@ -28,6 +29,9 @@ from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.unreachable import may_pass, why_unreachable
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IndexProblem, IndexUnusable, Topic
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"
@@ -45,6 +49,16 @@ class IndexFile:
     provenance_url: str | None
     size: int = 0
     uploaded_at: datetime | None = None
+
+    @property
+    def kind(self) -> Kind | None:
+        """What it is by its name; `None`: no distribution."""
+        return kind_of(self.filename)
+
+    @property
+    def release(self) -> tuple[str | None, Version | None]:
+        """Project and version in the filename, as `release_of` reads them."""
+        return release_of(self.filename)
 
 
 class Dialect(StrEnum):

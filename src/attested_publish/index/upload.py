@@ -20,7 +20,8 @@ from twine.settings import Settings as TwineSettings
 
 from attested_publish.distributions import Distribution, Kind
 from attested_publish.index.index import Index, unreachable
-from attested_publish.index.package import package_file, read_package
+from attested_publish.index.package import read_package
+from attested_publish.index.twine_package import package_file
 from attested_publish.net.http import Answer, Bounds, answer_of, bound
 from attested_publish.net.parallel import in_parallel
 from attested_publish.net.retry import Deadlines, GaveUp, Tell, persistently
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
 
     from attested_publish.index.contents import New
     from attested_publish.index.credentials import Credentials
-    from attested_publish.sandbox.judges import Judges
-
-_ANSWER_LIMIT = 1 << 16
+    from attested_publish.sandbox.pool import Sandbox
 
 
 class Outcome(Enum):
@@ -53,8 +52,8 @@ class Delivery:
 
     With `skip_existing` a file whose name is taken is left as it is on the index.
     `is_there` asks the index whether it holds a file with the same bytes: after a lost
-    answer the file may have arrived. `tell` is called with every wait. `judges` read the
-    files for twine.
+    answer the file may have arrived. `tell` is called with every wait. The
+    files are read for twine in the `sandbox`.
     """
 
     index: Index
@@ -64,7 +63,7 @@ class Delivery:
     deadlines: Deadlines
     is_there: Callable[[Distribution], bool]
     tell: Tell
-    judges: Judges
+    sandbox: Sandbox
 
 
 def upload(
@@ -209,14 +208,14 @@ class _Courier:
         try:
             # One try: twine's own repetition sends the file again without asking or waiting.
             response = repository.upload(package, max_redirects=1)
-            return answer_of(response, response.content[:_ANSWER_LIMIT])
+            return answer_of(response, response.content)
         except requests.RequestException as error:
             raise _not_sent(self._index, distribution, error) from error
 
     def _package(self, distribution: Distribution) -> PackageFile:
         try:
             package = package_file(
-                distribution.path, read_package(self._delivery.judges, distribution)
+                distribution.path, read_package(self._delivery.sandbox, distribution)
             )
         except Problem:
             raise

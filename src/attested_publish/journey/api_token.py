@@ -15,7 +15,7 @@ from attested_publish.settings import Attestations
 
 if TYPE_CHECKING:
     from attested_publish.identity.publishers import Identity
-    from attested_publish.index.contents import Holdings
+    from attested_publish.index.contents import Contents
     from attested_publish.journey.run import Run
 
 _MOVE_TO_TRUSTED_PUBLISHING = (
@@ -28,7 +28,7 @@ _MOVE_TO_TRUSTED_PUBLISHING = (
 
 @contextlib.contextmanager
 def api_token(
-    run: Run, identity: Identity, audience: Callable[[], str], contents: Holdings
+    run: Run, identity: Identity, audience: Callable[[], str], contents: Contents
 ) -> Iterator[Credentials]:
     """Mint API tokens for the job's identity, and revoke them on every way out.
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from attested_publish.console.progress import progress_of
 from attested_publish.findings import OTHER_BYTES, Finding, Severity
-from attested_publish.index.contents import Held, Holdings, findings_against, holdings
+from attested_publish.index.contents import Contents, read_contents
 from attested_publish.journey.judge import stopping_findings
 from attested_publish.journey.run import State
 from attested_publish.net.parallel import meanwhile
 from attested_publish.net.retry import persistently
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IndexProblem, IndexUnusable, Stage, counted
+from attested_publish.rules.on_index import Presence, findings_on_index
 from attested_publish.settings import Attestations
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from attested_publish.journey.run import Run
 
 
-def contents_meanwhile(run: Run, distributions: Sequence[Distribution]) -> Callable[[], Holdings]:
+def contents_meanwhile(run: Run, distributions: Sequence[Distribution]) -> Callable[[], Contents]:
     """Begin to ask the index what it has of these projects; return how to get the answer."""
     return meanwhile(
         lambda: persistently(
-            lambda: holdings(distributions, run.targets.index, run.means.session),
+            lambda: read_contents(distributions, run.targets.index, run.means.session),
             run.targets.deadlines.index,
             run.printer.waiting,
         )
@@ -35,8 +36,8 @@ def contents_meanwhile(run: Run, distributions: Sequence[Distribution]) -> Calla
 
 
 def ask_index(
-    run: Run, distributions: Sequence[Distribution], answer: Callable[[], Holdings]
-) -> Holdings:
+    run: Run, distributions: Sequence[Distribution], answer: Callable[[], Contents]
+) -> Contents:
     """Return what the index has of these projects; find what is in the way of the release.
 
     An index that cannot be read is no obstacle where it need not be PyPI: then nothing is known.
@@ -62,7 +63,7 @@ def ask_index(
     return contents
 
 
-def _answered(run: Run, answer: Callable[[], Holdings]) -> Holdings:
+def _answered(run: Run, answer: Callable[[], Contents]) -> Contents:
     try:
         return answer()
     except IndexProblem as problem:
@@ -70,15 +71,15 @@ def _answered(run: Run, answer: Callable[[], Holdings]) -> Holdings:
         # Where files are refused anyway, that is what the user has to know first.
         if is_needed and not stopping_findings(run):
             raise
-        return Holdings(unreadable=problem.cause)
+        return Contents(unreadable=problem.cause)
 
 
 def _find_what_is_in_the_way(
-    run: Run, distributions: Sequence[Distribution], contents: Holdings
+    run: Run, distributions: Sequence[Distribution], contents: Contents
 ) -> None:
     """Apply PyPI's rules for what an index has already; elsewhere only the name counts."""
     found: dict[str, list[Finding]] = {}
-    for each, finding in findings_against(contents, distributions, datetime.now(UTC)):
+    for each, finding in findings_on_index(distributions, contents.by_project, datetime.now(UTC)):
         is_skipped = finding.rule == "filename-taken" and run.settings.skip_existing
         is_known = finding.rule == "filename-taken" or run.targets.index.works_as_pypi
         if is_known and not is_skipped:
@@ -88,7 +89,7 @@ def _find_what_is_in_the_way(
 
 
 def _note_what_is_there(
-    run: Run, distributions: Sequence[Distribution], contents: Holdings
+    run: Run, distributions: Sequence[Distribution], contents: Contents
 ) -> list[Distribution]:
     """Note which files the index has; return those that it has with the same bytes.
 
@@ -97,11 +98,11 @@ def _note_what_is_there(
     same = []
     for each in distributions:
         served = contents.file(each)
-        presence = contents.held(each)
-        if served is None or presence is Held.NOT_YET:
+        presence = contents.presence(each)
+        if served is None or presence is Presence.MISSING:
             continue
         run.set_state(each, State.THERE)
-        if presence is Held.SAME:
+        if presence is Presence.SAME:
             same.append(each)
             note_served(run, each, served)
         elif run.settings.skip_existing:

@@ -57,9 +57,8 @@ def judge_existing(
     printer = run.printer
     policy = policy_for(identity.publisher)
     with run.recorder.stage(Stage.VERIFICATION, "the attestations beside the files"):
-        judges = run.means.judging.judges
         verifier = trust_of(run)().verifier
-        judgement = existing.judge(paths, distributions, policy, verifier, judges)
+        judgement = existing.judge(paths, distributions, policy, verifier, run.means.sandbox)
         for each in distributions:
             for ready in judgement.usable.get(each.filename, ()):
                 note_attestation(run, each, ready.attestation)

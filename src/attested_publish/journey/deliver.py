@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     from attested_publish.distributions import Distribution
     from attested_publish.identity.publishers import Identity
-    from attested_publish.index.contents import Holdings
+    from attested_publish.index.contents import Contents
     from attested_publish.journey.run import Run
 
 
-def deliver(run: Run, missing: Sequence[Distribution], contents: Holdings) -> None:
+def deliver(run: Run, missing: Sequence[Distribution], contents: Contents) -> None:
     """Attest and upload what the index does not have, and wait until it serves that."""
     attestations: Mapping[str, Sequence[Attestation]] = {}
     identity: Identity | None = None

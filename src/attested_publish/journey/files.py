@@ -16,6 +16,7 @@ from attested_publish.journey.trust import may_attest
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import Stage, counted
+from attested_publish.rules.bounds import DISTRIBUTION_CAP
 from attested_publish.settings import VerifyMetadata
 
 if TYPE_CHECKING:
@@ -33,20 +34,15 @@ def private_copies(run: Run) -> Iterator[tuple[Distribution, ...]]:
     is_judged = run.settings.verify_metadata is not VerifyMetadata.NOTHING
 
     def is_too_large(size: int) -> bool:
-        if not is_judged:
-            return False
-        # All rules are imported with it: an empty folder is reported without them.
-        from attested_publish.rules import FILE_CAP
-
-        return size > FILE_CAP
+        return is_judged and size > DISTRIBUTION_CAP
 
     def copied(distribution: Distribution) -> None:
         if is_judged:
-            run.means.judging.begin(distribution)
+            run.means.verdicts.begin(distribution)
 
     with ended_when_stopped() as until_done:
         if is_judged:
-            run.means.judging.judges.start()
+            run.means.verdicts.prepare()
         folders = ", ".join(shown(path) for path in run.settings.packages_dir)
         with run.recorder.stage(Stage.FILES, f"a private copy of what is in {folders}"):
             staged = until_done.enter_context(

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from attested_publish.findings import OTHER_BYTES, Finding, Severity
+from attested_publish.index.package import unreadable
 from attested_publish.journey.releases import releases
 from attested_publish.journey.run import State
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import RulesProblem, Stage, Topic, counted
+from attested_publish.rules.release import check_release
 from attested_publish.settings import VerifyMetadata
 
 if TYPE_CHECKING:
@@ -26,13 +28,10 @@ def judge(run: Run, distributions: Sequence[Distribution]) -> None:
         for filename, known in run.release.findings.items():
             run.files[filename].findings.extend(known)
         return
-    # The rules take a third of a second to import, which the copying of files does not wait for.
-    from attested_publish.rules import check_release
-
     with run.recorder.stage(Stage.RULES, "what the index would refuse"):
         of_release = check_release(distributions)
         for each in distributions:
-            found = (*run.means.judging.verdict(each), *of_release.get(each.filename, ()))
+            found = (*run.means.verdicts.of(each), *of_release.get(each.filename, ()))
             run.add_findings(each, found)
         if not run.found(*Severity):
             run.printer.item(f"{counted(len(distributions), 'file')} in order")
@@ -91,22 +90,21 @@ def stop_if_unreadable(run: Run, distributions: Sequence[Distribution]) -> None:
     Where `verify-metadata` is false, or a file was too large to be judged to its end, whatever the
     index takes is uploaded; but what cannot be sent must not be signed.
     """
-    unreadable = run.means.judging.unreadable(
-        [each for each in distributions if not _is_judged(run, each)]
-    )
-    if not unreadable:
+    unjudged = [each for each in distributions if not _is_judged(run, each)]
+    refused = unreadable(run.means.sandbox, unjudged)
+    if not refused:
         return
-    for filename in unreadable:
+    for filename in refused:
         run.files[filename].state = State.REFUSED
     raise RulesProblem(
-        f"{len(unreadable)} of {counted(len(distributions), 'file')} cannot be sent",
+        f"{len(refused)} of {counted(len(distributions), 'file')} cannot be sent",
         topic=Topic.FILES_WOULD_BE_REFUSED,
         detail="\n".join(
             f"{shown(filename)}: twine cannot read its metadata: {why}."
-            for filename, why in unreadable.items()
+            for filename, why in refused.items()
         ),
         remedy="Build again with a current build backend, and run again.",
-        file=next(iter(unreadable)) if len(unreadable) == 1 else None,
+        file=next(iter(refused)) if len(refused) == 1 else None,
     )
 
 

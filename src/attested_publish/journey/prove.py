@@ -14,11 +14,11 @@ from attested_publish.problems import NoIdentity
 
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
-    from attested_publish.index.contents import Holdings
+    from attested_publish.index.contents import Contents
     from attested_publish.journey.run import Run
 
 
-def prove_publisher(run: Run, distributions: Sequence[Distribution], contents: Holdings) -> None:
+def prove_publisher(run: Run, distributions: Sequence[Distribution], contents: Contents) -> None:
     """Mint an API token and revoke it at once; before that, judge existing attestations.
 
     A pending publisher would create its project by this, so a project that does not exist yet

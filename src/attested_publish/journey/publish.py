@@ -20,7 +20,7 @@ from attested_publish.journey.trust import may_attest, stop_if_untrusted, trust_
 from attested_publish.net.http import new_session
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.report import Result
-from attested_publish.sandbox.judges import judging
+from attested_publish.rules.verdicts import verdicts
 from attested_publish.settings import Attestations, WrongUsage
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _part(run: Run, targets: Targets) -> Run:
 def _means(run: Run) -> Iterator[None]:
     """Open what the stages work with, until the end of the block."""
     with (
-        judging() as verdicts,
+        verdicts() as found,
         new_session(read=run.targets.deadlines.answer) as session,
         ended_when_stopped() as afterwards,
     ):
@@ -160,5 +160,5 @@ def _means(run: Run) -> Iterator[None]:
             run.printer.waiting,
             is_local=run.targets.is_identity_local,
         )
-        run.means = Means(session, ambient, verdicts, afterwards)
+        run.means = Means(session, ambient, found, found.sandbox, afterwards)
         yield

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     import requests
 
     from attested_publish.identity.publishers import TrustedPublisher
-    from attested_publish.index.contents import Holdings
+    from attested_publish.index.contents import Contents
     from attested_publish.index.index import IndexFile
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def differences(
-    publisher: TrustedPublisher, held: Holdings, index: Index, session: requests.Session
+    publisher: TrustedPublisher, held: Contents, index: Index, session: requests.Session
 ) -> Iterator[str]:
     """Yield a sentence for each field in which the last release's publisher was another one.
 

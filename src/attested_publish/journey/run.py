@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from attested_publish.identity.tokens import AmbientIdentity
     from attested_publish.index.index import IndexFile
     from attested_publish.journey.targets import Targets
-    from attested_publish.sandbox.judges import Judging
+    from attested_publish.rules.verdicts import Verdicts
+    from attested_publish.sandbox.pool import Sandbox
     from attested_publish.settings import Settings
 
 
@@ -88,7 +89,8 @@ class Means:
 
     session: requests.Session
     ambient: AmbientIdentity
-    judging: Judging
+    verdicts: Verdicts
+    sandbox: Sandbox
     afterwards: ExitStack
 
 

@@ -11,7 +11,7 @@ from rich import filesize
 
 from attested_publish.attestations.files import written
 from attested_publish.console.progress import progress_of
-from attested_publish.index.contents import Holdings, New, holdings
+from attested_publish.index.contents import Contents, New, read_contents
 from attested_publish.index.upload import Delivery, Outcome
 from attested_publish.index.upload import upload as send
 from attested_publish.journey.ask_index import skipped
@@ -33,7 +33,7 @@ def upload(
     run: Run,
     distributions: Sequence[Distribution],
     attestations: Mapping[str, Sequence[Attestation]],
-    contents: Holdings,
+    contents: Contents,
     credentials: Credentials,
 ) -> list[Distribution]:
     """Upload distributions, each with its attestations where there are some.
@@ -77,7 +77,7 @@ def upload(
         deadlines=run.targets.deadlines,
         is_there=lambda distribution: _is_there(run, distribution),
         tell=run.printer.waiting,
-        judges=run.means.judging.judges,
+        sandbox=run.means.sandbox,
     )
     keep_in_folder(run, distributions, attestations)
     with (
@@ -90,7 +90,7 @@ def upload(
     return [each for each in distributions if each.filename not in skipped_names]
 
 
-def _new(run: Run, distributions: Sequence[Distribution], contents: Holdings) -> New:
+def _new(run: Run, distributions: Sequence[Distribution], contents: Contents) -> New:
     """Return what the index does not have; of several projects, one may have been created by now.
 
     Those with a pending publisher exist since the API token was minted.
@@ -99,7 +99,7 @@ def _new(run: Run, distributions: Sequence[Distribution], contents: Holdings) ->
     missing = [each for each in distributions if each.project in new.projects]
     if len(contents.projects) > 1 and missing:
         with contextlib.suppress(IndexProblem):
-            now = holdings(missing, run.targets.index, run.means.session)
+            now = read_contents(missing, run.targets.index, run.means.session)
             return replace(new, projects=now.new_to_the_index(missing).projects)
     return new
 
@@ -113,7 +113,7 @@ def _is_there(run: Run, distribution: Distribution) -> bool:
 def _served(run: Run, distribution: Distribution) -> IndexFile | None:
     """Return what the index serves under this name; `None`: nothing, or it does not say."""
     try:
-        contents = holdings([distribution], run.targets.index, run.means.session)
+        contents = read_contents([distribution], run.targets.index, run.means.session)
     except IndexProblem:
         return None
     return contents.file(distribution)
