@@ -19,7 +19,8 @@ from attested_publish.identity.tokens import understand
 from attested_publish.index.api_token import mint
 from attested_publish.index.contents import New
 from attested_publish.index.index import Index
-from attested_publish.index.upload import Delivery, GivenCredentials, upload
+from attested_publish.index.credentials import GivenCredentials
+from attested_publish.index.upload import Delivery, upload
 from attested_publish.net.http import new_session
 from attested_publish.problems import TokenRefused, UploadRefused, VerificationProblem
 from attested_publish.sandbox.pool import shared_sandbox
