@@ -18,8 +18,8 @@ from attested_publish.distributions import stage as stage_files
 from attested_publish.identity.tokens import understand
 from attested_publish.index.api_token import mint
 from attested_publish.index.contents import New
-from attested_publish.index.index import Index
 from attested_publish.index.credentials import GivenCredentials
+from attested_publish.index.index import Index
 from attested_publish.index.upload import Delivery, upload
 from attested_publish.net.http import new_session
 from attested_publish.problems import TokenRefused, UploadRefused, VerificationProblem
