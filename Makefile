@@ -40,11 +40,12 @@ fuzz: $(VENV)/dev
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),120) $(if $(SEED),--seed $(SEED)) \
 		$(foreach target,$(TARGET),--target $(target)) $(if $(CASE),--case $(CASE))
 
-## lint: formatting, types, and the linters of the action's YAML and shell
+## lint: formatting, types, layers, and the linters of the action's YAML and shell
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/zizmor --offline --no-progress --persona=pedantic .
 	$(BIN)/actionlint
 	PATH="$(abspath $(BIN)):$$PATH" shellcheck launch.sh .ci/run
@@ -65,7 +66,7 @@ lock: $(VENV)/dev
 		--no-annotate --no-header requirements/e2e.in --output-file requirements/e2e.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .grimp_cache .import_linter_cache
 
 # Installing runs under a lock-free rule: a broken installation leaves no stamp,
 # so the next call starts over instead of trusting half of one.
