@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from attested_publish.identity.tokens import detect
 from attested_publish.rehearsal.faults import Faults, faulty, index_endpoint
 from attested_publish.rehearsal.jobs import circleci, google
 from attested_publish.rehearsal.jobs.issuer import Issuer
-from attested_publish.rehearsal.jobs.pretended import FIXED_AUDIENCES, GITHUB, Source
+from attested_publish.rehearsal.jobs.pretended import FIXED_AUDIENCES, GITHUB, Source, without_job
 from attested_publish.rehearsal.private import make_folder, write_in_place, write_private
 from attested_publish.rehearsal.pypi.app import Index
 from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed, prove_loopback
@@ -205,10 +206,10 @@ class World:
 
     @property
     def ambient(self) -> Ambient:
-        """Where a process with these variables gets the job's identity tokens."""
+        """Where the pretended job gets its identity tokens, whatever job this process runs in."""
         if self._job.source is Source.METADATA:
             return partial(google.token_from, self._issuer_url)
-        return detect
+        return partial(detect, environment={**without_job(os.environ), **self.environment})
 
     def _ways_to_tokens(self) -> dict[str, str]:
         match self._job.source:
