@@ -507,7 +507,11 @@ def test_the_words_for_faults_and_latency_are_those_of_the_code():
     assert [name for (name,) in table_below(page, "## Slow services")] == list(STAGES)
     for (example,) in table_below(page, "## Broken services"):
         parse_fault(example)
-    kinds = [name for names in table_below(page, "Every endpoint can have these faults") for name in names]
+    kinds = [
+        name
+        for names in table_below(page, "Every endpoint can have these faults")
+        for name in names
+    ]
     assert set(kinds) - {"400", "599"} == TRANSPORT
     endpoints = [name for (name,) in table_below(page, "Some endpoints have faults of their own")]
     assert endpoints == list(ENDPOINTS)

@@ -93,7 +93,7 @@ def test_no_loopback(mode: str, dist: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["check", "--offline", "dist"], 1, "does not exist any more"),
+        (["check", "--offline", "dist"], 1, "no longer exists"),
         (["check", "--offline", "{dist}"], 0, "in order"),
         (["check", "--offline", "{dist}", "--report", "r.json"], 2, "--report cannot be written"),
         (["rehearse", "{dist}"], 0, "pip installed"),

@@ -188,7 +188,7 @@ class TestAddresses:
         monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "geheim")
         with Answering({}) as peer:
             monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"https://a\\@127.0.0.1:{peer.port}")
-            with pytest.raises(IdentityProblem, match="could not be had") as caught:
+            with pytest.raises(IdentityProblem, match="could not be obtained") as caught:
                 detect("pypi")
             assert "is not an address" in caught.value.detail
             assert not peer.requests
@@ -519,7 +519,10 @@ class TestRoutes:
         with new_session() as session:
             assert ask(session, "GET", url, headers={}).status == 200
         (tmp_path / "other.pem").write_text("nothing")
-        for path, words in (("gone.pem", "cannot be read"), ("other.pem", "not a file of cert")):
+        for path, words in (
+            ("gone.pem", "cannot be read"),
+            ("other.pem", "not a certificate file"),
+        ):
             monkeypatch.setenv(variable, str(tmp_path / path))
             with new_session() as session, pytest.raises(NoRoute) as caught:
                 ask(session, "GET", url, headers={})

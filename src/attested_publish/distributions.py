@@ -1,4 +1,4 @@
-"""Find distributions, take a private copy of each, and know them by their digests."""
+"""Find distributions, make a private copy of each, and hash it."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ SIDECARS = (
     "md5sums*",
     "checksums*",
 )
-"""What other tools leave beside distributions; compared without regard to case."""
+"""What other tools write next to distributions; compared case-insensitively."""
 
 FOREIGN_ARCHIVES = (
     *("*.tar", "*.tgz", "*.tar.bz2", "*.tbz", "*.tar.xz", "*.txz", "*.tar.zst", "*.tar.z"),
     *("*.7z", "*.rar", "*.egg", "*.exe", "*.msi", "*.dmg", "*.rpm", "*.deb", "*.conda", "*.pyz"),
 )
-"""Packages and archives that no index takes as a distribution: most likely a mistake."""
+"""Packages and archives that no index accepts as distributions: most likely a mistake."""
 
 _CHUNK = 1 << 20
 _SHOWN_NAMES = 10
@@ -60,7 +60,7 @@ _MOST_ENTRIES = 10_000
 
 
 class Kind(StrEnum):
-    """What a distribution is, in the words of the upload form's `filetype`."""
+    """The kind of a distribution, as the upload form's `filetype` names it."""
 
     SDIST = "sdist"
     WHEEL = "bdist_wheel"
@@ -70,7 +70,7 @@ _EXTENSIONS = {".whl": Kind.WHEEL, ".tar.gz": Kind.SDIST, ".zip": Kind.SDIST}
 
 
 def kind_of(filename: str) -> Kind | None:
-    """Say by its extension what a file would be uploaded as; `None`: as nothing."""
+    """Return the kind that a file has by its extension; `None` if it is not a distribution."""
     for extension, kind in _EXTENSIONS.items():
         if filename.endswith(extension):
             return kind
@@ -79,10 +79,10 @@ def kind_of(filename: str) -> Kind | None:
 
 @dataclass(frozen=True)
 class Distribution:
-    """One sdist or wheel: a private copy, known by its digests (hexadecimal).
+    """One sdist or wheel: a private copy with its digests (hexadecimal).
 
-    Of a file that is refused for its size alone there is no copy: `path` is the
-    user's own file, and the digests are empty.
+    A file that is refused because of its size alone is not copied: `path` is the user's own
+    file then, and the digests are empty.
     """
 
     path: Path
@@ -119,7 +119,7 @@ class Distribution:
 
 
 def release_of(filename: str) -> tuple[str | None, Version | None]:
-    """Read the normalized project name and the version in a filename; `None` where it is wrong."""
+    """Read the normalized project name and the version in a filename; `None` if it is invalid."""
     try:
         if kind_of(filename) is Kind.WHEEL:
             name, version, _, _ = _parsed_wheel(filename)
@@ -131,7 +131,7 @@ def release_of(filename: str) -> tuple[str | None, Version | None]:
 
 
 def _parsed_wheel(filename: str) -> tuple[str, Version, object, object]:
-    """Read a wheel's name; also one with a variant as its last part (PEP 825). `ValueError`."""
+    """Parse a wheel's name, also with a variant as its last part (PEP 825). Raises `ValueError`."""
     try:
         return parse_wheel_filename(_with_single_tags(filename))
     except ValueError:
@@ -139,10 +139,10 @@ def _parsed_wheel(filename: str) -> tuple[str, Version, object, object]:
 
 
 def _with_single_tags(filename: str) -> str:
-    """Return a wheel's name with the first tag of each part only.
+    """Return a wheel's name with only the first tag of each part.
 
-    All tags are combined where a name is parsed. One of 1200 characters, which a project page may
-    list, takes 13 s and 500 MB then.
+    Parsing a name combines all of its tags. For a name of 1200 characters, which a project page
+    may list, that takes 13 s and 500 MB.
     """
     head, *parts = filename.removesuffix(".whl").rsplit("-", 3)
     return "-".join([head, *(part.partition(".")[0] for part in parts)]) + ".whl"
@@ -150,7 +150,7 @@ def _with_single_tags(filename: str) -> str:
 
 @dataclass(frozen=True)
 class Staged:
-    """What was found: distributions sorted by filename, and the files left aside."""
+    """What was found: distributions sorted by filename, and the files that are ignored."""
 
     distributions: tuple[Distribution, ...]
     ignored: tuple[Path, ...]
@@ -162,19 +162,18 @@ def stage(
     is_too_large: Callable[[int], bool] = lambda _size: False,
     copied: Callable[[Distribution], None] = lambda _distribution: None,
 ) -> Iterator[Staged]:
-    """Copy the distributions in `packages` to a private folder that is gone afterwards.
+    """Copy the distributions in `packages` to a private folder that is removed afterwards.
 
-    `packages` are files and folders; folders are looked into, and one folder down
-    (download-artifact makes one). What is checked is what is uploaded: the copies
-    share no bytes with the originals, and the originals are only read. What
-    `is_too_large` (by its size in bytes) is neither read nor copied. `copied` is called with each
-    as soon as it is there.
+    `packages` are files and folders; folders are searched one level deep (download-artifact
+    creates subfolders). What is checked is what is uploaded: the copies share no bytes with the
+    originals, and the originals are only read. A file that `is_too_large` (by its size in bytes)
+    is neither read nor copied. `copied` is called with each distribution once it is copied.
 
-    Raises `FilesProblem`, naming everything at fault at once.
+    Raises `FilesProblem`, which names every faulty file at once.
     """
     candidates, ignored = find(packages)
     with ended_when_stopped() as until_done:
-        # A run that is stopped while it copies is not waited for: it may put one more in there.
+        # A copy that is still running when the run is stopped may add one more file.
         folder = until_done.enter_context(
             tempfile.TemporaryDirectory(prefix="attested-publish-", ignore_cleanup_errors=True)
         )
@@ -186,11 +185,11 @@ def stage(
 
 
 def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the distributions in the given files and folders, and what is ignored there.
+    """Return the distributions in the given files and folders, and the files that are ignored.
 
-    What is given twice, by whatever path, is one: a folder and a link to it, a folder and a file
-    in it. Raises `FilesProblem` when a path is missing, when nothing is found, and for
-    symbolic links that lead out of their folder, folders and other special files
+    A file that is given twice, by different paths, counts once: through a folder and a link to
+    it, or a folder and a file in it. Raises `FilesProblem` if a path is missing or nothing is
+    found, and for symbolic links that point outside their folder, folders and special files
     named like a distribution, names that are not UTF-8, packages of another kind, and equal
     filenames.
     """
@@ -227,12 +226,12 @@ def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def is_sidecar(path: Path) -> bool:
-    """Say whether a file is known company of a distribution, such as its signature."""
+    """Whether a file is a known companion of a distribution, such as its signature."""
     return any(fnmatch(path.name.lower(), pattern) for pattern in SIDECARS)
 
 
 def _listed(given: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield each path to look at, with the folder it may not lead out of."""
+    """Yield each path to examine, with the folder that it must not point out of."""
     try:
         if not given.is_dir():
             given.lstat()
@@ -252,7 +251,7 @@ def _listed(given: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what is in a folder, by name. Raises `FilesProblem` where that is far too much."""
+    """Return a folder's entries, by name. Raises `FilesProblem` if there are far too many."""
     entries = list(itertools.islice(folder.iterdir(), _MOST_ENTRIES + 1))
     if len(entries) > _MOST_ENTRIES:
         raise _too_many(folder)
@@ -261,7 +260,7 @@ def _entries(folder: Path) -> list[Path]:
 
 def _too_many(folder: Path) -> FilesProblem:
     return FilesProblem(
-        f"{shown(folder)} holds too much",
+        f"{shown(folder)} contains too many files",
         topic=Topic.FILES_UNFIT,
         detail=f"There are more than {_MOST_ENTRIES:,} files and folders in {shown(folder)}.",
         remedy="Set packages-dir to a folder with the distributions of this release only.",
@@ -278,7 +277,7 @@ def _unreadable(path: Path, error: OSError) -> FilesProblem:
 
 
 def _place_of(path: Path) -> tuple[int, int, str]:
-    """Return what a path is, however it is written: its folder, and its name in there."""
+    """Return what identifies a path, however it is spelled: its folder, and its name in it."""
     try:
         folder = path.parent.stat()
     except OSError as error:
@@ -290,7 +289,7 @@ def _is_folder_elsewhere(path: Path, root: Path) -> bool:
     try:
         return path.is_dir() and not _leads_into(path, root)
     except OSError:
-        # It is gone by now.
+        # It has been removed in the meantime.
         return False
 
 
@@ -299,39 +298,39 @@ def _leads_into(path: Path, root: Path) -> bool:
 
 
 def _fault_of(path: Path, root: Path) -> str | None:
-    """Say what is wrong with a path that is a distribution, or is taken for one by mistake."""
+    """Return what is wrong with a path that is a distribution, or is mistaken for one."""
     name = path.name.lower()
     if kind_of(path.name) is not None:
         return _unfit(path, root)
     if kind_of(name) is not None:
         return (
-            f"{_named(path)} has its extension in capitals: an index takes .whl and .tar.gz in "
+            f"{_named(path)} has its extension in capitals: an index accepts .whl and .tar.gz in "
             "lower case only"
         )
     if path.parent == root and _is_folder_elsewhere(path, root):
-        return f"{_named(path)} is a symbolic link to a folder outside of {shown(root)}"
+        return f"{_named(path)} is a symbolic link to a folder outside {shown(root)}"
     if any(fnmatch(name, pattern) for pattern in FOREIGN_ARCHIVES):
         return (
-            f"{_named(path)} is not a distribution: an index takes wheels (.whl) and sdists "
+            f"{_named(path)} is not a distribution: an index accepts wheels (.whl) and sdists "
             "(.tar.gz) only"
         )
     return None
 
 
 def _unfit(path: Path, root: Path) -> str | None:
-    """Say why a file named like a distribution cannot be one."""
+    """Return why a file that is named like a distribution cannot be one."""
     try:
         path.name.encode()
     except UnicodeEncodeError:
         return f"{_named(path)} has a name that is not UTF-8"
     try:
         if not _leads_into(path, root):
-            return f"{_named(path)} is a symbolic link that leads out of {shown(root)}"
+            return f"{_named(path)} is a symbolic link to a file outside {shown(root)}"
         mode = path.stat().st_mode
     except OSError as error:
         return f"{_named(path)} cannot be read: {error.strerror or type(error).__name__}"
     except RuntimeError:
-        return f"{_named(path)} is a symbolic link that leads to itself"
+        return f"{_named(path)} is a symbolic link that points to itself"
     if stat.S_ISDIR(mode):
         return f"{_named(path)} is a folder, not a file"
     if not stat.S_ISREG(mode):
@@ -354,9 +353,9 @@ def _equal_names(found: Iterable[Path]) -> Iterator[str]:
 def _missing(given: Path) -> FilesProblem:
     parent = given.parent
     there = _names_in(parent)
-    what = f"{shown(parent)} holds {there}" if there else f"{shown(parent)} is empty or missing"
+    what = f"{shown(parent)} contains {there}" if there else f"{shown(parent)} is empty or missing"
     if not given.is_absolute() and not _has_working_directory():
-        what = "the folder that this was started in does not exist any more"
+        what = "the current working directory no longer exists"
     return FilesProblem(
         f"{shown(given)} does not exist",
         topic=Topic.FOLDER_MISSING,
@@ -380,29 +379,29 @@ def _nothing_found(packages: Sequence[Path]) -> FilesProblem:
     lines = []
     for given in packages:
         if not given.is_dir():
-            lines.append(f"{_named(given)} is none")
+            lines.append(f"{_named(given)} is neither")
             continue
         there = _names_in(given)
-        lines.append(f"{shown(given)} holds {there}" if there else f"{shown(given)} is empty")
+        lines.append(f"{shown(given)} contains {there}" if there else f"{shown(given)} is empty")
     return FilesProblem(
         "There is nothing to publish",
         topic=Topic.NOTHING_TO_PUBLISH,
         detail="No wheel (.whl) or sdist (.tar.gz) was found: " + "; ".join(lines) + ".",
         remedy="Build first, or set packages-dir to the folder the distributions are in; "
-        "it is searched itself and one folder down.",
+        "the folder and its immediate subfolders are searched.",
     )
 
 
 def _no_distributions(files: Sequence[Path]) -> FilesProblem:
-    """Say that no file that was given is what an index takes."""
+    """Return the problem that none of the given files is a distribution."""
     names = ", ".join(_named(path) for path in files[:_SHOWN_NAMES])
     more = f" and {len(files) - _SHOWN_NAMES} more" if len(files) > _SHOWN_NAMES else ""
     return FilesProblem(
-        f"{names} is no wheel and no sdist"
+        f"{names} is neither a wheel nor an sdist"
         if len(files) == 1
         else f"None of {len(files)} files is a wheel or an sdist",
         topic=Topic.NOTHING_TO_PUBLISH,
-        detail=f"An index takes wheels (.whl) and sdists (.tar.gz), known by their names: {names}"
+        detail=f"An index accepts only wheels (.whl) and sdists (.tar.gz), by their names: {names}"
         f"{more}.",
         remedy="Name the distributions, or the folder they are in.",
     )
@@ -425,12 +424,12 @@ def _private_copy(
     folder: Path,
     is_too_large: Callable[[int], bool],
 ) -> Distribution:
-    """Copy one file to `folder` and hash the copy; one that `is_too_large` is left where it is."""
+    """Copy one file to `folder` and hash the copy; one that `is_too_large` is not copied."""
     try:
         with opened(source, packages) as original:
             size = os.fstat(original.fileno()).st_size
             if is_too_large(size):
-                # Not worth a copy: nobody will take it.
+                # Not worth copying: every index will refuse it.
                 return Distribution(source, source, size, sha256="", md5="", blake2b_256="")
             target = folder / source.name
             with target.open("x+b") as copy:
@@ -443,9 +442,9 @@ def _private_copy(
 
 
 def _copied(original: BinaryIO, copy: BinaryIO, size: int) -> tuple[str, str, str]:
-    """Copy `size` bytes, and return their sha256, md5 and blake2b-256; all in one pass.
+    """Copy `size` bytes, and return their sha256, md5 and blake2b-256, all in one pass.
 
-    Raises `Changed` where there are more or less of them by now.
+    Raises `Changed` if the file has more or fewer bytes by then.
     """
     digests = (
         hashlib.sha256(),
@@ -468,7 +467,7 @@ def _copied(original: BinaryIO, copy: BinaryIO, size: int) -> tuple[str, str, st
 
 
 class Changed(Exception):
-    """A file is not, or no longer, what it has to be; the text says in what."""
+    """A file is not, or no longer, what it has to be; the text says in which respect."""
 
 
 def _not_copied(source: Path, folder: Path, error: OSError | Changed) -> FilesProblem:
@@ -477,14 +476,14 @@ def _not_copied(source: Path, folder: Path, error: OSError | Changed) -> FilesPr
             f"{_named(source)} changed while it was read",
             topic=Topic.FOLDER_UNREADABLE,
             detail=f"{shown(source)}: {error}.",
-            remedy="Let nothing write to the folder while its files are being published.",
+            remedy="Make sure that nothing writes to the folder while its files are published.",
             file=source.name,
         )
     return FilesProblem(
-        f"{_named(source)} cannot be copied",
+        f"{_named(source)} could not be copied",
         topic=Topic.FOLDER_UNREADABLE,
         detail=f"{shown(source)}: {error.strerror or type(error).__name__}.",
-        remedy="Let the job's user read the file, and leave room in the temporary folder "
+        remedy="Let the job's user read the file, and make space in the temporary folder "
         f"({shown(folder.parent)}) for a copy of the distributions.",
         file=source.name,
     )
@@ -492,13 +491,13 @@ def _not_copied(source: Path, folder: Path, error: OSError | Changed) -> FilesPr
 
 @contextlib.contextmanager
 def opened(source: Path, packages: Sequence[Path]) -> Iterator[BinaryIO]:
-    """Open a file in one of `packages` (files and folders) for reading, and nothing else.
+    """Open a regular file in one of `packages` (files and folders) for reading.
 
-    What is at its path may be exchanged at any time: for a pipe, which would not open before
-    somebody writes to it, a device, or a link that leads elsewhere. So a link is resolved first
-    and then no other is followed, nothing is waited for, and what was opened is looked at.
+    The path may be replaced at any time: by a pipe, which would block until somebody writes to
+    it, a device, or a link to another place. So the link is resolved first, no other link is
+    followed, opening does not block, and the opened file is examined.
 
-    Raises `OSError`, and `Changed` where it is no regular file in there.
+    Raises `OSError`, and `Changed` if it is not a regular file in one of them.
     """
     try:
         real = source.resolve()
@@ -507,7 +506,7 @@ def opened(source: Path, packages: Sequence[Path]) -> Iterator[BinaryIO]:
     roots = [(given if given.is_dir() else given.parent).resolve() for given in packages]
     root = next((root for root in roots if real.is_relative_to(root) and real != root), None)
     if root is None:
-        raise Changed("it leads out of its folder")
+        raise Changed("it points outside its folder")
     with open(_opened_below(root, real.relative_to(root)), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise Changed("it is not a regular file")
@@ -515,7 +514,7 @@ def opened(source: Path, packages: Sequence[Path]) -> Iterator[BinaryIO]:
 
 
 def _opened_below(root: Path, path: Path) -> int:
-    """Open `path`, relative to `root`, without following a link (where the system can tell)."""
+    """Open `path`, relative to `root`, without following links (if the system supports that)."""
     if os.open not in os.supports_dir_fd or not hasattr(os, "O_NOFOLLOW"):
         return os.open(root / path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     *folders, name = path.parts
@@ -531,7 +530,7 @@ def _opened_below(root: Path, path: Path) -> int:
 
 
 def _clone(original: BinaryIO, copy: BinaryIO) -> bool:
-    """Let the file system share the bytes copy-on-write, where it can (ioctl_ficlone(2))."""
+    """Share the bytes copy-on-write if the file system can (ioctl_ficlone(2))."""
     if sys.platform != "linux":
         return False
     import fcntl

@@ -1,4 +1,4 @@
-"""What the checks say about a file before anything is spent."""
+"""What the checks report about a file before anything irreversible happens."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 OTHER_BYTES = "other-bytes"
-"""The rule of a file that is skipped as asked for: its warning stops no release."""
+"""The rule for a file that is skipped on request: its warning does not stop a release."""
 
 
 class Severity(StrEnum):
-    """How sure a finding is, worst first.
+    """How certain a finding is, worst first.
 
-    `error`: the index surely refuses. `warning`: it depends on the index or the
-    project, or `twine check` warns of it. `notice`: legal, but unwise.
+    `error`: the index is certain to refuse. `warning`: it depends on the index or the
+    project, or `twine check` warns about it. `notice`: allowed, but unwise.
     """
 
     ERROR = "error"
@@ -23,10 +23,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One remark of one rule about one file.
+    """One finding of one rule about one file.
 
     `rule` is the rule's name in kebab-case, `message` one sentence with the
-    offending value, `remedy` the tool or the line to change.
+    offending value, `remedy` the tool to use or the line to change.
     """
 
     rule: str

@@ -79,7 +79,7 @@ SETTINGS = (
     Setting(
         "repository-url",
         PYPI_UPLOAD_URL,
-        "Upload address of the index, or of several, one on each line; plain http only on loopback.",
+        "Upload address of one or several indexes, one on each line; plain http only on loopback.",
     ),
     Setting("user", "__token__", "User name for the password."),
     Setting(
@@ -91,8 +91,8 @@ SETTINGS = (
     Setting(
         "attestations",
         Attestations.AUTO,
-        "auto: if the index accepts them, else a notice says why not; true: required, or stop before "
-        "anything is public; false: none.",
+        "auto: if the index accepts them, else a notice says why not; true: required, or stop "
+        "before anything is public; false: none.",
         tuple(Attestations),
     ),
     Setting(
@@ -104,7 +104,7 @@ SETTINGS = (
     Setting(
         "skip-existing",
         "false",
-        "Files with the same bytes are always skipped; true also skips files whose names are taken.",
+        "The same bytes are always skipped; true also skips files whose names are taken.",
         _SWITCH,
     ),
     Setting(
@@ -200,15 +200,13 @@ def understand(values: Mapping[str, str]) -> Settings:
 
 
 def _text_of(setting: Setting, values: Mapping[str, str], faults: list[str]) -> str:
-    """Return the value given for a setting, or its default; add what is wrong with it to `faults`."""
+    """Return the value of a setting, or its default; append what is wrong with it to `faults`."""
     text = values.get(setting.name, "").strip() or setting.default
     if not setting.choices:
         return text
     if text.lower() not in setting.choices:
         allowed = ", ".join(setting.choices)
-        faults.append(
-            f"{setting.name} is {shown(text.lower(), 80)!r}; it must be one of {allowed}."
-        )
+        faults.append(f"{setting.name} is {shown(text.lower(), 80)!r}; it can be {allowed}.")
     return text.lower()
 
 
@@ -220,7 +218,7 @@ def _number(name: str, text: str, least: int, most: int, faults: list[str]) -> i
     # Python refuses to parse numbers of thousands of digits; they are out of range anyway.
     is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
     if not is_number or not least <= int(text) <= most:
-        faults.append(f"{name} is {shown(text, 80)!r}; it must be a number from {least} to {most}.")
+        faults.append(f"{name} is {shown(text, 80)!r}; it can be {least} to {most}.")
         return least
     return int(text)
 

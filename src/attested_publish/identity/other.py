@@ -1,4 +1,4 @@
-"""People who signed in themselves, and jobs of issuers that nothing here knows about."""
+"""People who have signed in, and jobs of issuers that are not known here."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OtherTrustedPublisher(TrustedPublisher):
-    """Whoever an issuer calls so; PyPI may know more issuers than are known here."""
+    """A subject of an unknown issuer; PyPI may support more issuers than are known here."""
 
     issuer: str
     subject: str
 
     @property
-    def provider(self) -> str:  # type: ignore[override] # known from the token only
+    def provider(self) -> str:  # type: ignore[override] # only the token names it
         """The issuer's address."""
         return self.issuer
 
     def __str__(self) -> str:
-        return f"{self.subject}, of {self.issuer}"
+        return f"{self.subject}, from {self.issuer}"
 
     @property
     def fields(self) -> dict[str, str]:
@@ -45,10 +45,10 @@ class OtherTrustedPublisher(TrustedPublisher):
 
 @dataclass(frozen=True)
 class PersonTrustedPublisher(OtherTrustedPublisher):
-    """A person. No index lets one publish like this, but their signatures can be verified."""
+    """A person. No index accepts a person's identity, but their signatures can be verified."""
 
     def policy(self) -> VerificationPolicy:
-        """Return the policy that takes this person's certificates: e-mail address and issuer."""
+        """Return the policy that accepts this person's certificates: email address and issuer."""
         from sigstore.verify.policy import Identity as IdentityPolicy
 
         return IdentityPolicy(identity=self.subject, issuer=self.issuer)
@@ -56,7 +56,7 @@ class PersonTrustedPublisher(OtherTrustedPublisher):
 
 @dataclass(frozen=True)
 class OtherIdentity(Identity):
-    """Who a token of an unknown issuer is about."""
+    """The subject of a token from an unknown issuer."""
 
     issuer: str
     subject: str
@@ -64,10 +64,10 @@ class OtherIdentity(Identity):
 
     @classmethod
     def of(cls, claims: Claims) -> Self:
-        """Read the claims; whoever has an e-mail address is a person.
+        """Read the claims; an identity with an email address is a person.
 
-        Sigstore's own issuer stands for others, and its certificates name the one
-        that the person has signed in to (the claim `federated_claims`).
+        Sigstore's own issuer represents others; certificates name the one that the person
+        signed in to (the claim `federated_claims`).
         """
         federated = claims.get("federated_claims")
         connector = federated.get("connector_id") if isinstance(federated, dict) else None
@@ -90,7 +90,7 @@ class OtherIdentity(Identity):
         """See `Identity`."""
         if self.is_person:
             return ""
-        return "the identity does not tell whether what it is about is public"
+        return "the identity does not say whether its subject is public"
 
     def as_json(self) -> dict[str, Any]:
         """See `Identity`."""
