@@ -147,7 +147,7 @@ def spoilt(world: World, wheel: Path, **changed: object) -> dict[str, Any]:
     [
         (two_files, (), "about 2 files"),
         (lambda world, wheel: bundle(world, wheel, predicate_type="x"), (), "predicate type is x"),
-        (signature, (), "makes no statement"),
+        (signature, (), "without an in-toto statement"),
         (
             lambda world, wheel: with_entry(
                 bundle(world, wheel), kindVersion={"kind": "hashedrekord", "version": "0.0.2"}
@@ -206,7 +206,7 @@ def test_what_cannot_be_converted_says_why(
         (b'{"a":[' + b"{}," * 800 + b"{}]}", "neither a Sigstore bundle nor"),
         (b'{"a":[' + b"{}," * 2000 + b"{}]}", "more than 2,000 values"),
         (b"{}\n" * 1001, "more than 1000 lines"),
-        (b"{}\n[]\n", "no object"),
+        (b"{}\n[]\n", "not an object"),
         (b'{"a":"' + b"x" * DOCUMENT_LIMIT + b'"}', "more than 1 MiB"),
         (b"{}\n" + b'{"a":"' + b"x" * DOCUMENT_LIMIT + b'"}\n', "more than 1 MiB"),
         (b" " * (FILE_LIMIT + 1), "more than 4 MiB"),

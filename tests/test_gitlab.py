@@ -327,7 +327,7 @@ def test_an_api_token_that_ends_cannot_be_renewed(dist: Path) -> None:
         report = stage.run()
         assert report.result == "failed"
         told = problem(report)
-        assert "takes this job's identity once only" in told
+        assert "accepts this job's identity token only once" in told
         assert "Run the job again" in told
         assert len(stage.world.index.issued_tokens) == 1
         latency.clear()

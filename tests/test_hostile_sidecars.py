@@ -176,8 +176,8 @@ def a_folder(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (leads_out, "It leads out of its folder."),
-        (leads_to_itself, "It cannot be read"),
+        (leads_out, "It points outside its folder."),
+        (leads_to_itself, "It could not be read"),
         (pipe, "It is not a regular file."),
         (a_folder, "It cannot be read: Is a directory"),
         (lambda folder: folder / "gone", "It cannot be read: No such file"),

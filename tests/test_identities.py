@@ -104,5 +104,5 @@ def test_what_an_unknown_job_would_sign_is_not_signed(dist: Path) -> None:
 
     with staged(dist, claims={"iss": "https://jobs.example.org"}) as stage:
         told = problem(stage.run(publish.attest))
-        assert "certificate of this identity" in told
+        assert "certificates for this identity" in told
         assert not list(dist.glob("*.attestation"))

@@ -735,7 +735,7 @@ class TestAudiences:
             stage.is_identity_local = None
             report = stage.run(repository_url=f"{stranger.url}/legacy/")
             told = problem(report)
-            assert "asks for an identity token that is valid elsewhere" in told
+            assert "asks for an identity token meant for another service" in told
             assert "OIDC_AUDIENCE" in told
             heads = b"".join(stranger.requests)
             assert b"mint-token" not in heads

@@ -210,7 +210,7 @@ class TestCircleCI:
             told = problem(stage.run())
             assert f"Project ID: {PIPELINE['circleci_project_id']}" in told
             assert f"Context ID (if required): {IDS['oidc.circleci.com/context-ids']}" in told
-            assert "VCS ref (if asked for): refs/tags/v1.0.0" in told
+            assert "VCS ref (if required): refs/tags/v1.0.0" in told
             assert "provider=circleci&circleci_org_id=" in told
             assert "Publisher with matching claims was not found" in told
 

@@ -1,6 +1,6 @@
-"""Attestations in foreign files: read by a judge, of whose answer this process reads the rest.
+"""Find attestations in untrusted files: a judge reads the files, this process reads its answer.
 
-Whatever a file holds, what comes back is few attestations of the usual form (PEP 740, JSON).
+Whatever a file contains, the answer is a few attestations of the usual form (PEP 740, JSON).
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from attested_publish.sandbox.judges import Judges
 
 SECONDS = 5.0
-"""How long one file may take; reading a real one takes some milliseconds."""
+"""How long one file may take; reading a real one takes a few milliseconds."""
 
 
 @dataclass(frozen=True)
 class Found:
     """One JSON object of a file.
 
-    `attestations`: what it is, holds or can be turned into, each as JSON; where there is none,
-    `why_not` says why. `about`: which of the digests that were asked for a bundle names.
+    `attestations`: those that it is, contains or can be converted into, each as JSON; if there
+    are none, `why_not` says why. `about`: which of the requested digests a bundle names.
     """
 
     form: Form | None
@@ -51,16 +51,16 @@ class Found:
 def found_in(
     path: Path, judges: Judges, digests: Collection[str] = (), seconds: float = SECONDS
 ) -> list[Found]:
-    """Have a judge read the file at `path`, which may lead nowhere out of its folder.
+    """Let a judge read the file at `path`, which must not point outside its folder.
 
-    Raises `NotConvertible` where nothing in it can be used.
+    Raises `NotConvertible` if nothing in it can be used.
     """
     try:
         answer = judges.ask_about(
             "attestations", path, path.name, 0, seconds=seconds, digests=sorted(digests)
         )
     except (NotJudged, NotReadable) as why:
-        raise NotConvertible(f"It cannot be read: {why}.") from why
+        raise NotConvertible(f"It could not be read: {why}.") from why
     if answer["why_not"]:
         raise NotConvertible(answer["why_not"])
     return [
@@ -70,7 +70,7 @@ def found_in(
 
 
 def look_into(path: Path, digests: Collection[str]) -> dict[str, Any]:
-    """Answer a judge's question: what `found_in` asks for, as JSON."""
+    """Answer the question of `found_in` in a judge, as JSON."""
     try:
         found = [_found(document, digests) for document in documents_in(_content(path))]
     except NotConvertible as why:
@@ -83,7 +83,7 @@ def _content(path: Path) -> bytes:
         with opened(path, [path.parent]) as file:
             return file.read(FILE_LIMIT + 1)
     except OSError as error:
-        raise NotConvertible(f"It cannot be read: {error.strerror}.") from error
+        raise NotConvertible(f"It could not be read: {error.strerror}.") from error
     except Changed as error:
         raise NotConvertible(f"{str(error).capitalize()}.") from error
 

@@ -1,4 +1,4 @@
-"""What an index holds of a release already: done, in the way, or still to come."""
+"""What an index already has of a release: files that are done, in conflict, or missing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
 
 CLOSED_AFTER = timedelta(days=14)
-"""PyPI takes no new files for a release older than this (since July 2026)."""
+"""PyPI accepts no new files for a release older than this (since July 2026)."""
 
 
 class Held(StrEnum):
-    """How a distribution compares with what the index holds under its name."""
+    """How a distribution compares with what the index has under its name."""
 
     NOT_YET = "not-yet"
     SAME = "same"
@@ -33,7 +33,7 @@ class Held(StrEnum):
 
 @dataclass(frozen=True)
 class New:
-    """Projects that an index does not have yet, and releases that it serves no file of."""
+    """Projects that an index does not have yet, and releases for which it serves no file."""
 
     projects: frozenset[str] = frozenset()
     releases: frozenset[tuple[str | None, Version | None]] = frozenset()
@@ -41,10 +41,10 @@ class New:
 
 @dataclass(frozen=True)
 class Holdings:
-    """The files of the projects of a release that the index serves, by project and filename.
+    """The files that the index serves for the projects of a release, by project and filename.
 
-    A project that does not exist is `None`. `unreadable` says why the index could
-    not be read in JSON (PEP 691): then nothing is known about what it holds.
+    A project that does not exist is `None`. `unreadable` says why the index could not be read
+    as JSON (PEP 691): in that case, nothing is known about what it has.
     """
 
     files: Mapping[str, Mapping[str, IndexFile] | None] = field(default_factory=dict)
@@ -52,11 +52,11 @@ class Holdings:
 
     @property
     def projects(self) -> dict[str, bool]:
-        """The projects that were asked for, and whether they exist."""
+        """The requested projects, and whether they exist."""
         return {project: files is not None for project, files in self.files.items()}
 
     def of_project(self, project: str | None) -> Mapping[str, IndexFile]:
-        """Return the files of a project; none where it does not exist."""
+        """Return the files of a project; none if it does not exist."""
         return self.files.get(project or "") or {}
 
     def file(self, distribution: Distribution) -> IndexFile | None:
@@ -71,11 +71,11 @@ class Holdings:
         return Held.SAME if file.sha256 == distribution.sha256 else Held.OTHER
 
     def missing_of(self, distributions: Sequence[Distribution]) -> list[Distribution]:
-        """Return what has still to be uploaded."""
+        """Return what still has to be uploaded."""
         return [each for each in distributions if self.held(each) is Held.NOT_YET]
 
     def new_to_the_index(self, distributions: Sequence[Distribution]) -> New:
-        """Return what of these distributions' projects and releases the index has not yet."""
+        """Return which projects and releases of these distributions the index does not have yet."""
         served = {release_of(name) for files in self.files.values() for name in files or {}}
         return New(
             projects=frozenset(name for name, exists in self.projects.items() if not exists),
@@ -86,10 +86,10 @@ class Holdings:
 def holdings(
     distributions: Sequence[Distribution], index: Index, session: requests.Session
 ) -> Holdings:
-    """Ask the index for the project page of every project in the release.
+    """Fetch the project page of every project in the release from the index.
 
-    Raises `IndexProblem` where it cannot be reached, `IndexUnusable` where it answers,
-    but with no JSON pages (an index other than PyPI need not serve them to everybody).
+    Raises `IndexProblem` if the index cannot be reached, `IndexUnusable` if it answers without
+    JSON pages (an index other than PyPI need not serve them to everybody).
     """
     projects = sorted({each.project for each in distributions if each.project})
     return Holdings({project: files_of(index, project, session) for project in projects})
@@ -98,10 +98,10 @@ def holdings(
 def findings_against(
     held: Holdings, distributions: Sequence[Distribution], now: datetime
 ) -> Iterator[tuple[Distribution, Finding]]:
-    """Yield what the index's holdings have against each file that is still to be uploaded.
+    """Yield why the index would refuse files still to be uploaded, given what it already has.
 
-    The rules are PyPI's (rows 16 and 18 to 21 of its upload). What they cannot know:
-    filenames that were used and deleted, as no page tells of those.
+    The rules are PyPI's (rows 16 and 18 to 21 of its upload). They cannot know about filenames
+    that were used and deleted, because no page lists those.
     """
     for each in distributions:
         state = held.held(each)
@@ -124,11 +124,11 @@ def _name_taken(distribution: Distribution, held: Holdings) -> Finding:
     return Finding(
         "filename-taken",
         Severity.ERROR,
-        f"The index holds other bytes under this name: sha256 {served} there, "
+        f"The index has different bytes under this name: sha256 {served} there, "
         f"{distribution.sha256} here.",
-        "A filename is taken once and for all: publish these changes under a new version. If "
-        "the file was merely built twice, upload the one built first, or set skip-existing to "
-        "true to leave what is there.",
+        "A filename can be used only once: publish these changes under a new version. If the file "
+        "was merely built twice, upload the one built first, or set skip-existing to true to keep "
+        "what the index has.",
     )
 
 
@@ -138,8 +138,8 @@ def _content_taken(distribution: Distribution, held: Holdings) -> Finding | None
             return Finding(
                 "content-taken",
                 Severity.ERROR,
-                f"The index holds the same bytes already, as {shown(name)}.",
-                "The same content is taken once only: leave this file out, or build it anew.",
+                f"The index already has the same bytes, as {shown(name)}.",
+                "The same content is accepted only once: leave this file out, or build it again.",
             )
     return None
 
@@ -152,8 +152,8 @@ def _second_sdist(distribution: Distribution, held: Holdings) -> Finding | None:
             return Finding(
                 "second-sdist",
                 Severity.ERROR,
-                f"The index holds an sdist of this release already: {shown(name)}.",
-                "A release has one sdist: publish this one under a new version.",
+                f"The index already has an sdist of this release: {shown(name)}.",
+                "A release can have only one sdist: publish this one under a new version.",
             )
     return None
 
@@ -169,8 +169,8 @@ def _closed_release(distribution: Distribution, held: Holdings, now: datetime) -
     return Finding(
         "release-closed",
         Severity.ERROR,
-        f"The release {distribution.version} was begun on {min(times):%Y-%m-%d}; it takes no new "
-        f"files after {CLOSED_AFTER.days} days.",
+        f"The release {distribution.version} was started on {min(times):%Y-%m-%d}; it accepts no "
+        f"new files after {CLOSED_AFTER.days} days.",
         "Publish this file under a new version.",
     )
 
@@ -178,7 +178,7 @@ def _closed_release(distribution: Distribution, held: Holdings, now: datetime) -
 def _over_limit(
     held: Holdings, distributions: Sequence[Distribution]
 ) -> Iterator[tuple[Distribution, Finding]]:
-    # All rules are imported with it, which a run without them need not wait for.
+    # This imports all rules, which a run without them need not wait for.
     from attested_publish.rules.size import GIB, PROJECT_LIMIT
 
     for project in held.files:
@@ -192,7 +192,7 @@ def _over_limit(
                     "project-size",
                     Severity.WARNING,
                     f"With this release {shown(project)} has {total / GIB:.1f} GiB on the index; "
-                    f"a project may have {PROJECT_LIMIT // GIB} GiB, unless it was raised.",
+                    f"the limit is {PROJECT_LIMIT // GIB} GiB, unless it was raised.",
                     "Delete old releases that nobody needs, or ask PyPI for a higher limit.",
                 ),
             )

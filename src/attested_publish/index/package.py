@@ -1,6 +1,6 @@
-"""What twine reads in a distribution, before it sends it: the one module that knows how.
+"""Read a distribution as twine does before uploading it: the only module that knows how.
 
-It is called in a judge (see `judges`), as what it reads is foreign. Facts: twine 7.0.0,
+It is called in a judge (see `judges`), because the file is untrusted. Based on twine 7.0.0,
 `twine/package.py`.
 """
 
@@ -30,7 +30,7 @@ __all__ = ["InvalidDistribution", "Package", "package_file", "package_of", "read
 
 @dataclass(frozen=True)
 class Package:
-    """What a file's upload form is made of: its metadata, and what twine calls it.
+    """What a file's upload form is made from: its metadata, and twine's names for its kind.
 
     `metadata` is packaging's RawMetadata, `filetype` `sdist` or `bdist_wheel`.
     """
@@ -41,7 +41,7 @@ class Package:
 
 
 def read_package(judges: Judges, distribution: Distribution) -> Package:
-    """Have a judge read a distribution. Raises `NotJudged`, `NotReadable`."""
+    """Let a judge read a distribution. Raises `NotJudged`, `NotReadable`."""
     read = judges.ask_about("package", distribution.path, distribution.filename, distribution.size)
     return Package(**read)
 
@@ -50,8 +50,8 @@ def package_of(path: Path) -> Package:
     """Read the distribution at `path` as twine does.
 
     What twine refuses only because its list of versions, licences or fields may be older than the
-    index's is left to the index. Raises `InvalidDistribution`, and on bad files whatever twine's
-    readers let out.
+    index's is left to the index. Raises `InvalidDistribution`, and for bad files any exception of
+    twine's readers.
     """
     try:
         package = PackageFile.from_filename(str(path), comment=None)
@@ -73,6 +73,6 @@ def package_of(path: Path) -> Package:
 
 
 def package_file(path: Path, package: Package) -> PackageFile:
-    """Make twine's own object of what was read of the file at `path`; hashes the file."""
+    """Create twine's own object from what was read from the file at `path`; hashes the file."""
     metadata = cast("RawMetadata", package.metadata)
     return PackageFile(str(path), None, metadata, package.python_version, package.filetype)
