@@ -165,11 +165,11 @@ def spoilt(world: World, wheel: Path, **changed: object) -> dict[str, Any]:
             (),
             "mediaType",
         ),
-        (bundle, ("--to", "bundle"), "bundle already"),
+        (bundle, ("--to", "bundle"), "already a Sigstore bundle"),
         (
             lambda world, wheel: json.loads(attestation(world, wheel).model_dump_json()),
             ("--to", "attestation"),
-            "attestation already",
+            "already a PEP 740 attestation",
         ),
         (lambda world, wheel: spoilt(world, wheel, certificate="bm8="), (), "cannot be read"),
         (lambda world, wheel: spoilt(world, wheel, transparency_entries=[]), (), "entries"),

@@ -560,7 +560,7 @@ def test_row_25_what_the_index_says_and_what_is_up(dist: Path) -> None:
             refused: "refused",
             SDIST: "not-attempted",
         }
-        assert "in part only" in outcome.summary
+        assert "only partly public" in outcome.summary
 
 
 def test_row_25_what_may_be_up(stage: Stage) -> None:

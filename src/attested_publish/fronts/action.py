@@ -1,4 +1,4 @@
-"""The GitHub front: inputs in; workflow commands, outputs and a step summary out."""
+"""The GitHub Action: reads inputs; writes workflow commands, outputs and a step summary."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _LOG_WIDTH = 140
 _ANNOTATIONS = 10
-"""GitHub shows so many of each kind for a step, and drops the rest; one is for the problem."""
+"""GitHub shows ten annotations of each kind for a step, and drops the rest; one is reserved."""
 
 _SUMMARY_LIMIT = 1 << 20
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "notice"}
@@ -52,7 +52,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
 
 def _run(environment: Mapping[str, str]) -> int:
     given = inputs(environment)
-    # Before a wrong input is quoted.
+    # Before a wrong input is quoted in a message.
     secrecy.keep([given.get("password", "").strip(), *secrecy.secrets_in(environment)])
     report = Report(mode=Mode.PUBLISH.value, index="")
     reporter = GitHubReporter(report, _console())
@@ -70,12 +70,12 @@ def _run(environment: Mapping[str, str]) -> int:
     try:
         see_through(lambda: hand_over(report, environment, reporter.warning))
     except Stopped:
-        reporter.warning("The run was stopped while it wrote its outputs and summary.")
+        reporter.warning("The run was stopped while it was writing its outputs and summary.")
     return status
 
 
 def _tell_wrong_inputs(error: WrongUsage, reporter: GitHubReporter) -> None:
-    """Annotate every wrong input, and record them all as what ended the run."""
+    """Annotate every wrong input, and record them all as the reason why the run ended."""
     for sentence in error.sentences:
         reporter.wrong_input(harmless(sentence, pieces=True))
     reporter.report.problems.append(
@@ -92,8 +92,8 @@ def _tell_wrong_inputs(error: WrongUsage, reporter: GitHubReporter) -> None:
 def inputs(environment: Mapping[str, str]) -> dict[str, str]:
     """Read the action's inputs: `INPUT_` and the setting's name in capitals.
 
-    The runner keeps hyphens (`INPUT_PACKAGES-DIR`), which not every shell passes on;
-    where that name is missing, the one with underscores is read.
+    The runner keeps hyphens (`INPUT_PACKAGES-DIR`), but some shells drop such variables; if that
+    name is missing, the one with underscores is read.
     """
     given = {}
     for setting in SETTINGS:
@@ -116,7 +116,7 @@ def _work(settings: Settings, reporter: Reporter, environment: Mapping[str, str]
         case Mode.ATTEST:
             services = chosen(settings)
             if settings.attestations_dir is None:
-                # The output `attestations-dir` says where they are.
+                # The output `attestations-dir` names the folder.
                 settings = replace(settings, attestations_dir=_attestations_folder(environment))
             publish.attest(settings, services, reporter)
         case Mode.REHEARSE:
@@ -126,24 +126,24 @@ def _work(settings: Settings, reporter: Reporter, environment: Mapping[str, str]
 
 
 class GitHubReporter(Reporter):
-    """Tells a run to a workflow's log: masks, groups, and annotations."""
+    """Reports a run to a workflow's log: masks, groups, and annotations."""
 
     def __init__(self, report: Report, console: Console, *, verbose: bool = False) -> None:
         super().__init__(report, console, verbose=verbose)
         self._annotated = dict.fromkeys(_LEVELS.values(), 0)
 
     def mask(self, secret: str, user: str = "__token__") -> None:
-        """Have the runner blot the secret out too, line by line as it compares lines.
+        """Make the runner mask the secret, too, line by line because it compares lines.
 
-        Also as an upload's `Authorization` header has it: not everything that shows a job's log
-        knows how to find Base64.
+        Also in the form of an upload's `Authorization` header: not every program that displays a
+        job's log recognizes Base64.
         """
         super().mask(secret, user)
         if not secret:
             return
         header = base64.b64encode(f"{user}:{secret}".encode()).decode()
         for line in (*secret.splitlines(), header):
-            # The runner would blot out every `p` for a password of that name.
+            # If the password were `p`, the runner would mask every `p` in the log.
             if len(line.strip()) >= secrecy.SHORTEST:
                 self._print(command("add-mask", line))
 
@@ -163,7 +163,7 @@ class GitHubReporter(Reporter):
             self._annotate(_LEVELS[finding.severity], text, title=title, file=file)
 
     def problem(self, problem: Problem) -> None:
-        """Annotate the problem, as it was shown."""
+        """Annotate the problem, as it was displayed."""
         super().problem(problem)
         told = self.report.problems[-1]
         text = "\n".join(filter(None, (told.detail, told.remedy, f"More: {told.read_on}")))
@@ -178,7 +178,7 @@ class GitHubReporter(Reporter):
         self._command("endgroup", "")
 
     def wrong_input(self, sentence: str) -> None:
-        """Annotate an input that the step cannot be run with."""
+        """Annotate an invalid input."""
         self._command("error", sentence, title="Wrong input")
 
     def _annotate(
@@ -193,14 +193,14 @@ class GitHubReporter(Reporter):
         self._print(command(name, self.clean(text), **cleaned))
 
     def _print(self, line: str) -> None:
-        """Print a command for the runner: at once, so that nothing gets in between."""
+        """Print a workflow command at once, so that nothing is printed in between."""
         with self._printing:
             self.console.file.write(f"{line}\n")
             self.console.file.flush()
 
 
 def command(name: str, text: str, **properties: str | None) -> str:
-    """Return a workflow command, escaped as the runner unescapes it; `None` is left out."""
+    """Return a workflow command, escaped as the runner expects; `None` is left out."""
     listed = ",".join(
         f"{key}={_escape_property(value)}" for key, value in properties.items() if value
     )
@@ -208,9 +208,10 @@ def command(name: str, text: str, **properties: str | None) -> str:
 
 
 def hand_over(report: Report, environment: Mapping[str, str], warn: Callable[[str], None]) -> None:
-    """Write the JSON report, the step's outputs and its summary where the runner wants them.
+    """Write the JSON report, the step's outputs and its summary where the runner expects them.
 
-    Each for itself: what cannot be written is told to `warn`, and the release is what it is.
+    They are independent: `warn` is called for each that cannot be written, which does not change
+    the result of the release.
     """
     folder = Path(environment.get("RUNNER_TEMP") or tempfile.gettempdir())
     path = folder / f"attested-publish-{secrets.token_hex(4)}.json"
@@ -230,7 +231,7 @@ def hand_over(report: Report, environment: Mapping[str, str], warn: Callable[[st
         with _warning("step's outputs", warn) as of_outputs:
             _append(file, "".join(starmap(_output, outputs.items())))
         if not of_outputs.is_done:
-            # A disk may have room for the one that others depend on.
+            # The disk may have room for this one, which others depend on.
             with _warning("step's result", warn):
                 _append(file, _output("result", report.result.value))
     if environment.get("GITHUB_STEP_SUMMARY"):
@@ -248,12 +249,12 @@ class _Part:
 
 @contextlib.contextmanager
 def _warning(what: str, warn: Callable[[str], None]) -> Iterator[_Part]:
-    """Warn where what is done in here fails: a release must not fail for its report."""
+    """Warn if this block fails: a release must not fail because of its report."""
     part = _Part()
     try:
         yield part
         part.is_done = True
-    except Exception as error:  # noqa: BLE001 - a mistake in the summary is none in the release
+    except Exception as error:  # noqa: BLE001 - a bug in the summary must not fail the release
         why = getattr(error, "strerror", None) or f"{type(error).__name__}: {shown(error)}"
         warn(f"The {what} could not be written: {why}.")
 
@@ -265,7 +266,7 @@ def _output(name: str, value: str) -> str:
 
 
 def _append(path: Path, text: str) -> None:
-    """Append all of a text or nothing: half an output makes the runner fail the step."""
+    """Append all of a text or nothing: a truncated output makes the runner fail the step."""
     left = memoryview(text.encode("utf-8", errors="backslashreplace"))
     with path.open("ab", buffering=0) as file:
         before = os.fstat(file.fileno()).st_size
@@ -279,7 +280,7 @@ def _append(path: Path, text: str) -> None:
 
 
 def _attestations_folder(environment: Mapping[str, str]) -> Path:
-    """Make a folder for attestation files; the user's own is only read."""
+    """Create a folder for attestation files; the user's own folder is only read."""
     where = environment.get("RUNNER_TEMP") or None
     try:
         if where is not None:
@@ -287,16 +288,16 @@ def _attestations_folder(environment: Mapping[str, str]) -> Path:
         return Path(tempfile.mkdtemp(prefix="attestations-", dir=where))
     except OSError as error:
         raise FilesProblem(
-            "The attestation files cannot be written",
+            "The attestation files could not be written",
             topic=Topic.ATTESTATIONS_DIR_UNWRITABLE,
             detail=f"{shown(where or 'The temporary folder')}: {error.strerror}.",
-            remedy="Set attestations-dir to a folder that the job may write to.",
+            remedy="Set attestations-dir to a folder that the job can write to.",
         ) from error
 
 
 def _console() -> Console:
     return Console(
-        file=Output(sys.stdout),  # type: ignore[arg-type] # as much of a file as is used
+        file=Output(sys.stdout),  # type: ignore[arg-type] # has the file methods that are used
         highlight=False,
         width=_LOG_WIDTH,
         force_terminal=False,
