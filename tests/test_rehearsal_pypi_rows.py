@@ -96,14 +96,18 @@ REFUSED = {
     "14 backslash": (make_wheel, {"filename": r"a\\sample-1.0-py3-none-any.whl"}, "a '/'"),
     "14 extension of the other type": (make_wheel, {"filename": "sample-1.0.tar.gz"}, "end as a"),
     "14 extension of none": (make_sdist, {"filename": "sample-1.0.egg"}, "end as a sdist"),
-    "22 no zip": (changed(make_wheel, lambda _: b"no archive"), {}, "not a zip archive"),
-    "22 no tar": (changed(make_sdist, lambda _: b"no archive"), {}, "not a gzipped tar"),
-    "22 half a tar": (changed(make_sdist, lambda data: data[:200]), {}, "not a gzipped tar"),
+    "22 no zip": (changed(make_wheel, lambda _: b"no archive"), {}, "not a readable zip archive"),
+    "22 no tar": (changed(make_sdist, lambda _: b"no archive"), {}, "not a readable gzipped tar"),
+    "22 half a tar": (
+        changed(make_sdist, lambda data: data[:200]),
+        {},
+        "not a readable gzipped tar",
+    ),
     "22 zip and tar": (changed(make_sdist, lambda data: data + zip_bytes()), {}, "at once"),
     "22 tar and zip": (
         changed(make_wheel, lambda data: tarfile.TarInfo("a").tobuf() + bytes(1024) + data),
         {},
-        "starts as a tar",
+        "starts like a tar",
     ),
     "22 ratio": (holding("sample/zeros", bytes(65 << 20)), {}, "PyPI allows 50 times"),
     "22 compression": (wheel(compression=zipfile.ZIP_LZMA), {}, "stored and deflated"),
@@ -163,13 +167,13 @@ REFUSED = {
     "24 entry points": (
         holding(f"{INFO}/entry_points.txt", b"[console_scripts]\n../evil = a:b\n"),
         {},
-        "no script name",
+        "not a script name",
     ),
     "24 no METADATA": (wheel(omit=["METADATA"]), {}, "/METADATA"),
     "24 a name that is too long": (
         make_wheel,
         {"filename": f"sample-1.0-py3-none-{'.'.join(['any'] * 57)}.whl"},
-        "are possible",
+        "the limit is",
     ),
 }
 

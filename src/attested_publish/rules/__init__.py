@@ -1,10 +1,9 @@
-"""What PyPI refuses in a file: the one place that knows.
+"""What PyPI refuses in a file: the only place that knows.
 
-The preflight asks `judge_file` (in a child process, see `judges`) and `check_release` for
-everything at once.
-The rehearsal's PyPI asks for the first refusal, in the server's order: `refuse_form`, then
-`refuse_description`, `refuse_filename` and `refuse_file`. The yardstick is PyPI's server, not a
-tidy validator.
+The preflight check calls `judge_file` (in a child process, see `judges`) and `check_release` to get
+everything at once. The rehearsal's PyPI gets the first refusal, in the server's order, from
+`refuse_form`, `refuse_description`, `refuse_filename` and `refuse_file`. The reference is PyPI's
+server, not the specifications.
 """
 
 from __future__ import annotations
@@ -60,9 +59,9 @@ _WORST_FIRST = (Severity.ERROR, Severity.WARNING, Severity.NOTICE)
 
 @dataclass(frozen=True)
 class Verdict:
-    """Everything about one file but whether its description can be rendered.
+    """Everything about one file except whether its description can be rendered.
 
-    `description` is what is to be rendered, if anything is; what that finds stands between the
+    `description` is what has to be rendered, if anything; its findings belong between the
     findings `before` and `after`.
     """
 
@@ -72,9 +71,9 @@ class Verdict:
 
 
 def judge_file(path: Path, filename: str, size: int, limits: Limits = _DEFAULT) -> Verdict:
-    """Judge the file at `path`, of `size` bytes, that is to be uploaded as `filename`.
+    """Check the file at `path`, of `size` bytes, that will be uploaded as `filename`.
 
-    Reads nothing of a file over FILE_CAP, and at most what `limits` allows of any other.
+    A file over FILE_CAP is not read; of any other, at most what `limits` allows.
     """
     wheel = filename.lower().endswith(".whl")
     verdict = Verdict(
@@ -93,14 +92,14 @@ def judge_file(path: Path, filename: str, size: int, limits: Limits = _DEFAULT) 
 
 
 def check_file(path: Path, filename: str, size: int, limits: Limits = _DEFAULT) -> list[Finding]:
-    """Give everything to be said of a file, worst first, as `judge_file` reads it."""
+    """Return all findings about a file, worst first, from the result of `judge_file`."""
     verdict = judge_file(path, filename, size, limits)
     rendered = describe(verdict.description) if verdict.description is not None else ()
     return worst_first([*verdict.before, *rendered, *verdict.after])
 
 
 def worst_first(found: Iterable[Finding]) -> list[Finding]:
-    """Sort findings by how much they weigh, nothing twice, and a few of each rule."""
+    """Sort findings by severity, without duplicates, and only a few for each rule."""
     kept: list[Finding] = []
     left_out: Counter[tuple[str, Severity]] = Counter()
     seen: Counter[tuple[str, Severity]] = Counter()
@@ -151,10 +150,10 @@ def _sdist_findings(
 def _judged(
     metadata: bytes | None, filename: str
 ) -> tuple[RawMetadata | None, list[Finding | Description]]:
-    """Judge a file's metadata as twine and then PyPI do.
+    """Check a file's metadata as twine and then PyPI do.
 
-    Gives the metadata as PyPI reads it from the form, None where twine cannot send any; and the
-    findings, with the description where it would have to be rendered.
+    Returns the metadata as PyPI reads it from the form, None if twine cannot send any; and the
+    findings, with the description if it has to be rendered.
     """
     if metadata is None:
         return None, []
@@ -162,7 +161,7 @@ def _judged(
     if parsed is None:
         return None, [*findings]
     raw, unread = raw_of(form_of(parsed, filename))
-    # twine judges by the specification too, before it sends anything.
+    # twine also checks against the specification, before it sends anything.
     judged = itertools.chain(
         specification_findings(parsed), unread, _metadata_findings(raw), description_findings(raw)
     )
@@ -176,10 +175,10 @@ def _metadata_findings(raw: RawMetadata) -> Iterator[Finding]:
 
 
 def refuse_form(form: Form) -> Finding | None:
-    """Give PyPI's first refusal of a form's fields, if it refuses them.
+    """Return PyPI's first refusal of a form's fields, if there is one.
 
-    That is the form itself and the metadata in it; what PyPI is not known to take yet counts
-    as refused. `form` has every value of every field but the file.
+    This includes the form itself and the metadata in it; anything that PyPI is not known to accept
+    yet counts as refused. `form` has every value of every field except the file.
     """
     raw, unread = raw_of(form)
     return _first_refusal(
@@ -188,26 +187,26 @@ def refuse_form(form: Form) -> Finding | None:
 
 
 def refuse_description(form: Form) -> Finding | None:
-    """Give PyPI's refusal of the description in an accepted form, if it cannot be rendered."""
+    """Return PyPI's refusal of the description in an accepted form, if it cannot be rendered."""
     raw, _ = raw_of(form)
     description = description_of(raw)
     return None if description is None else _first_refusal(describe(description))
 
 
 def refuse_filename(form: Form, filename: str) -> Finding | None:
-    """Give PyPI's first refusal of a file name by itself, before it looks at the file."""
+    """Return PyPI's first refusal of the filename alone, before it reads the file."""
     return _first_refusal(names.filename_findings(filename, form["filetype"][0]))
 
 
 def refuse_file(form: Form, filename: str, path: Path, size: int) -> Finding | None:
-    """Give PyPI's first refusal of a file, sent as `filename` with an accepted form.
+    """Return PyPI's first refusal of a file, sent as `filename` with an accepted form.
 
-    In the server's order: the archive, then what an sdist or a wheel has to be named and to
-    hold. Sizes and what the index already holds are not judged here.
+    In the server's order: the archive, then the name and the contents of an sdist or a wheel.
+    Sizes, and what the index already has, are not checked here.
     """
     raw, _ = raw_of(form)
     found = _file_findings(raw, filename, path, size)
-    # The embedded PyPI is as old as these rules.
+    # The embedded PyPI is exactly as old as these rules.
     return _first_refusal(
         replace(one, severity=Severity.ERROR) if one.rule in _MAY_BE_NEWER else one for one in found
     )

@@ -1,6 +1,6 @@
-"""What PyPI refuses to find inside a Python file.
+"""What PyPI refuses inside a Python file.
 
-Facts: the YARA rules in PyPI's `warehouse/utils/scanner_rules`, which it applies to `.py` and
+Based on the YARA rules in PyPI's `warehouse/utils/scanner_rules`, which it applies to `.py` and
 `.pye` members of at most 5 MiB.
 """
 
@@ -31,12 +31,12 @@ _TOKEN = re.compile(re.escape(_TOKEN_START) + rb"[a-zA-Z0-9_-]{150,157}")
 
 
 def is_scanned(name: str, size: int) -> bool:
-    """Say whether PyPI scans the member `name` of `size` bytes."""
+    """Whether PyPI scans the member `name` of `size` bytes."""
     return size <= SCANNED_SIZE and name.lower().endswith((".py", ".pye"))
 
 
 def content_findings(name: str, content: bytes) -> Iterator[Finding]:
-    """Say what PyPI refuses in the member `name`. A token found is not repeated."""
+    """Yield what PyPI refuses in the member `name`. A token that is found is not quoted."""
     encrypted = "Publish the source; PyPI's acceptable use policy excludes encrypted code."
     if b"__pyarmor_" in content and any(mark in content for mark in _PYARMOR):
         yield refused(
@@ -53,6 +53,6 @@ def content_findings(name: str, content: bytes) -> Iterator[Finding]:
     if _TOKEN_START in content and _TOKEN.search(content):
         yield doubtful(
             "content-token",
-            f"The member {shown(name)} holds a PyPI API token; PyPI refuses or revokes it.",
+            f"The member {shown(name)} contains a PyPI API token; PyPI refuses or revokes it.",
             "Revoke the token on PyPI, remove it from the file, and rebuild.",
         )

@@ -1,7 +1,7 @@
-"""How much of a file is looked at, far above what real ones have.
+"""How much of a file is read: limits far above what real files have.
 
-The largest that were found (November 2026, among the wheels with most members and most metadata
-on PyPI) are named beside each bound. What goes on beyond a bound is not read.
+Each limit names the largest value that was found (November 2026, among the wheels on PyPI with the
+most members and the most metadata). Nothing beyond a limit is read.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds of one look into one archive; all but `members` in bytes.
+    """The limits for reading one archive; all except `members` in bytes.
 
     `members`: entries (homeassistant: 36,487). `names`: all their names together (1.9 MB).
-    `unpacked`: what is decompressed to be scanned, or to get past it. `header`: the headers
-    of one tar member with its long name, records and the like; `headers`: what all members may have
-    of these beyond 4 KiB each. `metadata`: METADATA or PKG-INFO (types-boto3:
+    `unpacked`: what is decompressed to scan it, or to skip it. `header`: the headers of one tar
+    member with its long name, records and the like; `headers`: the headers of all members
+    together, beyond 4 KiB each. `metadata`: METADATA or PKG-INFO (types-boto3:
     161 kB). `record`: RECORD (homeassistant: 4.0 MB). `entry_points`: entry_points.txt (a few
     hundred bytes).
     """
@@ -38,10 +38,10 @@ class Limits:
 
 
 STRAY_LINES = 1000
-"""Lines of entry_points.txt without an equals sign, besides headings and comments."""
+"""Lines of entry_points.txt without an equals sign, except headings and comments."""
 
 FIELDS = 200
-"""Different fields in the metadata; the specification knows 35."""
+"""Different fields in the metadata; the specification defines 35."""
 
 VALUES = 10_000
 """Values of one metadata field (boto3-stubs requires 882 distributions)."""
@@ -50,17 +50,17 @@ VALUE = 16 << 10
 """Characters of one value that is parsed: an address, a requirement, a classifier."""
 
 CONTENT_TYPE = 500
-"""Characters of a Description-Content-Type; real ones have 40. Parsing one takes quadratic time."""
+"""Characters of a Description-Content-Type; real ones have 40. Parsing takes quadratic time."""
 
 NESTED = 50
-"""Brackets of a licence expression within each other; in real ones it is two. At some 100 Python's
-own parser, which packaging uses for it, says that it has no memory."""
+"""Nested brackets of a licence expression; real ones have two. At about 100, Python's own parser,
+which packaging uses for it, raises MemoryError."""
 
 
 def too_much(what: str) -> Finding:
-    """Report that an archive was not judged to its end because of `what`."""
+    """Report that an archive was not read completely because of `what`."""
     return doubtful(
         "archive-not-judged",
-        f"The archive was not looked at to its end: {what}.",
+        f"The archive was not read completely: {what}.",
         "Check that everything in it is meant to be there; PyPI may refuse it.",
     )

@@ -1,7 +1,7 @@
-"""What PyPI refuses for its size: every limit, as its server counts it.
+"""What PyPI refuses because of its size: every limit, as the server counts it.
 
-The server compares bytes with binary units, whatever its texts say: "100 MB" and "10 GB" are
-100 MiB and 10 GiB (warehouse, `constants.py`).
+The server uses binary units, whatever its texts say: "100 MB" and "10 GB" are 100 MiB and 10 GiB
+(warehouse, `constants.py`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 GIB = 1 << 30
 FILE_LIMIT = 100 * MIB
-"""Bytes in a file that every project may upload."""
+"""Bytes of a file that every project may upload."""
 FILE_CAP = 1024 * MIB
-"""Bytes in a file that PyPI's administrators can allow a project at most."""
+"""Bytes of the largest file that PyPI's administrators can allow a project."""
 PROJECT_LIMIT = 10 * GIB
-"""Bytes that all files of a project may have together, unless it was raised."""
+"""Bytes of all files of a project together, unless the limit was raised."""
 
 
 def size_findings(size: int) -> Iterator[Finding]:
-    """Judge a file of `size` bytes; over FILE_CAP nothing else about it matters."""
+    """Check a file of `size` bytes; over FILE_CAP, nothing else about it matters."""
     if size > FILE_CAP:
         yield refused(
             "file-beyond-cap",
@@ -36,7 +36,7 @@ def size_findings(size: int) -> Iterator[Finding]:
     elif size > FILE_LIMIT:
         yield doubtful(
             "file-over-limit",
-            f"The file has {size / MIB:,.1f} MiB; PyPI takes {FILE_LIMIT // MIB} MiB unless the "
-            f"project's limit was raised.",
+            f"The file has {size / MIB:,.1f} MiB; the limit is {FILE_LIMIT // MIB} MiB, unless "
+            f"it was raised for the project.",
             "Make it smaller, or ask PyPI for a higher limit before releasing.",
         )

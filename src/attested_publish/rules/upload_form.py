@@ -1,4 +1,4 @@
-"""What PyPI refuses in the form around the metadata; twine always sends it right."""
+"""What PyPI refuses in the form apart from the metadata; twine always sends it correctly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIELD_REMEDY = "Send the form as twine does."
 
 
 def form_findings(form: Form) -> Iterator[Finding]:
-    """Say what PyPI refuses in `form` before it reads the metadata, in the server's order."""
+    """Yield what PyPI refuses in `form` before it reads the metadata, in the server's order."""
     yield from _name(form)
     yield from _whole(form)
     yield from _digests(form)

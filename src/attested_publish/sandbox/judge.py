@@ -1,8 +1,8 @@
-"""A judge: the child process in which foreign files are read, one question after the other.
+"""A judge: the child process that reads untrusted files, one question after the other.
 
-Started by `judges`, which ends it where a bound is broken. It reads questions from its standard
-input and writes answers to its standard output, a JSON object a line. What it knows are the
-questions in `_ANSWERS`.
+Started by `judges`, which ends it when a limit is exceeded. It reads questions from standard input
+and writes answers to standard output, one JSON object on each line. It supports the questions in
+`_ANSWERS`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from attested_publish.findings import Finding
 
 OUT_OF_MEMORY = 86
-"""The exit status of a judge that had too little memory for what it read."""
+"""The exit status of a judge that ran out of memory."""
 
 _LOOK_AGAIN = 0.05
 _GRACE = 2.0
@@ -41,23 +41,23 @@ Question = Mapping[str, Any]
 
 
 def main() -> None:
-    """Answer questions until there are no more; the bounds on memory are the first."""
+    """Answer questions until there are no more; the first one sets the memory limits."""
     for name in ("SIGINT", "SIGHUP"):
-        # Whoever stops the run stops its parent, which ends this.
+        # A signal that stops the run goes to the parent, which ends this process.
         with contextlib.suppress(AttributeError, ValueError):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):
-        # A library that prints must not answer.
+        # What a library prints must not be taken for an answer.
         os.dup2(nothing, stream)
     memory = int(json.loads(questions.readline())["memory"])
     _limit_memory(memory)
     _answer(answers, {"ready": True})
     for line in questions:
         question = json.loads(line)
-        # Both end this process by themselves: a pattern may hold the interpreter, and the parent
-        # may have been killed.
+        # Both end this process on their own: a regular expression may block the interpreter, and
+        # the parent may have been killed.
         _limit_processor_time(question["seconds"])
         faulthandler.dump_traceback_later(
             question["wall_seconds"] + _GRACE, exit=True, file=nothing
@@ -68,7 +68,7 @@ def main() -> None:
             os._exit(OUT_OF_MEMORY)
         except RecursionError:
             answer = {"failed": "it is nested too deeply"}
-        except Exception as error:  # noqa: BLE001 - a reader's mistake is told of the file
+        except Exception as error:  # noqa: BLE001 - a reader's exception becomes a finding about the file
             answer = {"failed": f"{type(error).__name__}: {error}"[:300]}
         faulthandler.cancel_dump_traceback_later()
         _limit_processor_time(0)
@@ -81,7 +81,7 @@ def _answer(stream: Any, answer: Mapping[str, Any]) -> None:  # noqa: ANN401 - a
 
 
 def _judge(question: Question) -> dict[str, Any]:
-    """Judge a file but for its description, which is kept for the next question."""
+    """Check a file except for its description, which is kept for the next question."""
     verdict = rules.judge_file(_path(question), question["filename"], question["size"], Limits())
     _kept.description = verdict.description
     return {
@@ -102,7 +102,7 @@ _kept = _Kept()
 
 
 def _describe(_question: Question) -> dict[str, Any]:
-    """Render the description of the file that was judged last."""
+    """Render the description of the file that was checked last."""
     if _kept.description is None:
         return {"findings": []}
     return {"findings": _told(describe(_kept.description))}
@@ -126,7 +126,7 @@ def _refuse_file(question: Question) -> dict[str, Any]:
 
 
 def _wheel_metadata(question: Question) -> dict[str, Any]:
-    """Read a wheel's METADATA, as an index serves it beside the wheel."""
+    """Read a wheel's METADATA, as an index serves it next to the wheel."""
     path, filename = _path(question), question["filename"]
     with open_wheel(path, filename, question["size"], Limits()) as wheel:
         try:
@@ -137,8 +137,8 @@ def _wheel_metadata(question: Question) -> dict[str, Any]:
 
 
 def _package(question: Question) -> dict[str, Any]:
-    """Read what twine sends of a file."""
-    # twine takes a while to import, and only uploads need it.
+    """Read what twine sends about a file."""
+    # twine is slow to import, and only uploads need it.
     from attested_publish.index.package import InvalidDistribution, package_of
 
     try:
@@ -149,14 +149,14 @@ def _package(question: Question) -> dict[str, Any]:
 
 def _attestations(question: Question) -> dict[str, Any]:
     """Read what may be attestations or bundles of them."""
-    # As twine.
+    # As for twine.
     from attested_publish.attestations.found import look_into
 
     return look_into(_path(question), question["digests"])
 
 
 def _load(question: Question) -> dict[str, Any]:
-    """Import what a question needs, before its time begins."""
+    """Import what a question needs, before its time starts."""
     importlib.import_module(question["module"])
     return {}
 
@@ -176,7 +176,7 @@ _ANSWERS: Mapping[str, Callable[[Question], dict[str, Any]]] = {
 
 
 def _path(question: Question) -> Path:
-    """The path as the bytes that it has: its name need not be text."""
+    """The path from its bytes: a filename need not be text."""
     return Path(os.fsdecode(base64.b64decode(question["path"])))
 
 
@@ -189,17 +189,17 @@ def _first(finding: Finding | None) -> dict[str, Any]:
 
 
 def _limit_processor_time(seconds: float) -> None:
-    """Have the system end this process after so many seconds at work (0: never), where it can."""
+    """Let the system end this process after that much processor time (0: never), if it can."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _limit_memory(most: int) -> None:
-    """Have requests for more than `most` bytes fail, where the system can; watch elsewhere.
+    """Limit the memory to `most` bytes, by the system if it can, else by a watchdog.
 
     Linux counts the memory that a process may write to (RLIMIT_DATA). Other systems count less,
-    or nothing, so that a thread looks at how much there is; it cannot while a library written in
-    another language keeps the interpreter for itself.
+    or nothing, so a thread checks the memory in use; it cannot while native code holds the
+    interpreter lock.
     """
     with contextlib.suppress(ImportError):
         import resource
@@ -209,7 +209,7 @@ def _limit_memory(most: int) -> None:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if platform.system() != "Linux":
-        # What it has by now may count what its parent had.
+        # The current value may include the memory of the parent.
         threading.Thread(target=_watch_memory, args=(most + _memory(),), daemon=True).start()
 
 
@@ -220,7 +220,7 @@ def _watch_memory(most: int) -> None:
 
 
 def _memory() -> int:
-    """The most bytes of memory that this process has had."""
+    """The peak memory of this process, in bytes."""
     try:
         import resource
     except ImportError:
@@ -230,7 +230,7 @@ def _memory() -> int:
 
 
 def _memory_on_windows() -> int:
-    """PeakWorkingSetSize of PROCESS_MEMORY_COUNTERS (psapi.h); 0 where it cannot be read."""
+    """PeakWorkingSetSize of PROCESS_MEMORY_COUNTERS (psapi.h); 0 if it cannot be read."""
     import ctypes
 
     class Counters(ctypes.Structure):

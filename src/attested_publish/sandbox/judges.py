@@ -1,8 +1,8 @@
-"""Have foreign files read in child processes: without secrets, within bounds, ended from outside.
+"""Read untrusted files in child processes: without secrets, within limits, ended from outside.
 
-A file that is made to exhaust its reader exhausts a judge (`judge`) and nothing else. What breaks a
-bound is a finding about that file. Two judges use two cores; their memory, and that of the run
-itself, stays below what the smallest runners have.
+A file that is designed to exhaust its reader exhausts only a judge (`judge`). A file that exceeds a
+limit gets a finding. Two judges use two cores; their memory, together with that of the run itself,
+stays below what the smallest runners have.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 _CHILDREN = 2
 _MIB = 1 << 20
 
-# Chosen so that a run stays below 300 MB with two judges, or with one that is alone.
+# Chosen so that a run stays below 300 MB with two judges, or with one that runs alone.
 _MEMORY = 90 * _MIB
 _MEMORY_ALONE = 180 * _MIB
 
-# Of processor time, so that a busy machine refuses no honest file.
+# Processor time, so that a busy machine does not refuse a valid file.
 _SECONDS = 5.0
 _DESCRIPTION_SECONDS = 2.0
-# A judge that gets so little of the processor is ended all the same.
+# A judge that gets too little processor time is ended, too.
 _WALL_SECONDS_A_SECOND = 4.0 if hasattr(signal, "setitimer") else 1.5
 _END_SECONDS = 5.0
 _LEAST_SECONDS = 1.0
@@ -56,12 +56,12 @@ _LOADED_FIRST = {
     "attestations": "attested_publish.attestations.found",
     "package": "attested_publish.index.package",
 }
-"""The modules of questions that are not asked in every run, and take a second to import."""
+"""The modules of questions that not every run needs, and that take a second to import."""
 
 _KEPT_VARIABLES = (
-    # Where a Python finds its own libraries, ...
+    # Needed by some Pythons to find their own libraries, ...
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
-    # ... and what Windows cannot start a process without.
+    # ... and by Windows to start a process.
     *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "TEMP", "TMP", "TMPDIR"),
 )
 
@@ -80,9 +80,9 @@ else:
 
 
 class NotJudged(Exception):
-    """A judge was ended before it had an answer; the text says at which bound.
+    """A judge was ended before it answered; the text says at which limit.
 
-    `had_too_little_memory`: it may do with more.
+    `had_too_little_memory`: it may succeed with more.
     """
 
     def __init__(self, text: str, *, had_too_little_memory: bool = False) -> None:
@@ -91,13 +91,13 @@ class NotJudged(Exception):
 
 
 class NotReadable(Exception):
-    """A judge could not make sense of a file; the text says why."""
+    """A judge could not read a file; the text says why."""
 
 
 class Judges:
-    """Some judges that wait for files; threads may share them. Each is started when needed.
+    """A pool of judges; threads may share it. Each judge is started when it is needed.
 
-    `close` ends them all, also those that are at work.
+    `close` ends them all, including those that are busy.
     """
 
     def __init__(self) -> None:
@@ -109,13 +109,13 @@ class Judges:
         self._descriptions: dict[str, list[Finding]] = {}
 
     def start(self) -> None:
-        """Have one judge get ready meanwhile, for a file that is sure to come."""
+        """Start one judge in the background, for a file that is certain to come."""
         with self._lock:
             if not self._all:
                 self._idle.append(self._new(_MEMORY))
 
     def verdict(self, path: Path, filename: str, size: int) -> list[Finding]:
-        """Give everything to be said of the file at `path`, worst first, as `rules` has it."""
+        """Return all findings of `rules` about the file at `path`, worst first."""
         from attested_publish.rules import worst_first
 
         question = {**_file(path, filename, size), "do": "judge"}
@@ -129,7 +129,7 @@ class Judges:
             return [_beyond_bounds(why)]
 
     def _asked(self, do: str, seconds: float, ask: Callable[[_Judge, float], _Answer]) -> _Answer:
-        """Have a judge asked; where its memory is not enough, once more with all of it."""
+        """Ask a judge; if its memory is not sufficient, once more with all of the memory."""
         started = time.monotonic()
         try:
             with self._judge(do) as judge:
@@ -137,7 +137,7 @@ class Judges:
         except NotJudged as why:
             if not why.had_too_little_memory:
                 raise
-        # What is left of its time: a file that takes much memory takes it soon.
+        # The rest of its time: a file that takes much memory takes it early.
         left = max(_LEAST_SECONDS, seconds - (time.monotonic() - started))
         with self._lonely_judge() as judge:
             return ask(judge, left)
@@ -155,7 +155,7 @@ class Judges:
         ]
 
     def _described(self, judge: _Judge, key: str) -> list[Finding]:
-        """Have the description of the file just judged rendered, once for all that share it."""
+        """Render the description of the file just checked, once for all files that share it."""
         known = self._descriptions.get(key)
         if known is not None:
             return known
@@ -167,15 +167,15 @@ class Judges:
                     "description-beyond-bounds",
                     Severity.ERROR,
                     f"The description could not be rendered: {why}.",
-                    "Look for what in the readme is nested, repeated or highlighted without end; "
-                    "verify-metadata: false publishes it as it is.",
+                    "Look for excessive nesting, repetition or highlighting in the readme; "
+                    "verify-metadata: false publishes it unchanged.",
                 )
             ]
         self._descriptions[key] = found
         return found
 
     def ask(self, do: str, size: int = 0, **about: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-        """Put one question that `judge` knows. Raises `NotJudged`, `NotReadable`."""
+        """Ask one question that `judge` supports. Raises `NotJudged`, `NotReadable`."""
         with self._judge() as judge:
             return judge.ask({"do": do, **about}, seconds_for(size))
 
@@ -189,21 +189,21 @@ class Judges:
         seconds: float | None = None,
         **about: Any,  # noqa: ANN401 - JSON
     ) -> dict[str, Any]:
-        """Put one question about the file at `path`. Raises `NotJudged`, `NotReadable`.
+        """Ask one question about the file at `path`. Raises `NotJudged`, `NotReadable`.
 
-        It may take what its size allows, or `seconds`.
+        It may take the time that its size allows, or `seconds`.
         """
         question = {**_file(path, filename, size), "do": do, **about}
         allowed = seconds_for(size) if seconds is None else seconds
         return self._asked(do, allowed, lambda judge, left: judge.ask(question, left))
 
     def load(self, do: str) -> None:
-        """Have a judge import what the question `do` needs. Raises `NotJudged`, `NotReadable`."""
+        """Let a judge import what the question `do` needs. Raises `NotJudged`, `NotReadable`."""
         with self._judge(do) as judge:
             judge.load(do)
 
     def close(self) -> None:
-        """End all judges, wherever they are."""
+        """End all judges, whatever they are doing."""
         with self._lock:
             judges = self._all.copy()
             self._idle.clear()
@@ -215,7 +215,7 @@ class Judges:
     def _judge(self, do: str = "") -> Iterator[_Judge]:
         """Borrow a judge, preferably one that has loaded what the question `do` needs.
 
-        One that was ended is not given back.
+        One that was ended is not returned to the pool.
         """
         with self._slots:
             with self._lock:
@@ -230,7 +230,7 @@ class Judges:
 
     @contextlib.contextmanager
     def _lonely_judge(self) -> Iterator[_Judge]:
-        """Borrow a judge that has the memory of all for itself."""
+        """Borrow a judge that has the memory of all judges for itself."""
         with self._alone, contextlib.ExitStack() as slots:
             for _ in range(_CHILDREN):
                 slots.enter_context(self._slots)
@@ -276,7 +276,7 @@ class _Judge:
         self.loaded: set[str] = set()
         kept = {name: os.environ.get(name) for name in _KEPT_VARIABLES}
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - this very Python
+            self._process = subprocess.Popen(  # noqa: S603 - this Python itself
                 [sys.executable, "-I", "-X", "utf8", "-c", _START, *_module_folders()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -297,7 +297,7 @@ class _Judge:
         return self._ask(question, seconds)
 
     def load(self, do: str) -> None:
-        """Import what the question `do` needs, if it has to be. Raises as `ask` does."""
+        """Import what the question `do` needs, if necessary. Raises as `ask` does."""
         module = _LOADED_FIRST.get(do)
         if module is not None and do not in self.loaded:
             self._ask({"do": "load", "module": module}, _START_SECONDS)
@@ -312,7 +312,7 @@ class _Judge:
         answer = self._answer(wall_seconds)
         if answer is None:
             raise self._why_ended(seconds)
-        # Its time may have been over just after it had answered.
+        # Its time may have ended just after it answered.
         self.is_free = not self._is_expired
         if "failed" in answer:
             raise NotReadable(shown(answer["failed"], 300))
@@ -340,7 +340,7 @@ class _Judge:
 
     def _send(self, question: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
-        # A judge that is gone is noticed where its answer is missing.
+        # A judge that has ended is noticed when its answer is missing.
         with contextlib.suppress(OSError, ValueError):
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             self._process.stdin.flush()
@@ -373,35 +373,35 @@ class _Judge:
         status = self._process.returncode
         megabytes = f"{self._memory // _MIB} MB"
         if self._is_expired or -status in _OUT_OF_TIME:
-            return NotJudged(f"{seconds:.0f} seconds and {megabytes} were not enough for it")
+            return NotJudged(f"it exceeded {seconds:.0f} seconds, with {megabytes} of memory")
         if status == OUT_OF_MEMORY:
-            return NotJudged(f"{megabytes} were not enough for it", had_too_little_memory=True)
+            return NotJudged(f"it exceeded {megabytes} of memory", had_too_little_memory=True)
         try:
             name = signal.Signals(-status).name
         except ValueError:
             name = f"status {status}"
-        # What is written in Rust ends the process when it gets no memory.
+        # Rust code ends the process when it gets no memory.
         return NotJudged(
-            f"it ended its reader with {name}, within {megabytes}", had_too_little_memory=True
+            f"its reader crashed with {name}, within {megabytes}", had_too_little_memory=True
         )
 
 
 @dataclass
 class Judging:
-    """Verdicts on their way: each file is judged from when it is there until it is asked about."""
+    """Checks in the background: each file is checked as soon as it is available."""
 
     judges: Judges
     _pool: ThreadPoolExecutor
     _verdicts: dict[str, Future[list[Finding]]]
 
     def begin(self, distribution: Distribution) -> None:
-        """Have a file judged meanwhile."""
+        """Start checking a file in the background."""
         self._verdicts[distribution.filename] = self._pool.submit(
             self.judges.verdict, distribution.path, distribution.filename, distribution.size
         )
 
     def verdict(self, distribution: Distribution) -> list[Finding]:
-        """Wait for everything to be said of a file, worst first."""
+        """Wait for all findings about a file, worst first."""
         if distribution.filename not in self._verdicts:
             self.begin(distribution)
         return self._verdicts[distribution.filename].result()
@@ -425,7 +425,7 @@ class Judging:
 
 @contextlib.contextmanager
 def judging() -> Iterator[Judging]:
-    """Judge files until the end of the block; what is not finished then is given up."""
+    """Check files until the end of the block; unfinished checks are abandoned."""
     judges = shared()
 
     def end() -> None:
@@ -441,9 +441,9 @@ def judging() -> Iterator[Judging]:
 
 @functools.cache
 def shared() -> Judges:
-    """Return the judges of this process: starting one takes a third of a second.
+    """Return the judges of this process, because starting one takes a third of a second.
 
-    They end with the process; where that is killed, when there is nobody left to ask them.
+    They end with the process; if it is killed, they end when their input is closed.
     """
     judges = Judges()
     at_the_end(judges.close)
@@ -451,12 +451,12 @@ def shared() -> Judges:
 
 
 def seconds_for(size: int) -> float:
-    """How much processor time a file of `size` bytes may take: the usual, more for a large one."""
+    """The processor time that a file of `size` bytes may take: more for a large one."""
     return _SECONDS + max(0, size - _USUAL_SIZE) / _BYTES_A_SECOND
 
 
 def _file(path: Path, filename: str, size: int) -> dict[str, Any]:
-    """Name a file in a question; its path need not be text."""
+    """Encode a file's path for a question; it need not be text."""
     return {
         "path": base64.b64encode(os.fsencode(path.absolute())).decode(),
         "filename": filename,
@@ -475,14 +475,14 @@ def _beyond_bounds(why: Exception) -> Finding:
     return Finding(
         "file-beyond-bounds",
         Severity.ERROR,
-        f"The file could not be judged: {why}.",
-        "Look at what is in it, and build it again; a build backend writes no such file. "
-        "verify-metadata: false passes over this.",
+        f"The file could not be checked: {why}.",
+        "Look at its contents, and build it again; no build backend writes such a file. "
+        "verify-metadata: false ignores this.",
     )
 
 
 def _module_folders() -> list[str]:
-    """Where the judge finds this package and the ones that it stands on."""
+    """Where a judge finds this package and its dependencies."""
     import packaging
 
     folders = (Path(__file__).parents[2], Path(packaging.__file__).parents[1])
@@ -491,8 +491,8 @@ def _module_folders() -> list[str]:
 
 def _no_judge(why: str) -> FilesProblem:
     return FilesProblem(
-        "The files cannot be looked into",
+        "The files could not be inspected",
         topic=Topic.NO_JUDGE,
-        detail=f"They are read in a process of its own, which could not be started: {shown(why)}.",
+        detail=f"They are read in a separate process, which could not be started: {shown(why)}.",
         remedy="Let the job start processes, and give it more memory (`ulimit -u`, `ulimit -v`).",
     )
