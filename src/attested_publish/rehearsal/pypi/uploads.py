@@ -1,8 +1,8 @@
-"""Uploads to the embedded PyPI: judged in the order of PyPI's server, then stored.
+"""Uploads to the embedded PyPI: checked in the order of PyPI's server, then stored.
 
-The row numbers in the comments count that order (warehouse, `forklift/legacy.py`). What can be
-said about a file by itself is said by `attested_publish.rules`, in the same words as the
-preflight's.
+The row numbers in the comments count that order (warehouse, `forklift/legacy.py`). Everything about
+a single file is checked by `attested_publish.rules`, with the same messages as in the preflight
+check.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ _ATTESTATIONS = TypeAdapter(list[Attestation])
 
 
 class Uploads:
-    """Takes uploads into a store. Thread-safe; bodies are read and verified side by side.
+    """Accepts uploads into a store. Thread-safe; bodies are read and verified concurrently.
 
-    `folder` is where contents are kept, `verifier` trusts the Sigstore whose attestations are
-    taken, `is_open` lets minted tokens create projects, the limits are in bytes.
+    `folder` is where contents are stored, `verifier` trusts the Sigstore instance whose
+    attestations are accepted, `is_open` lets minted tokens create projects, the limits are in
+    bytes.
     """
 
     def __init__(
@@ -70,9 +71,9 @@ class Uploads:
         self._project_limit = project_limit
 
     def receive(self, environ: WSGIEnvironment) -> None:
-        """Take one upload, or find that the same file is there already.
+        """Accept one upload, or find that the same file already exists.
 
-        Raises `UploadRefused`; then nothing has changed.
+        Raises `UploadRefused`; in that case nothing has changed.
         """
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="incoming-") as folder:
             incoming = Incoming(environ, Path(folder))  # rows 1 and 2
@@ -89,7 +90,7 @@ class Uploads:
     def _take(
         self, fields: Mapping[str, list[str]], content: Content, token: ApiToken, name: str
     ) -> None:
-        """Judge and store the file, unless it is there already."""
+        """Check and store the file, unless it already exists."""
         project = canonicalize_name(name)
         version = str(Version(fields["version"][0]))
         kind = fields["filetype"][0]
@@ -132,7 +133,7 @@ class Uploads:
         content.path.replace(kept)
         is_kept = False
         try:
-            # Asked again: the same file may have come in meanwhile.
+            # Checked again, because the same file may have been uploaded in the meantime.
             is_kept = self._store.add(file, name=name, metadata=fields)
         except StoreRefused as error:
             raise UploadRefused(str(error)) from error
@@ -269,7 +270,7 @@ def _wheel_metadata(content: Content) -> bytes | None:
 
 
 def _refuse(do: str, form: Mapping[str, list[str]], content: Content | None = None) -> None:
-    """Ask a judge for the first refusal of one kind, as what was sent may be anything."""
+    """Ask a judge for the first refusal of one kind, because the upload is untrusted."""
     finding = _asked(do, {"form": dict(form)}, content)["finding"]
     if finding is not None:
         raise UploadRefused(finding["message"])
