@@ -405,7 +405,7 @@ def test_a_folder_named_twice_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "title"),
     [
-        (["notes.txt"], "notes.txt is no wheel and no sdist"),
+        (["notes.txt"], "notes.txt is neither a wheel nor an sdist"),
         (["a.sha256", "b.txt"], "None of 2 files is a wheel or an sdist"),
     ],
 )

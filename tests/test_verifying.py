@@ -137,7 +137,7 @@ def test_another_publisher_than_expected_is_told(
 ) -> None:
     assert verify("sample", option, value) == 1
     assert why in " ".join(verify.out.split())
-    assert "0 of 2 files hold" in verify.out
+    assert "0 of 2 files are valid" in verify.out
 
 
 @pytest.mark.parametrize(
@@ -470,8 +470,8 @@ def big() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("size", "limits", "why"),
     [
-        (0, Limits(size=4000), "More than 4000 bytes"),
-        (5000, Limits(), "More than 5000 bytes"),
+        (0, Limits(size=4000), "more than 4000 bytes"),
+        (5000, Limits(), "more than 5000 bytes"),
         (5000, Limits(size=4000), "the limit for downloads is 4000"),
         (0, Limits(seconds=0.2), "not downloaded after 0 seconds"),
     ],

@@ -136,7 +136,7 @@ def bundle_of(attestation: Attestation) -> Bundle:
     try:
         return attestation.to_bundle()
     except (AttestationError, sigstore.errors.Error, ValueError, TypeError, LookupError) as error:
-        raise NotConvertible(f"It could not be read: {_cause_of(error)}.") from error
+        raise NotConvertible(f"It cannot be read: {_cause_of(error)}.") from error
 
 
 def attestation_of(document: Mapping[str, Any]) -> Attestation:

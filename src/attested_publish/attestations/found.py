@@ -60,7 +60,7 @@ def found_in(
             "attestations", path, path.name, 0, seconds=seconds, digests=sorted(digests)
         )
     except (NotJudged, NotReadable) as why:
-        raise NotConvertible(f"It could not be read: {why}.") from why
+        raise NotConvertible(f"It cannot be read: {why}.") from why
     if answer["why_not"]:
         raise NotConvertible(answer["why_not"])
     return [
@@ -83,7 +83,7 @@ def _content(path: Path) -> bytes:
         with opened(path, [path.parent]) as file:
             return file.read(FILE_LIMIT + 1)
     except OSError as error:
-        raise NotConvertible(f"It could not be read: {error.strerror}.") from error
+        raise NotConvertible(f"It cannot be read: {error.strerror}.") from error
     except Changed as error:
         raise NotConvertible(f"{str(error).capitalize()}.") from error
 

@@ -204,7 +204,7 @@ def verify_attestation(
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError, OSError) as error:
         # Conversion and verification let parsing errors of their libraries escape, including
         # those for dates outside the calendar's range.
-        raise AttestationRefused(f"It could not be read: {shown(error)}.") from error
+        raise AttestationRefused(f"It cannot be read: {shown(error)}.") from error
     if payload_type != _IN_TOTO:
         raise AttestationRefused(f"Its payload type is {shown(payload_type, 80)}, not {_IN_TOTO}.")
     return _verify_statement(payload, filename, sha256)

@@ -213,9 +213,9 @@ class Verification:
         try:
             sha256 = self._sha256_of(wanted, file)
         except OSError as error:
-            return Verdict(wanted, why_not=f"It could not be read: {error.strerror}.")
+            return Verdict(wanted, why_not=f"It cannot be read: {error.strerror}.")
         except Changed as error:
-            return Verdict(wanted, why_not=f"It could not be read: {error}.")
+            return Verdict(wanted, why_not=f"It cannot be read: {error}.")
         except NotFetched as error:
             return Verdict(wanted, why_not=str(error))
         if file.sha256 is not None and file.sha256 != sha256:

@@ -42,7 +42,7 @@ def filename_findings(filename: str, filetype: str) -> Iterator[Finding]:
     if not filename.endswith(_EXTENSIONS.get(filetype, ())):
         yield refused(
             "filename-extension",
-            f"{shown(filename)} does not have the extension of a {filetype}: "
+            f"{shown(filename)} does not have the extension for {filetype}: "
             f"{' or '.join(_EXTENSIONS.get(filetype, ('.tar.gz', '.whl')))}, in lower case.",
             "Publish the .tar.gz and .whl files that a build backend wrote, and nothing else.",
         )
