@@ -1,20 +1,20 @@
 # Two commands for a user: `make rehearse` and `make test`. Both prepare what
-# they need in .venv and cost nothing the second time.
+# they need in .venv, which takes no time the second time.
 
-# The first of these that really is a Python from 3.11 to 3.14 (a name on PATH may be
-# a shim that starts nothing; for newer ones there are no wheels yet). `make PYTHON=/path/to/python …` overrides.
+# The first of these that is really a Python from 3.11 to 3.14 (a name on PATH may be
+# a shim that does not work; for newer versions there are no wheels yet). `make PYTHON=/path/to/python …` overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Each lock is complete, so nothing is resolved: pip up to 23.2.1 would resolve an extra such as
-# `pydantic[email]` to the newest release, and then miss its hash.
+# `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
 .PHONY: rehearse test bench e2e wheels fuzz house lint format lock clean
 
-## rehearse: publish a sample release in the embedded PyPI and Sigstore (DIST=folder for your own)
+## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
 	$(BIN)/attested-publish rehearse $(DIST)
 
@@ -22,20 +22,20 @@ rehearse: $(VENV)/runtime
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto $(TESTS)
 
-## bench: seconds and memory of a release beside the manual way (FILES="2 10" RUNS=1 narrows it)
+## bench: seconds and memory of a release, compared with the manual way (FILES="2 10" RUNS=1 narrows it)
 bench: $(VENV)/runtime
 	@$(BIN)/python benchmarks/bench.py $(if $(FILES),--files $(FILES)) $(if $(RUNS),--runs $(RUNS))
 
-## e2e: the action for real, on Debian as root: an engine, the image, act and its callers
+## e2e: the real action, on Debian as root: a Docker engine, the image, act and its callers
 e2e: $(VENV)/dev $(VENV)/e2e/act
 	$(BIN)/python -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py' -o pythonpath=tests tests/e2e tests/test_machine.py $(TESTS)
 	$(BIN)/python -m pytest -n auto -m slow
 
-## wheels: has every promised platform a wheel for every locked package? (WRITE=1 corrects the tables)
+## wheels: check that every supported platform has a wheel for every locked package (WRITE=1 corrects the tables)
 wheels: $(VENV)/dev
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/wheels.py $(if $(WRITE),--write)
 
-## fuzz: hostile input for all that reads some, for FUZZ_SECONDS (120); SEED, TARGET, CASE repeat one
+## fuzz: malicious input for everything that reads input, for FUZZ_SECONDS (120); SEED, TARGET, CASE repeat one
 fuzz: $(VENV)/dev
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),120) $(if $(SEED),--seed $(SEED)) \
 		$(foreach target,$(TARGET),--target $(target)) $(if $(CASE),--case $(CASE))
@@ -55,12 +55,12 @@ lint: $(VENV)/dev
 	$(BIN)/actionlint
 	PATH="$(abspath $(BIN)):$$PATH" shellcheck launch.sh .ci/run
 
-## format: let ruff rewrite the Python files
+## format: reformat the Python files with ruff
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-## lock: renew requirements/*.txt from requirements/*.in (universal, with hashes)
+## lock: update requirements/*.txt from requirements/*.in (universal, with hashes)
 lock: $(VENV)/dev
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/runtime.in --output-file requirements/runtime.txt
@@ -73,10 +73,10 @@ lock: $(VENV)/dev
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .grimp_cache .import_linter_cache
 
-# Installing runs under a lock-free rule: a broken installation leaves no stamp,
-# so the next call starts over instead of trusting half of one.
+# A failed installation leaves no stamp file, so the next call starts over instead of
+# trusting half of one.
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "attested-publish needs Python 3.11 to 3.14, and found none on PATH." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "attested-publish needs Python 3.11 to 3.14, but found none on PATH." >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); echo "Python's venv module did not work: on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
 
 $(VENV)/runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python

@@ -1,4 +1,4 @@
-"""What the container and the runner start: into the package, nothing else."""
+"""The script that the container and the runner start; it only calls the package."""
 
 import sys
 

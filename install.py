@@ -1,14 +1,14 @@
-"""Install the locked packages into a virtual environment of their own, as launch.sh asks for.
+"""Install the locked packages into a separate virtual environment, for launch.sh.
 
     install.py VENV WHY_NOT
 
-Exit status 0: it is ready. 3: no wheel of a package fits this Python; the file WHY_NOT says so
-in part of a sentence, and another Python may do better. 1: pip has said why it failed.
+Exit status 0: it is ready. 3: a package has no wheel for this Python; the file WHY_NOT says so
+in a part of a sentence, and another Python may work. 1: pip has printed why it failed.
 
 Nothing in the job's environment or in pip's configuration changes what is installed: of both,
-only index, proxy, certificate and time-out settings are used, and `.netrc` for an index that asks
-for a password. `requirement = FILE` in a pip.conf would
-add packages, `target` and `python` would send them elsewhere.
+only index, proxy, certificate and timeout settings are used, and `.netrc` for an index that
+requires a password. `requirement = FILE` in a pip.conf would add packages, `target` and `python`
+would install them in another place.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ HERE: Final = Path(__file__).resolve().parent
 LOCK: Final = HERE / "requirements" / "runtime.txt"
 NO_WHEEL: Final = 3
 
-# The lock is complete, so there is nothing to resolve; only what is used gets compiled, when
-# it is.
+# The lock is complete, so there is nothing to resolve; modules are compiled only when they are
+# used.
 OPTIONS: Final = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile")
 
 SETTINGS: Final = (
     *("index-url", "pypi-url", "extra-index-url", "no-index", "find-links", "trusted-host"),
     *("proxy", "cert", "client-cert", "timeout", "default-timeout", "retries"),
 )
-"""Of pip's settings, those that say where packages come from, how to get there, how patiently."""
+"""The pip settings for the sources of packages, and for how they are reached."""
 
 VARIABLES: Final = frozenset(
     [
@@ -46,20 +46,20 @@ VARIABLES: Final = frozenset(
         *("XDG_CACHE_HOME", "NETRC"),
         *("USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "ALLUSERSPROFILE"),
         *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT"),
-        # What `platform.machine()` reads, and so do the lock's markers.
+        # Read by `platform.machine()`, and so needed for the markers in the lock.
         *("PROCESSOR_ARCHITECTURE", "PROCESSOR_ARCHITEW6432"),
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
         *("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     ]
 )
-"""The variables that pip gets, whatever their case; no `PYTHON…` is among them."""
+"""The variables that pip gets, in any case; `PYTHON…` variables are excluded."""
 
 _SETTING: Final = re.compile(r"(global|install)\.([a-z-]+)=('.*'|\".*\")")
 _NOT_FOUND: Final = re.compile(r"No matching distribution found for ([\w.-]+)==([^\s;]+)")
 
 
 def main(venv: Path, why_not: Path) -> int:
-    """Make the environment `venv`; return the exit status."""
+    """Create the environment `venv`; return the exit status."""
     environment = {name: value for name, value in os.environ.items() if name.upper() in VARIABLES}
     if _run(sys.executable, "-I", "-m", "venv", "--clear", venv, env=environment) != 0:
         return 1
@@ -85,7 +85,7 @@ def main(venv: Path, why_not: Path) -> int:
             return NO_WHEEL
     if _run(*pip, "check", env=environment) != 0:
         return 1
-    # The package itself is used where it lies.
+    # The package itself is used from its own folder.
     purelib = subprocess.run(
         [inner, "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
         env=environment,
@@ -106,10 +106,10 @@ def _run(*command: str | Path, env: Mapping[str, str]) -> int:
 
 
 def _settings(pip: tuple[str | Path, ...], environment: Mapping[str, str]) -> dict[str, str] | None:
-    """Return pip's settings as its variables, and none of its files; `None` where it fails."""
+    """Return pip's settings as variables, without its files; `None` if pip fails."""
     file = os.environ.get("PIP_CONFIG_FILE")
     done = subprocess.run(
-        # Verbose, because a configuration file may tell it to be quiet.
+        # Verbose, because a configuration file may make it quiet.
         [*pip, "-vvv", "config", "list"],
         env={**environment, **({} if file is None else {"PIP_CONFIG_FILE": file})},
         stdin=subprocess.DEVNULL,
@@ -122,7 +122,7 @@ def _settings(pip: tuple[str | Path, ...], environment: Mapping[str, str]) -> di
         print(done.stdout, end="")
         return None
     found: dict[str, str] = {}
-    # `global` first: what is set for `install` counts for more, and a variable for most.
+    # `global` first: settings for `install` override it, and variables override both.
     for _section, name, value in sorted(_SETTING.findall(done.stdout)):
         if name in SETTINGS:
             found[name] = str(ast.literal_eval(value))
@@ -133,10 +133,9 @@ def _settings(pip: tuple[str | Path, ...], environment: Mapping[str, str]) -> di
 
 
 def _misfit(log: str) -> str | None:
-    """Return the package that the index has, but for other Pythons or platforms only.
+    """Return the package that the index has only for other Pythons or platforms.
 
-    An index that cannot be reached leaves pip with the same last words; but then it has passed
-    no file over.
+    If the index cannot be reached, pip ends with the same message, but has skipped no files.
     """
     missing = _NOT_FOUND.search(log)
     if missing is None:

@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# Where the action runs: in the image of this very commit, or in plain Python.
+# Run the action: in the image of this commit, or in plain Python.
 #
-#   launch.sh prepare    choose a runtime and get it ready, before any credential is needed
+#   launch.sh prepare    choose a runtime and prepare it, before any credential is needed
 #   launch.sh publish    run the program in it
 #
-# Also runs with the bash 3.2 of macOS and the bash of Git for Windows. Everything
-# comes from the folder this file lies in, which the pinned commit fixes.
+# Also runs with the bash 3.2 of macOS and the bash of Git for Windows. Everything is read
+# from the folder of this file, which the pinned commit fixes.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 main() {
-  [[ -n ${RUNNER_TEMP-} && -d $RUNNER_TEMP ]] || fail "RUNNER_TEMP names no folder."
+  [[ -n ${RUNNER_TEMP-} && -d $RUNNER_TEMP ]] || fail "RUNNER_TEMP does not name a folder."
   case ${1-} in
     prepare) prepare ;;
     publish) publish ;;
-    *) fail "launch.sh was called with '${1-}'; it knows prepare and publish." ;;
+    *) fail "launch.sh was called with '${1-}'; it must be prepare or publish." ;;
   esac
 }
 
 prepare() {
-  # Whatever is pulled, built or installed here gets no chance to speak for the job.
+  # Nothing that is pulled, built or installed here can use the job's identity.
   unset ACTIONS_ID_TOKEN_REQUEST_URL ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_RUNTIME_TOKEN
   local runtime why_not
   runtime=$(trimmed "${INPUT_RUNTIME-}" | tr '[:upper:]' '[:lower:]')
@@ -29,7 +29,7 @@ prepare() {
     python) prepare_python || fail "runtime is python, but $why_not." ;;
     auto)
       if ! prepare_docker; then
-        printf 'Plain Python is used: %s.\n' "$why_not"
+        printf 'Using plain Python: %s.\n' "$why_not"
         local no_docker=$why_not
         prepare_python || fail "There is nothing to run in: $no_docker, and $why_not."
       fi
@@ -38,7 +38,7 @@ prepare() {
   esac
 }
 
-# Get the image ready, or say in `why_not` why it cannot be used here.
+# Prepare the image, or set `why_not` to the reason why it cannot be used here.
 prepare_docker() {
   local image system
   if [[ $(uname -s) != Linux ]]; then
@@ -60,7 +60,7 @@ prepare_docker() {
   return 1
 }
 
-# Find the image that the commit names by digest; a branch or a fork names none, and builds it.
+# Find the image that the commit names by digest; a branch or a fork has none, and builds it.
 prepare_image() {
   image=
   if [[ -e $here/image.txt ]]; then
@@ -76,7 +76,7 @@ prepare_image() {
 
 pull() {
   timeout 300 docker pull --quiet "$1" || {
-    printf '%s did not give the image.\n' "${1%%/*}"
+    printf 'The image could not be pulled from %s.\n' "${1%%/*}"
     return 1
   }
 }
@@ -87,7 +87,7 @@ build() {
   timeout 900 docker build ${extra[@]+"${extra[@]}"} --tag "$1" "$here"
 }
 
-# Name the content, so that the next call in the job finds what this one built.
+# Hash the content, so that the next call in the job finds what this one built.
 content_hash() {
   (
     cd "$here"
@@ -97,7 +97,7 @@ content_hash() {
   ) | sha256sum | cut -c 1-16
 }
 
-# An engine elsewhere has no folder of this fresh name, and makes no container with it.
+# An engine in another place does not have this new folder, and cannot create a container with it.
 sees_our_folders() {
   local probe container status=0
   probe=$(mktemp -d "$RUNNER_TEMP/attested-publish-probe-XXXXXXXX")
@@ -107,7 +107,7 @@ sees_our_folders() {
   return "$status"
 }
 
-# The Pythons on PATH that may do, the likeliest first, a line each. One with several names is one.
+# The suitable Pythons on PATH, most likely first, one on each line. Several names of one count once.
 find_pythons() {
   local name path which known=$'\n'
   for name in python3 python python3.14 python3.13 python3.12 python3.11; do
@@ -123,8 +123,8 @@ if sys.version_info >= (3, 11):
   done
 }
 
-# Get a virtual environment ready, or say in `why_not` why it cannot be. The next call of the
-# same job finds it again.
+# Prepare a virtual environment, or set `why_not` to the reason why that is impossible. The next
+# call in the same job finds it again.
 prepare_python() {
   local python pythons temp bin=bin misfit misfits=
   temp=$(cd "$RUNNER_TEMP" && pwd)
@@ -136,23 +136,23 @@ prepare_python() {
     prepare_with "$python" </dev/null && return
     [[ -n $misfit ]] || return 1
     misfits+=${misfits:+, }$misfit
-    why_not="the locked packages have no wheels for a Python on PATH ($misfits): add a step with actions/setup-python and one of the README's table \"Where it runs\""
+    why_not="the locked packages have no wheels for a Python on PATH ($misfits): add a step with actions/setup-python and a version from the README's table \"Where it runs\""
   done <<<"$pythons"
   return 1
 }
 
-# Prepare one Python's environment. Where another one might do better, `misfit` says why.
+# Prepare one Python's environment. If another Python may work better, `misfit` says why.
 prepare_with() {
   local python=$1 key venv status=0
   misfit=
-  # Python tells the name: macOS has no sha256sum. Without a line's end, which Windows would
-  # make two characters long.
+  # Python computes the name, because macOS has no sha256sum. Without a line break, which would be
+  # two characters on Windows.
   key=$("$python" -I -c '
 import hashlib, pathlib, sys
 parts = [pathlib.Path(sys.argv[1], "requirements", "runtime.txt").read_bytes()]
 parts += [text.encode() for text in (sys.argv[1], sys.version, sys.executable)]
 sys.stdout.write(hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])' "$here") || {
-    why_not="$python could not name its environment"
+    why_not="$python could not compute the name of its environment"
     return 1
   }
   venv=$temp/attested-publish-$key
@@ -177,13 +177,13 @@ sys.stdout.write(hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])' "$here") |
 publish() {
   case ${ATTESTED_PUBLISH_RUNTIME-} in
     docker) publish_in_docker ;;
-    # Replaces this shell, so that a cancelled job's signal reaches the program.
+    # Replaces this shell, so that the signal of a cancelled job reaches the program.
     python) exec "$ATTESTED_PUBLISH_PYTHON" -I "$here/entrypoint.py" ;;
     *) fail "There is no runtime: the step before this one did not finish." ;;
   esac
 }
 
-# What the program reads, and what the way to the network needs; values stay off the command line.
+# What the program and its network access need; the values are not put on the command line.
 readonly VARIABLES="
   INPUT_ATTESTATIONS INPUT_ATTESTATIONS_DIR INPUT_CONFIRM INPUT_MODE INPUT_PACKAGES_DIR
   INPUT_PARALLEL_UPLOADS INPUT_PASSWORD INPUT_PRINT_HASH INPUT_REPOSITORY_URL
@@ -199,8 +199,8 @@ readonly VARIABLES="
 
 publish_in_docker() {
   local arguments name work extra security
-  # Private copies, Sigstore's cached trust root and the report; not in memory, where a large
-  # release has no room. The runner empties its temporary folder after the job.
+  # Private copies, Sigstore's cached trust root and the report; not in memory, where there is no
+  # room for a large release. The runner empties its temporary folder after the job.
   work=$(mktemp -d "$RUNNER_TEMP/attested-publish-XXXXXXXX")
   mkdir "$work/home" "$work/tmp"
   arguments=(
@@ -213,9 +213,9 @@ publish_in_docker() {
   done
 
   security=$(timeout 20 docker info --format '{{.SecurityOptions}}') ||
-    fail "The Docker engine does not answer any more."
+    fail "The Docker engine no longer answers."
   case $security in
-    # The root of a rootless engine's containers is the caller.
+    # In a rootless engine's containers, root is the caller.
     *name=rootless*) arguments+=(--user 0:0) ;;
     *name=userns*) arguments+=(--userns host --user "$(id -u):$(id -g)") ;;
     *) arguments+=(--user "$(id -u):$(id -g)") ;;
@@ -234,12 +234,12 @@ publish_in_docker() {
   exec docker "${arguments[@]}" ${extra[@]+"${extra[@]}"} "$ATTESTED_PUBLISH_IMAGE"
 }
 
-# The user's files, at the paths they have here, so that messages name them right.
+# The user's files, at the same paths as here, so that messages name them correctly.
 mount_files() {
   local line found=
   line=$(trimmed "${INPUT_ATTESTATIONS_DIR-}")
   if [[ -n $line ]]; then
-    # Asked for as a place to write to; if it is one of the packages folders too, so be it.
+    # The user asked to write to it, even if it is also one of the packages folders.
     if of_the_system "$line"; then
       not_shown "$line"
     else
@@ -262,7 +262,7 @@ mount_files() {
 mount_packages() {
   local path
   path=$(realpath -sm -- "$1")
-  # What is missing in the job's own folders is explained by what is there instead.
+  # If something is missing in the job's own folders, the message lists what is there instead.
   if [[ ! -e $path ]]; then
     path=$(dirname "$path")
     of_the_job "$path" || return 0
@@ -275,16 +275,16 @@ mount_packages() {
 }
 
 not_shown() {
-  printf 'Not shown to the container, because it belongs to the system: %q\n' "$1"
+  printf 'Not mounted into the container, because it belongs to the system: %q\n' "$1"
 }
 
-# Is it a folder with sockets, devices or the kernel's own files in it, or above or below one?
-# As it is written, and where its links lead.
+# Whether it is a folder with sockets, devices or the kernel's own files, or above or below one;
+# both as it is written, and after resolving links.
 of_the_system() {
   local path system
   ! of_the_job "$1" || return 1
   for path in "$(realpath -sm -- "$1")" "$(realpath -m -- "$1")"; do
-    # Memory that looks like a disk.
+    # A file system in memory.
     [[ $path != /dev/shm/?* ]] || continue
     for system in /dev /proc /run /sys /var/run; do
       [[ $path != "$system" && $path != "$system"/* && $system != "${path%/}"/* ]] || return 0
@@ -293,8 +293,8 @@ of_the_system() {
   return 1
 }
 
-# Is it in the folder that the job works in, or among its temporary files? As it is written, and
-# where its links lead.
+# Whether it is in the job's working directory, or among its temporary files; both as it is written,
+# and after resolving links.
 of_the_job() {
   local path
   for path in "$(realpath -sm -- "$1")" "$(realpath -m -- "$1")"; do
@@ -302,7 +302,7 @@ of_the_job() {
   done
 }
 
-# inside FOLDER PATH: the folder itself counts, the root does not.
+# inside FOLDER PATH: whether PATH is FOLDER or in it; false for the root folder.
 inside() {
   local folder
   for folder in "$(realpath -sm -- "$1")" "$(realpath -m -- "$1")"; do
@@ -313,7 +313,7 @@ inside() {
 
 shared=$'\n'
 
-# share PATH [readonly]: mount it at the same path in the container; the first one wins.
+# share PATH [readonly]: mount it at the same path in the container; the first call wins.
 share() {
   local path
   path=$(realpath -sm -- "$1")
@@ -322,36 +322,36 @@ share() {
   arguments+=(--mount "$(bind_mount "$path" ${2+"$2"})")
 }
 
-# bind_mount PATH [readonly]: what --mount is told; its fields are CSV, and a path may hold a comma.
-# Links are followed here: /proc/self is somebody else to the engine.
+# bind_mount PATH [readonly]: the value of --mount; its fields are CSV, and a path may contain a comma.
+# Links are resolved here, because /proc/self is another process for the engine.
 bind_mount() {
   local source target=${1//\"/\"\"}
   source=$(realpath -m -- "$1")
   printf 'type=bind,"source=%s","target=%s"%s' "${source//\"/\"\"}" "$target" "${2:+,$2}"
 }
 
-# Hand NAME VALUE pairs to the next step.
+# Pass NAME VALUE pairs to the next step.
 hand_over() {
   while (($# > 1)); do
-    printf '%s=%s\n' "$1" "$2" >>"$GITHUB_OUTPUT" || fail "The step's outputs cannot be written."
+    printf '%s=%s\n' "$1" "$2" >>"$GITHUB_OUTPUT" || fail "The step's outputs could not be written."
     shift 2
   done
 }
 
-# in_group TITLE COMMAND…: what the command prints is folded, and no line of it is a command to
-# the runner, not even one from an index or a registry: only who knows the word ends that.
+# in_group TITLE COMMAND…: fold the output of the command, and prevent the runner from executing any
+# of its lines, even those from an index or a registry, until the random word is printed.
 in_group() {
   local status=0 word
   word=$(od -An -N16 -tx1 /dev/urandom | tr -d '[:space:]')
-  ((${#word} == 32)) || fail "No random number can be read from /dev/urandom."
+  ((${#word} == 32)) || fail "/dev/urandom could not be read."
   printf '::group::%s\n::stop-commands::%s\n' "$1" "$word"
   "${@:2}" 2>&1 || status=$?
-  # On a line of its own, even if the last one has no end.
+  # On a separate line, even if the output does not end with a line break.
   printf '\n::%s::\n::endgroup::\n' "$word"
   return "$status"
 }
 
-# split NAME TEXT: words between white space, into the array NAME; nothing is expanded.
+# split NAME TEXT: split TEXT at white space into the array NAME, without any expansion.
 split() {
   read -r -d '' -a "$1" <<<"$2" || true
 }

@@ -1,7 +1,7 @@
-"""How long a release takes, beside the manual way: `bench.py [--files N …] [--runs N]`.
+"""How long a release takes, compared with the manual way: `bench.py [--files N …] [--runs N]`.
 
-Every figure is the median of the runs. Each run has services of its own, and the two ways
-take turns in going first. The last line printed is one JSON object:
+Every figure is the median of the runs. Each run has its own services, and the two ways alternate
+in going first. The last line printed is one JSON object:
 `{"files": {"2": {"seconds", "manual_seconds", "ratio", "peak_mb"}, …}}`.
 """
 
@@ -21,7 +21,7 @@ from measure import Cost, measured, typical
 from ways import PROGRAM, Services, hold_against_index, publish, publish_by_hand, services
 
 DELAYS = {"certificate": 0.4, "log": 0.7, "identity": 0.15, "upload": 1.0, "index": 0.15}
-"""Seconds, about what PyPI and the public Sigstore take."""
+"""Seconds, about as long as PyPI and the public Sigstore take."""
 
 GOALS = {2: 0.80, 10: 0.35, 50: 0.20, 100: 0.15}
 """The ratio to reach, by number of files."""
@@ -33,18 +33,18 @@ Way = Callable[[Sequence[Path], Services], Cost]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a release cost this way and by hand."""
+    """The cost of a release with this program and by hand."""
 
     ours: Cost
     manual: Cost
 
     @property
     def ratio(self) -> float:
-        """Our seconds for each second by hand."""
+        """Our seconds, relative to those by hand."""
         return self.ours.seconds / self.manual.seconds
 
     def as_json(self) -> dict[str, float]:
-        """Return the figures that are kept."""
+        """Return the figures for the JSON output."""
         return {
             "seconds": round(self.ours.seconds, 2),
             "manual_seconds": round(self.manual.seconds, 2),
@@ -60,14 +60,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, metavar="N")
     options = parser.parse_args()
     if min(options.files) < 1 or options.runs < 1:
-        parser.error("there is nothing to measure in less than one file and one run")
+        parser.error("at least one file and one run are needed")
     if not hasattr(os, "wait4"):
-        sys.exit("bench.py measures with os.wait4, which this system does not have.")
+        sys.exit("bench.py needs os.wait4, which this system does not have.")
 
     delays = ", ".join(f"{stage} {seconds:g} s" for stage, seconds in DELAYS.items())
-    print(f"Medians of {options.runs} runs; services answer late: {delays}.", flush=True)
+    print(f"Medians of {options.runs} runs; delays of the services: {delays}.", flush=True)
     with_delays = _table(options.files, options.runs, DELAYS)
-    print("\nThe same, services answer at once.", flush=True)
+    print("\nThe same, without delays.", flush=True)
     _table(options.files, options.runs, {})
     print("\nCold start.", flush=True)
     for what, seconds in cold_starts():
@@ -125,7 +125,7 @@ def _one_run(way: Way, files: int, latency: Mapping[str, float]) -> Cost:
 
 
 def cold_starts() -> Iterator[tuple[str, float]]:
-    """Give how many seconds it takes to answer where nothing has to be done."""
+    """Return the seconds until the program answers when there is nothing to do."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         make_release(Path(folder, "dist"), "sample", 2)
         for what, arguments, status in (

@@ -1,6 +1,6 @@
 """Print an API token for this job's identity: `by_hand_exchange.py UPLOAD_URL`.
 
-The first step of the manual way, as the documentation of trusted publishing shows it.
+The first step of the manual way, as in the documentation of trusted publishing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _TIMEOUT = 60
 
 
 def main(upload_url: str) -> None:
-    """Ask for the audience, the identity, and the token."""
+    """Request the audience, the identity token, and the API token."""
     parts = urlsplit(upload_url)
     root = f"{parts.scheme}://{parts.netloc}/_/oidc"
     audience = requests.get(f"{root}/audience", timeout=_TIMEOUT)

@@ -1,7 +1,7 @@
 """Sign distributions one by one: `by_hand_sign.py TRUST_CONFIG FILE…`.
 
-Does what `python -m pypi_attestations sign FILE…` does, call for call. That command itself
-knows no other Sigstore than the public ones.
+Makes the same calls as `python -m pypi_attestations sign FILE…`. That command itself supports only
+the public Sigstore instances.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sigstore.sign import SigningContext
 
 
 def main(trust_config: str, files: Sequence[str]) -> None:
-    """Leave an attestation beside each file."""
+    """Write an attestation next to each file."""
     token = detect_credential()
     assert token is not None
     identity = IdentityToken(token)

@@ -1,4 +1,4 @@
-"""What may befall a release in the soak: drawn from a seed, so that it can be drawn again."""
+"""What can happen to a release in the soak test: drawn from a seed, to be repeatable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from attested_publish.rehearsal.faults import ENDPOINTS, TRANSPORT, Fault
 
 LATENCY = {"identity": 0.05, "certificate": 0.1, "log": 0.2, "upload": 0.3, "index": 0.05}
-"""Seconds. Without any, a kill would hardly ever meet a request under way."""
+"""Seconds. Without them, a kill would hardly ever hit a request in progress."""
 
 _STATUSES = ("400", "403", "404", "429", "500", "502", "503")
 _NEVER_ASKED = {"file"}
@@ -28,7 +28,7 @@ class Kill:
 
     @property
     def is_outright(self) -> bool:
-        """Whether the program has no chance to do anything about it."""
+        """Whether the program cannot react to it."""
         return self.signal.name == "SIGKILL" or os.name == "nt"
 
     def __str__(self) -> str:
@@ -37,7 +37,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One run of the program, and what befalls it."""
+    """One run of the program, and what happens to it."""
 
     faults: tuple[Fault, ...] = ()
     kill: Kill | None = None
@@ -48,7 +48,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Case:
-    """A release of `files` distributions, attempted again and again; lifetimes are in seconds."""
+    """A release of `files` distributions, attempted repeatedly; lifetimes are in seconds."""
 
     number: int
     files: int
@@ -58,7 +58,7 @@ class Case:
 
     def __str__(self) -> str:
         return (
-            f"{self.files} files, API tokens live {self.token_lifetime:g} s, identities "
+            f"{self.files} files, API tokens valid for {self.token_lifetime:g} s, identities "
             f"{self.identity_lifetime:g} s"
         )
 

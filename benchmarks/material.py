@@ -1,7 +1,7 @@
-"""Releases to publish: as many wheels as asked for, and one sdist.
+"""Releases to publish: a given number of wheels, and one sdist.
 
-Written piece by piece, so that the process that makes them stays small: what it holds in
-memory would count as memory of the processes it measures.
+Written piece by piece, so that the process that creates them stays small: its memory would count as
+memory of the processes it measures.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def make_release(folder: Path, project: str, files: int) -> list[Path]:
 
 
 def make_wheel(folder: Path, project: str, build: int, *, payload: int = 0) -> Path:
-    """Write a wheel with a build number, and with `payload` bytes that nothing compresses."""
+    """Write a wheel with a build number, and with `payload` incompressible bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     info = f"{project}-{VERSION}.dist-info"
     path = folder / f"{project}-{VERSION}-{build}-py3-none-any.whl"

@@ -1,6 +1,6 @@
-"""Run a program and learn what it cost: time on the wall, time on the CPU, memory.
+"""Run a program and measure its cost: wall-clock time, CPU time, memory.
 
-Works where there is `os.wait4`: on Linux and macOS.
+Needs `os.wait4`, as on Linux and macOS.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _TAIL = 4000
 
 
 class ProgramFailed(Exception):
-    """A program that is measured ended with another status than expected."""
+    """A measured program ended with an unexpected status."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What programs took.
+    """The cost of programs.
 
-    `seconds` on the wall, `cpu_seconds` of user and system together, `peak_bytes` of
-    resident memory, children included (the largest one's, not their sum).
+    `seconds` is wall-clock time, `cpu_seconds` is user and system time together, `peak_bytes` is
+    resident memory, including children (that of the largest one, not their sum).
     """
 
     seconds: float
@@ -37,7 +37,7 @@ class Cost:
     peak_bytes: int
 
     def __add__(self, later: Cost) -> Cost:
-        """Give the cost of one after the other."""
+        """Return the cost of running one after the other."""
         return Cost(
             self.seconds + later.seconds,
             self.cpu_seconds + later.cpu_seconds,
@@ -51,7 +51,7 @@ class Cost:
 
 
 def typical(costs: Sequence[Cost]) -> Cost:
-    """Give the median of each figure."""
+    """Return the median of each figure."""
     return Cost(
         median(cost.seconds for cost in costs),
         median(cost.cpu_seconds for cost in costs),
@@ -64,8 +64,7 @@ def measured(
 ) -> tuple[Cost, str]:
     """Run a program to its end; return its cost and what it printed to stdout.
 
-    Raises `ProgramFailed`, with the end of what it printed, where its exit status is
-    not `status`.
+    Raises `ProgramFailed`, with the end of its output, if its exit status is not `status`.
     """
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as complained:
         begin = time.perf_counter()

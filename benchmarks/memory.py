@@ -1,8 +1,8 @@
-"""Peak memory of a release with four large wheels in flight at once.
+"""Peak memory of a release while four large wheels are uploaded at once.
 
 `memory.py [--wheels N] [--megabytes N]`. A small wheel creates the release, so that the large
-ones go side by side. Contents are stored, and nothing compresses them. The last line printed
-is one JSON object.
+ones are uploaded in parallel. Contents are stored without compression. The last line printed is
+one JSON object.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ GOAL_MB = 200
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Peak memory with large wheels in flight.")
+    parser = argparse.ArgumentParser(description="Peak memory while large wheels are uploaded.")
     parser.add_argument("--wheels", type=int, default=4, metavar="N")
     parser.add_argument("--megabytes", type=int, default=200, metavar="N", help="of each wheel")
     options = parser.parse_args()
     if not hasattr(os, "wait4"):
-        sys.exit("memory.py measures with os.wait4, which this system does not have.")
+        sys.exit("memory.py needs os.wait4, which this system does not have.")
 
     with tempfile.TemporaryDirectory(prefix="bench-memory-") as folder:
         dist = Path(folder, "dist")

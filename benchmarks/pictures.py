@@ -1,8 +1,8 @@
-"""Draw the step summaries that docs/ shows: `pictures.py [--mermaid mermaid.min.js]`.
+"""Draw the step summaries in docs/: `pictures.py [--mermaid mermaid.min.js]`.
 
-Each is of a real run in the embedded world, with PyPI's name and addresses put in for those
-of the loopback, rendered the way GitHub does it: markdown-it, a stylesheet like GitHub's, and
-Chromium. Mermaid is no dependency of ours; without it the timeline stays a block of code.
+Each is from a real run with the embedded services, with PyPI's name and addresses in place of those
+on loopback, rendered as on GitHub: markdown-it, a stylesheet like GitHub's, and Chromium. Mermaid
+is not one of our dependencies; without it the timeline remains a code block.
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ WORKFLOWS = "octo-org/sample-project/.github/workflows"
 
 
 def done(files: int) -> str:
-    """Return the summary of a release of so many files."""
+    """Return the summary of a release with that many files."""
     with staged(Registry.open(), "release.yml") as (world, folder):
         material.make_release(folder, "sample", files)
         return summary_of(world, folder)
 
 
 def failure() -> str:
-    """Return the summary of a release from a workflow that the index does not know, as before."""
+    """Return the summary of a release from a workflow that has no trusted publisher."""
     with staged(Registry.parse(json.dumps(REGISTRY)), "publish.yml") as (world, folder):
         material.make_sdist(folder, "sample")
         summary_of(world, folder)
@@ -94,7 +94,7 @@ def failure() -> str:
 
 @contextlib.contextmanager
 def staged(registry: Registry, workflow: str) -> Iterator[tuple[World, Path]]:
-    """Raise a world that answers about as fast as the real one, and an empty folder."""
+    """Run services that answer about as fast as the real ones, and create an empty folder."""
     ref = f"{WORKFLOWS}/{workflow}@refs/tags/v1.0.0"
     overrides = {"environment": "pypi", "workflow_ref": ref, "job_workflow_ref": ref}
     latency = {"identity": 0.1, "certificate": 0.3, "log": 0.5, "upload": 0.6, "index": 0.1}
@@ -106,7 +106,7 @@ def staged(registry: Registry, workflow: str) -> Iterator[tuple[World, Path]]:
 
 
 def summary_of(world: World, folder: Path) -> str:
-    """Publish a folder to an embedded world, and return the summary as for PyPI."""
+    """Publish a folder to embedded services, and return the summary as for PyPI."""
     settings = understand({"packages-dir": str(folder), "repository-url": world.upload_url})
     printer = Printer(Console(file=io.StringIO()))
     run = Run("publish", settings, Recorder(printer), mask)
@@ -125,7 +125,7 @@ def summary_of(world: World, folder: Path) -> str:
 
 
 def page(text: str, mermaid: Path | None) -> str:
-    """Return Markdown as a page of HTML."""
+    """Return Markdown as an HTML page."""
     body = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(text)
     script = ""
     if mermaid is not None:
@@ -139,7 +139,7 @@ def page(text: str, mermaid: Path | None) -> str:
 
 
 def photograph(html: str, picture: Path, chromium: str) -> None:
-    """Let Chromium draw a page, as tall as it is."""
+    """Let Chromium draw a page at its full height."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "page.html")
         marker = (

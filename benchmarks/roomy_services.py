@@ -1,8 +1,8 @@
 """`attested-publish services` for large files: `roomy_services.py EXPORT_FOLDER`.
 
-The embedded PyPI takes 100 MiB a file, as PyPI does unless asked. This one stands beside it,
-trusts the same job and the same Sigstore, and takes a GiB. Its answers to uploads are late by
-`UPLOAD_SECONDS`, so that uploads overlap for certain.
+The embedded PyPI accepts files of up to 100 MiB, which is PyPI's default. This one runs next to it,
+trusts the same job and the same Sigstore instance, and accepts up to one GiB. Its answers to
+uploads are delayed by `UPLOAD_SECONDS`, so that uploads always overlap.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Release again and again while everything fails: `soak.py [--count N] [--seed N]`.
+"""Publish releases repeatedly while services fail: `soak.py [--count N] [--seed N]`.
 
-Each release is attempted under random faults and killed at random moments, and at last left
-in peace. After each attempt the report is held against the index, with no difference
-allowed; after the last one the release has to be complete. `--case N` repeats a single one,
-with its output. The last line is a summary; the exit status is 1 where anything differed.
+Each release is attempted under random faults and killed at random moments, and finally runs
+undisturbed. After each attempt the report is compared with the index, and must not differ; after
+the last one the release has to be complete. `--case N` repeats a single one, with its output. The
+last line is a summary; the exit status is 1 if anything differed.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
 
 STUCK_SECONDS = 900.0
-"""An attempt that is not killed has to come to an end by itself within this time."""
+"""An attempt that is not killed has to end by itself within this time."""
 
 _SETTLING_SECONDS = 1.5
-"""Longer than any fault or delay keeps a request, whose client is dead, from being carried out."""
+"""Longer than any fault or delay can postpone the processing of a dead client's request."""
 
 _EVERY = 10
 
 
 @dataclass
 class Ending:
-    """How an attempt ended; `report` is `None` where it left none. `status` as `Popen` has it."""
+    """How an attempt ended; `report` is `None` if it left none. `status` is as in `Popen`."""
 
     status: int
     report: dict[str, Any] | None
@@ -55,7 +55,7 @@ class Ending:
 
 @dataclass
 class Outcome:
-    """What came of a case: differences in words, and how its attempts ended."""
+    """The result of a case: descriptions of differences, and how its attempts ended."""
 
     case: Case
     differences: list[str] = field(default_factory=list)
@@ -64,11 +64,11 @@ class Outcome:
 
 def main() -> int:
     """Run the cases; return the exit status."""
-    parser = argparse.ArgumentParser(description="Release again and again while everything fails.")
+    parser = argparse.ArgumentParser(description="Publish releases repeatedly while services fail.")
     parser.add_argument("--count", type=int, default=200, metavar="N", help="releases")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), metavar="N")
     parser.add_argument("--jobs", type=int, default=4, metavar="N", help="releases at a time")
-    parser.add_argument("--case", type=int, metavar="N", help="only this one of the seed")
+    parser.add_argument("--case", type=int, metavar="N", help="only this case of the seed")
     options = parser.parse_args()
     begin = time.monotonic()
     usual = _usual_seconds()
@@ -98,7 +98,7 @@ def main() -> int:
 
 
 def soak(case: Case, usual: float, *, talks: bool = False) -> Outcome:
-    """Attempt a release as its case has it, and compare after each attempt."""
+    """Attempt a release as described by its case, and compare after each attempt."""
     outcome = Outcome(case)
     with (
         tempfile.TemporaryDirectory(prefix="soak-") as folder,
@@ -155,11 +155,11 @@ def _compare(
     if not ending.was_killed and ending.status not in {0, 1}:
         yield f"it ended with status {ending.status}"
     if ending.status != 0 and not attempt.faults and attempt.kill is None:
-        yield "it failed although nothing was in its way"
+        yield "it failed although nothing disturbed it"
 
 
 def _tokens_left(attempt: Attempt, ending: Ending, world: World, before: int) -> Iterator[str]:
-    """Say how many API tokens of an attempt are good still, where it could have revoked them."""
+    """Report how many API tokens of an attempt are still valid, if it could have revoked them."""
     in_the_way = any(fault.endpoint in {"mint", "burn"} for fault in attempt.faults)
     kill = attempt.kill if ending.was_killed else None
     if in_the_way or (kill is not None and kill.is_outright):
@@ -207,7 +207,7 @@ def _run(folder: Path, world: World, attempt: Attempt, usual: float) -> Ending:
 
 
 def _usual_seconds() -> float:
-    """Measure an undisturbed run, for kills to be aimed at."""
+    """Measure an undisturbed run, to choose the moments of kills."""
     quiet = Case(0, 3, 900.0, 300.0, (Attempt(),))
     begin = time.monotonic()
     outcome = soak(quiet, 0.0)

@@ -1,4 +1,4 @@
-"""Hold a report against what an index serves."""
+"""Compare a report with what an index serves."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True)
 class Served:
-    """A file as an index serves it: its sha256, and those its attestations are about."""
+    """A file on an index: its sha256, and those that its attestations are about."""
 
     sha256: str
     attested: frozenset[str]
 
 
 def served_by(index_url: str, project: str) -> dict[str, Served]:
-    """Ask an index what it serves of a project, by filename."""
+    """Fetch the files of a project on an index, by filename."""
     page = _get(f"{index_url}{project}/", _SIMPLE_JSON)
     return {
         file["filename"]: Served(file["hashes"]["sha256"], _attested(file.get("provenance")))
@@ -39,7 +39,7 @@ def differences(
     before: Mapping[str, Served],
     after: Mapping[str, Served],
 ) -> Iterator[str]:
-    """Say in what the report of a run differs from what became of a release.
+    """Yield how the report of a run differs from the actual state of a release.
 
     `release` has the sha256 of its files, by filename; `before` and `after` are what the
     index served when the run began and when it had ended, with the exit status `status`.
@@ -66,7 +66,7 @@ def differences(
 
 
 def _lie(state: str, was_served: bool, is_served: bool) -> str | None:
-    """Say what is wrong with a file's status; `failed` promises nothing, and so cannot lie."""
+    """Return what is wrong with a file's status; `failed` makes no claim, and so is never wrong."""
     match state:
         case "uploaded" | "already-there" if not is_served:
             return f"reported as {state}, and not served"
@@ -80,7 +80,7 @@ def _lie(state: str, was_served: bool, is_served: bool) -> str | None:
 def index_faults(
     release: Mapping[str, str], before: Mapping[str, Served], after: Mapping[str, Served]
 ) -> Iterator[str]:
-    """Say what may not be on an index, whatever a report says."""
+    """Yield what must not be on an index, whatever a report says."""
     for name in sorted(before.keys() - after.keys()):
         yield f"{name}: is not served any more"
     for name, file in after.items():

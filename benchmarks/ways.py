@@ -1,7 +1,7 @@
 """The two ways to publish that are compared, each as a user would start it.
 
-Both talk to the same kind of services, in processes of their own, and both are held to
-the same end: every file served, with its digest and its provenance.
+Both use the same kind of services, in separate processes, and must reach the same result: every
+file is served, with its digest and its provenance.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 
 
 class NotPublished(Exception):
-    """A way ended well, but the index does not serve what it should."""
+    """A way succeeded, but the index does not serve what it should."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """A running `attested-publish services`: its addresses, and the job it pretends to be in."""
+    """A running `attested-publish services`: its addresses, and the simulated job."""
 
     upload_url: str
     index_url: str
@@ -65,7 +65,7 @@ def running(command: Sequence[str], folder: str) -> Iterator[Services]:
             upload_url=told["upload_url"],
             index_url=told["index_url"],
             trust_config=Path(folder, "trust_config.json"),
-            # What is reached on loopback needs no proxy.
+            # Services on loopback need no proxy.
             environment={**os.environ, **told["env"], "NO_PROXY": "127.0.0.1"},
         )
     finally:
@@ -74,7 +74,7 @@ def running(command: Sequence[str], folder: str) -> Iterator[Services]:
 
 
 def publish(files: Sequence[Path], to: Services) -> Cost:
-    """Publish with one command, all settings at their defaults."""
+    """Publish with one command and default settings."""
     cost, _ = measured(
         [
             *PROGRAM,
@@ -91,7 +91,7 @@ def publish(files: Sequence[Path], to: Services) -> Cost:
 def publish_by_hand(files: Sequence[Path], to: Services) -> Cost:
     """Publish with one tool after the other: exchange, check, sign one by one, upload.
 
-    The attestations are left beside the files, where twine looks for them.
+    The attestations are written next to the files, where twine looks for them.
     """
     names = [str(file) for file in files]
     exchange, token = measured(
@@ -124,6 +124,6 @@ def hold_against_index(project: str, files: Sequence[Path], at: Services) -> Non
         with file.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
         if entry.get("hashes", {}).get("sha256") != digest:
-            raise NotPublished(f"{file.name} is not served as it is.")
+            raise NotPublished(f"{file.name} is not served unchanged.")
         if not entry.get("provenance"):
             raise NotPublished(f"{file.name} is served without a provenance.")

@@ -1,4 +1,4 @@
-"""Judge what well-known projects have published: the rules must find no error in it.
+"""Check what well-known projects have published: the rules must find no errors.
 
 Resolves the newest release of a hundred projects with uv, which lists its files without
 building anything, downloads the sdist and up to fifteen wheels of each into a cache folder, and
@@ -47,7 +47,7 @@ MILLISECONDS_A_FILE = 50
 
 @dataclass(frozen=True)
 class Published:
-    """A file that an index holds."""
+    """A file on an index."""
 
     project: str
     url: str
@@ -79,13 +79,13 @@ def published(projects: Sequence[str]) -> list[Published]:
 
 
 def _spread(wheels: list[Any], count: int) -> list[Any]:
-    """Take `count` of `wheels`, from all parts of the list: they are sorted by platform."""
+    """Choose `count` of `wheels`, from all parts of the list, which is sorted by platform."""
     step = max(1, len(wheels) / count)
     return [wheels[int(index * step)] for index in range(min(count, len(wheels)))]
 
 
 def download(file: Published, cache: Path) -> Path:
-    """Give the path of the file in the cache, after downloading it if it is not there."""
+    """Return the path of the file in the cache, after downloading it if necessary."""
     path = cache / file.filename
     if not path.exists():
         answer = requests.get(file.url, timeout=300)
@@ -97,7 +97,7 @@ def download(file: Published, cache: Path) -> Path:
 
 
 def judge(paths: Sequence[Path]) -> Iterator[tuple[Path, list[Finding], float]]:
-    """Check each file and give its findings and the seconds they took."""
+    """Check each file, and return its findings and the seconds they took."""
     for path in paths:
         started = time.perf_counter()
         found = checks.check_file(path, path.name, path.stat().st_size)
@@ -105,7 +105,7 @@ def judge(paths: Sequence[Path]) -> Iterator[tuple[Path, list[Finding], float]]:
 
 
 def report(judged: Sequence[tuple[Path, list[Finding], float]]) -> int:
-    """Print what was found and how long it took; give the number of errors."""
+    """Print what was found and how long it took; return the number of errors."""
     by_rule: dict[tuple[Severity, str], list[tuple[str, str]]] = defaultdict(list)
     for path, found, _ in judged:
         for finding in found:
@@ -128,8 +128,8 @@ def report(judged: Sequence[tuple[Path, list[Finding], float]]) -> int:
 
 
 def main() -> int:
-    """Run the benchmark; give the exit status."""
-    parser = argparse.ArgumentParser(description="Judge what well-known projects published.")
+    """Run the benchmark; return the exit status."""
+    parser = argparse.ArgumentParser(description="Check what well-known projects have published.")
     parser.add_argument("--cache", type=Path, default=Path("build/wild"))
     parser.add_argument("--projects", type=int, default=100)
     options = parser.parse_args()

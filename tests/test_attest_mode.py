@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_is_signed(
     blocked = stage.folder.parent / "blocked"
     blocked.write_text("a file")
     report = stage.run(do, attestations_dir=str(blocked / "kept"))
-    assert "attestation files cannot be written" in problem(report)
+    assert "attestation files could not be written" in problem(report)
     assert len(stage.world.log) == 0
     assert not stage.world.index.issued_tokens
 
@@ -208,7 +208,7 @@ def test_a_folder_that_nothing_goes_to_need_not_be_writable(
     if options is None:
         stage.run()
     told = stage.run(attestations_dir=str(blocked / "kept"), **(options or {}))
-    assert "attestation files cannot be written" not in "".join(
+    assert "attestation files could not be written" not in "".join(
         each.title for each in told.problems
     )
 

@@ -160,7 +160,7 @@ def hostile_filename(folder: Path) -> Path:
         (empty_file_named_like_a_wheel, ["sample-1.0-py3-none-any.whl"]),
         (text_file_named_like_an_sdist, ["sample-1.0.tar.gz"]),
         (folder_named_like_a_wheel, ["sample-1.0-py3-none-any.whl", "a folder"]),
-        (link_out_of_the_folder, ["sample-1.0-py3-none-any.whl", "leads out"]),
+        (link_out_of_the_folder, ["sample-1.0-py3-none-any.whl", "outside"]),
         (link_to_itself, ["sample-1.0-py3-none-any.whl"]),
         (dangling_link, ["sample-1.0-py3-none-any.whl"]),
         (same_name_twice, ["sample-1.0-py3-none-any.whl", "2 times"]),
@@ -405,7 +405,7 @@ def test_a_folder_named_twice_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "title"),
     [
-        (["notes.txt"], "notes.txt is no wheel and no sdist"),
+        (["notes.txt"], "notes.txt is neither a wheel nor an sdist"),
         (["a.sha256", "b.txt"], "None of 2 files is a wheel or an sdist"),
     ],
 )

@@ -147,7 +147,7 @@ def spoilt(world: World, wheel: Path, **changed: object) -> dict[str, Any]:
     [
         (two_files, (), "about 2 files"),
         (lambda world, wheel: bundle(world, wheel, predicate_type="x"), (), "predicate type is x"),
-        (signature, (), "makes no statement"),
+        (signature, (), "without an in-toto statement"),
         (
             lambda world, wheel: with_entry(
                 bundle(world, wheel), kindVersion={"kind": "hashedrekord", "version": "0.0.2"}
@@ -165,11 +165,11 @@ def spoilt(world: World, wheel: Path, **changed: object) -> dict[str, Any]:
             (),
             "mediaType",
         ),
-        (bundle, ("--to", "bundle"), "bundle already"),
+        (bundle, ("--to", "bundle"), "already a Sigstore bundle"),
         (
             lambda world, wheel: json.loads(attestation(world, wheel).model_dump_json()),
             ("--to", "attestation"),
-            "attestation already",
+            "already a PEP 740 attestation",
         ),
         (lambda world, wheel: spoilt(world, wheel, certificate="bm8="), (), "cannot be read"),
         (lambda world, wheel: spoilt(world, wheel, transparency_entries=[]), (), "entries"),
@@ -206,7 +206,7 @@ def test_what_cannot_be_converted_says_why(
         (b'{"a":[' + b"{}," * 800 + b"{}]}", "neither a Sigstore bundle nor"),
         (b'{"a":[' + b"{}," * 2000 + b"{}]}", "more than 2,000 values"),
         (b"{}\n" * 1001, "more than 1000 lines"),
-        (b"{}\n[]\n", "no object"),
+        (b"{}\n[]\n", "not an object"),
         (b'{"a":"' + b"x" * DOCUMENT_LIMIT + b'"}', "more than 1 MiB"),
         (b"{}\n" + b'{"a":"' + b"x" * DOCUMENT_LIMIT + b'"}\n', "more than 1 MiB"),
         (b" " * (FILE_LIMIT + 1), "more than 4 MiB"),
@@ -249,14 +249,14 @@ def test_one_of_several_attestations_is_taken(
             for line in out.splitlines()
         ]
         assert [each["predicateType"] for each in statements] == kinds
-        assert ("There is no" in err) is not bool(kinds)
+        assert ("It contains no" in err) is not bool(kinds)
 
 
 def test_an_output_that_cannot_be_written_says_so(
     world: World, wheel: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert convert(put(world, wheel), "--output", tmp_path / "no" / "folder") == 1
-    assert "cannot be written" in capsys.readouterr().err
+    assert "could not be written" in capsys.readouterr().err
 
 
 def test_the_command_explains_itself() -> None:

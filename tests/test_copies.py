@@ -103,15 +103,15 @@ def secret_of(inner: Path) -> Path:
 @pytest.mark.parametrize(
     ("exchange", "why"),
     [
-        (a_link_out, "it leads out of its folder"),
-        (a_relative_link_out, "it leads out of its folder"),
+        (a_link_out, "it points outside its folder"),
+        (a_relative_link_out, "it points outside its folder"),
         (a_link_to_itself, ""),
-        (a_link_to_a_device, "it leads out of its folder"),
+        (a_link_to_a_device, "it points outside its folder"),
         (a_device, "it is not a regular file"),
         (a_pipe, "it is not a regular file"),
         (a_folder, "Is a directory"),
         (nothing, "No such file"),
-        (the_folder_a_link_out, "it leads out of its folder"),
+        (the_folder_a_link_out, "it points outside its folder"),
         (the_folder_a_file, "Not a directory"),
     ],
 )

@@ -507,11 +507,15 @@ def test_the_words_for_faults_and_latency_are_those_of_the_code():
     assert [name for (name,) in table_below(page, "## Slow services")] == list(STAGES)
     for (example,) in table_below(page, "## Broken services"):
         parse_fault(example)
-    kinds = [name for names in table_below(page, "Every endpoint can suffer") for name in names]
+    kinds = [
+        name
+        for names in table_below(page, "Every endpoint can have these faults")
+        for name in names
+    ]
     assert set(kinds) - {"400", "599"} == TRANSPORT
-    endpoints = [name for (name,) in table_below(page, "Some can do more")]
+    endpoints = [name for (name,) in table_below(page, "Some endpoints have faults of their own")]
     assert endpoints == list(ENDPOINTS)
-    told = page.read_text(encoding="utf-8").partition("Some can do more")[2]
+    told = page.read_text(encoding="utf-8").partition("Some endpoints have faults of their own")[2]
     for name, own in ENDPOINTS.items():
         row = re.search(rf"^\| `{name}` \|.*$", told, re.MULTILINE)[0]
         assert own <= set(re.findall(r"`(\w+)`", row)), name

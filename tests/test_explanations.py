@@ -298,7 +298,7 @@ def test_row_7_the_folder_is_missing(stage: Stage) -> None:
     (stage.folder.parent / "wheels").mkdir(parents=True)
     outcome = act(stage)
     outcome.explains(
-        Topic.FOLDER_MISSING, "dist does not exist", "holds runner/, wheels/", "packages-dir"
+        Topic.FOLDER_MISSING, "dist does not exist", "contains runner/, wheels/", "packages-dir"
     )
     assert "500" not in outcome.log, "no network before"
     assert not stage.world.index.issued_tokens
@@ -363,7 +363,10 @@ def without_permission(
 
 @pytest.mark.parametrize(
     ("event", "words"),
-    [("push", ["no permission", "called workflow"]), ("pull_request", ["pull request", "secret"])],
+    [
+        ("push", ["no permission", "reusable workflow"]),
+        ("pull_request", ["pull request", "secret"]),
+    ],
 )
 def test_row_13_no_permission(stage: Stage, event: str, words: list[str]) -> None:
     outcome = act_in(without_permission(job(stage.world, stage.folder), event))
@@ -566,7 +569,7 @@ def test_row_25_what_the_index_says_and_what_is_up(dist: Path) -> None:
             refused: "refused",
             SDIST: "not-attempted",
         }
-        assert "in part only" in outcome.summary
+        assert "only partly public" in outcome.summary
 
 
 def test_row_25_what_may_be_up(stage: Stage) -> None:

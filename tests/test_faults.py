@@ -128,7 +128,7 @@ def words_of(endpoint: str, kind: str) -> str:
         ("mint=422", "token", "422"),
         ("mint=403", "token", "403"),
         ("audience=403", "token", "403"),
-        ("audience=404", "token", "no trusted publishing"),
+        ("audience=404", "token", "not support trusted publishing"),
         ("audience=html", "token", "without an audience"),
         ("identity=403", "identity", "403"),
         ("certificate=400", "signatures", "400"),

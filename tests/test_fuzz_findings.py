@@ -161,7 +161,7 @@ def test_a_token_that_no_header_would_hold_is_no_token() -> None:
     server.start()
     try:
         index = Index.at(f"{server.url}/legacy/")
-        with pytest.raises(TokenProblem, match="gave no API token") as caught:
+        with pytest.raises(TokenProblem, match="issued no API token") as caught:
             mint(index, "token", None, {}, session=new_session(), mask=masked.append)
     finally:
         server.stop()

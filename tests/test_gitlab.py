@@ -216,7 +216,7 @@ def test_a_token_for_somebody_else_is_not_sent(stage: Stage) -> None:
     environment = {**stage.world.environment, "PYPI_ID_TOKEN": wrong}
     world = _Fixed(stage.world, environment)
     told = problem(Stage(world, stage.folder).run())
-    assert "for somebody else" in told
+    assert "for another audience" in told
     assert "vault.example.org" in told
     assert not stage.world.index.issued_tokens
 
@@ -329,7 +329,7 @@ def test_an_api_token_that_ends_cannot_be_renewed(dist: Path) -> None:
         report = stage.run()
         assert report.result == "failed"
         told = problem(report)
-        assert "takes this job's identity once only" in told
+        assert "accepts this job's identity token only once" in told
         assert "Run the job again" in told
         assert len(stage.world.index.issued_tokens) == 1
         latency.clear()
@@ -389,7 +389,7 @@ def test_advice(claims: dict[str, str], words: list[str]) -> None:
 
 
 def test_a_pipeline_that_is_written_down_elsewhere_is_told() -> None:
-    with pytest.raises(IdentityProblem, match="not written down in this project"):
+    with pytest.raises(IdentityProblem, match="not defined in this project"):
         GitLabIdentity.of({**job_claims({}, JOB), "ci_config_ref_uri": None})
     elsewhere = f"gitlab.com/octo-group/shared//release.yml@{job_claims({}, JOB)['ref_path']}"
     identity = GitLabIdentity.of({**job_claims({}, JOB), "ci_config_ref_uri": elsewhere})

@@ -118,10 +118,10 @@ def test_a_run_ends_in_time_and_in_bounds(dist: Path, place: str, kind: str) -> 
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("trickle", "was not there in time"),
-        slow("drip", "was not there in time"),
-        slow("continue", "what comes before its answer has no end"),
-        ("headers", "what comes before its answer has no end"),
+        ("trickle", "did not arrive in time"),
+        slow("drip", "did not arrive in time"),
+        slow("continue", "the headers of its answer never end"),
+        ("headers", "the headers of its answer never end"),
         ("endless", "its answer is too large"),
         ("bomb", "its answer is too large"),
     ],

@@ -176,7 +176,7 @@ def a_folder(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (leads_out, "It leads out of its folder."),
+        (leads_out, "It points outside its folder."),
         (leads_to_itself, "It cannot be read"),
         (pipe, "It is not a regular file."),
         (a_folder, "It cannot be read: Is a directory"),
@@ -244,7 +244,9 @@ def test_a_child_that_is_ended_is_a_reason(tmp_path: Path) -> None:
     sandbox = Sandbox()
     try:
         sandbox.load(QUESTIONS)
-        with pytest.raises(NotConvertible, match=r"It cannot be read: 0 seconds and 90 MB"):
+        with pytest.raises(
+            NotConvertible, match=r"It cannot be read: it exceeded 0 seconds, with 90 MB of memory"
+        ):
             found_in(path, sandbox, seconds=0.01)
         path.write_text("{}")
         (found,) = found_in(path, sandbox)

@@ -130,8 +130,8 @@ def test_skip_existing_tolerates_other_bytes(stage: Stage) -> None:
     assert there in finding.message
     page = summary(report, limit=1 << 20)
     assert page.startswith("## ✅ sample 1.0 published on")
-    assert "in part only" not in page
-    assert "skipped: other bytes are there" in page
+    assert "only partly public" not in page
+    assert "skipped: the index has different bytes" in page
     assert "other bytes" in stage.printed
     assert (skipped.url, skipped.provenance_url) == (None, None)
     assert stage.run(skip_existing="true", verify_metadata="strict").result == "done"

@@ -93,7 +93,7 @@ def test_no_loopback(mode: str, dist: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["check", "--offline", "dist"], 1, "does not exist any more"),
+        (["check", "--offline", "dist"], 1, "no longer exists"),
         (["check", "--offline", "{dist}"], 0, "in order"),
         (["check", "--offline", "{dist}", "--report", "r.json"], 2, "--report cannot be written"),
         (["rehearse", "{dist}"], 0, "pip installed"),
@@ -150,7 +150,7 @@ def test_a_finished_release_is_done_without_its_report(stage: Stage, tmp_path: P
         folder.write_text("a file now")
         printed, _ = process.communicate(timeout=60)
     assert process.returncode == 0, printed
-    assert "The report cannot be written" in printed
+    assert "The report could not be written" in printed
     assert len(stage.served()) == 2
 
 
@@ -208,7 +208,7 @@ def test_a_runner_without_its_temporary_folder(stage: Stage, tmp_path: Path, mod
         assert done.returncode == 0
         assert (values["result"], values["report"]) == ("done", "")
     else:
-        assert "attestation files cannot be written" in done.stdout
+        assert "attestation files could not be written" in done.stdout
         assert values["result"] == "failed"
 
 

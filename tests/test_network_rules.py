@@ -194,7 +194,7 @@ class TestAddresses:
         monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "geheim")
         with Answering({}) as peer:
             monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"https://a\\@127.0.0.1:{peer.port}")
-            with pytest.raises(IdentityProblem, match="could not be had") as caught:
+            with pytest.raises(IdentityProblem, match="could not be obtained") as caught:
                 detect("pypi")
             assert "is not an address" in caught.value.detail
             assert not peer.requests
@@ -523,7 +523,10 @@ class TestRoutes:
         with new_session() as session:
             assert ask(session, "GET", url, headers={}).status == 200
         (tmp_path / "other.pem").write_text("nothing")
-        for path, words in (("gone.pem", "cannot be read"), ("other.pem", "not a file of cert")):
+        for path, words in (
+            ("gone.pem", "cannot be read"),
+            ("other.pem", "not a certificate file"),
+        ):
             monkeypatch.setenv(variable, str(tmp_path / path))
             with new_session() as session, pytest.raises(NoRoute) as caught:
                 ask(session, "GET", url, headers={})
@@ -737,7 +740,7 @@ class TestAudiences:
             with in_job(stage.world.environment):
                 report = stage.run(repository_url=f"{stranger.url}/legacy/")
             told = problem(report)
-            assert "asks for an identity token that is valid elsewhere" in told
+            assert "asks for an identity token meant for another service" in told
             assert "OIDC_AUDIENCE" in told
             heads = b"".join(stranger.requests)
             assert b"mint-token" not in heads

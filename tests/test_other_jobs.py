@@ -129,7 +129,7 @@ class TestCircleCI:
         ("script", "why"),
         [
             ("", "no program `circleci`"),
-            ("#!/nowhere", "cannot be started"),
+            ("#!/nowhere", "could not be started"),
             ("#!/bin/sh\nprintf 'eyJ'\necho 'no rights' >&2\nexit 3", "said: no rights"),
             ("#!/bin/sh\n", "said: nothing"),
         ],
@@ -208,8 +208,8 @@ class TestCircleCI:
         with staged(dist, CIRCLECI, registry({**PIPELINE, **changes})) as stage:
             told = problem(stage.run())
             assert f"Project ID: {PIPELINE['circleci_project_id']}" in told
-            assert f"Context ID (if asked for): {IDS['oidc.circleci.com/context-ids']}" in told
-            assert "VCS ref (if asked for): refs/tags/v1.0.0" in told
+            assert f"Context ID (if required): {IDS['oidc.circleci.com/context-ids']}" in told
+            assert "VCS ref (if required): refs/tags/v1.0.0" in told
             assert "provider=circleci&circleci_org_id=" in told
             assert "Publisher with matching claims was not found" in told
 
@@ -257,7 +257,7 @@ class TestCircleCI:
         identity = CircleCIIdentity.of(circleci.job_claims({}, {}))
         index = Index.at("https://packages.example.org/legacy/")
         plan = attestation_plan(Attestations.AUTO, identity, index, is_public_log=True)
-        assert "does not tell whether the repository is public" in plan.why_not
+        assert "does not say whether the repository is public" in plan.why_not
 
     def test_variables_of_a_real_job_are_its_claims(self) -> None:
         variables = {"CIRCLECI": "true", "CIRCLE_PROJECT_ID": ANOTHER_ID, "CIRCLE_BRANCH": "main"}
@@ -365,7 +365,7 @@ def test_an_issuer_that_fails_is_asked_again_and_told_in_words(dist: Path, job: 
             stage.world.faults.clear()
             stage.fault(fault)
             told = problem(stage.run())
-            assert "identity token could not be had" in told
+            assert "identity token could not be obtained" in told
             assert words in told
 
 

@@ -126,7 +126,7 @@ BAD: dict[str, tuple[Callable[[World, Path], str], str]] = {
     ),
     "no JSON": (lambda world, path: "no", "neither JSON"),
     "deep JSON": (lambda world, path: "[" * 100_000, "more than 2,000 values"),
-    "a list": (lambda world, path: "[]", "no object"),
+    "a list": (lambda world, path: "[]", "not an object"),
     "something else": (lambda world, path: "{}", "neither a Sigstore bundle nor"),
     "a broken one": (lambda world, path: '{"envelope": 1}', "not a PEP 740 attestation"),
     "two of them": (
@@ -294,7 +294,7 @@ BUNDLES: dict[str, tuple[Callable[[World, Path], dict[str, Any]], str]] = {
     ),
     "Rekor v2": (lambda world, path: of_rekor_v2(bundle(world, path)), "Rekor v1"),
     "no log entry": (lambda world, path: unlogged(bundle(world, path)), "no transparency log"),
-    "the bare file": (signature, "makes no statement"),
+    "the bare file": (signature, "without an in-toto statement"),
     "another job": (
         lambda world, path: bundle(world, path, repository="octo-org/another"),
         "octo-org/another",
@@ -345,7 +345,7 @@ def test_why_a_bundle_of_any_name_is_not_converted_is_its_own_reason(
     logless = bundle(stage.world, wheel)
     del logless["verificationMaterial"]["tlogEntries"]
     for name, document, why in (
-        ("blob.sigstore.json", bare, "signs the bare file"),
+        ("blob.sigstore.json", bare, "signs the file itself"),
         ("private.sigstore.json", logless, "no transparency log"),
     ):
         (stage.folder / name).write_text(json.dumps(document))
@@ -376,7 +376,7 @@ def test_a_provenance_in_the_place_of_an_attestation_is_told(stage: Stage, wheel
     beside = wheel.with_name(f"{WHEEL}.publish.attestation")
     beside.write_text(json.dumps(provenance, default=str))
     stage.run()
-    assert "It is a provenance, which holds attestations" in stage.printed
+    assert "It is a provenance, which contains attestations" in stage.printed
 
 
 def test_a_bundle_about_nothing_here_is_told(stage: Stage, tmp_path: Path) -> None:
@@ -463,7 +463,7 @@ def test_a_project_that_cannot_be_created_is_tried_before_anything_else_goes_up(
         report = stage.run()
         assert report.result == "refused"
         told = problem(report)
-        assert "Register a pending publisher of this job for it" in told
+        assert "Register a pending publisher for this job" in told
         assert "The project zeta does not exist" in told
         assert not stage.served("sample")
         assert not stage.served("zeta")

@@ -181,7 +181,7 @@ def test_an_expired_api_token_is_told_apart(dist: Path) -> None:
         report = stage.run()
         assert report.result == "refused"
         assert "token is expired" in problem(report)
-        assert "fresh token" in problem(report)
+        assert "new token" in problem(report)
         assert not stage.served()
 
 

@@ -94,16 +94,28 @@ REFUSED = {
     "14 slash": (make_wheel, {"filename": "a/sample-1.0-py3-none-any.whl"}, "a '/'"),
     # Twice, as one stands for the character after it in a form.
     "14 backslash": (make_wheel, {"filename": r"a\\sample-1.0-py3-none-any.whl"}, "a '/'"),
-    "14 extension of the other type": (make_wheel, {"filename": "sample-1.0.tar.gz"}, "end as a"),
-    "14 extension of none": (make_sdist, {"filename": "sample-1.0.egg"}, "end as a sdist"),
-    "22 no zip": (changed(make_wheel, lambda _: b"no archive"), {}, "not a zip archive"),
-    "22 no tar": (changed(make_sdist, lambda _: b"no archive"), {}, "not a gzipped tar"),
-    "22 half a tar": (changed(make_sdist, lambda data: data[:200]), {}, "not a gzipped tar"),
-    "22 zip and tar": (changed(make_sdist, lambda data: data + zip_bytes()), {}, "at once"),
+    "14 extension of the other type": (
+        make_wheel,
+        {"filename": "sample-1.0.tar.gz"},
+        "the extension for bdist_wheel",
+    ),
+    "14 extension of none": (make_sdist, {"filename": "sample-1.0.egg"}, "the extension for sdist"),
+    "22 no zip": (changed(make_wheel, lambda _: b"no archive"), {}, "not a readable zip archive"),
+    "22 no tar": (changed(make_sdist, lambda _: b"no archive"), {}, "not a readable gzipped tar"),
+    "22 half a tar": (
+        changed(make_sdist, lambda data: data[:200]),
+        {},
+        "not a readable gzipped tar",
+    ),
+    "22 zip and tar": (
+        changed(make_sdist, lambda data: data + zip_bytes()),
+        {},
+        "both a zip archive and a tar",
+    ),
     "22 tar and zip": (
         changed(make_wheel, lambda data: tarfile.TarInfo("a").tobuf() + bytes(1024) + data),
         {},
-        "starts as a tar",
+        "starts like a tar",
     ),
     "22 ratio": (holding("sample/zeros", bytes(65 << 20)), {}, "PyPI allows 50 times"),
     "22 compression": (wheel(compression=zipfile.ZIP_LZMA), {}, "stored and deflated"),
@@ -115,7 +127,11 @@ REFUSED = {
     "22 an absolute path": (sdist(members=[tar_file("/etc/x", b"")]), {}, "absolute paths"),
     "22 data descriptors": (make_piped_wheel, {}, "data descriptor"),
     "22 comments": (make_commented_wheel, {}, "comment"),
-    "22 more after the zip": (changed(make_wheel, lambda data: data + b"more"), {}, "goes on"),
+    "22 more after the zip": (
+        changed(make_wheel, lambda data: data + b"more"),
+        {},
+        "continues after the end",
+    ),
     "22 sparse members": (sdist(members=[sparse()]), {}, "sparse"),
     "22 encrypted": (
         holding("sample/a.py", b"__pyarmor__(__name__, __file__, b'')"),
@@ -125,15 +141,15 @@ REFUSED = {
     "23 name that starts otherwise": (
         make_sdist,
         {"filename": "other-1.0.tar.gz"},
-        "takes only 'sample-1.0.tar.gz'",
+        "accepts only 'sample-1.0.tar.gz'",
     ),
-    "23 name without a version": (make_sdist, {"filename": "sample.tar.gz"}, "takes only"),
+    "23 name without a version": (make_sdist, {"filename": "sample.tar.gz"}, "accepts only"),
     "23 version spelled differently": (
         sdist(filename="sample-1.0.0.tar.gz"),
         {"form": {"version": "1.0"}},
-        "takes only",
+        "accepts only",
     ),
-    "23 a zip": (sdist(filename="sample-1.0.zip"), {}, "takes only"),
+    "23 a zip": (sdist(filename="sample-1.0.zip"), {}, "accepts only"),
     "23 licence file": (make_sdist, {"form": {"license_file": "LICENSE"}}, "licence file"),
     "24 name that is none": (
         make_wheel,
@@ -150,7 +166,7 @@ REFUSED = {
             filename="Sample-1.0-py3-none-any.whl", extra_files={"Sample-1.0.dist-info/WHEEL": b""}
         ),
         {},
-        "takes only 'sample'",
+        "accepts only 'sample'",
     ),
     "24 version": (make_wheel, {"form": {"version": "2.0"}}, "says version '1.0'"),
     "24 licence file in the root of dist-info": (
@@ -163,13 +179,13 @@ REFUSED = {
     "24 entry points": (
         holding(f"{INFO}/entry_points.txt", b"[console_scripts]\n../evil = a:b\n"),
         {},
-        "no script name",
+        "not a script name",
     ),
     "24 no METADATA": (wheel(omit=["METADATA"]), {}, "/METADATA"),
     "24 a name that is too long": (
         make_wheel,
         {"filename": f"sample-1.0-py3-none-{'.'.join(['any'] * 57)}.whl"},
-        "are possible",
+        "the limit is",
     ),
 }
 
@@ -222,7 +238,7 @@ def test_each_row_comes_before_those_after_it(tmp_path):
 
         add(400, "supported when", {"attestations": "[1]"}, token=index.add_user_token())
         add(400, "licence file", {"license_file": "LICENSE"})
-        add(400, "takes only", filename=misnamed)
+        add(400, "accepts only", filename=misnamed)
         add(400, "PKG-INFO", path=make_sdist(tmp_path, omit=["PKG-INFO"]))
         assert client.upload(good, client.token()).status_code == 200
         add(400, "only one")
@@ -239,7 +255,7 @@ def test_each_row_comes_before_those_after_it(tmp_path):
         add(400, "cannot render", BAD_ROLE)
         add(403, "not valid for project", token=index.add_user_token(["other"]))
         add(400, "have a file", edit=lambda body: body.replace(b'"content"', b'"gpg_signature"'))
-        add(400, "512 are allowed", {"summary": "x" * 600})
+        add(400, "the limit is 512", {"summary": "x" * 600})
         add(400, "Python version", {"pyversion": "3"})
         add(400, "protocol version", {"protocol_version": "2"})
         add(403, "authentication information", token="pypi-unknown")
@@ -252,7 +268,7 @@ def test_each_row_comes_before_those_after_it(tmp_path):
     ("fields", "words"),
     [
         (BAD_ROLE, "cannot render"),
-        ({"summary": "x" * 600}, "512 are allowed"),
+        ({"summary": "x" * 600}, "the limit is 512"),
         ({"md5_digest": "0" * 32}, "digest supplied"),
     ],
 )

@@ -84,7 +84,7 @@ def test_a_page_whose_name_leads_to_loopback(stage: Stage, host: str) -> None:
         status, told = answer(method, url, host)
         # What the server cannot even read is refused before.
         assert status in {421, 400}, (name, status)
-        assert (status == 421) == ("Host header has to name loopback" in told)
+        assert (status == 421) == ("Host header must be a loopback name" in told)
         assert told.count("\n") <= 1 or status == 400
 
 
@@ -202,7 +202,7 @@ def test_a_folder_that_is_a_link(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert told == (
-        "attested-publish: --export cannot be written: it is a link, which may lead anywhere.\n"
+        "attested-publish: --export cannot be written: it is a link, which may point anywhere.\n"
     )
     assert list((tmp_path / "elsewhere").iterdir()) == []
 

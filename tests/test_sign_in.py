@@ -85,7 +85,7 @@ def attest_with_the_browser(stage: Stage) -> None:
     )
     assert status == 0, shown
     told = " ".join(shown.split())
-    assert "e-mail address will be in each attestation" in told
+    assert "email address will be in each attestation" in told
     assert "No index takes these attestations" in told
     assert "eyJ" not in shown
     assert len((folder / "visits").read_text().splitlines()) == 1, "nobody is asked twice"

@@ -176,7 +176,7 @@ def test_a_report_that_nobody_reads_ends_with_a_signal(dist: Path, tmp_path: Pat
         process.terminate()
         printed, _ = process.communicate(timeout=20)
     assert time.monotonic() - started < 2.5
-    assert "The report cannot be written" in printed
+    assert "The report could not be written" in printed
     assert process.returncode == 0, "what was checked is checked"
 
 

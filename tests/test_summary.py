@@ -144,7 +144,7 @@ def test_what_to_improve(
 
 def test_check_has_its_verdict_first(stage: Stage) -> None:
     text = act(stage, mode="check").summary
-    assert text.startswith("## ✅ Nothing stands against publishing sample 1.0\n")
+    assert text.startswith("## ✅ Nothing prevents publishing sample 1.0\n")
     assert "The trusted publisher was not checked" in text
     assert rows(text)[0] == ["file", "size", "sha256", "status"]
     make_wheel(stage.folder, version="1.0+local")

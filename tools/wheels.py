@@ -1,8 +1,8 @@
-"""Ask for every promised platform whether there is a wheel of every locked package.
+"""Check for every supported platform whether every locked package has a wheel.
 
-uv resolves the locks for each target as if it ran there, markers included, and installs
-nothing. What comes out are the tables in the README and in docs/development.md: `wheels.py`
-fails where they say something else, `wheels.py --write` corrects them.
+uv resolves the locks for each target as if it ran there, including markers, and installs nothing.
+The results are the tables in the README and in docs/development.md: `wheels.py` fails if these are
+different, `wheels.py --write` corrects them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MISSING: Final = re.compile(r"Because ([\w.-]+)(?:\{[^}]*\})?==(\S+) has no (?:
 
 @dataclass(frozen=True)
 class Platform:
-    """A platform: how it is called in a table, by uv, and by environment markers."""
+    """A platform: its names in a table, for uv, and in environment markers."""
 
     name: str
     uv: str
@@ -39,7 +39,7 @@ class Platform:
 
     @property
     def markers(self) -> dict[str, str]:
-        """What environment markers find there, apart from the version of Python."""
+        """The values of environment markers there, except for the version of Python."""
         names = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}
         return {
             "sys_platform": self.system,
@@ -76,7 +76,7 @@ _WINDOWS_ARM: Final = Platform("Windows ARM64", "aarch64-pc-windows-msvc", "win3
 
 @dataclass(frozen=True)
 class Table:
-    """The locks that are installed together, where, and the page that promises it."""
+    """The locks that are installed together, the platforms, and the page that lists them."""
 
     locks: tuple[str, ...]
     page: str
@@ -116,7 +116,7 @@ NO_MARKDOWN: Final = "yes, without Markdown"
 
 
 def promised(table: Table) -> set[tuple[Platform, str]]:
-    """Return the targets that a page promises."""
+    """Return the targets that a page lists."""
     by_name = {platform.name: platform for platform in table.platforms}
     found = set()
     for line in _shown(table).splitlines()[2:]:
@@ -142,17 +142,17 @@ def _block(table: Table) -> re.Match[str]:
 
 
 def _options() -> list[str]:
-    """Return the Makefile's options for a lock, as far as they decide what is a wheel."""
+    """Return the Makefile's options for a lock that decide which files count as wheels."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     found = re.search(r"^LOCKED := (.*)$", makefile, re.MULTILINE)
     if found is None:
         raise SystemExit("The Makefile has no variable LOCKED.")
-    # With dependencies: uv then says, too, if one of them is missing in the lock.
+    # With dependencies, so that uv also reports one that is missing in the lock.
     return [option for option in found[1].split() if option != "--no-deps"]
 
 
 def _answer(table: Table, platform: Platform, python: str) -> tuple[str, str]:
-    """Return the table's cell for a target, and what is missing there."""
+    """Return the table's cell for a target, and the missing wheels."""
     with tempfile.TemporaryDirectory() as nothing_installed:
         command = [
             *("uv", "pip", "install", "--dry-run", "--color", "never", "--target"),
@@ -173,7 +173,7 @@ def _answer(table: Table, platform: Platform, python: str) -> tuple[str, str]:
         return YES if "comrak" in _INSTALLED.findall(done.stderr) else NO_MARKDOWN, ""
     missing = _MISSING.findall(done.stderr)
     if not missing:
-        # No answer is not a "no": an index that is down, a lock that is broken.
+        # A failure is not a "no": the index may be down, or the lock broken.
         raise SystemExit(f"{platform.name}, Python {python}: uv fails:\n{done.stderr}")
     return NO, f"no wheel of {', '.join(f'{name} {version}' for name, version in missing)}"
 
@@ -194,12 +194,12 @@ def _compare(table: Table, *, write: bool) -> bool:
         page = block.string[: block.start(2)] + text + block.string[block.end(2) :]
         (ROOT / table.page).write_text(page, encoding="utf-8")
         return True
-    print(f"\n{table.page} says something else:\n\n{block.group(2)}\n", file=sys.stderr)
+    print(f"\n{table.page} has another table:\n\n{block.group(2)}\n", file=sys.stderr)
     return False
 
 
 def main() -> int:
-    """Print the tables; return 1 where a page says something else."""
+    """Print the tables; return 1 if a page has another one."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--write", action="store_true", help="correct the tables in the pages")
     write = parser.parse_args().write

@@ -1,4 +1,4 @@
-"""What the checks say about a file before anything is spent."""
+"""What the checks report about a file before anything irreversible happens."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 OTHER_BYTES = "other-bytes"
-"""The rule of a file that is skipped as asked for: its warning stops no release."""
+"""The rule for a file that is skipped on request: its warning does not stop a release."""
 
 _OF_ONE_RULE = 20
 
 
 class Severity(StrEnum):
-    """How sure a finding is, worst first.
+    """How certain a finding is, worst first.
 
-    `error`: the index surely refuses. `warning`: it depends on the index or the
-    project, or `twine check` warns of it. `notice`: legal, but unwise.
+    `error`: the index is certain to refuse. `warning`: it depends on the index or the
+    project, or `twine check` warns about it. `notice`: allowed, but unwise.
     """
 
     ERROR = "error"
@@ -27,10 +27,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One remark of one rule about one file.
+    """One finding of one rule about one file.
 
     `rule` is the rule's name in kebab-case, `message` one sentence with the
-    offending value, `remedy` the tool or the line to change.
+    offending value, `remedy` the tool to use or the line to change.
     """
 
     rule: str
@@ -40,7 +40,7 @@ class Finding:
 
 
 def worst_first(found: Iterable[Finding]) -> list[Finding]:
-    """Sort findings by how much they weigh, nothing twice, and a few of each rule."""
+    """Sort findings by severity, without duplicates, and only a few for each rule."""
     kept: list[Finding] = []
     left_out: Counter[tuple[str, Severity]] = Counter()
     seen: Counter[tuple[str, Severity]] = Counter()

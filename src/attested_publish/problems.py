@@ -24,56 +24,56 @@ class Stage(StrEnum):
 
 
 class Topic(StrEnum):
-    """What docs/troubleshooting.md has a section on: the title of each kind of problem.
+    """The kinds of problems: each is the title of a section of docs/troubleshooting.md.
 
-    A problem's own title says the same with names and numbers of the run in it. The
-    anchor of a section is made from its heading, as GitHub does it.
+    The title of a problem says the same with the names and numbers of the run. A section's
+    anchor is derived from its heading, as on GitHub.
     """
 
     FILES_UNFIT = "Files cannot be published"
     FOLDER_UNREADABLE = "A folder or file cannot be read"
-    NO_SANDBOX = "The files cannot be looked into"
+    NO_SANDBOX = "The files could not be inspected"
     FOLDER_MISSING = "The folder does not exist"
     NOTHING_TO_PUBLISH = "There is nothing to publish"
-    ATTESTATIONS_DIR_UNWRITABLE = "The attestation files cannot be written"
+    ATTESTATIONS_DIR_UNWRITABLE = "The attestation files could not be written"
     FILES_WOULD_BE_REFUSED = "Files would be refused"
-    INDEX_ADDRESS = "The address cannot be an index"
-    INDEX_UNREACHABLE = "The index cannot be reached"
-    INDEX_UNEXPECTED = "The index answered something unexpected"
-    NO_PERMISSION = "The job may not ask for an identity token"
+    INDEX_ADDRESS = "The index address is not valid"
+    INDEX_UNREACHABLE = "The index could not be reached"
+    INDEX_UNEXPECTED = "The index gave an unexpected answer"
+    NO_PERMISSION = "The job is not allowed to request an identity token"
     NO_IDENTITY = "There is no identity to publish with"
-    IDENTITY_SERVICE = "The job's identity token could not be had"
+    IDENTITY_SERVICE = "The job's identity token could not be obtained"
     IDENTITY_UNUSABLE = "The job's identity cannot be used"
     PULL_REQUEST_TARGET = "No releases from pull_request_target"
     OTHER_REPOSITORY = "No releases from a workflow of another repository"
-    CALLED_WORKFLOW = "Attestations cannot be had in a called workflow"
+    CALLED_WORKFLOW = "No attestations from a reusable workflow"
     ATTESTATIONS_AND_PASSWORD = "Attestations are required, but a password is given"  # noqa: S105
-    NO_TRUSTED_PUBLISHING = "The index does no trusted publishing"
-    AUDIENCE_UNKNOWN = "The index does not say which identity tokens it takes"
-    FOREIGN_AUDIENCE = "The index asks for an identity token that is valid elsewhere"
-    UNKNOWN_PUBLISHER = "The index knows no trusted publisher for this job"
-    IDENTITY_REUSED = "The index has seen this identity token before"
+    NO_TRUSTED_PUBLISHING = "The index does not support trusted publishing"
+    AUDIENCE_UNKNOWN = "The index does not report its audience"
+    FOREIGN_AUDIENCE = "The index asks for an identity token meant for another service"
+    UNKNOWN_PUBLISHER = "The index has no trusted publisher for this job"
+    IDENTITY_REUSED = "The identity token has already been used"
     IDENTITY_REFUSED = "The index does not accept the job's identity token"
-    PENDING_PUBLISHER_LATE = "The pending publisher came too late"
-    TRUSTED_PUBLISHING_OFF = "The index has switched off trusted publishing"
+    PENDING_PUBLISHER_LATE = "The pending publisher's project name is taken"
+    TRUSTED_PUBLISHING_OFF = "The index has disabled trusted publishing"
     EXCHANGE_REFUSED = "The index refused to exchange the identity token"
     EXCHANGE_FAILED = "The index could not exchange the identity token"
-    SIGSTORE_ROOT = "Sigstore's root of trust could not be fetched"
+    SIGSTORE_ROOT = "Sigstore's root of trust could not be loaded"
     TRUST_CONFIG = "The Sigstore trust configuration cannot be used"
     NOT_SIGNED = "A file could not be signed"
-    ATTESTATION_INVALID = "An attestation does not hold"
+    ATTESTATION_INVALID = "An attestation is not valid"
     UPLOAD_REFUSED = "The index refused a file"
     WRONG_PROJECT = "The API token is not valid for a project"
-    TOO_MANY_PROJECTS = "The index takes no more new projects today"
-    UPLOAD_FAILED = "A file could not be sent to the index"
-    UPLOAD_ELSEWHERE = "The index sends uploads elsewhere"
-    ARRIVAL_DOUBTFUL = "Files may not have arrived"
-    OTHER_BYTES_SERVED = "The index serves other bytes"
-    WRONG_PROVENANCE = "The index serves a wrong provenance"
-    NOT_INSTALLABLE = "pip cannot install what was rehearsed"
-    STOPPED = "The run was stopped before it was done"
-    MACHINE = "The machine does not let the run go on"
-    UNEXPECTED = "Something unexpected happened"
+    TOO_MANY_PROJECTS = "The index accepts no more new projects today"
+    UPLOAD_FAILED = "A file could not be uploaded"
+    UPLOAD_ELSEWHERE = "The index redirects uploads"
+    ARRIVAL_DOUBTFUL = "Files may not have been received"
+    OTHER_BYTES_SERVED = "The index serves different bytes"
+    WRONG_PROVENANCE = "The index serves an invalid provenance"
+    NOT_INSTALLABLE = "pip could not install the rehearsed release"
+    STOPPED = "The run was stopped before it finished"
+    MACHINE = "The machine lacks the resources to continue"
+    UNEXPECTED = "An unexpected error occurred"
 
     @property
     def anchor(self) -> str:
@@ -83,19 +83,19 @@ class Topic(StrEnum):
 
     @property
     def link(self) -> str:
-        """Where to read on."""
+        """The address of the section in the troubleshooting guide."""
         return f"{_TROUBLESHOOTING}#{self.anchor}"
 
 
 class Problem(Exception):
-    """A failure in the words of the one who reads it: what, why, and what to do.
+    """A failure as the user sees it: what happened, why, and what to do.
 
-    `title` is one line, `detail` says what happened with the offending values and
-    the refuser's own words, `remedy` is the next thing to do, `topic` where to read on.
-    `file` is the distribution it concerns. No secret may stand in any of them.
+    `title` is one line, `detail` describes what happened, with the offending values and a
+    quotation of the refusal, `remedy` is the next thing to do, `topic` the section to read.
+    `file` is the distribution it concerns. None of them may contain a secret.
 
-    `may_pass` says that the same request may succeed later, `retry_after` how many
-    seconds the other side asked to wait.
+    `may_pass` is true when the same request may succeed later; `retry_after` is how many
+    seconds the server asked to wait.
     """
 
     stage: Stage
@@ -123,98 +123,98 @@ class Problem(Exception):
 
     @property
     def read_on(self) -> str:
-        """The address of more about this kind of problem."""
+        """The address of the documentation of this kind of problem."""
         return _TROUBLESHOOTING if self.topic is None else self.topic.link
 
     @property
     def cause(self) -> str:
-        """What happened, in one line without its full stop."""
+        """What happened, in one line without the final full stop."""
         return (self.detail.splitlines() or [self.title])[0].rstrip(".")
 
 
 class FilesProblem(Problem):
-    """The given folders do not hold what could be published."""
+    """The given folders contain nothing that can be published."""
 
     stage = Stage.FILES
 
 
 class RulesProblem(Problem):
-    """The index would refuse a file for what it is."""
+    """The index would refuse a file because of what is in it."""
 
     stage = Stage.RULES
     result = "refused"
 
 
 class IndexProblem(Problem):
-    """The index cannot be asked, or what it holds stands in the way."""
+    """The index cannot be queried, or what it already has prevents the release."""
 
     stage = Stage.INDEX
 
 
 class IndexUnusable(IndexProblem):
-    """The index answers, but with something that cannot be used."""
+    """The index answered, but with something that cannot be used."""
 
 
 class IndexRefuses(IndexProblem):
-    """What the index holds already makes this release impossible."""
+    """What the index already has makes this release impossible."""
 
     result = "refused"
 
 
 class IdentityProblem(Problem):
-    """The job cannot prove who it is, or proves something no index accepts."""
+    """The job cannot prove its identity, or has one that no index accepts."""
 
     stage = Stage.IDENTITY
 
 
 class NoIdentity(IdentityProblem):
-    """This is no job, or one that may not ask for an identity token."""
+    """This is not a job, or one that is not allowed to request an identity token."""
 
 
 class TokenProblem(Problem):
-    """The index does not give an API token for the job's identity."""
+    """The index issues no API token for the job's identity."""
 
     stage = Stage.TOKEN
 
 
 class TokenRefused(TokenProblem):
-    """The index looked at the identity and said no."""
+    """The index refused the job's identity."""
 
     result = "refused"
 
 
 class SigningProblem(Problem):
-    """A certificate or a log entry could not be had."""
+    """A certificate or a log entry could not be obtained."""
 
     stage = Stage.SIGNATURES
 
 
 class VerificationProblem(Problem):
-    """An attestation is not what the index will accept."""
+    """The index would not accept an attestation."""
 
     stage = Stage.VERIFICATION
 
 
 class AttestationNotAccepted(VerificationProblem):
-    """A ready-made attestation is required, and is not what the index will accept."""
+    """An existing attestation is required, and the index would not accept it."""
 
     result = "refused"
 
 
 class UploadProblem(Problem):
-    """The index refused a file, or it could not be sent."""
+    """The index refused a file, or the file could not be sent."""
 
     stage = Stage.UPLOAD
 
 
 class UploadRefused(UploadProblem):
-    """The index looked at a file and said no."""
+    """The index refused a file."""
 
     result = "refused"
 
 
 class ConfirmationProblem(Problem):
-    """The index serves something else than what was uploaded."""
+    """The index does not serve what was uploaded."""
 
     stage = Stage.CONFIRMATION
 

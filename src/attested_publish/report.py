@@ -1,4 +1,4 @@
-"""What a run did: the one record that the console, the summary and the JSON are made from."""
+"""What a run did: the record from which the console output, summary and JSON are made."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Result(StrEnum):
 
     @classmethod
     def worst(cls, *results: Result) -> Result:
-        """Return the worst of several."""
+        """Return the worst of several results."""
         return max(results, key=list(cls).index)
 
 
 class Status(StrEnum):
-    """What became of a file."""
+    """The outcome for a file."""
 
     NOT_ATTEMPTED = "not-attempted"
     CHECKED = "checked"
@@ -55,7 +55,7 @@ _WORST_FIRST = (
 
 @dataclass(frozen=True)
 class AttestationReport:
-    """The attestation of a file: its predicate type, its place in the log, who signed."""
+    """The attestation of a file: its predicate type, its index in the log, who signed it."""
 
     predicate_type: str
     log_index: int
@@ -66,9 +66,9 @@ class AttestationReport:
 class FileReport:
     """One distribution: `size` in bytes, `sha256` hexadecimal.
 
-    `served_after` are the seconds from the start of the run until the index was seen
-    to serve it, `source` is where the user has the file; both are shown, but not part of
-    the JSON.
+    `served_after` is the number of seconds from the start of the run until the index was seen
+    to serve the file, `source` is the user's own file; both are displayed, but not part of the
+    JSON.
     """
 
     filename: str
@@ -85,7 +85,7 @@ class FileReport:
     source: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the JSON report holds of the file."""
+        """Return the file's part of the JSON report."""
         record = asdict(self)
         del record["served_after"], record["source"]
         return record
@@ -107,7 +107,7 @@ class ProblemReport:
     source: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the JSON report holds of the problem."""
+        """Return the problem's part of the JSON report."""
         record = asdict(self)
         del record["read_on"], record["source"]
         return record
@@ -124,12 +124,12 @@ class Span:
 
 @dataclass
 class Story:
-    """What the summary tells beyond the JSON report.
+    """What the summary shows in addition to the JSON report.
 
-    `index_name` is what people call the index, `pages` are addresses of the releases there
-    by project. `consumers_see` is the publisher in the provenance, as PEP 751 writes it.
-    `remarks` say what was found out about the whole release, `improvements` what the next
-    one could do better; a sentence each.
+    `index_name` is the common name of the index, `pages` are the addresses of its release
+    pages, by project. `consumers_see` is the publisher in the provenance, as PEP 751 writes it.
+    `remarks` are findings about the whole release, `improvements` are suggestions for the next
+    one; each is a sentence.
     """
 
     index_name: str = "the index"
@@ -145,8 +145,8 @@ class Story:
 class Report:
     """One run. `seconds` are by stage; `index` is the address that is uploaded to.
 
-    Where a run goes to several, `indexes` has the report of each, and `index` is the first;
-    what is of no index in particular is left in the run's own `problems` and `seconds`.
+    If a run uploads to several indexes, `indexes` has the report of each, and `index` is the
+    first; the run's own `problems` and `seconds` have only what belongs to no single index.
     """
 
     mode: str
@@ -161,7 +161,7 @@ class Report:
     indexes: list[Report] = field(default_factory=list)
 
     def findings(self, *severities: Severity) -> list[tuple[FileReport, Finding]]:
-        """Return the findings of these severities with the files they are about."""
+        """Return the findings with these severities, and the files that they are about."""
         return [
             (file, finding)
             for file in self.files.values()
@@ -170,7 +170,7 @@ class Report:
         ]
 
     def with_status(self, *statuses: Status) -> list[FileReport]:
-        """Return the files that have become one of these."""
+        """Return the files with one of these statuses."""
         return [file for file in self.all_files() if file.status in statuses]
 
     def all_files(self) -> list[FileReport]:
@@ -178,7 +178,7 @@ class Report:
         return [file for part in self.indexes or [self] for file in part.files.values()]
 
     def together(self) -> Report:
-        """Return what came of all indexes in one report, for whoever looks for one."""
+        """Return one report with the results of all indexes."""
         if not self.indexes:
             return self
         seconds: dict[str, float] = {}
@@ -195,7 +195,7 @@ class Report:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the JSON report holds (the design's schema 1)."""
+        """Return the JSON report (the design's schema 1)."""
         whole = self.together()
         record = {
             "schema": SCHEMA,
@@ -218,13 +218,13 @@ class Report:
                 }
                 for part in self.indexes
             ]
-        # Everything was blotted where it was recorded; this is for what nobody has thought of.
+        # Everything was masked when it was recorded; this catches what was overlooked.
         return dict(all_blotted(record))
 
     def projects(self) -> list[dict[str, Any]]:
         """Return the releases of the run with the files of each, for the action's output.
 
-        `status` is the worst that became of a file of the release.
+        `status` is the worst status of a file in the release.
         """
         releases: dict[tuple[str, str], list[FileReport]] = {}
         for file in self.all_files():

@@ -1,4 +1,4 @@
-"""The table of settings: one row each, for the action, the command and the README."""
+"""The table of settings, used for the action, the command and the README."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attested_publish.net.untrusted import shown
 
 
 class WrongUsage(Exception):
-    """Settings have values that they cannot have: a sentence for each of them."""
+    """Settings have invalid values; there is one sentence for each of them."""
 
     def __init__(self, *sentences: str) -> None:
         super().__init__(*sentences)
@@ -23,7 +23,7 @@ class WrongUsage(Exception):
 
 
 class Attestations(StrEnum):
-    """When to attest: wherever the index takes it, always, or never."""
+    """When to attest: if the index accepts attestations, always, or never."""
 
     AUTO = "auto"
     REQUIRED = "true"
@@ -31,7 +31,7 @@ class Attestations(StrEnum):
 
 
 class VerifyMetadata(StrEnum):
-    """What findings about the files stop a release: errors, warnings too, or none."""
+    """Which findings about the files stop a release: errors, also warnings, or none."""
 
     ERRORS = "true"
     STRICT = "strict"
@@ -48,7 +48,7 @@ class Mode(StrEnum):
 
 
 class Runtime(StrEnum):
-    """Where the action runs the program; read by launch.sh only."""
+    """Where the action runs the program; only launch.sh reads it."""
 
     AUTO = "auto"
     DOCKER = "docker"
@@ -57,7 +57,7 @@ class Runtime(StrEnum):
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the table: its name (as an input and an option), default, values, meaning."""
+    """One row of the table: the name (of the input and the option), default, meaning, choices."""
 
     name: str
     default: str
@@ -72,60 +72,62 @@ _DIGITS = 20
 
 SETTINGS = (
     Setting(
-        "packages-dir", "dist", "One folder or several, a line each; also looks one folder down."
+        "packages-dir",
+        "dist",
+        "One or several folders, one on each line; searched one folder deep.",
     ),
     Setting(
         "repository-url",
         PYPI_UPLOAD_URL,
-        "The index to upload to, or several, a line each; plain http only on loopback.",
+        "Upload address of one or several indexes, one on each line; plain http only on loopback.",
     ),
-    Setting("user", "__token__", "User name that goes with the password."),
+    Setting("user", "__token__", "User name for the password."),
     Setting(
         "password",
         "",
-        "An API token or custom credentials; empty means trusted publishing.",
+        "An API token or another password; empty means trusted publishing.",
         is_secret=True,
     ),
     Setting(
         "attestations",
         Attestations.AUTO,
-        "auto: wherever the index takes them, else a notice why not; true: required, stop before "
-        "anything is public; false: none.",
+        "auto: if the index accepts them, else a notice says why not; true: required, or stop "
+        "before anything is public; false: none.",
         tuple(Attestations),
     ),
     Setting(
         "verify-metadata",
         VerifyMetadata.ERRORS,
-        "Check files before anything is spent: true, strict (warnings count), or false.",
+        "Check the files first: true, strict (warnings stop the release, too), or false.",
         tuple(VerifyMetadata),
     ),
     Setting(
         "skip-existing",
         "false",
-        "The same bytes are always fine; true also tolerates other bytes under the same name.",
+        "The same bytes are always skipped; true also skips files whose names are taken.",
         _SWITCH,
     ),
     Setting(
         "mode",
         Mode.PUBLISH,
-        "What to do: publish, check only, attest only, or rehearse it all offline.",
+        "What to do: publish, check only, attest only, or rehearse a release offline.",
         tuple(Mode),
     ),
     Setting(
         "confirm",
         "true",
-        "After uploading, wait until each file is served with its digest and provenance.",
+        "After uploading, wait until the index serves each file with its digest and provenance.",
         _SWITCH,
     ),
     Setting("parallel-uploads", "6", "How many files are uploaded at a time, 1 to 16."),
-    Setting("attestations-dir", "", "Also leave the attestation files in this folder."),
+    Setting("attestations-dir", "", "Write the attestation files to this folder, too."),
     Setting("print-hash", "true", "Print the digests of each file.", _SWITCH),
-    Setting("verbose", "false", "Tell more, tracebacks included.", _SWITCH),
-    Setting("sigstore-trust-config", "", "File with a ClientTrustConfig JSON: a private Sigstore."),
+    Setting("verbose", "false", "Print more details, including tracebacks.", _SWITCH),
+    Setting("sigstore-trust-config", "", "ClientTrustConfig JSON file of a private Sigstore."),
     Setting(
         "runtime",
         Runtime.AUTO,
-        "Where the action runs: in the pinned image (docker), in plain Python (python), or what "
+        "Where the action runs: in the pinned image (docker), in plain Python (python), or in what "
         "the runner has (auto).",
         tuple(Runtime),
         is_for_action_only=True,
@@ -135,7 +137,7 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """The values of one run, understood."""
+    """The parsed values of one run."""
 
     packages_dir: tuple[Path, ...] = (Path("dist"),)
     repository_urls: tuple[str, ...] = (PYPI_UPLOAD_URL,)
@@ -159,9 +161,9 @@ class Settings:
 
 
 def understand(values: Mapping[str, str]) -> Settings:
-    """Turn texts by setting name into `Settings`; what is missing or blank takes its default.
+    """Parse texts by setting name into `Settings`; missing and blank ones get their defaults.
 
-    Raises one `WrongUsage` for all values that a setting cannot have.
+    Raises one `WrongUsage` for all invalid values.
     """
     faults: list[str] = []
     texts = {
@@ -171,11 +173,11 @@ def understand(values: Mapping[str, str]) -> Settings:
     }
     repository_urls = tuple(dict.fromkeys(_lines(texts["repository-url"])))
     if texts["password"] and len(repository_urls) > 1:
-        # It would be shown to indexes that it is not for.
-        faults.append("password goes with one index, but repository-url lists several.")
+        # It would be sent to indexes that it is not meant for.
+        faults.append("password can be used with one index only, but repository-url lists several.")
     if any(not char.isprintable() for char in texts["password"]):
         # The value itself must not be shown.
-        faults.append("password holds a line break or another control character.")
+        faults.append("password contains a line break or another control character.")
     parallel_uploads = _number("parallel-uploads", texts["parallel-uploads"], 1, 16, faults)
     if faults:
         raise WrongUsage(*faults)
@@ -198,7 +200,7 @@ def understand(values: Mapping[str, str]) -> Settings:
 
 
 def _text_of(setting: Setting, values: Mapping[str, str], faults: list[str]) -> str:
-    """Return what a setting is given, or its default; what is wrong with it goes to `faults`."""
+    """Return the value of a setting, or its default; append what is wrong with it to `faults`."""
     text = values.get(setting.name, "").strip() or setting.default
     if not setting.choices:
         return text
@@ -213,7 +215,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _number(name: str, text: str, least: int, most: int, faults: list[str]) -> int:
-    # So many digits that Python refuses to read them are too many, too.
+    # Python refuses to parse numbers of thousands of digits; they are out of range anyway.
     is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
     if not is_number or not least <= int(text) <= most:
         faults.append(f"{name} is {shown(text, 80)!r}; it can be {least} to {most}.")

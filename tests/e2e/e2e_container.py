@@ -244,7 +244,7 @@ def test_an_image_that_cannot_be_had(action, machine, tmp_path):
         with pytest.raises(AssertionError) as refused:
             launch.prepare(runtime)
         said = str(refused.value)
-        assert "registry.invalid did not give the image." in said
+        assert "The image could not be pulled from registry.invalid." in said
         assert f"::error title=attested-publish cannot run here::{says}" in said
     assert "no Python 3.11 or newer" in said
 

@@ -1,1 +1,1 @@
-"""PEP 740 attestations: signed, verified, found, kept and converted."""
+"""PEP 740 attestations: signing, verifying, finding, keeping and converting them."""

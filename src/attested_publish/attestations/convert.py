@@ -1,4 +1,4 @@
-"""Sigstore bundles and PEP 740 attestations: what they are in JSON, and one made from the other."""
+"""Sigstore bundles and PEP 740 attestations: their JSON forms, and conversion between them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sigstore.models import Bundle
 from attested_publish.net.untrusted import shown
 
 FILE_LIMIT = 4 << 20
-"""Bytes of a file that is read. An attestation or a bundle has about 10,000; some write many
-bundles into one file, each on a line of its own."""
+"""Bytes of a file that are read. An attestation or a bundle has about 10,000; some tools write
+many bundles to one file, each on its own line."""
 
 DOCUMENT_LIMIT = 1 << 20
 """Bytes of one JSON object. GitHub allows 1,024 files in one bundle, which makes 250,000."""
@@ -24,15 +24,15 @@ DOCUMENT_LIMIT = 1 << 20
 _MOST_DOCUMENTS = 1000
 
 _MOST_VALUES = 2000
-"""Values in one JSON object; a real attestation or bundle has about 60. What reads them collects
-several errors for each value that is wrong: 3 GB for 1 MiB of `{},{},…`."""
+"""Values in one JSON object; a real attestation or bundle has about 60. The parsers collect
+several errors for each invalid value: 3 GB for 1 MiB of `{},{},…`."""
 
 _MOST_IN_STATEMENT = 20_000
-"""Values in a statement: what GitHub allows has 5,000."""
+"""Values in a statement: the largest that GitHub allows has 5,000."""
 
 
 class NotConvertible(ValueError):
-    """Something is not what it would have to be; its text is one sentence that says in what."""
+    """Something cannot be converted; the text is one sentence that says why."""
 
 
 class Form(StrEnum):
@@ -46,7 +46,7 @@ class Form(StrEnum):
 def documents_in(content: bytes) -> Iterator[dict[str, Any]]:
     """Yield the JSON objects in a file: one, or several with a line each (JSON lines).
 
-    Raises `NotConvertible` where there is too much of it, or something else.
+    Raises `NotConvertible` if there is too much of it, or something else.
     """
     if len(content) > FILE_LIMIT:
         raise NotConvertible(f"It has more than {FILE_LIMIT >> 20} MiB.")
@@ -68,7 +68,7 @@ def documents_in(content: bytes) -> Iterator[dict[str, Any]]:
 
 
 def form_of(document: Mapping[str, Any]) -> Form:
-    """Say what a JSON object is. Raises `NotConvertible` where it is none of the forms."""
+    """Return the form of a JSON object. Raises `NotConvertible` if it has none of the forms."""
     if "attestation_bundles" in document:
         return Form.PROVENANCE
     if "envelope" in document or "verification_material" in document:
@@ -77,7 +77,7 @@ def form_of(document: Mapping[str, Any]) -> Form:
         return Form.BUNDLE
     if "payloadType" in document and "signatures" in document:
         raise NotConvertible(
-            "It is a bare DSSE envelope: no log entry is in it, which PyPI needs to verify it."
+            "It is a bare DSSE envelope without the log entry that PyPI needs to verify it."
         )
     raise NotConvertible("It is neither a Sigstore bundle nor a PEP 740 attestation.")
 
@@ -85,7 +85,7 @@ def form_of(document: Mapping[str, Any]) -> Form:
 def subjects_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the names and sha256 digests of the files a bundle is about, unverified.
 
-    An empty list where it is about a file that it does not name, or cannot be read.
+    An empty list if it does not name its file, or cannot be read.
     """
     try:
         _check_values(document)
@@ -105,7 +105,7 @@ def subjects_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def read_attestation(document: Mapping[str, Any]) -> Attestation:
-    """Return a PEP 740 attestation as far as its form goes. Raises `NotConvertible`."""
+    """Parse a PEP 740 attestation, without verifying it. Raises `NotConvertible`."""
     _check_values(document)
     try:
         attestation = Attestation.model_validate(document)
@@ -116,7 +116,7 @@ def read_attestation(document: Mapping[str, Any]) -> Attestation:
 
 
 def read_provenance(document: Mapping[str, Any]) -> Provenance:
-    """Return a provenance as an index serves it (PEP 740). Raises `NotConvertible`."""
+    """Parse a provenance as an index serves it (PEP 740). Raises `NotConvertible`."""
     _check_values(document)
     try:
         provenance = Provenance.model_validate(document)
@@ -131,7 +131,7 @@ def read_provenance(document: Mapping[str, Any]) -> Provenance:
 def bundle_of(attestation: Attestation) -> Bundle:
     """Return an attestation as a Sigstore bundle (v0.3), for cosign and other verifiers.
 
-    Raises `NotConvertible` where its certificate or its log entry is none.
+    Raises `NotConvertible` if its certificate or its log entry is invalid.
     """
     try:
         return attestation.to_bundle()
@@ -142,20 +142,20 @@ def bundle_of(attestation: Attestation) -> Bundle:
 def attestation_of(document: Mapping[str, Any]) -> Attestation:
     """Return a Sigstore bundle as the PEP 740 attestation that PyPI could accept.
 
-    PyPI takes an in-toto statement about one file, of a predicate type it knows, with
-    one signature and a log entry that proves its time (Rekor v1): PEP 740 has no field
-    for timestamps. Raises `NotConvertible` with the first of these that is missing.
+    PyPI accepts an in-toto statement about one file, with a supported predicate type, one
+    signature and a log entry that proves its time (Rekor v1): PEP 740 has no field for
+    timestamps. Raises `NotConvertible` with the first of these that is missing.
     """
     if form_of(document) is not Form.BUNDLE:
         raise NotConvertible("It is not a Sigstore bundle.")
     if "messageSignature" in document:
-        raise NotConvertible("It signs the bare file and makes no statement about it (in-toto).")
+        raise NotConvertible("It signs the file itself, without an in-toto statement about it.")
     _check_values(document)
     _check_log_entry(document)
     try:
         attestation = Attestation.from_bundle(Bundle.from_json(json.dumps(document)))
     except (AttestationError, sigstore.errors.Error, ValueError, TypeError) as error:
-        raise NotConvertible(f"It is not a sound Sigstore bundle: {_cause_of(error)}.") from error
+        raise NotConvertible(f"It is not a valid Sigstore bundle: {_cause_of(error)}.") from error
     bundle_of(attestation)
     _check_amount_of_statement(attestation)
     _check_statement(attestation)
@@ -176,7 +176,7 @@ def _check_log_entry(bundle: Mapping[str, Any]) -> None:
         named = " ".join(str(part) for part in kind) or "no kind"
         raise NotConvertible(
             f"Its log entry ({shown(named, 80)}) is not one of Rekor v1 for a statement (dsse "
-            "0.0.1, with a promise); PEP 740 can carry no other."
+            "0.0.1, with a promise); PEP 740 supports no other."
         )
 
 
@@ -190,45 +190,44 @@ def _check_statement(attestation: Attestation) -> None:
     if not isinstance(subjects, Sequence) or len(subjects) != 1:
         count = len(subjects) if isinstance(subjects, Sequence) else 0
         raise NotConvertible(
-            f"It is about {count} files in one statement; PyPI takes one statement for each file."
+            f"It is about {count} files in one statement; PyPI accepts one statement for each file."
         )
     known = [each.value for each in AttestationType]
     if predicate_type not in known:
         raise NotConvertible(
-            f"Its predicate type is {shown(predicate_type, 200)}; PyPI takes {' and '.join(known)}."
+            f"Its predicate type is {shown(predicate_type, 200)}; "
+            f"PyPI accepts {' and '.join(known)}."
         )
 
 
 def _json_object(content: bytes) -> dict[str, Any]:
     if len(content) > DOCUMENT_LIMIT:
-        raise NotConvertible(
-            f"It has more than {DOCUMENT_LIMIT >> 20} MiB, and is not lines of JSON."
-        )
+        raise NotConvertible(f"It has more than {DOCUMENT_LIMIT >> 20} MiB, and is not JSON lines.")
     if _values_in(content) > _MOST_VALUES:
         raise _too_many_values()
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise NotConvertible("It is neither JSON nor lines of JSON.") from error
+        raise NotConvertible("It is neither JSON nor JSON lines.") from error
     if not isinstance(value, dict):
-        raise NotConvertible("It is JSON, but no object.")
+        raise NotConvertible("It is JSON, but not an object.")
     return value
 
 
 def _values_in(content: bytes) -> int:
-    """Return how many values JSON has at most, without reading it (which may take a lot)."""
+    """Return the maximum number of values in JSON, without parsing it (which may be costly)."""
     return sum(content.count(sign) for sign in (b",", b"[", b"{"))
 
 
 def _check_values(document: Mapping[str, Any]) -> None:
-    """Raise `NotConvertible` where there are more values than is reasonable, or no Unicode."""
+    """Raise `NotConvertible` if there are too many values, or text that is not Unicode."""
     left = _MOST_VALUES
     looked_into: list[object] = [document]
     while looked_into:
         value = looked_into.pop()
         if isinstance(value, str) and not _is_unicode(value):
             raise NotConvertible(
-                "It has a text with half of a surrogate pair, which is no Unicode."
+                "It has a text with half of a surrogate pair, which is not valid Unicode."
             )
         if isinstance(value, Mapping):
             looked_into.extend(value)
@@ -267,7 +266,7 @@ def _cause_of(error: Exception) -> str:
 
 
 def _first_of(error: ValidationError) -> str:
-    """Say what pydantic found first, without quoting the input."""
+    """Return pydantic's first error, without quoting the input."""
     first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     return shown(f"{place}: {first['msg']}", 200).rstrip(".")

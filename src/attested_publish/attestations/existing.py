@@ -1,7 +1,7 @@
-"""Ready-made attestations: what lies beside the distributions, and whether the index will take it.
+"""Existing attestations next to the distributions, and whether the index will accept them.
 
 They come from `pypi-attestations sign`, from another job, or as Sigstore bundles from
-`actions/attest`. What holds goes up as it is, so that no file is signed twice.
+`actions/attest`. Valid ones are uploaded unchanged, so that no file is signed twice.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 _SECONDS = 4.0
 _SECONDS_A_DISTRIBUTION = 0.05
-"""How long all files may take together; reading and verifying one takes a hundredth of a second."""
+"""How long all files may take together; reading and verifying one takes 10 ms."""
 
 _SHARE = 0.25
-"""How much of the time that is left one file may take, ..."""
+"""The share of the remaining time that one file may take, ..."""
 
 _LEAST = 0.1
-"""... and how many seconds the last one has, too."""
+"""... and the seconds that even the last one has."""
 
 _MOST_REASONS = 3
 
@@ -54,14 +54,14 @@ def judge(
     verifier: Verifier,
     sandbox: Sandbox,
 ) -> Judgement:
-    """Hold what lies beside the distributions against what the index will ask of it.
+    """Verify what is next to the distributions as the index will.
 
     The index verifies each attestation for its file and for the publisher whose token
-    authorizes the upload (`policy`), and takes one of each predicate type. Where the files
-    take too long together, the last ones are left aside.
+    authorizes the upload (`policy`), and accepts one of each predicate type. If the files take
+    too long together, the last ones are ignored.
     """
     with contextlib.suppress(BeyondBounds, Unreadable):
-        # Not counted among their time; where it fails, so does the first file.
+        # Not counted as part of their time; if it fails, so does the first file.
         sandbox.load(QUESTIONS)
     allowed = _SECONDS + _SECONDS_A_DISTRIBUTION * len(distributions)
     placing = _Placing(policy, verifier, sandbox, allowed, time.monotonic() + allowed)
@@ -78,7 +78,7 @@ def judge(
 
 @dataclass(frozen=True)
 class _Placing:
-    """What attestations are held against, and until when."""
+    """What attestations are verified against, and until when."""
 
     policy: VerificationPolicy
     verifier: Verifier
@@ -88,7 +88,7 @@ class _Placing:
     judgement: Judgement = field(default_factory=Judgement)
 
     def place(self, path: Path, nearby: Sequence[Distribution]) -> Iterator[str]:
-        """Add what holds in a file to the judgement, and yield why the rest does not."""
+        """Add the valid attestations of a file to the result, and yield why the others are not."""
         if self._is_late():
             yield self._too_late()
             return
@@ -100,7 +100,7 @@ class _Placing:
             yield str(error)
             return
         if len(documents) > 1 and is_attestation_file(path):
-            yield "It holds several attestations; a file of this kind has one."
+            yield "It contains several attestations; a file of this kind has one."
             return
         for document in documents:
             if self._is_late():
@@ -134,8 +134,8 @@ class _Placing:
 def _about(document: Found, path: Path, nearby: Sequence[Distribution]) -> list[Distribution]:
     """Return the distributions that a document is about: by digest, or by its file's name.
 
-    A file made for the upload goes by its name alone. Raises `NotConvertible` where it is
-    about none of them.
+    For a file made for the upload, only the name counts. Raises `NotConvertible` if it is about
+    none of them.
     """
     filename = without_suffix(path)
     named = [each for each in nearby if each.filename == filename]
@@ -143,7 +143,7 @@ def _about(document: Found, path: Path, nearby: Sequence[Distribution]) -> list[
         return named
     found = [each for each in nearby if each.sha256 in document.about] or named
     if not found:
-        # What could not be converted anyway has its own reason.
+        # A document that cannot be converted anyway has its own reason.
         _attestation_of(document)
         raise NotConvertible("It is about no file that is published here.")
     return found
@@ -151,7 +151,9 @@ def _about(document: Found, path: Path, nearby: Sequence[Distribution]) -> list[
 
 def _attestation_of(document: Found) -> Attestation:
     if document.form is Form.PROVENANCE:
-        raise NotConvertible("It is a provenance, which holds attestations, and is none itself.")
+        raise NotConvertible(
+            "It is a provenance, which contains attestations but is not one itself."
+        )
     if document.why_not:
         raise NotConvertible(document.why_not)
     return Attestation.model_validate_json(document.attestations[0])

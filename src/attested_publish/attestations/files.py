@@ -1,4 +1,4 @@
-"""Attestations as files: for twine, which reads them, and for the user, who keeps them."""
+"""Attestations as files: for twine, which reads them, and for the user to keep."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from attested_publish.attestations.sidecars import Ready
 
 _UPLOADED = ".attestation"
-"""What uploaders send along, whatever stands before it (after the distribution's name)."""
+"""The end of the names that uploaders send along (after the distribution's name)."""
 
 
 @contextlib.contextmanager
 def written(attestations: Mapping[str, Sequence[Attestation]]) -> Iterator[dict[str, list[Path]]]:
-    """Write attestations, by distribution filename, into a folder that is gone afterwards."""
+    """Write attestations, by distribution filename, to a folder that is removed afterwards."""
     with ended_when_stopped() as until_done:
-        # The release is done before it is removed, and must not fail for what cannot be.
+        # The release is done by then, and must not fail because a file could not be removed.
         folder = until_done.enter_context(
             tempfile.TemporaryDirectory(prefix="attested-publish-", ignore_cleanup_errors=True)
         )
@@ -43,7 +43,7 @@ def written(attestations: Mapping[str, Sequence[Attestation]]) -> Iterator[dict[
 
 
 def prove_writable(folders: Mapping[str, Path]) -> None:
-    """Make the folder of each distribution (by filename), and prove that files can be left there.
+    """Create the folder of each distribution (by filename), and prove that it is writable.
 
     Raises `FilesProblem`.
     """
@@ -64,9 +64,9 @@ def prove_writable(folders: Mapping[str, Path]) -> None:
 def staying(
     ready: Iterable[Ready], filename: str, folder: Path, wanted: Iterable[Attestation]
 ) -> list[Ready]:
-    """Return what lies in `folder` and can stay as it is: under its own name, or a spare one.
+    """Return the files in `folder` that can be kept: under their own name, or an unused one.
 
-    Not so under the name that another of the `wanted` attestations is to have.
+    A file cannot be kept under the name of another of the `wanted` attestations.
     """
     names = {_name(filename, each) for each in wanted}
     return [
@@ -79,7 +79,7 @@ def staying(
 
 
 def keep(attestations: Iterable[Attestation], filename: str, folder: Path) -> set[str]:
-    """Leave the attestations of a distribution in `folder`, in place of what has their names.
+    """Write the attestations of a distribution to `folder`, replacing files with their names.
 
     Returns these names. Raises `FilesProblem`.
     """
@@ -87,7 +87,7 @@ def keep(attestations: Iterable[Attestation], filename: str, folder: Path) -> se
     for attestation in attestations:
         path = folder / _name(filename, attestation)
         try:
-            # What is there may lead elsewhere, or be no file.
+            # What is there may be a link, or not be a file.
             path.unlink(missing_ok=True)
             with path.open("x", encoding="utf-8") as file:
                 file.write(attestation.model_dump_json())
@@ -98,9 +98,9 @@ def keep(attestations: Iterable[Attestation], filename: str, folder: Path) -> se
 
 
 def others(filename: str, folder: Path, known: Collection[str]) -> list[Path]:
-    """Return what else in `folder` an uploader would send as attestations of a distribution.
+    """Return the other files in `folder` that an uploader would send as a file's attestations.
 
-    `known` are the names of those that it should.
+    `known` are the names of those that it should send.
     """
     named = (path for path in folder.iterdir() if path.name.startswith(f"{filename}."))
     return sorted(
@@ -114,8 +114,8 @@ def _name(filename: str, attestation: Attestation) -> str:
 
 def _unwritable(path: Path, error: OSError) -> FilesProblem:
     return FilesProblem(
-        "The attestation files cannot be written",
+        "The attestation files could not be written",
         topic=Topic.ATTESTATIONS_DIR_UNWRITABLE,
         detail=f"{shown(path)}: {error.strerror or type(error).__name__}.",
-        remedy="Set attestations-dir to a folder that the job may write to.",
+        remedy="Set attestations-dir to a folder that the job can write to.",
     )

@@ -35,15 +35,15 @@ QUESTIONS = "attested_publish.attestations.found"
 """The module that the child process imports: this one."""
 
 SECONDS = 5.0
-"""How long one file may take; reading a real one takes some milliseconds."""
+"""How long one file may take; reading a real one takes a few milliseconds."""
 
 
 @dataclass(frozen=True)
 class Found:
     """One JSON object of a file.
 
-    `attestations`: what it is, holds or can be turned into, each as JSON; where there is none,
-    `why_not` says why. `about`: which of the digests that were asked for a bundle names.
+    `attestations`: those that it is, contains or can be converted into, each as JSON; if there
+    are none, `why_not` says why. `about`: which of the requested digests a bundle names.
     """
 
     form: Form | None
@@ -57,7 +57,7 @@ def found_in(
 ) -> list[Found]:
     """Have the file at `path` read, which may lead nowhere out of its folder.
 
-    Raises `NotConvertible` where nothing in it can be used.
+    Raises `NotConvertible` if nothing in it can be used.
     """
     try:
         answer = sandbox.ask_about(

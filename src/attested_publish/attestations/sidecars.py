@@ -1,4 +1,4 @@
-"""Files that hold the attestations of a distribution, and lie beside it."""
+"""Files next to a distribution that contain its attestations."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 PUBLISH_SUFFIX = ".publish.attestation"
 SLSA_SUFFIX = ".slsa.attestation"
 ATTESTATION_SUFFIXES = (PUBLISH_SUFFIX, SLSA_SUFFIX)
-"""What follows the distribution's filename, as pypi-attestations, twine and uv have it."""
+"""The suffix after the distribution's filename, as pypi-attestations, twine and uv use it."""
 
 KINDS = {
     "https://docs.pypi.org/attestations/publish/v1": "publish",
     "https://slsa.dev/provenance/v1": "slsa",
 }
-"""What the predicate types that PyPI takes are called in file names, and here."""
+"""The predicate types that PyPI accepts, and their names in filenames and here."""
 
 BUNDLE_SUFFIXES = (".sigstore.json", ".sigstore", ".intoto.jsonl")
-"""What Sigstore's tools and GitHub's actions call their bundles."""
+"""The suffixes of bundles from Sigstore's tools and GitHub's actions."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """An attestation that the index will take, and the file it was found in."""
+    """An attestation that the index will accept, and the file it was found in."""
 
     path: Path
     predicate_type: str
@@ -37,16 +37,16 @@ class Ready:
 
     @property
     def is_publish(self) -> bool:
-        """Say whether it is what publishing a file makes, and not how the file was built."""
+        """Whether it is a publish attestation, and not a statement about how the file was built."""
         return KINDS.get(self.predicate_type) == "publish"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A file whose attestation the index would not take; `why` is a sentence (or several).
+    """A file whose attestation the index would not accept; `why` is a sentence (or several).
 
-    `was_made_for_upload` says that it is an attestation file: nobody puts it beside a
-    distribution for anything else. A Sigstore bundle may be there for other readers.
+    `was_made_for_upload` is true for an attestation file, which has no other purpose next to a
+    distribution. A Sigstore bundle may be there for other consumers.
     """
 
     path: Path
@@ -56,7 +56,7 @@ class Fault:
 
 @dataclass
 class Judgement:
-    """What can go up, by distribution filename, what cannot, and what is there twice."""
+    """What can be uploaded, by distribution filename, what cannot, and what exists twice."""
 
     usable: dict[str, list[Ready]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Judgement:
     def unsigned(self, distributions: Sequence[Distribution]) -> list[Distribution]:
         """Return the distributions that have no publish attestation yet.
 
-        A SLSA provenance says how a file was built, not that it was to be published.
+        SLSA provenance states how a file was built, not that it was meant to be published.
         """
         return [
             each
@@ -74,7 +74,7 @@ class Judgement:
         ]
 
     def together(self, made: Mapping[str, Attestation]) -> dict[str, list[Attestation]]:
-        """Return what goes up with each file: what was `made` for it, and what was ready."""
+        """Return what is uploaded with each file: what was `made` for it, and what existed."""
         together = {filename: [attestation] for filename, attestation in made.items()}
         for filename, usable in self.usable.items():
             together.setdefault(filename, []).extend(ready.attestation for ready in usable)
@@ -82,10 +82,10 @@ class Judgement:
 
 
 def beside(distributions: Sequence[Distribution]) -> list[Path]:
-    """Return the files next to the distributions that may hold attestations of them.
+    """Return the files next to the distributions that may contain their attestations.
 
-    Attestation files by their name (the distribution's, and a suffix) come before
-    bundles, which may have any name.
+    Attestation files, named after the distribution with a suffix, come before bundles, which may
+    have any name.
     """
     names: dict[Path, set[str]] = {}
     for each in distributions:
@@ -103,12 +103,12 @@ def beside(distributions: Sequence[Distribution]) -> list[Path]:
 
 
 def is_attestation_file(path: Path) -> bool:
-    """Say whether a file has the name of an attestation; it has one purpose, to go up."""
+    """Whether a file is named like an attestation, whose only purpose is to be uploaded."""
     return path.name.endswith(ATTESTATION_SUFFIXES)
 
 
 def without_suffix(path: Path) -> str:
-    """Return the name of the file that an attestation or bundle is named after."""
+    """Return the name of the distribution that an attestation or bundle is named after."""
     for suffix in (*ATTESTATION_SUFFIXES, *BUNDLE_SUFFIXES):
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
@@ -119,5 +119,5 @@ def _files_in(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError:
-        # Single files may be read in a folder that may not be listed.
+        # Files may be readable in a folder that cannot be listed.
         return []

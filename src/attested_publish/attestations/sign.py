@@ -34,7 +34,7 @@ _SIGNERS = 32
 
 _MARGIN_SECONDS = 90.0
 _LOG_ENTRIES_PER_MINUTE = 450
-"""Rekor's public instance takes some 500 requests a minute."""
+"""Rekor's public instance accepts about 500 requests a minute."""
 
 _SAFE_AGAIN = "A re-run is safe."
 
@@ -42,9 +42,9 @@ _SAFE_AGAIN = "A re-run is safe."
 class Signing:
     """Signs distributions with one certificate, renewed as needed. Threads may share it.
 
-    A certificate lives for ten minutes, an identity token for five: where the log is
-    slow or out of order, signing takes longer. The first certificate is asked for at
-    once, in the background. `tell` is called with every wait.
+    A certificate is valid for ten minutes, an identity token for five: if the log is slow or has
+    an outage, signing takes longer. The first certificate is requested at once, in the
+    background. `tell` is called with every wait.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Signing:
         self._renew_at = 0.0
         self._given_up = GaveUp()
         self._pace = Pace(_LOG_ENTRIES_PER_MINUTE, 60.0)
-        # sigstore sets no time limits, and offers no way to set some.
+        # sigstore sets no time limits, and offers no way to set any.
         self._bounds = Bounds(silence=deadlines.answer, total=deadlines.answer)
         fulcio = self._context._fulcio.session  # noqa: SLF001
         bound(fulcio, self._bounds, guards_redirects=True)
@@ -110,10 +110,10 @@ class Signing:
         self._pace.wait(self._given_up.wait)
         self._given_up.heed()
         try:
-            # Redirects included: the session's bound is that of one request.
+            # Including redirects: the session's limit applies to one request.
             with within(self._bounds.total):
                 attestation = Attestation.sign(signer, attested)
-            # Shows at once whether the log's entry is of a kind that PEP 740 can carry.
+            # Shows at once whether PEP 740 supports this kind of log entry.
             attestation.to_bundle()
         except Exception as error:
             if any(isinstance(link, ExpiredCertificate) for link in _chain(error)):
@@ -140,7 +140,7 @@ class Signing:
             ):
                 return signer
         except Exception as error:
-            # sigstore lets whatever its libraries raise come out: see `_why_not_signed`.
+            # sigstore lets any exception of its libraries escape: see `_why_not_signed`.
             raise _not_signed(error, "No signing certificate could be obtained") from error
 
     def _discard(self, signer: Signer) -> None:
@@ -149,7 +149,7 @@ class Signing:
                 self._signer = None
 
     def _limit_log_time(self) -> None:
-        """Give this thread's session with the log time limits (sigstore keeps one a thread)."""
+        """Set time limits on this thread's session with the log (sigstore has one per thread)."""
         session = self._context._rekor._session  # type: ignore[attr-defined]  # noqa: SLF001
         bound(session, self._bounds, guards_redirects=True)
 
@@ -157,8 +157,8 @@ class Signing:
 def _renewal_time(signer: Signer) -> float:
     """Return when a signer's certificate should be replaced (epoch seconds): well before its end.
 
-    A log entry must fall into the certificate's life, also when the log takes its time. Where its
-    dates cannot be read, it is now: what is wrong with them is said by who verifies.
+    The time of a log entry must be within the certificate's validity, even if the log is slow. If
+    the certificate's dates cannot be read, it is now: verification will report what is wrong.
     """
     certificate = signer._signing_cert()  # noqa: SLF001 - the cached one
     try:
@@ -183,7 +183,7 @@ def _not_signed(error: Exception, title: str, filename: str | None = None) -> Si
 
 
 def _may_pass(links: Sequence[BaseException]) -> bool:
-    """Say whether signing again may succeed: no answer, overload, or what has expired meanwhile."""
+    """Whether signing again may succeed: no answer, an overload, or something has expired."""
     for link in links:
         if isinstance(link, requests.HTTPError) and link.response is not None:
             return answer_of(link.response, b"").may_pass
@@ -191,7 +191,7 @@ def _may_pass(links: Sequence[BaseException]) -> bool:
             return may_pass(link)
         if isinstance(link, ExpiredIdentity | ExpiredCertificate):
             return True
-    # What is no JSON, though the status was 200, comes from something in between.
+    # An answer with status 200 that is not JSON comes from something in between.
     return any(isinstance(link, ValueError) and "JSON" in repr(link) for link in links)
 
 
@@ -203,10 +203,10 @@ def _retry_after(links: Sequence[BaseException]) -> float | None:
 
 
 def _why_not_signed(links: Sequence[BaseException]) -> str:
-    """Find the one who refused behind the wrapping of sigstore and pypi-attestations.
+    """Find the service that refused among the errors that sigstore and pypi-attestations wrap.
 
-    Fulcio's and Rekor's client errors hold the HTTP error as cause or argument;
-    connection errors come out bare; expired identities have an empty text.
+    Fulcio's and Rekor's client errors have the HTTP error as cause or argument; connection
+    errors are not wrapped; errors about expired identities have no text.
     """
     for link in links:
         if isinstance(link, requests.HTTPError) and link.response is not None:
@@ -247,11 +247,11 @@ def _service(url: str | None) -> str:
 
 def _remedy(links: Sequence[BaseException]) -> str:
     if any(isinstance(link, IdentityError | ExpiredIdentity) for link in links):
-        return f"Run again: the job gets a fresh identity token. {_SAFE_AGAIN}"
+        return f"Run again: the job gets a new identity token. {_SAFE_AGAIN}"
     if any(isinstance(link, requests.RequestException) for link in links):
         return (
             "If this is an outage, it is Sigstore's, not the index's: see its status page and "
-            f"run again later. {_SAFE_AGAIN} `attestations: false` publishes without, but they "
-            "cannot be added after an upload."
+            f"run again later. {_SAFE_AGAIN} `attestations: false` publishes without attestations, "
+            "but they cannot be added after the upload."
         )
     return f"Check the Sigstore instance (sigstore-trust-config) and run again. {_SAFE_AGAIN}"

@@ -1,4 +1,4 @@
-"""Sign in with a browser: who signs at a terminal is a person, not a job."""
+"""Sign in with a browser: at a terminal, a person signs and not a job."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _LEAST_SECONDS = 10.0
 
 
 class SignIn:
-    """An `Ambient`: the machine's identity where it has one, else Sigstore's browser login.
+    """An `Ambient`: the machine's identity if it has one, else Sigstore's browser login.
 
-    `trust_config` is the Sigstore's, as in `Services`. `tell` is given what the person
-    should know before. A token is kept to its end, so that nobody is asked twice.
+    `trust_config` is that of the Sigstore instance, as in `Services`. `tell` is called with what
+    the person should know first. A token is kept until it expires, so that nobody has to sign in
+    twice.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class SignIn:
         try:
             return self._ambient(audience)
         except NoIdentity as problem:
-            # A job that lacks a permission is to be told so.
+            # If a job lacks a permission, that is the problem to report.
             if problem.topic is not Topic.NO_IDENTITY:
                 raise
         with self._lock:
@@ -55,8 +56,8 @@ class SignIn:
 
     def _signed_in(self, audience: str) -> str:
         self._tell(
-            "No job vouches for these files, so sign in with the browser. Your e-mail address "
-            "will be in each attestation, and in Sigstore's log for good."
+            "This is not running in a job, so sign in with the browser. Your email address will be "
+            "in each attestation, and in Sigstore's public log permanently."
         )
         url = load_trust(self._trust_config).config.signing_config.get_oidc_url()
         try:

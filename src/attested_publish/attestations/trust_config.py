@@ -1,4 +1,4 @@
-"""A Sigstore's ClientTrustConfig as a user gives it: read within bounds, told from other files."""
+"""Read a user's ClientTrustConfig of a Sigstore instance, and recognize other files."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from attested_publish.problems import SigningProblem, Topic
 MEDIA_TYPE = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
 
 _LIMIT = 4 << 20
-"""Bytes; that of the public Sigstore has some 10,000."""
+"""Bytes; that of the public Sigstore has about 10,000."""
 
 _PARTS = {
     "trustedroot": ("a trusted root", "trustedRoot", "signingConfig", "signing configuration"),
     "signingconfig": ("a signing configuration", "signingConfig", "trustedRoot", "trusted root"),
 }
-"""What is only one part of it, by what stands in its media type: its name, its key, the other's."""
+"""Files that are one part of it, by a word in their media type: the name, the key, the other."""
 
 
 def read(path: Path) -> str:
     """Return the text of a file that may be a ClientTrustConfig.
 
-    Raises `SigningProblem` for a file that cannot be read, is no JSON object, or is known
-    to be something else; what is in it is judged by who loads it.
+    Raises `SigningProblem` for a file that cannot be read, is not a JSON object, or is known
+    to be something else; the contents are checked when they are loaded.
     """
     text = _text_of(path)
     try:
@@ -39,8 +39,8 @@ def read(path: Path) -> str:
         if kind in str(document.get("mediaType", "")).lower().replace("_", ""):
             _refuse(
                 path,
-                f"it is {name}, which is one part of a ClientTrustConfig; it lacks the {missing}",
-                "Put both parts into one file, with jq for example:\n\n"
+                f"it is {name}, which is one part of a ClientTrustConfig; the {missing} is missing",
+                "Combine both parts in one file, for example with jq:\n\n"
                 f"    jq -n --slurpfile own {shown(path.name)} --slurpfile other OTHER.json \\\n"
                 f"      '{{mediaType: \"{MEDIA_TYPE}\", {own}: $own[0], {other}: $other[0]}}'",
             )
@@ -55,7 +55,7 @@ def _text_of(path: Path) -> str:
     except Changed:
         _refuse(path, "it is not a regular file")
     except (OSError, RuntimeError) as error:
-        _refuse(path, getattr(error, "strerror", None) or "it cannot be opened")
+        _refuse(path, getattr(error, "strerror", None) or "it could not be opened")
     if len(content) > _LIMIT:
         _refuse(path, f"it has more than {_LIMIT >> 20} MiB, which no such file has")
     try:
@@ -70,6 +70,6 @@ def _refuse(path: Path, why: str, remedy: str = "") -> NoReturn:
         topic=Topic.TRUST_CONFIG,
         detail=f"sigstore-trust-config is {shown(path)}: {why}.",
         remedy=remedy
-        or f"Name a file with a ClientTrustConfig JSON (media type {MEDIA_TYPE}), or leave the "
-        "setting out to use the public Sigstore.",
+        or f"Name a ClientTrustConfig JSON file (media type {MEDIA_TYPE}), or leave the setting "
+        "out to use the public Sigstore.",
     ) from None

@@ -1,4 +1,4 @@
-"""Attestations (PEP 740): the Sigstore they come from, and verifying them the way PyPI does."""
+"""Attestations (PEP 740): their Sigstore instance, and verifying them the way PyPI does."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ PUBLISH_PREDICATE = AttestationType.PYPI_PUBLISH_V1.value
 _PUBLISHER: TypeAdapter[Publisher] = TypeAdapter(Publisher)
 
 _BUILD_CONFIG = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.18")
-"""Fulcio's extension for the file that says what the job does."""
+"""Fulcio's extension for the file that defines the job."""
 
 _PRINTED_EXTENSION = re.compile(r"<Extension\(.*\)>(?=\))")
 _ROOT_SECONDS = 120.0
 _LONGEST_NAME = 300
-"""Characters of a file name that is read; file systems take 255 bytes."""
+"""Characters of a filename that is parsed; file systems allow 255 bytes."""
 
 _IN_TOTO = "application/vnd.in-toto+json"
 
@@ -51,20 +51,20 @@ _IN_TOTO = "application/vnd.in-toto+json"
 def publisher_fields(publisher: Publisher) -> dict[str, str]:
     """Return a publisher's fields, `kind` first, without empty ones.
 
-    Provenance names them so (PEP 740), and lock files pin them so (PEP 751); a token's
-    other claims, which provenance may hold too, are not part of the identity.
+    Provenance (PEP 740) and lock files (PEP 751) name them like this; a token's other claims,
+    which provenance may contain, too, are not part of the identity.
     """
     fields: dict[str, object] = publisher.model_dump(exclude_none=True, exclude={"claims"})
     return {name: str(value) for name, value in fields.items()}
 
 
 class AttestationRefused(ValueError):
-    """An attestation does not hold; its text is one sentence that says in what."""
+    """An attestation is not valid; the text is one sentence that says why."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """A Sigstore instance: whom to ask for signatures, and what to verify them with."""
+    """A Sigstore instance: where to get signatures, and what to verify them with."""
 
     config: ClientTrustConfig
     signing: SigningContext
@@ -72,20 +72,20 @@ class Trust:
 
 
 def load_trust(config_json: str | None) -> Trust:
-    """Return the Sigstore of a ClientTrustConfig JSON, or the public one (through TUF).
+    """Return the Sigstore instance of a ClientTrustConfig JSON, or the public one (through TUF).
 
     Forces Rekor v1: PEP 740 has no field for the timestamps that an entry of
     Rekor v2 needs to be verified. Raises `SigningProblem`.
     """
     try:
         if config_json is None:
-            # TUF's client has a session of its own; what it downloads has a size of its own.
+            # TUF's client uses its own session; what it downloads has its own size limits.
             config = meanwhile(ClientTrustConfig.production)(_ROOT_SECONDS)
         else:
             config = ClientTrustConfig.from_json(config_json)
         config.force_tlog_version = 1
-        # Not `from_trust_config`: that asks a timestamp authority too, for each signature,
-        # and PEP 740 has no place for the answer.
+        # Not `from_trust_config`: that also requests a timestamp for each signature, and
+        # PEP 740 has no field for it.
         signing = SigningContext(
             fulcio=config.signing_config.get_fulcio(),
             rekor=config.signing_config.get_tlogs()[0],
@@ -96,9 +96,9 @@ def load_trust(config_json: str | None) -> Trust:
         raise no_root(error) from error
     except TimeoutError as error:
         raise SigningProblem(
-            "Sigstore's root of trust could not be fetched",
+            "Sigstore's root of trust could not be loaded",
             topic=Topic.SIGSTORE_ROOT,
-            detail=f"It was not there after {_ROOT_SECONDS:.0f} s.",
+            detail=f"It was not available after {_ROOT_SECONDS:.0f} s.",
             remedy="Allow tuf-repo-cdn.sigstore.dev in the network (proxy, firewall), and run "
             "again.",
         ) from error
@@ -107,21 +107,21 @@ def load_trust(config_json: str | None) -> Trust:
             "The Sigstore trust configuration cannot be used",
             topic=Topic.TRUST_CONFIG,
             detail=f"sigstore-trust-config: {shown(error)}.",
-            remedy="Give a ClientTrustConfig JSON (media type "
-            "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json) of a Sigstore with a "
-            "Rekor v1 log.",
+            remedy="Use a ClientTrustConfig JSON (media type "
+            "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json) of a Sigstore instance "
+            "with a Rekor v1 log.",
         ) from error
 
 
 def no_root(error: sigstore.errors.TUFError) -> SigningProblem:
-    """Say why there is no root of trust: the network, or a root too old to follow.
+    """Return why there is no root of trust: the network, or an embedded root that is too old.
 
-    A root that is shipped with a release of sigstore leads to the current one as long as
-    enough of its keys have signed the roots between them (TUF, 5.3).
+    The root that a release of sigstore contains leads to the current one as long as enough of
+    its keys have signed the roots between them (TUF, 5.3).
     """
     if isinstance(error.__cause__, RepositoryError):
         return SigningProblem(
-            "Sigstore's root of trust cannot be followed",
+            "Sigstore's root of trust could not be verified",
             topic=Topic.SIGSTORE_ROOT,
             detail=f"{shown(error)}: {shown(error.__cause__)}. This version of attested-publish "
             f"(sigstore {sigstore.__version__}) is too old for it.",
@@ -129,7 +129,7 @@ def no_root(error: sigstore.errors.TUFError) -> SigningProblem:
             "or upgrade the package.",
         )
     return SigningProblem(
-        "Sigstore's root of trust could not be fetched",
+        "Sigstore's root of trust could not be loaded",
         topic=Topic.SIGSTORE_ROOT,
         detail=f"{shown(error)}: {_why(error)}.",
         remedy="Allow tuf-repo-cdn.sigstore.dev in the network (proxy, firewall), and run again.",
@@ -137,12 +137,12 @@ def no_root(error: sigstore.errors.TUFError) -> SigningProblem:
 
 
 def _why(error: BaseException) -> str:
-    """Return the first words among an error's causes: the clients below raise some without."""
+    """Return the first text among an error's causes: some of the clients' errors have none."""
     cause = error.__cause__
     while cause is not None and not str(cause):
         cause = cause.__cause__
     if isinstance(cause, urllib3.exceptions.MaxRetryError):
-        # It says so, and repeats the address.
+        # Its text says the same, and repeats the address.
         cause = cause.reason
     return shown(cause or "no answer").rstrip(".")
 
@@ -153,7 +153,7 @@ def verify(
     policy: VerificationPolicy,
     trust: Trust,
 ) -> None:
-    """Hold every attestation against its staged file as PyPI will (its verifier, its `policy`).
+    """Verify every attestation against its staged file as PyPI will (its verifier, its `policy`).
 
     Raises `VerificationProblem` for the first one that PyPI would refuse.
     """
@@ -168,17 +168,17 @@ def verify(
             )
         except AttestationRefused as error:
             raise VerificationProblem(
-                f"The attestation of {shown(distribution.filename)} does not hold",
+                f"The attestation of {shown(distribution.filename)} is not valid",
                 topic=Topic.ATTESTATION_INVALID,
                 detail=f"{error} {trust_hint(trust)}",
-                remedy="The index would refuse it. Run again; if it stays so, the Sigstore "
-                "instance or the trusted publisher's fields are wrong.",
+                remedy="The index would refuse it. Run again; if this happens every time, the "
+                "Sigstore instance or the fields of the trusted publisher are wrong.",
                 file=distribution.filename,
             ) from error
 
 
 def trust_hint(trust: Trust) -> str:
-    """Name the certificate authority that was trusted, for a message."""
+    """Return a sentence that names the trusted certificate authority."""
     roots = trust.config.trusted_root.get_fulcio_certs()
     names = {root.subject.rfc4514_string() for root in roots}
     return f"Verified against: {shown('; '.join(sorted(names)), 200)}."
@@ -194,8 +194,8 @@ def verify_attestation(
 ) -> str:
     """Verify one attestation as PyPI's server does and return its predicate type.
 
-    The steps are those of `pypi_attestations.Attestation.verify`, which takes no
-    other trust root than the public one. Raises `AttestationRefused`.
+    The steps are those of `pypi_attestations.Attestation.verify`, which supports only the
+    public root of trust. Raises `AttestationRefused`.
     """
     try:
         bundle = attestation.to_bundle()
@@ -205,8 +205,8 @@ def verify_attestation(
     except (AttestationError, sigstore.errors.Error, x509.ExtensionNotFound) as error:
         raise AttestationRefused(f"{shown(error)}.") from error
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError, OSError) as error:
-        # Conversion and verification let parsing errors of their libraries through, those of
-        # dates before or after all calendars among them.
+        # Conversion and verification let parsing errors of their libraries escape, including
+        # those for dates outside the calendar's range.
         raise AttestationRefused(f"It cannot be read: {shown(error)}.") from error
     if payload_type != _IN_TOTO:
         raise AttestationRefused(f"Its payload type is {shown(payload_type, 80)}, not {_IN_TOTO}.")
@@ -214,9 +214,9 @@ def verify_attestation(
 
 
 def policy_of(publisher: Publisher) -> VerificationPolicy:
-    """Return PyPI's policy for certificates of a publisher, of whatever kind it is.
+    """Return PyPI's policy for certificates of a publisher of any kind.
 
-    It lives in a private method of pypi-attestations: a contract test holds it.
+    It is a private method of pypi-attestations, which a contract test checks.
     """
     return publisher._as_policy()  # noqa: SLF001
 
@@ -239,7 +239,7 @@ def policy_for(trusted: TrustedPublisher) -> VerificationPolicy:
     publisher = publisher_of(trusted)
     if publisher is None:
         raise IdentityProblem(
-            "What a certificate of this identity holds is not known",
+            "The contents of certificates for this identity are not known",
             topic=Topic.IDENTITY_UNUSABLE,
             detail=f"The identity is {trusted}.",
             remedy="Sign in a job on GitHub, GitLab, Google Cloud or CircleCI, or in person "
@@ -249,9 +249,9 @@ def policy_for(trusted: TrustedPublisher) -> VerificationPolicy:
 
 
 def extension_text(attestation: Attestation, extension: x509.ObjectIdentifier) -> str | None:
-    """Return what an extension of Fulcio's in the certificate says; `None` where it has none.
+    """Return the value of one of Fulcio's extensions in the certificate; `None` if it has none.
 
-    Raises `ValueError` for one that is no text.
+    Raises `ValueError` if the value is not text.
     """
     try:
         found = _certificate_of(attestation).extensions.get_extension_for_oid(extension)
@@ -261,7 +261,7 @@ def extension_text(attestation: Attestation, extension: x509.ObjectIdentifier) -
 
 
 def certificate_identity(attestation: Attestation) -> str:
-    """Return the attestation certificate's subject alternative name: a URI, or e-mail address."""
+    """Return the subject alternative name in the certificate: a URI, or an email address."""
     certificate = _certificate_of(attestation)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     return ", ".join(str(name.value) for name in names.value)
@@ -270,12 +270,12 @@ def certificate_identity(attestation: Attestation) -> str:
 def log_index(attestation: Attestation) -> int:
     """Return the index of the attestation's entry in the transparency log."""
     entry = attestation.verification_material.transparency_entries[0]
-    # Its fields may be spelled either way, as far as the libraries on both sides go.
+    # The libraries on both sides use either spelling of its fields.
     return int(entry["logIndex"] if "logIndex" in entry else entry["log_index"])
 
 
 def predicate_type_of(attestation: Attestation) -> str:
-    """Return an attestation's predicate type, unverified; empty where it has none."""
+    """Return an attestation's predicate type, unverified; empty if it has none."""
     try:
         return str(attestation.statement["predicateType"])
     except (ValueError, TypeError, LookupError, RecursionError):
@@ -283,15 +283,15 @@ def predicate_type_of(attestation: Attestation) -> str:
 
 
 def file_suffix(attestation: Attestation) -> str:
-    """Return what follows the distribution's name in the name of an attestation file."""
+    """Return the suffix that makes an attestation file's name from the distribution's name."""
     is_publish = predicate_type_of(attestation) == PUBLISH_PREDICATE
     return PUBLISH_SUFFIX if is_publish else SLSA_SUFFIX
 
 
 def _in_words(error: sigstore.errors.VerificationError, attestation: Attestation) -> str:
-    """Return what a verifier says, with the certificate's build configuration as it reads.
+    """Return a verifier's message, with the certificate's build configuration in readable form.
 
-    pypi-attestations prints the object that the library has for that extension.
+    pypi-attestations prints the library's object for that extension.
     """
     try:
         built_by = extension_text(attestation, _BUILD_CONFIG)
@@ -307,7 +307,7 @@ def _certificate_of(attestation: Attestation) -> x509.Certificate:
 
 
 def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:
-    """Hold an in-toto statement against a distribution; return its predicate type."""
+    """Check an in-toto statement against a distribution; return its predicate type."""
     try:
         statement = json.loads(payload)
         subjects: list[dict[str, Any]] = statement["subject"]
@@ -321,7 +321,7 @@ def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:
             raise
         raise AttestationRefused("Its payload is not an in-toto statement.") from error
     try:
-        # A name of many tags takes time and memory without end to read.
+        # Parsing a name with many tags takes unlimited time and memory.
         is_longer = len(subject_name) > _LONGEST_NAME
         same_name = not is_longer and _parsed(subject_name) == _parsed(filename)
     except (ValueError, AttributeError, TypeError):
@@ -340,7 +340,7 @@ def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:
 
 
 def _parsed(filename: str) -> tuple[object, ...]:
-    """Names are compared as parsed, so that equivalent spellings are equal (as on PyPI)."""
+    """Compare names as parsed, so that equivalent spellings are equal (as on PyPI)."""
     if filename.endswith(".whl"):
         return parse_wheel_filename(filename)
     return parse_sdist_filename(filename)

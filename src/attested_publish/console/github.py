@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from attested_publish.report import ProblemReport
 
 _ANNOTATIONS = 10
-"""GitHub shows so many of each kind for a step, and drops the rest; one is for the problem."""
+"""GitHub shows ten annotations of each kind for a step, and drops the rest; one is reserved."""
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "notice"}
 
@@ -77,13 +77,13 @@ class GitHubPrinter(Printer):
             self._annotate(_LEVELS[finding.severity], text, title=title, file=file)
 
     def problem(self, problem: ProblemReport) -> None:
-        """Annotate the problem, as it was shown."""
+        """Annotate the problem, as it was displayed."""
         super().problem(problem)
         text = "\n".join(filter(None, (problem.detail, problem.remedy, f"More: {problem.read_on}")))
         self._command("error", text, title=problem.title, file=problem.source or None)
 
     def wrong_input(self, sentence: str) -> None:
-        """Annotate an input that the step cannot be run with."""
+        """Annotate an invalid input."""
         self._command("error", sentence, title="Wrong input")
 
     def _annotate(
@@ -98,14 +98,14 @@ class GitHubPrinter(Printer):
         self._print(command(name, harmless(text), **harmless_properties))
 
     def _print(self, line: str) -> None:
-        """Print a command for the runner: at once, so that nothing gets in between."""
+        """Print a workflow command at once, so that nothing is printed in between."""
         with self._printing:
             self.console.file.write(f"{line}\n")
             self.console.file.flush()
 
 
 def command(name: str, text: str, **properties: str | None) -> str:
-    """Return a workflow command, escaped as the runner unescapes it; `None` is left out."""
+    """Return a workflow command, escaped as the runner expects; `None` is left out."""
     listed = ",".join(
         f"{key}={_escape_property(value)}" for key, value in properties.items() if value
     )

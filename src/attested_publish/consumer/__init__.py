@@ -1,1 +1,1 @@
-"""Verify what others have published."""
+"""Verifying what others have published."""

@@ -1,4 +1,4 @@
-"""Download a file only to know its digest: bounded in size and time, kept nowhere."""
+"""Download a file only to compute its digest: limited in size and time, and not stored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class NotFetched(Exception):
-    """A file could not be downloaded; the text is one sentence. `may_pass`: it may be, later."""
+    """A file could not be downloaded; the text is one sentence. `may_pass`: a retry may succeed."""
 
     def __init__(self, why: str, *, may_pass: bool = False) -> None:
         super().__init__(why)
@@ -30,28 +30,28 @@ class NotFetched(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of one file is read at most (bytes), and for how long (seconds)."""
+    """The limits for one file: its size (bytes), and the time (seconds)."""
 
     size: int = 2_000_000_000
     seconds: float = 600.0
 
 
 def sha256_of(file: IndexFile, page: str, session: requests.Session, limits: Limits) -> str:
-    """Download what an index serves of a file and return its sha256 (hexadecimal).
+    """Download a file from an index and return its sha256 (hexadecimal).
 
-    `page` is the address that listed the file, as its own may be relative to it. Where
-    the index says a size, no more than that is read. Raises `NotFetched`.
+    `page` is the address of the page that lists the file, whose own address may be relative to
+    it. If the index gives a size, no more than that is read. Raises `NotFetched`.
     """
     url = address(file.url, page)
     if file.size > limits.size:
-        raise NotFetched(f"It has {file.size} bytes; more than {limits.size} are not downloaded.")
+        raise NotFetched(f"It has {file.size} bytes; the limit for downloads is {limits.size}.")
     try:
         return _read(url, file.size or limits.size, session, limits)
     except TooSlow as error:
-        raise NotFetched(f"It was not there after {limits.seconds:.0f} seconds.") from error
+        raise NotFetched(f"It was not downloaded after {limits.seconds:.0f} seconds.") from error
     except requests.exceptions.ChunkedEncodingError as error:
         raise NotFetched(
-            f"The answer of {shown(url, 200)} broke off in the middle.", may_pass=True
+            f"The connection to {shown(url, 200)} was lost in the middle.", may_pass=True
         ) from error
     except requests.RequestException as error:
         raise NotFetched(
@@ -63,8 +63,8 @@ def sha256_of(file: IndexFile, page: str, session: requests.Session, limits: Lim
 def address(url: str, page: str) -> str:
     """Return the full address of what an index's `page` lists as `url`.
 
-    Raises `NotFetched` for one where anybody on the way could change the answer, and for one
-    on this machine that another machine lists.
+    Raises `NotFetched` for an unencrypted address, whose answer could be changed in transit, and
+    for an address on this machine that another machine lists.
     """
     try:
         full = urljoin(page, url)
@@ -72,14 +72,14 @@ def address(url: str, page: str) -> str:
     except BadAddress as error:
         raise NotFetched(f"The index lists {shown(full, 200)}, but {error}.") from None
     except ValueError:
-        raise NotFetched(f"The index lists {shown(url, 200)}, which is no address.") from None
+        raise NotFetched(f"The index lists {shown(url, 200)}, which is not an address.") from None
     return full
 
 
 def _read(url: str, most: int, session: requests.Session, limits: Limits) -> str:
     sha256 = hashlib.sha256()
     size = 0
-    # Compressed on the way, it would not be the bytes that were hashed.
+    # With a content encoding, it would not be the bytes that were hashed.
     asked = {"Accept-Encoding": "identity"}
     with within(limits.seconds), session.get(url, stream=True, headers=asked) as response:
         if response.status_code != HTTPStatus.OK:
@@ -90,6 +90,6 @@ def _read(url: str, most: int, session: requests.Session, limits: Limits) -> str
         for piece in pieces(response):
             size += len(piece)
             if size > most:
-                raise NotFetched(f"More than {most} bytes are served as it.")
+                raise NotFetched(f"The index serves more than {most} bytes for it.")
             sha256.update(piece)
     return sha256.hexdigest()

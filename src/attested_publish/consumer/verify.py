@@ -1,4 +1,4 @@
-"""Verify what an index serves: each file's bytes, its provenance, and who published it."""
+"""Verify what an index serves: each file's bytes, its provenance, and its publisher."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Expected:
-    """Who should have published; what is `None` may be anything.
+    """Who should have published; `None` allows any value.
 
     `workflow` is the path of a file, `email` the address of a service account.
     """
@@ -69,7 +69,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Release:
-    """What is to be verified of one release, and all that the index serves of its project."""
+    """The files of one release to verify, and all files of its project on the index."""
 
     project: str
     version: Version
@@ -79,10 +79,11 @@ class Release:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found out about a file; `why_not` is empty where everything holds.
+    """The result for a file; `why_not` is empty if everything is valid.
 
-    `publishers` are those of the attestations that were looked at, `log_indexes` the
-    places of the attestations in the log, both by the index's word unless all holds.
+    `publishers` are those of the attestations that were checked, `log_indexes` the indexes of
+    the attestations in the log. Both are unverified claims of the index unless everything is
+    valid.
     """
 
     wanted: Wanted
@@ -94,7 +95,7 @@ class Verdict:
 
     @property
     def is_good(self) -> bool:
-        """Say whether the bytes and every attestation hold, for the publisher expected."""
+        """Whether the bytes and every attestation are valid, for the expected publisher."""
         return not self.why_not
 
 
@@ -102,7 +103,7 @@ class Verdict:
 class Comparison:
     """The publishers of a release and of the one before it (`before`: its version).
 
-    Both are of attestations that hold; where the release before has none, `then` is empty.
+    Only valid attestations count; if the release before has none, `then` is empty.
     """
 
     before: Version | None = None
@@ -111,14 +112,14 @@ class Comparison:
 
     @property
     def has_changed(self) -> bool:
-        """Say whether the releases have publishers that differ."""
+        """Whether the publishers of the releases differ."""
         then, now = dict(_by_key(self.then)), dict(_by_key(self.now))
         return bool(then) and bool(now) and then.keys() != now.keys()
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What releases are verified with: the index, the trust, the patience, the bounds."""
+    """Verifies releases with an index, a Sigstore instance, deadlines and limits."""
 
     index: Index
     session: requests.Session
@@ -130,7 +131,7 @@ class Verification:
     def of_project(self, project: str, version: Version | None) -> Release:
         """Find the files of a release on the index; without a version, of the latest one.
 
-        Raises `IndexProblem`, `IndexRefuses` where the index has no such release.
+        Raises `IndexProblem`, `IndexRefuses` if the index has no such release.
         """
         files = self._files_of(project)
         versions = {each for name in files if (each := _version_in(name, project)) is not None}
@@ -154,7 +155,7 @@ class Verification:
     def of_files(self, paths: Sequence[Path]) -> list[Release]:
         """Find what the index serves under the names of local files, release by release.
 
-        Raises `FilesProblem` for what is no distribution, `IndexProblem`.
+        Raises `FilesProblem` for a file that is not a distribution, `IndexProblem`.
         """
         found: dict[tuple[str, Version], list[Path]] = {}
         for path in paths:
@@ -164,7 +165,7 @@ class Verification:
                     f"{shown(path.name)} is not the name of a distribution",
                     topic=Topic.FILES_UNFIT,
                     detail="A wheel is called NAME-VERSION-TAGS.whl, an sdist NAME-VERSION.tar.gz.",
-                    remedy="Give wheels and sdists under the names they were published with, or "
+                    remedy="Name wheels and sdists by the names they were published under, or "
                     "PROJECT==VERSION.",
                 )
             found.setdefault((project, version), []).append(path)
@@ -190,7 +191,7 @@ class Verification:
     def comparison(self, release: Release, verdicts: Sequence[Verdict]) -> Comparison:
         """Compare the publishers of a release with those of the release before it.
 
-        Of the earlier one the digests are those the index lists: nothing is downloaded.
+        For the earlier one, the digests listed on the index are used: nothing is downloaded.
         """
         now = _distinct(verdict.publishers for verdict in verdicts if verdict.is_good)
         versions = {_version_in(name, release.project) for name in release.of_project}
@@ -218,7 +219,7 @@ class Verification:
         except NotFetched as error:
             return Verdict(wanted, why_not=str(error))
         if file.sha256 is not None and file.sha256 != sha256:
-            whose = "the file here has" if wanted.local else "what it serves has"
+            whose = "the local file has" if wanted.local else "the file it serves has"
             return Verdict(
                 wanted,
                 sha256,
@@ -240,14 +241,14 @@ class Verification:
             bundle.attestations for bundle in provenance.attestation_bundles
         ):
             return Verdict(
-                wanted, sha256, why_not="It has no attestations: nobody can say who published it."
+                wanted, sha256, why_not="It has no attestations: its publisher is unknown."
             )
         return self._held_against(provenance, wanted, sha256, expected)
 
     def _held_against(
         self, provenance: Provenance, wanted: Wanted, sha256: str, expected: Expected
     ) -> Verdict:
-        """Verify every attestation for its publisher, and the publisher for what is expected."""
+        """Verify every attestation for its publisher, and compare it with the expected one."""
         predicate_types: list[str] = []
         indexes: list[int] = []
         why_not = ""
@@ -265,7 +266,7 @@ class Verification:
                     )
                     indexes.append(log_index(attestation))
                 except AttestationRefused as error:
-                    why_not = why_not or f"An attestation does not hold: {error}"
+                    why_not = why_not or f"An attestation is not valid: {error}"
                 else:
                     why_not = why_not or _unexpected(bundle.publisher, attestation, expected)
         return Verdict(
@@ -278,7 +279,7 @@ class Verification:
         )
 
     def _listed_publishers(self, wanted: Wanted) -> tuple[Publisher, ...]:
-        """Return who published a file, going by the digest that the index lists."""
+        """Return who published a file, using the digest that the index lists."""
         try:
             provenance = self._provenance_of(wanted)
         except (IndexProblem, NotConvertible, NotFetched):
@@ -325,15 +326,15 @@ def publisher_text(publisher: Publisher) -> str:
 
 
 def _unexpected(publisher: Publisher, attestation: Attestation, expected: Expected) -> str:
-    """Say in what a publisher differs from the one expected; empty: in nothing.
+    """Return how a publisher differs from the expected one; empty if it does not.
 
-    The certificate proves repository and workflow; the environment, where it names one.
-    Otherwise that is the index's word: what it has registered.
+    The certificate proves repository and workflow, and the environment if it names one.
+    Otherwise the environment is the one that the index has registered.
     """
     fields = publisher_fields(publisher)
     workflow, wanted_workflow = fields.get("workflow_filepath"), expected.workflow
     if "workflow" in fields and wanted_workflow is not None:
-        # GitHub's are all in one folder: PyPI knows them by their names.
+        # GitHub's workflows are all in one folder: PyPI uses only their names.
         workflow, wanted_workflow = fields["workflow"], wanted_workflow.rpartition("/")[2]
     environment = extension_text(attestation, _ENVIRONMENT) or fields.get("environment")
     comparisons = (
@@ -378,7 +379,7 @@ def _sha256_of_file(path: Path) -> str:
 
 
 def _version_in(filename: str, project: str) -> Version | None:
-    """Return the version of a project's file; `None` where it is no distribution of it."""
+    """Return the version of a project's file; `None` if it is not a distribution of it."""
     named, version = release_of(filename)
     return version if named == project and kind_of(filename) is not None else None
 

@@ -1,1 +1,1 @@
-"""How a run is started: the command and the GitHub Action."""
+"""The ways to start a run: the command and the GitHub Action."""

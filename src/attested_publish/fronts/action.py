@@ -1,4 +1,4 @@
-"""The GitHub front: inputs in; workflow commands, outputs and a step summary out."""
+"""The GitHub Action: reads inputs; writes workflow commands, outputs and a step summary."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
 
 def _run(environment: Mapping[str, str]) -> int:
     given = inputs(environment)
-    # Before a wrong input is quoted.
+    # Before a wrong input is quoted in a message.
     secrecy.keep([given.get("password", "").strip(), *secrecy.secrets_in(environment)])
     printer = GitHubPrinter(_console())
     try:
@@ -70,7 +70,7 @@ def _handed_over(
     try:
         see_through(lambda: hand_over(report, environment, printer.warning))
     except Stopped:
-        printer.warning("The run was stopped while it wrote its outputs and summary.")
+        printer.warning("The run was stopped while it was writing its outputs and summary.")
     return status
 
 
@@ -91,8 +91,8 @@ def _wrong_inputs(error: WrongUsage, printer: GitHubPrinter, report: Report) -> 
 def inputs(environment: Mapping[str, str]) -> dict[str, str]:
     """Read the action's inputs: `INPUT_` and the setting's name in capitals.
 
-    The runner keeps hyphens (`INPUT_PACKAGES-DIR`), which not every shell passes on;
-    where that name is missing, the one with underscores is read.
+    The runner keeps hyphens (`INPUT_PACKAGES-DIR`), but some shells drop such variables; if that
+    name is missing, the one with underscores is read.
     """
     given = {}
     for setting in SETTINGS:
@@ -120,16 +120,17 @@ def _work(run: Run, environment: Mapping[str, str]) -> None:
             publish.check(run)
         case Mode.ATTEST:
             if run.settings.attestations_dir is None:
-                # The output `attestations-dir` says where they are.
+                # The output `attestations-dir` names the folder.
                 folder = _attestations_folder(environment)
                 run.settings = replace(run.settings, attestations_dir=folder)
             publish.attest(run)
 
 
 def hand_over(report: Report, environment: Mapping[str, str], warn: Callable[[str], None]) -> None:
-    """Write the JSON report, the step's outputs and its summary where the runner wants them.
+    """Write the JSON report, the step's outputs and its summary where the runner expects them.
 
-    Each for itself: what cannot be written is told to `warn`, and the release is what it is.
+    They are independent: `warn` is called for each that cannot be written, which does not change
+    the result of the release.
     """
     folder = Path(environment.get("RUNNER_TEMP") or tempfile.gettempdir())
     path = folder / f"attested-publish-{secrets.token_hex(4)}.json"
@@ -149,7 +150,7 @@ def hand_over(report: Report, environment: Mapping[str, str], warn: Callable[[st
         with _warning("step's outputs", warn) as of_outputs:
             _append(file, "".join(starmap(_output, outputs.items())))
         if not of_outputs.is_done:
-            # A disk may have room for the one that others depend on.
+            # The disk may have room for this one, which others depend on.
             with _warning("step's result", warn):
                 _append(file, _output("result", report.result.value))
     if environment.get("GITHUB_STEP_SUMMARY"):
@@ -167,12 +168,12 @@ class _Part:
 
 @contextlib.contextmanager
 def _warning(what: str, warn: Callable[[str], None]) -> Iterator[_Part]:
-    """Warn where what is done in here fails: a release must not fail for its report."""
+    """Warn if this block fails: a release must not fail because of its report."""
     part = _Part()
     try:
         yield part
         part.is_done = True
-    except Exception as error:  # noqa: BLE001 - a mistake in the summary is none in the release
+    except Exception as error:  # noqa: BLE001 - a bug in the summary must not fail the release
         why = getattr(error, "strerror", None) or f"{type(error).__name__}: {shown(error)}"
         warn(f"The {what} could not be written: {why}.")
 
@@ -184,7 +185,7 @@ def _output(name: str, value: str) -> str:
 
 
 def _append(path: Path, text: str) -> None:
-    """Append all of a text or nothing: half an output makes the runner fail the step."""
+    """Append all of a text or nothing: a truncated output makes the runner fail the step."""
     left = memoryview(text.encode("utf-8", errors="backslashreplace"))
     with path.open("ab", buffering=0) as file:
         before = os.fstat(file.fileno()).st_size
@@ -198,7 +199,7 @@ def _append(path: Path, text: str) -> None:
 
 
 def _attestations_folder(environment: Mapping[str, str]) -> Path:
-    """Make a folder for attestation files; the user's own is only read."""
+    """Create a folder for attestation files; the user's own folder is only read."""
     where = environment.get("RUNNER_TEMP") or None
     try:
         if where is not None:
@@ -206,16 +207,16 @@ def _attestations_folder(environment: Mapping[str, str]) -> Path:
         return Path(tempfile.mkdtemp(prefix="attestations-", dir=where))
     except OSError as error:
         raise FilesProblem(
-            "The attestation files cannot be written",
+            "The attestation files could not be written",
             topic=Topic.ATTESTATIONS_DIR_UNWRITABLE,
             detail=f"{shown(where or 'The temporary folder')}: {error.strerror}.",
-            remedy="Set attestations-dir to a folder that the job may write to.",
+            remedy="Set attestations-dir to a folder that the job can write to.",
         ) from error
 
 
 def _console() -> Console:
     return Console(
-        file=Output(sys.stdout),  # type: ignore[arg-type] # as much of a file as is used
+        file=Output(sys.stdout),  # type: ignore[arg-type] # has the file methods that are used
         highlight=False,
         width=_LOG_WIDTH,
         force_terminal=False,

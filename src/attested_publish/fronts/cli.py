@@ -29,8 +29,8 @@ PASSWORD_VARIABLE = "ATTESTED_PUBLISH_PASSWORD"  # noqa: S105 - a variable's nam
 
 _SUMMARIES = {
     Mode.PUBLISH: "check, attest, upload and confirm a release",
-    Mode.CHECK: "say what the index would refuse, without spending anything",
-    Mode.ATTEST: "sign only, and leave the attestation files",
+    Mode.CHECK: "report what the index would refuse, without uploading anything",
+    Mode.ATTEST: "sign only, and write the attestation files",
     Mode.REHEARSE: "publish to an embedded PyPI and Sigstore, offline",
 }
 _SERVICES_SUMMARY = "keep the embedded PyPI and Sigstore running for any client"
@@ -39,7 +39,7 @@ _SERVICES_SUMMARY = "keep the embedded PyPI and Sigstore running for any client"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns 0: done, 1: refused or failed, 2: wrong usage."""
     for stream in (sys.stdout, sys.stderr):
-        # A console that cannot show a mark must not stop a release; there may be none.
+        # A console that cannot display a character must not stop a release; there may be none.
         if stream is not None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     secrecy.keep(secrecy.secrets_in(os.environ))
@@ -86,7 +86,7 @@ def _carry_out(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """Understand the options; raises one `WrongUsage` for all that is wrong with them."""
+    """Parse the options; raises one `WrongUsage` for everything that is wrong with them."""
     faults: list[str] = []
     settings = Settings()
     try:
@@ -114,16 +114,16 @@ def _hand_over(report: Report, path: Path, printer: Printer) -> None:
         see_through(lambda: write_report(report, path))
     except (OSError, Stopped) as error:
         why = getattr(error, "strerror", None) or str(error)
-        printer.warning(f"The report cannot be written to {shown(path)}: {why}.")
+        printer.warning(f"The report could not be written to {shown(path)}: {why}.")
 
 
 def _prove_writable(report: Path) -> None:
-    """Find out before anything is done whether the report can be written; raises `OSError`."""
-    # A link may lead to where nothing is yet.
+    """Check before anything else that the report can be written; raises `OSError`."""
+    # A link may point to a file that does not exist yet.
     path = report.resolve()
     is_there = path.exists()
     if is_there and not path.is_file() and not path.is_dir():
-        # Whoever reads from a pipe would take this for all of it.
+        # A reader of a pipe would take this for the whole report.
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab"):
@@ -140,7 +140,7 @@ def _console() -> Console:
 
     output = Output(sys.stdout)
     width = None if output.isatty() else 120
-    return Console(file=output, highlight=False, emoji=False, width=width)  # type: ignore[arg-type] # as much of a file as is used
+    return Console(file=output, highlight=False, emoji=False, width=width)  # type: ignore[arg-type] # has the file methods that are used
 
 
 def _work(options: argparse.Namespace, run: Run) -> None:
@@ -167,7 +167,7 @@ def _work(options: argparse.Namespace, run: Run) -> None:
 
 
 def _with_sign_in(targets: Targets, printer: Printer) -> Targets:
-    """Let a person sign in where one is at the terminal, and the machine has no identity."""
+    """Let a person sign in if there is one at the terminal, and the machine has no identity."""
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         return targets
     from attested_publish.attestations.sign_in import SignIn
@@ -205,7 +205,7 @@ def _values(options: argparse.Namespace) -> Mapping[str, str]:
 
 
 class _Misused(Exception):
-    """The command line cannot be understood: how it should be, and what is wrong with it."""
+    """The command line is invalid: the usage, and what is wrong."""
 
     def __init__(self, usage: str, message: str) -> None:
         super().__init__(message)
@@ -213,26 +213,26 @@ class _Misused(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells wrong usage in one line, without what may be a secret on a command line."""
+    """Reports wrong usage in one line, without what may be a secret on a command line."""
 
     def parse_args(  # type: ignore[override] # only called like this
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> argparse.Namespace:
-        """See `argparse`; of unknown options the names are told, and not their values."""
+        """See `argparse`; for unknown options, only the names are reported, not the values."""
         try:
             options, unknown = self.parse_known_args(args, namespace)
             if unknown:
                 names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
                 self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
         except _Misused as error:
-            # An address with a password in it may have been given to the wrong option.
+            # An address that contains a password may have been given to the wrong option.
             for argument in sys.argv[1:] if args is None else args:
                 secrecy.keep(secrecy.credentials_in(argument))
             self.exit(2, f"{error.usage}{harmless(shown(error))}\n")
         return options
 
     def error(self, message: str) -> NoReturn:
-        """Leave it to `parse_args` to tell, which knows the whole command line."""
+        """Let `parse_args` report it, which has the whole command line."""
         raise _Misused(self.format_usage(), f"{self.prog}: error: {message}")
 
 
@@ -252,10 +252,13 @@ def _parser() -> argparse.ArgumentParser:
             nargs="*",
             type=Path,
             metavar="PATH",
-            help="distributions, or folders that hold them (instead of --packages-dir)",
+            help="distributions, or folders that contain them (instead of --packages-dir)",
         )
         command.add_argument(
-            "--report", type=Path, metavar="FILE", help="write a JSON report of the run here"
+            "--report",
+            type=Path,
+            metavar="FILE",
+            help="write a JSON report of the run to this file",
         )
         if mode is Mode.CHECK:
             command.add_argument(
@@ -280,7 +283,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
             continue
         more = f" (default: {setting.default or 'empty'})"
         if setting.is_secret:
-            more = f" (better given as {PASSWORD_VARIABLE} in the environment)"
+            more = f" (better: set {PASSWORD_VARIABLE} in the environment)"
         command.add_argument(
             f"--{setting.name}",
             metavar="{" + ",".join(setting.choices) + "}" if setting.choices else "VALUE",
@@ -293,7 +296,7 @@ def _add_world_options(command: argparse.ArgumentParser) -> None:
         "--registry",
         type=Path,
         metavar="FILE",
-        help="JSON file with the trusted publishers that the embedded PyPI holds "
+        help="JSON file with the trusted publishers of the embedded PyPI "
         "(default: any job may publish any project)",
     )
     command.add_argument(
@@ -301,18 +304,22 @@ def _add_world_options(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a claim of the pretended job's identity token; may be repeated",
+        help="a claim of the simulated job's identity token; may be repeated",
     )
     command.add_argument(
         "--job",
         choices=("github", "gitlab", "circleci", "google"),
-        help="the kind of job to pretend (default: what this is, else github)",
+        help="the kind of job to simulate (default: the kind of this job, else github)",
     )
 
 
 def _add_service_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--port", type=int, default=0, metavar="N", help="the index's port (default: any free one)"
+        "--port",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the port of the index (default: any free port)",
     )
     command.add_argument(
         "--latency",

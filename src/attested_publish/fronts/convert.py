@@ -17,18 +17,18 @@ from attested_publish.problems import FilesProblem
 if TYPE_CHECKING:
     from attested_publish.attestations.found import Found
 
-_STANDARD_OUTPUT = "the standard output"
+_STANDARD_OUTPUT = "standard output"
 
 SUMMARY = "turn PEP 740 attestations into Sigstore bundles, and back"
 
 _DESCRIPTION = """\
-Turn PEP 740 attestations into Sigstore bundles, which cosign and other tools verify, and
-Sigstore bundles into attestations, which PyPI takes. Nothing is verified by this.
+Turn PEP 740 attestations into Sigstore bundles, which cosign and other tools can verify, and
+Sigstore bundles into attestations, which PyPI accepts. The conversion verifies nothing.
 
-FILE holds an attestation (*.publish.attestation), a provenance as an index serves it, or a
-Sigstore bundle (*.sigstore.json; with several, one on each line). A bundle is converted when
-PyPI could accept it: one statement about one file, of predicate type publish or SLSA
-provenance v1, with an entry of Rekor v1; otherwise it is said why not (exit status 1)."""
+FILE contains an attestation (*.publish.attestation), a provenance as an index serves it, or a
+Sigstore bundle (*.sigstore.json; if there are several, one on each line). A bundle is converted
+if PyPI could accept it: one statement about one file, of predicate type publish or SLSA
+provenance v1, with an entry of Rekor v1; otherwise the reason is printed (exit status 1)."""
 
 _EXAMPLE = """\
 example:
@@ -50,27 +50,27 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("file", type=Path, metavar="FILE", help="what is converted")
+    command.add_argument("file", type=Path, metavar="FILE", help="what to convert")
     command.add_argument(
         "--to",
         choices=("bundle", "attestation"),
-        help="what to make of it (default: what it is not)",
+        help="the form to convert to (default: the other one)",
     )
     command.add_argument(
         "--only",
         choices=tuple(KINDS.values()),
-        help="of several attestations, take the one of this kind: cosign wants a file for each",
+        help="of several attestations, convert the one of this kind: cosign needs a file for each",
     )
     command.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
-        help="where to write it (default: to the standard output)",
+        help="where to write it (default: standard output)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Convert a file. Returns 0: done, 1: it cannot be converted (it was said why)."""
+    """Convert a file. Returns 0: done, 1: it could not be converted (the reason was printed)."""
     from attested_publish.attestations.convert import NotConvertible
 
     # The child process imports what takes long at the same time as this process.
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         return _failed(options.file, f"{problem.title}. {problem.detail}")
     if not made:
         kind = f"{options.only} " if options.only else ""
-        return _failed(options.file, f"There is no {kind}attestation in it.")
+        return _failed(options.file, f"It contains no {kind}attestation.")
     text = "".join(f"{line}\n" for line in made)
     try:
         if options.output is not None:
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
             return _failed(_STANDARD_OUTPUT, "It is closed.")
     except OSError as error:
         name = options.output or _STANDARD_OUTPUT
-        return _failed(name, f"It cannot be written: {error.strerror}.")
+        return _failed(name, f"It could not be written: {error.strerror}.")
     return 0
 
 
@@ -103,21 +103,21 @@ def _read(path: Path) -> list[Found]:
     from attested_publish.attestations.found import found_in
     from attested_publish.sandbox.pool import shared_sandbox
 
-    # A link may lead anywhere: it was named.
+    # A link may point anywhere, because the user named it.
     return found_in(path.resolve(), shared_sandbox())
 
 
 def _converted(document: Found, to: str | None, only: str | None) -> Iterator[str]:
-    """Yield what becomes of a document, as JSON; a provenance may hold several attestations."""
+    """Yield the conversions of a document, as JSON; a provenance may have several attestations."""
     from pypi_attestations import Attestation
 
     from attested_publish.attestations.convert import Form, NotConvertible, bundle_of
     from attested_publish.attestations.verify import predicate_type_of
 
     if document.form is Form.BUNDLE and to == "bundle":
-        raise NotConvertible("It is a Sigstore bundle already.")
+        raise NotConvertible("It is already a Sigstore bundle.")
     if document.form is Form.ATTESTATION and to == "attestation":
-        raise NotConvertible("It is a PEP 740 attestation already.")
+        raise NotConvertible("It is already a PEP 740 attestation.")
     if document.why_not:
         raise NotConvertible(document.why_not)
     is_bundle = document.form is not Form.BUNDLE and to != "attestation"

@@ -1,4 +1,4 @@
-"""Choose the front: arguments mean the command, none inside a workflow the action."""
+"""Choose how to start: arguments mean the command; none, inside a workflow, the action."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from attested_publish.net.stopping import listening
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the front that suits how the program was started."""
+    """Run the command or the action, depending on how the program was started."""
     if not arguments and os.environ.get("GITHUB_ACTIONS") == "true":
-        # A signal while all of it is imported must find somebody who writes the outputs.
+        # If a signal arrives during the imports, the outputs must still be written.
         with listening():
             return guarded(_run_action)
     return guarded(lambda: _run_command(arguments))
@@ -26,7 +26,7 @@ def _run_action() -> int:
 
         return run()
     except BaseException:
-        # It has outputs of its own ways to fail; here it could not even do that.
+        # The action reports its own failures in its outputs; this one prevents even that.
         _set_result()
         raise
 

@@ -1,4 +1,4 @@
-"""`attested-publish services`: keep the embedded world running for any client."""
+"""`attested-publish services`: keep the embedded services running for any client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WorldOptions:
-    """What the command line says about the world, as texts."""
+    """The options for the embedded services, as texts."""
 
     port: int
     registry: Path | None
@@ -36,10 +36,10 @@ class WorldOptions:
 
 
 def serve(options: WorldOptions) -> None:
-    """Run the embedded world until a signal (SIGTERM, SIGINT) ends it.
+    """Run the embedded services until a signal (SIGTERM, SIGINT) ends them.
 
-    Prints one JSON line: `index_url`, `upload_url`, the `claims` of the pretended job,
-    and its `env`. Raises `WrongUsage` for options that cannot be.
+    Prints one JSON line: `index_url`, `upload_url`, the `claims` of the simulated job,
+    and its `env`. Raises `WrongUsage` for invalid options.
     """
     ended = threading.Event()
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
@@ -58,7 +58,7 @@ def serve(options: WorldOptions) -> None:
             "env": world.environment,
         }
         print(json.dumps(line), flush=True)
-        # In steps, because on Windows a wait without end takes no signals.
+        # In steps, because on Windows an endless wait cannot be interrupted by signals.
         while not ended.wait(1.0):
             pass
 
@@ -90,7 +90,7 @@ def _latency(text: str) -> tuple[str, float]:
     except ValueError:
         delay = -1.0
     if not 0 <= delay < float("inf"):
-        raise WrongUsage(f"--latency is {shown(text, 80)!r}; it has the form STAGE=SECONDS.")
+        raise WrongUsage(f"--latency is {shown(text, 80)!r}; it must have the form STAGE=SECONDS.")
     return stage.strip(), delay
 
 

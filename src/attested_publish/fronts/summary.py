@@ -1,4 +1,4 @@
-"""The report as a step summary in GitHub's Markdown: the verdict first."""
+"""The report as a step summary in GitHub's Markdown, with the verdict first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attested_publish.report import FileReport, ProblemReport, Report, Span
 
 LOG_SEARCH = "https://search.sigstore.dev/?logIndex="
-"""Where people look at entries of Sigstore's public log."""
+"""Where people can view entries of Sigstore's public log."""
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&@$])")
 _LITERAL = re.compile(r"(?P<address>https?://[^\s<>`]*[^\s<>`.,;:)])|`(?P<code>[^`]+)`")
@@ -38,19 +38,19 @@ _STATUSES = {
     Status.CHECKED: "✅ checked",
     Status.ATTESTED: "✅ signed",
 }
-"""What has become of a file, in the order in which a table shows them: trouble first."""
+"""The statuses of files, in the order of the table: failures first."""
 
 
 @dataclass(frozen=True)
 class _Block:
-    """A part of the page; of its lines as many are shown as there is room for."""
+    """A part of the page; it shows as many of its lines as there is room for."""
 
     head: str = ""
     lines: Sequence[str] = ()
     foot: str = ""
 
     def within(self, limit: int) -> str:
-        """Return the block in `limit` bytes, and say how many lines are left out."""
+        """Return the block in at most `limit` bytes, with the number of omitted lines."""
         room = limit - len((self.head + self.foot).encode()) - 100
         kept: list[str] = []
         for line in self.lines:
@@ -64,18 +64,18 @@ class _Block:
 
 
 def summary(report: Report, limit: int) -> str:
-    """Return the summary, `limit` bytes at most: the verdict, what to do, and then the details.
+    """Return the summary, at most `limit` bytes: the verdict, what to do, and then the details.
 
-    With several indexes there is a section for each, below what came of all of them.
+    With several indexes there is a section for each, below the overall result.
     """
     blocks = _of_several(report) if report.indexes else _sections(report)
     addresses = [part.index for part in report.indexes or [report]]
-    # Wrong inputs name none.
+    # With wrong inputs there are none.
     tail = f"<sub>{_prose(' '.join(addresses))}</sub>\n" if any(addresses) else ""
     text = ""
     for block in blocks:
         left = limit - len((text + tail).encode())
-        # No list may take the room of everything that comes after it.
+        # No list may use up the room of everything after it.
         text += block.within(left * 2 // 3)
     return text + tail
 
@@ -109,7 +109,7 @@ def _of_several(report: Report) -> Iterator[_Block]:
 
 
 def escaped(text: str) -> str:
-    """Return foreign text that Markdown shows as it is, on one line."""
+    """Return untrusted text, escaped so that Markdown displays it literally, on one line."""
     return _SPECIAL.sub(r"\\\1", shown(text))
 
 
@@ -135,7 +135,7 @@ def _verdict(report: Report) -> str:
     uploaded = report.with_status(Status.UPLOADED)
     match report.mode:
         case "check" if is_done:
-            return f"✅ Nothing stands against publishing {names}"
+            return f"✅ Nothing prevents publishing {names}"
         case "check" if report.result is Result.REFUSED:
             return f"❌ {names} would be refused"
         case "check":
@@ -145,14 +145,14 @@ def _verdict(report: Report) -> str:
         case "rehearse" if is_done:
             return f"✅ The rehearsal passed: {names} can be published"
         case "rehearse":
-            return f"❌ The rehearsal failed: {names} would not be published like this"
+            return f"❌ The rehearsal failed: {names} could not be published like this"
     if is_done:
         return f"✅ {names} {'published' if uploaded else 'was already'} on {index}"
     public = report.with_status(Status.UPLOADED, Status.ALREADY_THERE)
     if public and len(public) == len(report.files):
         return f"❌ {names} is public on {index}, but something is wrong with it"
     if public:
-        return f"❌ {names} is public on {index} in part only"
+        return f"❌ {names} is only partly public on {index}"
     return f"❌ {names} was not published: {report.result.value}"
 
 
@@ -168,7 +168,7 @@ def _releases(report: Report) -> str:
 
 
 def _lead(report: Report) -> str:
-    """Return what came of the run in a sentence or two, the pages, and what was found out."""
+    """Return the result of the run in a sentence or two, the release pages, and the remarks."""
     files = report.files.values()
     told = []
     if files:
@@ -182,7 +182,7 @@ def _lead(report: Report) -> str:
     lines = [f"{', '.join((*told, f'in {seconds:.1f} s'))}."]
     if report.mode == "rehearse":
         lines.append(
-            "PyPI, Sigstore and GitHub's identity provider were embedded ones, on this machine: "
+            "PyPI, Sigstore and GitHub's identity provider were embedded, on this machine: "
             "nothing has left it."
         )
     elif report.story.pages:
@@ -203,7 +203,7 @@ def _problem(problem: ProblemReport) -> _Block:
     if problem.remedy:
         lines += ["**What to do:** ", *_told(problem.remedy.splitlines()), "\n"]
     foot = (
-        f"[Read on in the troubleshooting guide](<{_url(problem.read_on)}>)\n\n"
+        f"[More in the troubleshooting guide](<{_url(problem.read_on)}>)\n\n"
         if problem.read_on
         else ""
     )
@@ -211,7 +211,7 @@ def _problem(problem: ProblemReport) -> _Block:
 
 
 def _told(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines of a problem in Markdown; indented ones are something to paste or to follow."""
+    """Yield lines of a problem in Markdown; indented ones are code to paste or links to follow."""
     for is_indented, group in groupby(lines, key=lambda line: line.startswith(_INDENT)):
         block = list(group)
         if not is_indented:
@@ -225,7 +225,7 @@ def _told(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _fence(lines: Iterable[str], language: str) -> str:
-    # The indentation counts, of everything else only what can be printed.
+    # The indentation matters; everything else is reduced to printable text.
     kept = [line[: len(line) - len(line.lstrip(" "))] + shown(line) for line in lines]
     longest = max((len(run) for line in kept for run in re.findall(r"`+", line)), default=0)
     marks = "`" * max(3, longest + 1)
@@ -237,7 +237,7 @@ def _files(report: Report) -> _Block:
         return _Block()
     order = list(_STATUSES)
     files = sorted(report.files.values(), key=lambda file: order.index(file.status))
-    # A rehearsal's addresses end with it.
+    # A rehearsal's addresses exist only until it ends.
     has_links = report.mode != "rehearse"
     is_attested = any(file.attestation or file.provenance_url for file in files)
     columns = ["file", "size", "sha256", "status"]
@@ -273,7 +273,7 @@ def _row(file: FileReport, *, has_links: bool, log: str | None) -> str:
         provenance = f"[provenance](<{_url(file.provenance_url)}>)"
     digest = f"`{file.sha256[:_SHORT_DIGEST]}…`"
     is_skipped = any(finding.rule == OTHER_BYTES for finding in file.findings)
-    status = "⚠️ skipped: other bytes are there" if is_skipped else _STATUSES[file.status]
+    status = "⚠️ skipped: the index has different bytes" if is_skipped else _STATUSES[file.status]
     cells = (name, filesize.decimal(file.size), digest, status, entry, provenance)
     return f"| {' | '.join(cells)} |\n"
 
@@ -281,7 +281,7 @@ def _row(file: FileReport, *, has_links: bool, log: str | None) -> str:
 def _improvements(report: Report) -> _Block:
     told = report.story.improvements
     if not told or report.mode == "rehearse":
-        # What a rehearsal pretends is not the job that will publish.
+        # The job that a rehearsal simulates is not the job that will publish.
         return _Block()
     return _Block("### What to improve\n\n", [f"- {_prose(text)}\n" for text in told], "\n")
 
@@ -295,13 +295,13 @@ def _identity(report: Report) -> _Block:
     ]
     return _Block(
         "### The identity that consumers see\n\n"
-        "Who installs these files can pin it in `pylock.toml` (PEP 751), below the entry of the "
+        "Consumers can pin this identity in `pylock.toml` (PEP 751), below the entry of the "
         "package:\n" + _fence(("[[packages.attestation-identities]]", *rows), "toml")
     )
 
 
 def _timeline(spans: Sequence[Span]) -> _Block:
-    """Return the stages as a Mermaid gantt, counted from the start of the run."""
+    """Return the stages as a Mermaid Gantt chart, from the start of the run."""
     if not spans:
         return _Block()
     end = max(span.end for span in spans)
@@ -326,13 +326,13 @@ def _findings(report: Report) -> _Block:
 
 
 def _digests(report: Report) -> _Block:
-    """Return every digest in full, as `sha256sum --check` reads them."""
+    """Return every digest in full, in the format of `sha256sum --check`."""
     if not report.files:
         return _Block()
     lines = [f"{file.sha256}  {shown(file.filename)}\n" for file in report.files.values()]
     marks = "`" * (3 + max(file.filename.count("`") for file in report.files.values()))
     return _Block(
-        f"<details><summary>SHA-256 in full, to copy</summary>\n\n{marks}text\n",
+        f"<details><summary>Full SHA-256 digests</summary>\n\n{marks}text\n",
         lines,
         f"{marks}\n\n</details>\n\n",
     )

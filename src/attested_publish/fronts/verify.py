@@ -1,4 +1,4 @@
-"""`attested-publish verify`: say of files on an index whether the right publisher made them."""
+"""`attested-publish verify`: check that files on an index are from the right publisher."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _DESCRIPTION = """\
 Verify what an index serves: the bytes of each file, its attestations (PEP 740), and that
 they were made by the publisher you expect.
 
-PROJECT is its latest release, PROJECT==VERSION a certain one: its files are downloaded and
-hashed, and kept nowhere. FILE is a wheel or an sdist you have: its bytes are held against
+PROJECT means its latest release, PROJECT==VERSION a specific one: its files are downloaded
+and hashed, but not stored. FILE is a wheel or an sdist you have: its bytes are compared with
 the provenance that the index serves for its name. Without --repository, --workflow,
---environment or --email any publisher is right whose attestations hold: see who it is in
-the table.
+--environment or --email, any publisher with valid attestations is accepted: the table shows
+which one it is.
 
-It is also told when a release has another publisher than the one before it.
+A release whose publisher differs from that of the previous release is reported, too.
 
-exit status: 0: everything holds, 1: something does not, 2: wrong usage"""
+exit status: 0: everything is valid, 1: something is not, 2: wrong usage"""
 
 _EXAMPLE = """\
 examples:
@@ -57,7 +57,7 @@ examples:
 
 @dataclass(frozen=True)
 class Targets:
-    """What is to be verified: releases (the latest one without a version), and own files."""
+    """What to verify: releases (without a version, the latest one), and local files."""
 
     releases: tuple[tuple[str, Version | None], ...]
     files: tuple[Path, ...]
@@ -73,7 +73,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument(
-        "targets", nargs="+", metavar="PROJECT[==VERSION] | FILE", help="what is verified"
+        "targets", nargs="+", metavar="PROJECT[==VERSION] | FILE", help="what to verify"
     )
     command.add_argument(
         "--repository", metavar="OWNER/NAME", help="the repository that should have published"
@@ -109,18 +109,20 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     command.add_argument(
         "--pylock",
         action="store_true",
-        help="print the attestation-identities entries for a pylock.toml (PEP 751) of what holds "
-        "to the standard output, and everything else to the standard error",
+        help="print the attestation-identities entries for a pylock.toml (PEP 751) of valid files "
+        "to standard output, and everything else to standard error",
     )
-    command.add_argument("--verbose", action="store_true", help="tell more, tracebacks included")
+    command.add_argument(
+        "--verbose", action="store_true", help="print more details, including tracebacks"
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
-    """Verify. Returns 0: everything holds, 1: something does not; raises `WrongUsage`."""
+    """Verify. Returns 0: everything is valid, 1: something is not; raises `WrongUsage`."""
     targets = read_targets(options.targets)
     for name in ("repository", "workflow", "environment", "email"):
         if getattr(options, name) == "":
-            raise WrongUsage(f"--{name} is empty: say whom you expect, or leave it out.")
+            raise WrongUsage(f"--{name} is empty: give the value you expect, or leave it out.")
     upload_url = _upload_url(options.index_url, options.repository_url)
     settings = understand(
         {
@@ -129,7 +131,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         }
     )
     if len(settings.repository_urls) > 1:
-        raise WrongUsage("verify asks one index, but --repository-url lists several.")
+        raise WrongUsage("verify uses one index, but --repository-url lists several.")
     from attested_publish.console.mask import mask
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
@@ -160,7 +162,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 
 def _hand_out(text: str) -> str:
-    """Write what was asked for; return why that cannot be, empty where it could."""
+    """Write the requested entries; return why that failed, or an empty text."""
     if sys.stdout is None:
         return "it is closed"
     try:
@@ -174,7 +176,7 @@ def _hand_out(text: str) -> str:
 def verify(run: Run, targets: Targets, expected: Expected) -> list[tuple[Release, list[Verdict]]]:
     """Verify releases and files, print the verdicts, and set the run's result by them.
 
-    Raises a `Problem` where the index or the Sigstore cannot be asked.
+    Raises a `Problem` if the index or the Sigstore instance cannot be reached.
     """
     from attested_publish.attestations.verify import load_trust
     from attested_publish.consumer.verify import Verification
@@ -182,7 +184,7 @@ def verify(run: Run, targets: Targets, expected: Expected) -> list[tuple[Release
     from attested_publish.problems import Stage
     from attested_publish.report import Result
 
-    # Before anything is asked: without it there is nothing to hold the answers against.
+    # Before any request: without it there is nothing to verify the answers with.
     run.recorder.current = Stage.VERIFICATION
     trust = load_trust(run.targets.trust_config)
     with new_session(read=run.targets.deadlines.answer) as session:
@@ -210,7 +212,7 @@ def verify(run: Run, targets: Targets, expected: Expected) -> list[tuple[Release
 
 
 def read_targets(texts: Sequence[str]) -> Targets:
-    """Tell projects from files, which are written like files. Raises `WrongUsage`."""
+    """Separate projects from files, by how they are written. Raises `WrongUsage`."""
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
@@ -218,7 +220,7 @@ def read_targets(texts: Sequence[str]) -> Targets:
     for text in texts:
         if text.endswith((".whl", ".tar.gz", ".zip")) or "/" in text or "\\" in text:
             if not Path(text).is_file():
-                raise WrongUsage(f"{shown(text, 200)} is not there, or is no file.")
+                raise WrongUsage(f"{shown(text, 200)} does not exist, or is not a file.")
             files.append(Path(text))
             continue
         try:
@@ -232,9 +234,9 @@ def read_targets(texts: Sequence[str]) -> Targets:
 
 
 def pylock_entries(found: Sequence[tuple[Release, list[Verdict]]]) -> str:
-    """Return the publishers of what holds as PEP 751 records them, in TOML.
+    """Return the publishers of valid files in the TOML form of PEP 751.
 
-    They go below the `[[packages]]` entry of their project, which a comment names. The
+    They belong below the `[[packages]]` entry of their project, which a comment names. The
     keys are those of the publisher in the provenance.
     """
     from attested_publish.attestations.verify import publisher_fields
@@ -266,10 +268,10 @@ def _upload_url(index_url: str | None, repository_url: str | None) -> str:
     if index_url is None:
         return repository_url or PYPI_UPLOAD_URL
     if "@" in index_url.partition("://")[2].partition("/")[0]:
-        raise WrongUsage("--index-url has credentials, which verify does not use.")
+        raise WrongUsage("--index-url contains credentials, which verify does not use.")
     root = index_url.rstrip("/")
     if not root.endswith("/simple"):
-        raise WrongUsage("--index-url is the address of a simple API; it ends in /simple/.")
+        raise WrongUsage("--index-url must be the address of a simple API, ending in /simple/.")
     return f"{root.removesuffix('/simple')}/legacy/"
 
 
@@ -304,21 +306,21 @@ def _print_comparison(comparison: Comparison, printer: Printer) -> None:
     now = " and ".join(publisher_text(publisher) for publisher in comparison.now)
     then = " and ".join(publisher_text(publisher) for publisher in comparison.then)
     if comparison.before is None:
-        printer.notice("No earlier release is there to compare the publisher with.")
+        printer.notice("There is no earlier release to compare the publisher with.")
     elif not then:
-        printer.notice(f"The release before, {comparison.before}, has no attestations that hold.")
+        printer.notice(f"The previous release, {comparison.before}, has no valid attestations.")
     elif comparison.has_changed:
         printer.warning(
-            f"The publisher has changed: {comparison.before} is by {then}; this release by {now}."
+            f"The publisher has changed: {comparison.before} is by {then}, this release by {now}."
         )
     elif now:
-        printer.item(f"the same publisher as of {comparison.before}")
+        printer.item(f"the same publisher as {comparison.before}")
 
 
 def _print_verdicts(
     found: Sequence[tuple[Release, list[Verdict]]], expected: Expected, printer: Printer
 ) -> None:
-    """Print the table of files, and why each that does not hold does not."""
+    """Print the table of files, and why each invalid one is invalid."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -334,7 +336,7 @@ def _print_verdicts(
     verdicts = [verdict for _, several in found for verdict in several]
     for verdict in verdicts:
         publishers = [publisher_text(publisher) for publisher in verdict.publishers]
-        mark, style = ("✓ holds", "green") if verdict.is_good else ("✗ does not", "bold red")
+        mark, style = ("✓ valid", "green") if verdict.is_good else ("✗ invalid", "bold red")
         cells = (
             shown(verdict.wanted.filename),
             ", ".join(publishers) or "-",
@@ -347,5 +349,5 @@ def _print_verdicts(
         if not verdict.is_good:
             printer.warning(f"{shown(verdict.wanted.filename)}: {verdict.why_not}")
     good = sum(verdict.is_good for verdict in verdicts)
-    whom = "the publisher expected" if expected else "the publisher that the table names"
-    printer.notice(f"{good} of {len(verdicts)} files hold, for {whom}.")
+    whom = "the expected publisher" if expected else "the publisher named in the table"
+    printer.notice(f"{good} of {len(verdicts)} files are valid, for {whom}.")

@@ -1,1 +1,1 @@
-"""Who the job is: identity tokens, and what each provider puts into them."""
+"""The job's identity: identity tokens, and the claims of each provider."""

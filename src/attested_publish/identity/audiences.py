@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SIGSTORE_AUDIENCE = "sigstore"
 PYPI_AUDIENCES = {"pypi.org": "pypi", "test.pypi.org": "testpypi"}
-"""By the exact host that such a token goes to."""
+"""The reserved audience of each exact host."""
 
 RESERVED_AUDIENCES = frozenset({*PYPI_AUDIENCES.values(), SIGSTORE_AUDIENCE})
-"""Whoever holds an identity token for one of these could act there in the job's name."""
+"""Whoever has an identity token for one of these could act there in the job's name."""

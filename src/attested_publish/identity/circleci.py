@@ -24,7 +24,8 @@ _REMEDY = "Publish from a job of a CircleCI pipeline."
 class CircleCITrustedPublisher(TrustedPublisher):
     """A pipeline definition of a project, by their ids.
 
-    The rest is what PyPI can ask for besides: one of the job's contexts, ref and origin.
+    The other fields are what PyPI can require in addition: one of the job's contexts, ref and
+    origin.
     """
 
     organization_id: str
@@ -45,9 +46,9 @@ class CircleCITrustedPublisher(TrustedPublisher):
             "Organization ID": self.organization_id,
             "Project ID": self.project_id,
             "Pipeline definition ID": self.pipeline_definition_id,
-            "Context ID (if asked for)": " or ".join(self.context_ids),
-            "VCS ref (if asked for)": self.ref,
-            "VCS origin (if asked for)": self.repository,
+            "Context ID (if required)": " or ".join(self.context_ids),
+            "VCS ref (if required)": self.ref,
+            "VCS origin (if required)": self.repository,
         }
 
     @property
@@ -72,9 +73,9 @@ class CircleCITrustedPublisher(TrustedPublisher):
 
 @dataclass(frozen=True)
 class CircleCIIdentity(Identity):
-    """A job of CircleCI; `ref` is empty where no repository has started it.
+    """A job of CircleCI; `ref` is empty if the job was not started by a repository.
 
-    With `is_open_to_ssh`, the job was run again so that somebody can log in to it.
+    With `is_open_to_ssh`, the job was re-run so that somebody can log in to it.
     """
 
     organization_id: str
@@ -88,7 +89,7 @@ class CircleCIIdentity(Identity):
 
     @classmethod
     def of(cls, claims: Claims) -> Self:
-        """Read the claims; raises `IdentityProblem` where they name no pipeline definition."""
+        """Read the claims; raises `IdentityProblem` if they name no pipeline definition."""
         contexts = claims.get(f"{_PREFIX}/context-ids")
         return cls(
             organization_id=text_of(claims, f"{_PREFIX}/org-id", _REMEDY),
@@ -120,7 +121,7 @@ class CircleCIIdentity(Identity):
     @property
     def why_hidden(self) -> str:
         """See `Identity`."""
-        return "the identity does not tell whether the repository is public"
+        return "the identity does not say whether the repository is public"
 
     def as_json(self) -> dict[str, Any]:
         """See `Identity`."""

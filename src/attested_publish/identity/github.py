@@ -93,7 +93,7 @@ class GitHubIdentity(RepositoryIdentity):
 
     @classmethod
     def of(cls, claims: Claims) -> Self:
-        """Read the claims; raises `IdentityProblem` where they name no workflow file."""
+        """Read the claims; raises `IdentityProblem` if they name no workflow file."""
         identity = cls(
             repository=text_of(claims, "repository", _REMEDY),
             owner=text_of(claims, "repository_owner", _REMEDY),
@@ -119,7 +119,7 @@ class GitHubIdentity(RepositoryIdentity):
 
     @property
     def publisher(self) -> GitHubTrustedPublisher:
-        """The publisher that the token exchange looks for: it goes by `job_workflow_ref`."""
+        """The publisher that the token exchange looks up, by `job_workflow_ref`."""
         workflow = _WORKFLOW_FILE.search(self.job_workflow_ref)
         return GitHubTrustedPublisher(
             owner=self.owner,
@@ -131,12 +131,12 @@ class GitHubIdentity(RepositoryIdentity):
 
     @property
     def is_reusable_workflow(self) -> bool:
-        """Say whether the job stands in a called workflow, not in the one that was started."""
+        """Whether the job is defined in a reusable workflow, not in the one that was started."""
         return self.job_workflow_ref != self.workflow_ref
 
     @property
     def called_repository(self) -> str:
-        """The repository of the workflow file that holds the job."""
+        """The repository of the workflow file that defines the job."""
         return self.job_workflow_ref.partition("/.github/workflows/")[0]
 
     def as_json(self) -> dict[str, Any]:

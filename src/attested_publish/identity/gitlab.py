@@ -19,14 +19,14 @@ from attested_publish.problems import IdentityProblem, Topic
 
 ISSUER = "https://gitlab.com"
 
-# HOST/NAMESPACE/PROJECT//PATH@REF; a path may hold slashes, a ref may hold an "@".
+# HOST/NAMESPACE/PROJECT//PATH@REF; a path may contain slashes, a ref may contain an "@".
 _CONFIG_FILE = re.compile(r"//(.*[^/]\.(?:yml|yaml))@")
 _REMEDY = "Publish from a job of a GitLab CI/CD pipeline."
 
 
 @dataclass(frozen=True)
 class GitLabTrustedPublisher(FilePublisher):
-    """A CI/CD configuration file of a project; `namespace` may hold slashes (subgroups)."""
+    """A CI/CD configuration file of a project; `namespace` may contain slashes (subgroups)."""
 
     namespace: str
     project: str
@@ -77,7 +77,7 @@ class GitLabTrustedPublisher(FilePublisher):
 
 @dataclass(frozen=True)
 class GitLabIdentity(RepositoryIdentity):
-    """A job of GitLab CI/CD; `config_ref` is where its pipeline is written down."""
+    """A job of GitLab CI/CD; `config_ref` is the file that defines its pipeline."""
 
     project_path: str
     namespace: str
@@ -92,14 +92,14 @@ class GitLabIdentity(RepositoryIdentity):
 
     @classmethod
     def of(cls, claims: Claims) -> Self:
-        """Read the claims; raises `IdentityProblem` where they name no configuration file."""
+        """Read the claims; raises `IdentityProblem` if they name no configuration file."""
         if "ci_config_ref_uri" in claims and not claims["ci_config_ref_uri"]:
             raise IdentityProblem(
-                "The pipeline is not written down in this project",
+                "The pipeline is not defined in this project",
                 topic=Topic.IDENTITY_UNUSABLE,
                 detail="The identity token's claim ci_config_ref_uri is empty: the project's "
-                "CI/CD configuration file is set to one elsewhere, or to none. Neither Sigstore "
-                "nor the index can tell then which file may publish.",
+                "CI/CD configuration file is in another place, or is not set. Neither Sigstore "
+                "nor the index can know which file publishes.",
                 remedy="Set the project's CI/CD configuration file to one of its own, which may "
                 "include others (Settings, CI/CD, General pipelines).",
             )
@@ -127,7 +127,7 @@ class GitLabIdentity(RepositoryIdentity):
 
     @property
     def publisher(self) -> GitLabTrustedPublisher:
-        """The publisher that the token exchange looks for: it goes by `ci_config_ref_uri`."""
+        """The publisher that the token exchange looks up, by `ci_config_ref_uri`."""
         namespace, _, project = self.project_path.rpartition("/")
         file = _CONFIG_FILE.search(self.config_ref)
         return GitLabTrustedPublisher(
@@ -143,7 +143,7 @@ class GitLabIdentity(RepositoryIdentity):
         return self.config_ref.partition("//")[0].partition("/")[2]
 
     def as_json(self) -> dict[str, Any]:
-        """See `Identity`; what GitHub has too is under the same key."""
+        """See `Identity`; values that GitHub has, too, have the same keys."""
         return {
             "issuer": self.issuer,
             "repository": self.project_path,

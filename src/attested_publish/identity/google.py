@@ -16,12 +16,12 @@ from attested_publish.identity.publishers import (
 
 ISSUER = "https://accounts.google.com"
 METADATA_HOST = "metadata"
-"""Where a machine of Google Cloud gets its tokens, as the package `id` asks for them."""
+"""Where a Google Cloud machine gets its tokens; the package `id` uses the same address."""
 
 
 @dataclass(frozen=True)
 class GoogleTrustedPublisher(TrustedPublisher):
-    """A service account; `subject` is its number, which PyPI need not be told."""
+    """A service account; `subject` is its numeric id, which is optional on PyPI."""
 
     email: str
     subject: str
@@ -56,7 +56,7 @@ class GoogleIdentity(Identity):
 
     @classmethod
     def of(cls, claims: Claims) -> Self:
-        """Read the claims; raises `IdentityProblem` where the account is not named."""
+        """Read the claims; raises `IdentityProblem` if they do not name the account."""
         remedy = "Let the machine run as a service account (GOOGLE_SERVICE_ACCOUNT_NAME)."
         return cls(text_of(claims, "email", remedy), optional_text(claims, "sub"))
 

@@ -1,4 +1,4 @@
-"""People who signed in themselves, and jobs of issuers that nothing here knows about."""
+"""People who have signed in, and jobs of issuers that are not known here."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from attested_publish.identity.publishers import (
 
 @dataclass(frozen=True)
 class OtherTrustedPublisher(TrustedPublisher):
-    """Whoever an issuer calls so; PyPI may know more issuers than are known here."""
+    """A subject of an unknown issuer; PyPI may support more issuers than are known here."""
 
     issuer: str
     subject: str
 
     @property
-    def provider(self) -> str:  # type: ignore[override] # known from the token only
+    def provider(self) -> str:  # type: ignore[override] # only the token names it
         """The issuer's address."""
         return self.issuer
 
     def __str__(self) -> str:
-        return f"{self.subject}, of {self.issuer}"
+        return f"{self.subject}, from {self.issuer}"
 
     @property
     def fields(self) -> dict[str, str]:
@@ -50,7 +50,7 @@ class PersonTrustedPublisher(OtherTrustedPublisher):
 
 @dataclass(frozen=True)
 class OtherIdentity(Identity):
-    """Who a token of an unknown issuer is about."""
+    """The subject of a token from an unknown issuer."""
 
     issuer: str
     subject: str
@@ -58,10 +58,10 @@ class OtherIdentity(Identity):
 
     @classmethod
     def of(cls, claims: Claims) -> Self:
-        """Read the claims; whoever has an e-mail address is a person.
+        """Read the claims; an identity with an email address is a person.
 
-        Sigstore's own issuer stands for others, and its certificates name the one
-        that the person has signed in to (the claim `federated_claims`).
+        Sigstore's own issuer represents others; certificates name the one that the person
+        signed in to (the claim `federated_claims`).
         """
         federated = claims.get("federated_claims")
         connector = federated.get("connector_id") if isinstance(federated, dict) else None
@@ -84,7 +84,7 @@ class OtherIdentity(Identity):
         """See `Identity`."""
         if self.is_person:
             return ""
-        return "the identity does not tell whether what it is about is public"
+        return "the identity does not say whether its subject is public"
 
     def as_json(self) -> dict[str, Any]:
         """See `Identity`."""

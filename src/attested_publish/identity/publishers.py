@@ -14,10 +14,10 @@ Provenance = Mapping[str, str | None]
 
 
 class TrustedPublisher(ABC):
-    """The row that has to be registered on the index for an identity to publish.
+    """The trusted publisher that has to be registered on the index for an identity to publish.
 
-    `provider` is who runs the job, as PyPI calls it. With `has_one_token`, a job gets
-    one identity token for each audience, and no other however often it asks.
+    `provider` is the CI provider, as PyPI names it. With `has_one_token`, a job gets only one
+    identity token for each audience, however often it asks.
     """
 
     provider: ClassVar[str]
@@ -30,21 +30,21 @@ class TrustedPublisher(ABC):
     @property
     @abstractmethod
     def fields(self) -> dict[str, str]:
-        """What to enter on PyPI, by the labels of its form; a value may be empty."""
+        """The values to enter on PyPI, by the labels of its form; a value may be empty."""
 
     @property
     def query(self) -> dict[str, str]:
-        """What fills in PyPI's form when it is in the form's address; empty: nothing does."""
+        """The query parameters that prefill PyPI's form; empty if it cannot be prefilled."""
         return {}
 
     @property
     @abstractmethod
     def provenance(self) -> Provenance | None:
-        """The publisher as PEP 740 provenance names it; `None`: it has no name for it."""
+        """The publisher as PEP 740 provenance names it; `None` if provenance has no name for it."""
 
 
 class FilePublisher(TrustedPublisher):
-    """A file in a repository that says what jobs do; with `environment`, jobs in that one only."""
+    """A file in a repository that defines jobs; with `environment`, only jobs in that one."""
 
     environment: str | None
 
@@ -55,17 +55,17 @@ class FilePublisher(TrustedPublisher):
     @property
     @abstractmethod
     def path(self) -> str:
-        """The repository, as it stands in its address."""
+        """The path of the repository in its address."""
 
     @property
     @abstractmethod
     def file(self) -> str:
-        """The file, as PyPI's form wants it."""
+        """The file, as PyPI's form expects it."""
 
     @property
     @abstractmethod
     def form(self) -> dict[str, str]:
-        """What PyPI's form asks for besides the environment, by the names in its address."""
+        """The fields of PyPI's form except the environment, by the names of its parameters."""
 
     @property
     def query(self) -> dict[str, str]:
@@ -75,32 +75,32 @@ class FilePublisher(TrustedPublisher):
 
 
 class Identity(ABC):
-    """The claims of an identity token that decide over a release."""
+    """The claims of an identity token that matter for a release."""
 
     issuer: str
 
     @property
     @abstractmethod
     def publisher(self) -> TrustedPublisher:
-        """The publisher that the index's token exchange looks for."""
+        """The publisher that the index's token exchange looks up."""
 
     @property
     def origin(self) -> str:
-        """The git ref that the job runs for, where it tells."""
+        """The git ref that the job runs for, if the identity has one."""
         return ""
 
     @property
     def why_hidden(self) -> str:
-        """Why a certificate may tell the world of what it cannot see; empty: it does not."""
+        """Why a certificate may reveal something that is not public; empty if it does not."""
         return ""
 
     @abstractmethod
     def as_json(self) -> dict[str, Any]:
-        """Return the claims as the report holds them."""
+        """Return the claims for the report."""
 
 
 class RepositoryIdentity(Identity):
-    """A job of a repository: the git `ref` it runs for, and `visibility` in its host's word."""
+    """A job of a repository: the git `ref` it runs for, and `visibility` as its host names it."""
 
     ref: str
     visibility: str
@@ -117,7 +117,7 @@ class RepositoryIdentity(Identity):
 
 
 def text_of(claims: Claims, name: str, remedy: str) -> str:
-    """Return a claim without which there is no publishing; raises `IdentityProblem`."""
+    """Return a claim that is required for publishing; raises `IdentityProblem`."""
     value = claims.get(name)
     if not isinstance(value, str) or not value:
         raise IdentityProblem(
@@ -130,5 +130,5 @@ def text_of(claims: Claims, name: str, remedy: str) -> str:
 
 
 def optional_text(claims: Claims, name: str) -> str:
-    """Return a claim as text, empty where the token does not have it."""
+    """Return a claim as text, empty if the token does not have it."""
     return str(claims.get(name) or "")

@@ -1,4 +1,4 @@
-"""Who the job is: its ambient OIDC identity tokens, and whom their claims tell of."""
+"""The job's ambient OIDC identity tokens, and the identities in their claims."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from attested_publish.identity.publishers import Identity
 
 Ambient = Callable[[str], str]
-"""Gives an identity token (a JWT) for an audience, or raises `IdentityProblem`."""
+"""Returns an identity token (a JWT) for an audience, or raises `IdentityProblem`."""
 
 _KNOWN: Mapping[str, Callable[[Mapping[str, Any]], Identity]] = {
     github.ISSUER: github.GitHubIdentity.of,
@@ -45,12 +45,12 @@ _KNOWN: Mapping[str, Callable[[Mapping[str, Any]], Identity]] = {
     circleci.ISSUER: circleci.CircleCIIdentity.of,
 }
 
-# How `id` words a status that will not change: 4xx other than 408 and 429.
+# How `id` reports a status that a retry does not change: 4xx other than 408 and 429.
 _REFUSED = re.compile(r"code=4(?!08|29)\d\d")
 _MAY_PASS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 _NOT_IN_A_NAME = re.compile(r"[^A-Z0-9_]|^[0-9]")
 _IDENTITY_TOKEN_LIMIT = 32 << 10
-"""Characters; GitHub's have some 2,000. To look for one in every text takes a kilobyte for each."""
+"""Characters; GitHub's have about 2,000. Masking a token takes a kilobyte for each of them."""
 
 _FRESH_SECONDS = 60.0
 _PROVIDER_SECONDS = 30.0
@@ -61,17 +61,17 @@ _HERE = {
     "GITLAB_CI": "CI_SERVER_URL",
     "CIRCLECI": "CIRCLE_BUILD_URL",
 }
-"""How a job is recognized, and the variable that says where its provider is."""
+"""How a job is recognized, and the variable with the address of its provider."""
 
-_RUN_AGAIN = "This is between the runner and its identity provider: run the job again."
+_RUN_AGAIN = "The problem is between the runner and its identity provider: run the job again."
 
 
 class AmbientIdentity:
     """The job's identity tokens by audience, kept while they are fresh.
 
-    `mask` is called with every token before anything else is done with it, `tell`
-    with every wait. `is_local` says whether the provider is on this machine; `None`: the
-    job's variables do. Threads may share it.
+    `mask` is called with every token before it is used, `tell` with every wait. `is_local`
+    says whether the provider is on this machine; with `None`, the job's variables decide.
+    Threads may share it.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class AmbientIdentity:
 
     @property
     def is_local(self) -> bool:
-        """Say whether the provider is on loopback, so that its tokens are good for nothing else.
+        """Whether the provider is on loopback, so that its tokens are valid nowhere else.
 
-        What a token claims to be from says nothing: a pretended job claims to be a real one.
+        The issuer in a token does not decide: a simulated job claims to be a real one.
         """
         return is_provider_local(os.environ) if self._is_local is None else self._is_local
 
     def token(self, audience: str) -> str:
-        """Return a token for `audience` that is good for another minute, if any lives so long."""
+        """Return a token for `audience` that is valid for another minute, if any is."""
         with self._lock:
             kept = self._kept.get(audience)
             if kept is None or expires_at(kept) - time.time() < _FRESH_SECONDS:
@@ -108,9 +108,9 @@ class AmbientIdentity:
             return kept
 
     def fresh_token(self, audience: str) -> str:
-        """Return a token that nobody has seen yet, where the job can have more than one.
+        """Return a token that has not been used yet, if the job can get more than one.
 
-        An index takes each once only.
+        An index accepts each token only once.
         """
         token = persistently(lambda: self._source(audience), self._patience, self._tell)
         if len(token) > _IDENTITY_TOKEN_LIMIT:
@@ -120,10 +120,10 @@ class AmbientIdentity:
 
 
 def is_provider_local(environment: Mapping[str, str]) -> bool:
-    """Say whether a job's identity provider is on loopback, going by its variables.
+    """Whether a job's identity provider is on loopback, according to its variables.
 
-    GitLab's jobs have their tokens in variables, too: one that names an issuer on loopback is
-    good for nothing elsewhere.
+    GitLab's jobs have the tokens themselves in variables: a token from an issuer on loopback is
+    not valid anywhere else.
     """
     for mark, variable in _HERE.items():
         if environment.get(mark):
@@ -134,7 +134,7 @@ def is_provider_local(environment: Mapping[str, str]) -> bool:
 
 
 def _is_metadata_here() -> bool:
-    """Whether the host that gives a machine of Google Cloud its tokens is this one."""
+    """Whether this machine is the host that issues a Google Cloud machine's tokens."""
     try:
         found = meanwhile(lambda: socket.getaddrinfo(google.METADATA_HOST, 80))(_LOOKUP_SECONDS)
     except (OSError, TimeoutError):
@@ -158,20 +158,20 @@ def _is_here(url: object) -> bool:
 def detect(audience: str, environment: Mapping[str, str] = os.environ) -> str:
     """Ask the machine the job runs on for an identity token; `environment` has its variables.
 
-    GitHub's jobs ask here, so that the request has our bounds; for the others than GitLab and
+    Requests for GitHub's jobs are made here, within our limits; GitLab and CircleCI have their
     CircleCI there is the `id` package, which goes by the variables of this process. Raises
     `IdentityProblem` where there is no token, with the usual cause that it is.
     """
     if environment.get("GITHUB_ACTIONS"):
         return _from_github(audience, environment)
-    # On other machines than GitHub's the package asks Google's metadata service first, which
-    # may be near, and is not whom the job is of.
+    # Except on GitHub, the package asks Google's metadata service first, which may be reachable
+    # although it is not the identity provider of the job.
     if environment.get("GITLAB_CI"):
         return _from_gitlab(audience, environment)
     if environment.get("CIRCLECI"):
         return _from_circleci(audience, environment)
     try:
-        # Its session is its own, and the programs that it starts have no time limit.
+        # It uses its own session, and the programs that it starts have no time limit.
         token = meanwhile(lambda: oidc.detect_credential(audience))(_PROGRAM_SECONDS * 2)
     except TimeoutError as error:
         raise no_token(audience, "it did not answer in time") from error
@@ -182,11 +182,10 @@ def detect(audience: str, environment: Mapping[str, str] = os.environ) -> str:
         raise NoIdentity(
             "There is no identity to publish with",
             topic=Topic.NO_IDENTITY,
-            detail="No password is given, and this is not a job whose machine offers OIDC "
-            "identity tokens.",
+            detail="No password is given, and this is not a job that can get OIDC identity tokens.",
             remedy="Publish from a GitHub Actions job with `permissions: id-token: write`, or "
-            "from a GitLab job with `id_tokens:`, or give an API token as password. "
-            "Jobs of CircleCI and machines of Google Cloud have an identity, too. "
+            "from a GitLab job with `id_tokens:`, or set an API token as password. "
+            "CircleCI jobs and Google Cloud machines have an identity, too. "
             "`attested-publish rehearse` needs none of them.",
         )
     return token
@@ -195,18 +194,18 @@ def detect(audience: str, environment: Mapping[str, str] = os.environ) -> str:
 def no_token(
     audience: str, why: str, *, remedy: str = _RUN_AGAIN, may_pass: bool = True
 ) -> IdentityProblem:
-    """Say why whoever gives out identity tokens gave none."""
+    """Return the problem that the identity provider issued no token."""
     return IdentityProblem(
-        "The job's identity token could not be had",
+        "The job's identity token could not be obtained",
         topic=Topic.IDENTITY_SERVICE,
-        detail=f"Asked for the audience {shown(audience)!r}: {shown(why)}.",
+        detail=f"Request for the audience {shown(audience)!r}: {shown(why)}.",
         remedy=remedy,
         may_pass=may_pass,
     )
 
 
 def understand(token: str) -> Identity:
-    """Read the claims of an identity token; its signature is the index's to check.
+    """Read the claims of an identity token, without checking its signature, as the index will.
 
     Raises `IdentityProblem` for a missing claim.
     """
@@ -223,7 +222,7 @@ def _claims(token: str) -> Mapping[str, Any]:
     try:
         claims: Mapping[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except jwt.PyJWTError as error:
-        # The error's text could quote the token.
+        # The text of the error could quote the token.
         raise IdentityProblem(
             "The job's identity token cannot be read",
             topic=Topic.IDENTITY_UNUSABLE,
@@ -234,23 +233,23 @@ def _claims(token: str) -> Mapping[str, Any]:
 
 
 def expires_at(token: str) -> float:
-    """Return when an identity token ends, in epoch seconds; 0 where it does not say.
+    """Return when an identity token expires, in epoch seconds; 0 if it does not say.
 
-    Raises `IdentityProblem` for what is no token.
+    Raises `IdentityProblem` if it is not a token.
     """
     return seconds(_claims(token).get("exp")) or 0.0
 
 
 def is_taken_once(token: str) -> bool:
-    """Say whether PyPI takes a token once only: it remembers them by their `jti`.
+    """Whether PyPI accepts a token only once: it remembers tokens by their `jti`.
 
-    Those of GitHub and GitLab have one, those of Google and CircleCI have not.
+    Tokens of GitHub and GitLab have one, those of Google and CircleCI do not.
     """
     return "jti" in _claims(token)
 
 
 def _from_github(audience: str, environment: Mapping[str, str]) -> str:
-    """Ask the address that GitHub puts into the job's variables, as its toolkit does."""
+    """Request a token from the address in the job's variables, as GitHub's toolkit does."""
     url = environment.get("ACTIONS_ID_TOKEN_REQUEST_URL")
     secret = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     if not url or not secret:
@@ -260,7 +259,7 @@ def _from_github(audience: str, environment: Mapping[str, str]) -> str:
     except BadAddress as error:
         raise no_token(
             audience,
-            f"ACTIONS_ID_TOKEN_REQUEST_URL is not an address, because {error}",
+            f"ACTIONS_ID_TOKEN_REQUEST_URL is not a valid address, because {error}",
             may_pass=False,
         ) from error
     query = urlencode({**dict(parse_qsl(parts.query)), "audience": audience})
@@ -287,22 +286,22 @@ def _from_github(audience: str, environment: Mapping[str, str]) -> str:
 
 
 def _from_gitlab(audience: str, environment: Mapping[str, str]) -> str:
-    """Return the token that GitLab has put into a variable of the job."""
+    """Return the token that GitLab has set in a variable of the job."""
     variable = f"{_NOT_IN_A_NAME.sub('_', audience.upper())}_ID_TOKEN"
     token = environment.get(variable, "").strip()
     if not token:
         raise NoIdentity(
             f"The job has no identity token for {shown(audience, 80)}",
             topic=Topic.NO_PERMISSION,
-            detail=f"GitLab puts it into the variable {shown(variable, 80)}, which is not set. If "
-            "an API token was meant to be used, the password was empty: a protected variable is "
-            "there on protected branches and tags only.",
+            detail=f"GitLab sets it in the variable {shown(variable, 80)}, which is not set. If "
+            "you meant to use an API token, the password is empty: protected variables are "
+            "available on protected branches and tags only.",
             remedy="Add this to the job that publishes:\n\n    id_tokens:\n"
             f"      {shown(variable, 80)}:\n        aud: {shown(audience, 80)}",
         )
     if _claims(token).get("aud") != audience:
         raise IdentityProblem(
-            f"{shown(variable, 80)} is a token for somebody else",
+            f"{shown(variable, 80)} is a token for another audience",
             topic=Topic.IDENTITY_UNUSABLE,
             detail=f"Its audience is {shown(_claims(token).get('aud'), 80)!r}, not "
             f"{shown(audience, 80)!r} alone.",
@@ -313,15 +312,15 @@ def _from_gitlab(audience: str, environment: Mapping[str, str]) -> str:
 
 
 def _from_circleci(audience: str, environment: Mapping[str, str]) -> str:
-    """Return a token from the program that CircleCI puts into its jobs.
+    """Return a token from the program that CircleCI provides in its jobs.
 
-    One of the issuer that all organizations share: that is whom PyPI knows.
+    The token is from the issuer that all organizations share, which is the one PyPI accepts.
     """
     program = shutil.which("circleci", path=environment.get("PATH"))
     if program is None:
         raise no_token(
             audience,
-            "there is no program `circleci` that could ask for it",
+            "there is no program `circleci` to request it with",
             remedy="Run attested-publish in the job itself, which has this program, and not in a "
             "container that the job starts.",
             may_pass=False,
@@ -341,7 +340,7 @@ def _from_circleci(audience: str, environment: Mapping[str, str]) -> str:
     except subprocess.TimeoutExpired:
         raise no_token(audience, "the program `circleci` did not answer in time") from None
     except OSError as error:
-        why = f"the program `circleci` cannot be started ({error.strerror})"
+        why = f"the program `circleci` could not be started ({error.strerror})"
         raise no_token(audience, why, may_pass=False) from error
     token = done.stdout.strip()
     if done.returncode != 0 or not token:
@@ -354,10 +353,10 @@ def _no_permission(environment: Mapping[str, str]) -> NoIdentity:
     event = environment.get("GITHUB_EVENT_NAME", "")
     if event == "pull_request" and _is_from_fork(environment):
         return NoIdentity(
-            "The job may not ask for an identity token",
+            "The job is not allowed to request an identity token",
             topic=Topic.NO_PERMISSION,
             detail="This job was started by a pull request from a fork. GitHub gives such a job "
-            "neither an identity token nor secrets, whatever its permissions say.",
+            "neither an identity token nor secrets, whatever permissions it requests.",
             remedy="Publish from a workflow that runs on a release or on a tag. In pull requests, "
             "`mode: check` and `mode: rehearse` need no identity.",
         )
@@ -367,20 +366,20 @@ def _no_permission(environment: Mapping[str, str]) -> NoIdentity:
             "token, and others only with the permission below."
         )
     else:
-        cause = "The job has no permission to ask GitHub for its identity token."
+        cause = "The job has no permission to request its identity token from GitHub."
     return NoIdentity(
-        "The job may not ask for an identity token",
+        "The job is not allowed to request an identity token",
         topic=Topic.NO_PERMISSION,
-        detail=f"{cause} Where the job stands in a called workflow, the calling job needs the "
-        "permission too. If an API token was meant to be used, the password input was empty: "
-        "a missing secret, or one that this event may not see.",
-        remedy="Add this to the job that publishes, and where that stands in a called workflow, "
-        "to the job that calls it as well:\n\n    permissions:\n      id-token: write",
+        detail=f"{cause} If the job is defined in a reusable workflow, the calling job needs the "
+        "permission too. If you meant to use an API token, the password input is empty: the secret "
+        "does not exist, or is not available to this event.",
+        remedy="Add this to the job that publishes. If that job is defined in a reusable workflow, "
+        "add it to the job that calls it, too:\n\n    permissions:\n      id-token: write",
     )
 
 
 def _is_from_fork(environment: Mapping[str, str]) -> bool:
-    """Say whether the event was a pull request from a fork, as far as its payload can be read."""
+    """Whether the event was a pull request from a fork, as far as its payload can be read."""
     try:
         text = Path(environment["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8")
         return json.loads(text)["pull_request"]["head"]["repo"]["fork"] is True

@@ -1,1 +1,1 @@
-"""A package index: its addresses, what it serves, its API tokens, and uploads to it."""
+"""A package index: its addresses, what it serves, its API tokens, and uploads."""

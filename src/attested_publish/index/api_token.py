@@ -1,4 +1,4 @@
-"""Exchange an identity token for a short-lived API token, and revoke it on the way out."""
+"""Exchange an identity token for a short-lived API token, and revoke it at the end."""
 
 from __future__ import annotations
 
@@ -35,34 +35,34 @@ _MARGIN_SECONDS = 120.0
 _MINT_SECONDS = 10.0
 _BURN_SECONDS = 10.0
 _LAST_SECONDS = 1.2
-"""What a run that is told to stop has left for revoking: it has to end within 2 s."""
+"""The time left for revoking when a run is told to stop: it has to end within 2 s."""
 
 _LOOK_AGAIN = 0.05
 _HELP = "https://docs.pypi.org/trusted-publishers/troubleshooting/"
 
 
 class Revocation(StrEnum):
-    """What became of an API token at the end."""
+    """What happened to an API token at the end."""
 
     REVOKED = "revoked"
     EXPIRES = "left to expire: this index cannot revoke tokens"
-    FAILED = "left to expire: the index could not be asked to revoke it"
+    FAILED = "left to expire: the request to revoke it failed"
 
 
 @dataclass
 class ApiToken:
-    """A token for uploads; `minted` and `expires` in epoch seconds, the latter if it is said."""
+    """A token for uploads; `minted` and `expires` are epoch seconds, the latter if it is known."""
 
     value: str = field(repr=False)
     minted: float
     expires: float | None = None
 
     def is_alive(self, now: float) -> bool:
-        """Say whether somebody who has it could still use it."""
+        """Whether somebody who has it could still use it."""
         return self.expires is None or now < self.expires
 
     def is_good_for_now(self, now: float) -> bool:
-        """Say whether it is far from its end: two minutes, or a fifth of a short life."""
+        """Whether it is far from expiring: two minutes, or a fifth of a short lifetime."""
         if self.expires is None:
             return True
         margin = min(_MARGIN_SECONDS, (self.expires - self.minted) / 5)
@@ -71,11 +71,10 @@ class ApiToken:
 
 @dataclass
 class Exchange:
-    """How an index's tokens are got: with which identity, how patiently, whom to tell of waits.
+    """How to obtain an index's tokens: with which identity, and how patiently.
 
     `projects` are those of the release, and whether the index has them yet: a refusal
-    says which publisher to register where. `mask` is called with each token before
-    anything else is done with it.
+    says which publisher to register where. `mask` is called with each token before it is used.
     """
 
     index: Index
@@ -90,11 +89,11 @@ class Exchange:
     _unsure: set[str] = field(default_factory=set, repr=False)
 
     def mint(self, audience: str, keep: Callable[[ApiToken], None]) -> None:
-        """Mint a token for `keep`, patiently, with a new identity token at every try.
+        """Mint a token for `keep`, with retries and a new identity token for every try.
 
-        PyPI takes each once (by its `jti`), and a refusal does not count. Where the job has one
-        only, it is tried again until the index has surely taken it: when a token was minted, or
-        when the index says so after an answer that was lost. Raises `NoSecondToken` after that.
+        PyPI accepts each once (by its `jti`), and a refusal does not count. If the job has only
+        one, it is used until the index has certainly accepted it: when a token was minted, or
+        when the index says so after an answer was lost. After that, raises `NoSecondToken`.
         """
 
         def mint_once() -> None:
@@ -124,7 +123,7 @@ class Exchange:
         persistently(mint_once, self.deadlines.mint, self.tell)
 
     def revoke(self, token: ApiToken) -> Revocation:
-        """Revoke a token, also of a run that is stopped; never raises, as it expires anyway."""
+        """Revoke a token, even if the run is stopped; never raises, because it expires anyway."""
         seconds = min(_LAST_SECONDS if is_stopped() else _BURN_SECONDS, self.deadlines.answer)
         try:
             return persistently(
@@ -138,23 +137,23 @@ class Exchange:
 
 
 class NoSecondToken(TokenProblem):
-    """The job's only identity token is spent, so that there is no other API token for it."""
+    """The job's only identity token has been used, so it can get no other API token."""
 
 
 class AnswerLost(TokenProblem):
-    """The index was asked, but gave no answer that could be used: it may have done its part."""
+    """The index gave no usable answer, but it may have processed the request."""
 
 
 class IdentityReused(TokenRefused):
-    """The index has taken this identity token before."""
+    """The index has already accepted this identity token."""
 
 
 class TrustedCredentials:
-    """API tokens minted as they are needed, each for the job's identity, to be revoked at the end.
+    """API tokens for the job's identity, minted as they are needed and revoked at the end.
 
-    Uploads run for longer than a token lives (PyPI: 15 minutes), so that it is renewed
-    before its end, or when the index calls it expired. Threads may share it. `password`
-    raises `TokenProblem`; `TokenRefused` when it is the index that says no.
+    Uploads can take longer than a token lives (PyPI: 15 minutes), so it is renewed before it
+    expires, or when the index reports it as expired. Threads may share it. `password` raises
+    `TokenProblem`; `TokenRefused` if the index refuses.
     """
 
     user = "__token__"
@@ -167,7 +166,7 @@ class TrustedCredentials:
 
     @property
     def password(self) -> str:
-        """A token that is good for now."""
+        """A token that is currently valid."""
         with self._lock:
             if not self._tokens:
                 self._mint()
@@ -176,18 +175,18 @@ class TrustedCredentials:
             return self._tokens[-1].value
 
     def renew(self, refused: str) -> bool:
-        """Get a new token in place of one that the index calls expired."""
+        """Replace a token that the index reports as expired."""
         with self._lock:
             if self._tokens[-1].value == refused:
                 self._mint()
             return True
 
     def revoke(self) -> Callable[[], Revocation | None]:
-        """Begin to revoke all tokens; the function returned gives what became of it.
+        """Start revoking all tokens; the returned function gives the outcome.
 
-        `None`: there was none. Never raises, as they expire anyway; of several, it is the
-        least that could be done. A token that is being minted this moment is waited for. A
-        run that is told to stop waits a moment only, whatever the index does.
+        `None` means that there was no token. Never raises, because tokens expire anyway; for
+        several tokens, it is the worst outcome. A token that is just being minted is waited for.
+        A run that is told to stop waits only a moment, whatever the index does.
         """
         return partial(_unless_stopped, meanwhile(self._revoke))
 
@@ -198,7 +197,7 @@ class TrustedCredentials:
             new = self._tokens[len(begun) :]
             begun.extend(meanwhile(partial(self._exchange.revoke, token)) for token in new)
 
-        # Also those that are past their time by this machine's clock: the index has its own.
+        # Also those that have expired by this machine's clock: the clock of the index may differ.
         begin()
         if self._lock.acquire(timeout=_LAST_SECONDS / 2 if is_stopped() else _MINT_SECONDS):
             self._lock.release()
@@ -210,7 +209,7 @@ class TrustedCredentials:
         try:
             self._mint()
         except NoSecondToken:
-            # Then it is used to its end.
+            # Then it is used until it expires.
             if not self._tokens[-1].is_alive(time.time()):
                 raise
 
@@ -219,26 +218,26 @@ class TrustedCredentials:
 
 
 def audience_of(index: Index, session: requests.Session, *, is_provider_local: bool) -> str:
-    """Ask which audience the index wants named in identity tokens.
+    """Ask the index for the audience of identity tokens.
 
-    `is_provider_local` says whether those come from loopback. Raises `TokenProblem` where
-    the index does no trusted publishing, or asks for an audience under which somebody else
+    `is_provider_local` says whether the tokens come from loopback. Raises `TokenProblem` if the
+    index does not support trusted publishing, or asks for an audience for which another service
     would accept the token.
     """
     answer = _ask(index, "GET", _audience_url(index), session)
     if answer.status == HTTPStatus.NOT_FOUND:
         raise TokenProblem(
-            f"{index.name} does no trusted publishing",
+            f"{index.name} does not support trusted publishing",
             topic=Topic.NO_TRUSTED_PUBLISHING,
             detail=f"{_audience_url(index)} answered {quoted(index, answer)}.",
-            remedy="Give the index's own credentials as user and password.",
+            remedy="Set the index's own credentials as user and password.",
         )
     if answer.status != HTTPStatus.OK:
         raise TokenProblem(
-            f"{index.name} does not say which identity tokens it takes",
+            f"{index.name} does not report its audience",
             topic=Topic.AUDIENCE_UNKNOWN,
             detail=f"{_audience_url(index)} answered {quoted(index, answer)}.",
-            remedy="Trusted publishing may be switched off or out of order there: see the "
+            remedy="Trusted publishing may be disabled or have an outage there: see the "
             "index's status page, and run again later.",
             may_pass=answer.may_pass,
             retry_after=answer.retry_after,
@@ -246,23 +245,23 @@ def audience_of(index: Index, session: requests.Session, *, is_provider_local: b
     audience = (answer.json_object() or {}).get("audience")
     if not isinstance(audience, str) or not audience:
         raise TokenProblem(
-            f"{index.name} does not say which identity tokens it takes",
+            f"{index.name} does not report its audience",
             topic=Topic.AUDIENCE_UNKNOWN,
             detail=f"{_audience_url(index)} answered without an audience "
             f"({quoted(index, answer)}).",
-            remedy="Check that repository-url is the upload address of an index that does "
-            "trusted publishing; otherwise give user and password.",
+            remedy="Check that repository-url is the upload address of an index that supports "
+            "trusted publishing; otherwise set user and password.",
             may_pass=answer.is_broken_off,
         )
     if not index.may_ask_for(audience, is_provider_local=is_provider_local):
         raise TokenProblem(
-            f"{index.name} asks for an identity token that is valid elsewhere",
+            f"{index.name} asks for an identity token meant for another service",
             topic=Topic.FOREIGN_AUDIENCE,
-            detail=f"It wants the audience {shown(audience, 80)!r}. Whoever holds such a token "
+            detail=f"It asks for the audience {shown(audience, 80)!r}. Whoever has such a token "
             "could use it there in this job's name, so none was requested.",
-            remedy="Check repository-url. If the index is yours, give it an audience of its own "
-            "(a copy of PyPI's server: OIDC_AUDIENCE), or give it an identity provider that is "
-            "on loopback, too.",
+            remedy="Check repository-url. If the index is yours, configure it with an audience of "
+            "its own (a copy of PyPI's server: OIDC_AUDIENCE), or use an identity provider on "
+            "loopback, too.",
         )
     return audience
 
@@ -278,8 +277,8 @@ def mint(
 ) -> ApiToken:
     """Exchange an identity token for an API token.
 
-    Raises `TokenRefused` where the index says no, `AnswerLost` where it may have minted one
-    all the same, and another `TokenProblem` where it surely has not been reached.
+    Raises `TokenRefused` if the index refuses, `AnswerLost` if it may have minted one anyway,
+    and another `TokenProblem` if the index was certainly not reached.
     """
     try:
         answer = _ask(index, "POST", _mint_url(index), session, identity_token)
@@ -293,26 +292,26 @@ def mint(
     value = granted.get("token")
     if answer.status == HTTPStatus.OK and isinstance(value, str) and len(value) > _API_TOKEN_LIMIT:
         raise AnswerLost(
-            f"{index.name} took the identity but gave no API token",
+            f"{index.name} accepted the identity but issued no API token",
             topic=Topic.EXCHANGE_FAILED,
             detail=f"{_mint_url(index)} answered 200 with a token of {len(value):,} characters, "
-            "which no server would take in a header.",
-            remedy="Check that repository-url is the upload address of the index that you mean.",
+            "which no server would accept in a header.",
+            remedy="Check that repository-url is the upload address of the right index.",
         )
     if answer.status == HTTPStatus.OK and isinstance(value, str) and value:
         mask(value)
         now = time.time()
         expires = seconds(granted.get("expires"))
-        # A token that has ended already would be renewed at every look: one of the clocks is
-        # wrong, and the index will say when it is over.
+        # A token that has already expired would be renewed at every use: one of the clocks is
+        # wrong, and the index will report when the token expires.
         return ApiToken(value, now, expires if expires is not None and expires > now else None)
     told = answer.told([identity_token])
     if answer.status == HTTPStatus.OK:
         raise AnswerLost(
-            f"{index.name} took the identity but gave no API token",
+            f"{index.name} accepted the identity but issued no API token",
             topic=Topic.EXCHANGE_FAILED,
             detail=f"{_mint_url(index)} answered 200 without a token: {told}.",
-            remedy="Run again; if it stays so, tell the operators of the index.",
+            remedy="Run again; if this happens every time, tell the operators of the index.",
             may_pass=True,
         )
     said = f"{index.name} answered {answer.status}: {told}."
@@ -322,7 +321,7 @@ def mint(
             f"{index.name} could not exchange the identity token",
             topic=Topic.EXCHANGE_FAILED,
             detail=f"{_mint_url(index)} answered {answer.status}: {told}.",
-            remedy="The index is out of order: see its status page, and run again later.",
+            remedy="The index has an outage: see its status page, and run again later.",
             may_pass=answer.may_pass,
             retry_after=answer.retry_after,
         )
@@ -334,10 +333,10 @@ def burn(
 ) -> Revocation:
     """Revoke an API token (PyPI's burn-token), within `seconds`.
 
-    Raises `TokenProblem` where it cannot be done.
+    Raises `TokenProblem` if that fails.
     """
     answer = _ask(index, "POST", _burn_url(index), session, token.value, seconds=seconds)
-    # PyPI answers 202; a 200 may come from something in between.
+    # PyPI answers 202; a 200 may come from something in between, such as a proxy.
     if answer.status in {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
         return Revocation.REVOKED
     if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
@@ -359,7 +358,7 @@ def _ask(
     *,
     seconds: float | None = None,
 ) -> Answer:
-    """Ask one of the exchange's addresses, with a `token` where one is to be exchanged."""
+    """Send a request to one of the exchange's addresses, with a `token` if one is exchanged."""
     payload = None if token is None else {"token": token}
     headers = {"Accept": "application/json"}
     try:
@@ -376,7 +375,7 @@ def _ask(
 
 
 def _unless_stopped(outcome: Outcome[Revocation | None]) -> Revocation | None:
-    """Wait for the outcome, but for a moment only once the run is told to stop."""
+    """Wait for the outcome, but only for a moment once the run is told to stop."""
     ends = None
     while True:
         try:
@@ -403,7 +402,7 @@ def _refused(
 ) -> TokenRefused:
     if "invalid-publisher" in codes:
         return TokenRefused(
-            f"{index.name} knows no trusted publisher for this job",
+            f"{index.name} has no trusted publisher for this job",
             topic=Topic.UNKNOWN_PUBLISHER,
             detail=f"{said}\nThis job is:\n{_form_fields(publisher)}",
             remedy="Register a publisher with exactly these fields, or correct the one that "
@@ -411,30 +410,30 @@ def _refused(
         )
     if "invalid-reuse-token" in codes:
         return IdentityReused(
-            f"{index.name} has seen this identity token before",
+            f"The identity token has already been used at {index.name}",
             topic=Topic.IDENTITY_REUSED,
-            detail=f"{said}\nEach identity token is taken once."
-            + (" A check in the same job spends it too." if publisher.has_one_token else ""),
-            remedy="Run the job again: it gets a fresh one.",
+            detail=f"{said}\nEach identity token is accepted once."
+            + (" A check in the same job uses it up, too." if publisher.has_one_token else ""),
+            remedy="Run the job again: it gets a new one.",
         )
     if "invalid-token" in codes:
         return TokenRefused(
             f"{index.name} does not accept the job's identity token",
             topic=Topic.IDENTITY_REFUSED,
-            detail=f"{said}\nIt is expired, not signed by {shown(publisher.provider)}, or meant "
-            "for another index.",
-            remedy="Run the job again; a self-hosted runner's clock may be wrong.",
+            detail=f"{said}\nIt has expired, is not signed by {shown(publisher.provider)}, or is "
+            "meant for another index.",
+            remedy="Run the job again. On a self-hosted runner, check the clock.",
         )
     if "invalid-pending-publisher" in codes:
         return TokenRefused(
-            f"The pending publisher on {index.name} came too late",
+            f"The pending publisher's project name is taken on {index.name}",
             topic=Topic.PENDING_PUBLISHER_LATE,
-            detail=f"{said}\nSomebody else created a project of that name meanwhile.",
+            detail=f"{said}\nSomebody else has created a project of that name in the meantime.",
             remedy="Choose another project name, and register a pending publisher for it.",
         )
     if "not-enabled" in codes:
         return TokenRefused(
-            f"{index.name} has switched off trusted publishing from {shown(publisher.provider)}",
+            f"{index.name} has disabled trusted publishing from {shown(publisher.provider)}",
             topic=Topic.TRUSTED_PUBLISHING_OFF,
             detail=said,
             remedy="See the index's status page, and run again later.",
@@ -449,11 +448,11 @@ def _refused(
 
 def _no_second_token(index: Index, publisher: TrustedPublisher) -> NoSecondToken:
     return NoSecondToken(
-        f"The API token has ended, and {index.name} takes this job's identity once only",
+        f"The API token has expired, and {index.name} accepts this job's identity token only once",
         topic=Topic.IDENTITY_REUSED,
         detail=f"{shown(publisher.provider)} gives a job one identity token for each audience, "
-        f"{index.name} takes each once, and what it gives for it lives for a quarter of an hour.",
-        remedy="Run the job again: what has arrived is not sent twice. Should a release take "
+        f"{index.name} accepts each once, and the API token it issues expires after 15 minutes.",
+        remedy="Run the job again: files that were received are not sent twice. If a release takes "
         "longer every time, raise parallel-uploads or publish its files in several jobs.",
     )
 
@@ -462,12 +461,12 @@ def _answer_was_lost(
     index: Index, publisher: TrustedPublisher, refusal: TokenRefused
 ) -> NoSecondToken:
     return NoSecondToken(
-        f"The answer of {index.name} was lost, and it takes this job's identity once only",
+        f"The answer of {index.name} was lost, and it accepts this job's identity token only once",
         topic=Topic.IDENTITY_REUSED,
-        detail=f"{refusal.cause}.\nIt has minted an API token at a try before, whose answer never "
-        f"arrived here; {shown(publisher.provider)} gave the job no second identity token to ask "
-        "with. Nobody has that API token, which ends by itself in a quarter of an hour.",
-        remedy="Run the job again: it gets a fresh identity token. Nothing was uploaded with this "
+        detail=f"{refusal.cause}.\nIt minted an API token for an earlier request, but that answer "
+        f"was lost; {shown(publisher.provider)} gives the job no second identity token to try "
+        "with. Nobody received that API token, which expires after 15 minutes.",
+        remedy="Run the job again: it gets a new identity token. Nothing was uploaded with this "
         "one.",
     )
 
@@ -483,7 +482,7 @@ def _unanswered(problem: TokenProblem) -> AnswerLost:
 
 
 def never_sent(error: requests.RequestException) -> bool:
-    """Say whether a request surely did not reach the other side: there was no connection."""
+    """Whether a request certainly did not reach the server: there was no connection."""
     if isinstance(
         error,
         requests.ConnectTimeout
@@ -492,7 +491,7 @@ def never_sent(error: requests.RequestException) -> bool:
         | requests.exceptions.InvalidURL,
     ):
         return True
-    # requests has one class for this, and for connections that broke off; urllib3 has two.
+    # requests has one class for this and for lost connections; urllib3 has two.
     wrapped = error.args[0] if error.args else None
     reason = getattr(wrapped, "reason", wrapped)
     return isinstance(
@@ -508,7 +507,7 @@ def _form_fields(publisher: TrustedPublisher) -> str:
 
 
 def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str, bool]) -> str:
-    """Return where to register the publisher for each project, filled in where PyPI can."""
+    """Return where to register the publisher for each project, prefilled if PyPI can."""
     links = [
         f"    {shown(project)}: {index.publishers_url(project, publisher.query)}"
         if exists
@@ -520,7 +519,7 @@ def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str
 
 
 def _audience_url(index: Index) -> str:
-    """Where the index says which audience its identity tokens must name."""
+    """Where the index reports the audience of its identity tokens."""
     return f"{index.root}/_/oidc/audience"
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class New:
-    """Projects that an index does not have yet, and releases that it serves no file of."""
+    """Projects that an index does not have yet, and releases for which it serves no file."""
 
     projects: frozenset[str] = frozenset()
     releases: frozenset[tuple[str | None, Version | None]] = frozenset()
@@ -27,9 +27,9 @@ class New:
 
 @dataclass(frozen=True)
 class Contents:
-    """The files of the projects of a release that the index serves, by project and filename.
+    """The files that the index serves for the projects of a release, by project and filename.
 
-    A project that does not exist is `None`. `unreadable` says why the index could
+    A project that does not exist is `None`. `unreadable` says why the index could not be read
     not be read in JSON (PEP 691): then nothing is known about what it has.
     """
 
@@ -38,7 +38,7 @@ class Contents:
 
     @property
     def projects(self) -> dict[str, bool]:
-        """The projects that were asked for, and whether they exist."""
+        """The requested projects, and whether they exist."""
         return {project: files is not None for project, files in self.files.items()}
 
     @property
@@ -55,11 +55,11 @@ class Contents:
         return presence(distribution, self.file(distribution))
 
     def missing_of(self, distributions: Sequence[Distribution]) -> list[Distribution]:
-        """Return what has still to be uploaded."""
+        """Return what still has to be uploaded."""
         return [each for each in distributions if self.presence(each) is Presence.MISSING]
 
     def new_to_the_index(self, distributions: Sequence[Distribution]) -> New:
-        """Return what of these distributions' projects and releases the index has not yet."""
+        """Return which projects and releases of these distributions the index does not have yet."""
         served = {release_of(name) for files in self.files.values() for name in files or {}}
         return New(
             projects=frozenset(name for name, exists in self.projects.items() if not exists),
@@ -72,8 +72,8 @@ def read_contents(
 ) -> Contents:
     """Read the page of every project in the release.
 
-    Raises `IndexProblem` where it cannot be reached, `IndexUnusable` where it answers,
-    but with no JSON pages (an index other than PyPI need not serve them to everybody).
+    Raises `IndexProblem` if the index cannot be reached, `IndexUnusable` if it answers without
+    JSON pages (an index other than PyPI need not serve them to everybody).
     """
     projects = sorted({each.project for each in distributions if each.project})
     return Contents({project: files_of(index, project, session) for project in projects})

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Credentials(Protocol):
-    """What uploads are authorized with; the password may be another one at each look."""
+    """The credentials of uploads; the password may change between uses."""
 
     @property
     def user(self) -> str:
@@ -15,7 +15,7 @@ class Credentials(Protocol):
 
     @property
     def password(self) -> str:
-        """The password or API token that is good for now."""
+        """The password or API token that is currently valid."""
 
     def renew(self, refused: str) -> bool:
         """Replace a password that the index calls expired; false where it cannot be."""
@@ -23,11 +23,11 @@ class Credentials(Protocol):
 
 @dataclass(frozen=True)
 class GivenCredentials:
-    """A user's own password or API token, which nobody can renew."""
+    """A user's own password or API token, which cannot be renewed."""
 
     user: str
     password: str = field(repr=False)
 
-    def renew(self, refused: str) -> bool:  # noqa: ARG002 - there is but one
+    def renew(self, refused: str) -> bool:  # noqa: ARG002 - there is only one
         """False: it cannot be replaced."""
         return False

@@ -1,4 +1,4 @@
-"""An index: its addresses, what it holds, and its refusals in words."""
+"""An index: its addresses, what it serves, and the messages for its failures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NAMES = {"pypi.org": "PyPI", "test.pypi.org": "TestPyPI"}
 
 @dataclass(frozen=True)
 class IndexFile:
-    """What an index serves of one file (PEP 691, 700, 740); `size` in bytes, where it says."""
+    """What an index serves for one file (PEP 691, 700, 740); `size` in bytes, if it is given."""
 
     filename: str
     sha256: str | None
@@ -74,7 +74,7 @@ class Dialect(StrEnum):
 
 @dataclass(frozen=True)
 class Index:
-    """A package index, known by the address that distributions are uploaded to."""
+    """A package index, identified by the address that distributions are uploaded to."""
 
     upload_url: str
     dialect: Dialect
@@ -86,10 +86,10 @@ class Index:
         Without a `dialect`, PyPI and TestPyPI have PyPI's, and so has an index on loopback: that
         is a copy of PyPI's server.
 
-        PyPI's server wants `/legacy/` with its last slash, which is added where it is
-        missing. Raises `IndexProblem` for an address that is no http(s) URL, carries
-        credentials, would send a secret unencrypted to another machine, or is one of
-        PyPI's that takes no uploads.
+        PyPI's server requires the trailing slash of `/legacy/`, which is added if it is missing.
+        Raises `IndexProblem` for an address that is not an http(s) URL, contains credentials,
+        would send a secret unencrypted to another machine, or is one of PyPI's that accepts no
+        uploads.
         """
         try:
             parts = checked(upload_url)
@@ -98,7 +98,7 @@ class Index:
             raise _bad_address(without_credentials(upload_url), f"{error}{advice}") from None
         if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
             raise _bad_address(
-                upload_url, "tokens would travel unencrypted: plain http is for loopback only"
+                upload_url, "tokens would be sent unencrypted: plain http is for loopback only"
             )
         if parts.path.endswith("/legacy"):
             parts = parts._replace(path=f"{parts.path}/")
@@ -106,23 +106,23 @@ class Index:
         if dialect is None and (index.is_pypi or is_loopback(index.host)):
             index = replace(index, dialect=Dialect.PYPI)
         if index.is_pypi and parts.path != "/legacy/":
-            raise _bad_address(upload_url, f"{index.name} takes uploads at /legacy/ only")
+            raise _bad_address(upload_url, f"{index.name} accepts uploads at /legacy/ only")
         return index
 
     @cached_property
     def host(self) -> str:
-        """The host that answers all but uploads, in lower case."""
+        """The host that answers everything except uploads, in lower case."""
         host = (urlsplit(self.upload_url).hostname or "").lower()
         return _UPLOAD_HOSTS.get(host, host)
 
     @property
     def name(self) -> str:
-        """What people call it: PyPI, TestPyPI, or its host."""
+        """The common name: PyPI, TestPyPI, or the host."""
         return _NAMES.get(self.host, self.root.partition("://")[2])
 
     @cached_property
     def is_pypi(self) -> bool:
-        """Say whether it is PyPI itself or TestPyPI, by the exact host."""
+        """Whether the index is PyPI or TestPyPI, by the exact host."""
         return self.host in _NAMES and urlsplit(self.upload_url).port in {None, 443}
 
     @cached_property
@@ -134,11 +134,11 @@ class Index:
         return f"{parts.scheme}://{parts.netloc}"
 
     def may_ask_for(self, audience: str, *, is_provider_local: bool) -> bool:
-        """Say whether this index may have identity tokens for `audience`.
+        """Whether this index may receive identity tokens for `audience`.
 
         A token for PyPI's, TestPyPI's or Sigstore's audience could be replayed there, so no
-        other index gets one. On loopback it may (a rehearsal, a copy of PyPI's server), where
-        whoever gives the tokens is on loopback too: those are good for nothing elsewhere.
+        other index gets one. An index on loopback may (a rehearsal, a copy of PyPI's server) if
+        the identity provider is on loopback, too: its tokens are not valid anywhere else.
         """
         if audience not in RESERVED_AUDIENCES:
             return True
@@ -147,7 +147,7 @@ class Index:
         return is_provider_local and is_loopback(self.host) and audience != "sigstore"
 
     def answers_at(self, url: str) -> bool:
-        """Say whether what is answered at `url` is this index's own word."""
+        """Whether an answer from `url` comes from this index itself."""
         return _origin(url) in {_origin(self.root), _origin(self.upload_url)}
 
     def simple_url(self, project: str) -> str:
@@ -155,12 +155,12 @@ class Index:
         return f"{self._base}/simple/{quote(project, safe='')}/"
 
     def project_url(self, project: str, version: str | None = None) -> str:
-        """The page people look at."""
+        """The page for people."""
         page = f"{self.root}/project/{quote(project, safe='')}/"
         return page if version is None else f"{page}{quote(version, safe='')}/"
 
     def publishers_url(self, project: str, fields: Mapping[str, str]) -> str:
-        """Where an existing project's publishers are managed, the form filled in (PyPI)."""
+        """Where an existing project's publishers are managed, with the form prefilled (PyPI)."""
         return f"{self.root}/manage/project/{quote(project, safe='')}/settings/publishing/?" + (
             urlencode(fields)
         )
@@ -196,10 +196,10 @@ def _origin(url: str) -> tuple[str, int | None]:
 
 
 def files_of(index: Index, project: str, session: requests.Session) -> dict[str, IndexFile] | None:
-    """Return what the index serves of a project, by filename; `None`: it has no such project.
+    """Return the files of a project on the index, by filename; `None` if it has no such project.
 
-    Asks for the JSON form of the simple API (PEP 691) past any cache. Raises
-    `IndexProblem` when the index cannot be reached or answers something else.
+    Requests the JSON form of the simple API (PEP 691), bypassing caches. Raises
+    `IndexProblem` if the index cannot be reached or gives another answer.
     """
     url = index.simple_url(project)
     answer = _get(url, session, accept=_SIMPLE_JSON, index=index, limit=PAGE_LIMIT)
@@ -245,7 +245,7 @@ def _file(entry: object) -> IndexFile | None:
 def provenance_of(
     index: Index, project: str, version: str, filename: str, session: requests.Session
 ) -> Mapping[str, Any] | None:
-    """Return the provenance that the index serves of a file; `None`: it has none (yet).
+    """Return the provenance that the index serves for a file; `None` if it has none (yet).
 
     Raises `IndexProblem` as `files_of` does.
     """
@@ -253,7 +253,7 @@ def provenance_of(
 
 
 def provenance_at(url: str, index: Index, session: requests.Session) -> Mapping[str, Any] | None:
-    """Return the provenance at the address that an index names; `None`: there is none.
+    """Return the provenance at the address that an index gives; `None` if there is none.
 
     Raises `IndexProblem` as `files_of` does.
     """
@@ -282,10 +282,10 @@ def _get(
 
 
 def quoted(index: Index, answer: Answer, secrets: Iterable[str] = ()) -> str:
-    """Return an answer's status with what the index says, or who else has answered.
+    """Return an answer's status with the index's message, or the other host that answered.
 
-    Anybody's words would be shown as the index's, were an address of somebody else quoted: a
-    service that is not to be seen from outside, perhaps.
+    Another host's answer is not quoted: it would look like the index's own message, and may come
+    from a service that must not be visible from outside.
     """
     if index.answers_at(answer.url):
         return f"{answer.status}: {answer.told(secrets)}"
@@ -300,22 +300,22 @@ def _no_json(index: Index, url: str, answer: Answer, why: str = "") -> IndexUnus
 
 
 def unreachable(index: Index, url: str, error: requests.RequestException) -> IndexProblem:
-    """Say in one sentence why the index gave no answer."""
+    """Return the problem that the index gave no answer, with the reason."""
     return IndexProblem(
-        f"{index.name} cannot be reached",
+        f"{index.name} could not be reached",
         topic=Topic.INDEX_UNREACHABLE,
         detail=f"No answer from {shown(url)}: {why_unreachable(error)}.",
-        remedy="Check the index's address and the network of the runner (proxy, firewall), then "
-        "run again.",
+        remedy="Check the address of the index and the network of the runner (proxy, firewall), "
+        "then run again.",
         may_pass=may_pass(error),
     )
 
 
 def _bad_address(url: str, why: str) -> IndexProblem:
     return IndexProblem(
-        f"{shown(without_credentials(url), 200) or 'An empty repository-url'} cannot be an index",
+        f"{shown(without_credentials(url), 200) or 'An empty repository-url'} is not an index",
         topic=Topic.INDEX_ADDRESS,
-        detail=f"This address is not used, because {why}.",
+        detail=f"This address was not used, because {why}.",
         remedy=f"Set repository-url to an upload address, such as {PYPI_UPLOAD_URL} or "
         f"{TESTPYPI_UPLOAD_URL}.",
     )
@@ -323,11 +323,11 @@ def _bad_address(url: str, why: str) -> IndexProblem:
 
 def _unusable(index: Index, why: str, answer: Answer | None = None) -> IndexUnusable:
     return IndexUnusable(
-        f"{index.name} answered something unexpected",
+        f"{index.name} gave an unexpected answer",
         topic=Topic.INDEX_UNEXPECTED,
         detail=f"{why}.",
         remedy="Check that repository-url is the index's upload address and that the index is "
-        "up, then run again; a re-run uploads only what is missing.",
+        "available, then run again; a re-run uploads only what is missing.",
         may_pass=answer is not None and (answer.may_pass or answer.is_broken_off),
         retry_after=answer.retry_after if answer is not None else None,
     )

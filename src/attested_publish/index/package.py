@@ -19,7 +19,7 @@ READ = "attested_publish.index.twine_package:read"
 
 @dataclass(frozen=True)
 class Package:
-    """What a file's upload form is made of: its metadata, and what twine calls it.
+    """What a file's upload form is made from: its metadata, and twine's names for its kind.
 
     `metadata` is packaging's RawMetadata, `filetype` `sdist` or `bdist_wheel`.
     """

@@ -1,7 +1,7 @@
-"""Read a project's page (PEP 691) one file at a time, so that its memory has a bound.
+"""Read a project page (PEP 691) one file at a time, to limit the memory it needs.
 
-JSON takes up to thirty times its size once it is parsed whole. Real pages are large: the
-largest found on PyPI (pydantic-core, November 2026) lists 15,000 files in 7 MB.
+Parsing JSON as a whole takes up to thirty times its size. Real pages are large: the largest found
+on PyPI (pydantic-core, November 2026) lists 15,000 files in 7 MB.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ PAGE_LIMIT = 32 << 20
 
 FILES_LIMIT = 100_000
 _ENTRY_SIZES = (1 << 10, 1 << 12, 1 << 14, 1 << 16)
-"""Bytes of what a page says of one file: often, nearly always, and at most."""
+"""Bytes of a page's entry for one file: usually, nearly always, and at most."""
 
 _VALUE_SIZES = (1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20)
-"""Bytes of anything else at the top of a page, such as the list of versions."""
+"""Bytes of any other top-level member of a page, such as the list of versions."""
 
 _MEMBERS = 100
-"""Members of a page; the specifications know six."""
+"""Members of a page; the specifications define six."""
 
 _LOOKS = 128 << 20
-"""Bytes that are looked at in all: more than once, where what was looked at was too little."""
+"""Bytes that are read in total; some are read more than once, if the first part was too short."""
 
 _BLANKS = re.compile(rb"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 
 
 class NotAPage(ValueError):
-    """It is no JSON object, or larger in a part than is read; the text says which."""
+    """It is not a JSON object, or a part of it is too large; the text says which."""
 
 
 def entries(page: bytes) -> Iterator[tuple[str, Any]]:
-    """Yield the members of a page by name: `files` once for each file, the rest as they are.
+    """Yield the members of a page by name: `files` once for each file, the others once.
 
-    A page without files yields `("files", None)` where it has such a list. Raises `NotAPage`.
+    A page with an empty list of files yields `("files", None)`. Raises `NotAPage`.
     """
     reader = _Reader(page)
     for number, name in enumerate(reader.members(), 1):
@@ -59,16 +59,16 @@ def entries(page: bytes) -> Iterator[tuple[str, Any]]:
 
 
 class _Reader:
-    """Walks through JSON; each value is parsed alone, from as few bytes as hold it."""
+    """Walks through JSON; each value is parsed separately, from as few bytes as possible."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
         self._left = _LOOKS
-        # A mark of the byte order is no JSON, but some write one.
+        # A byte order mark is not valid JSON, but some servers write one.
         self._at = len(codecs.BOM_UTF8) if text.startswith(codecs.BOM_UTF8) else 0
 
     def members(self) -> Iterator[str]:
-        """Yield the names of an object's members; each value has to be read meanwhile."""
+        """Yield the names of an object's members; the caller must read each value."""
         self._take(b"{")
         for _ in self._separated(b"}"):
             name = self.value(_ENTRY_SIZES)
@@ -78,12 +78,12 @@ class _Reader:
             yield name
 
     def items(self) -> Iterator[None]:
-        """Go through a list; each item has to be read meanwhile."""
+        """Step through a list; the caller must read each item."""
         self._take(b"[")
         yield from self._separated(b"]")
 
     def value(self, sizes: tuple[int, ...]) -> Any:  # noqa: ANN401 - any JSON
-        """Parse the next value, from `sizes` bytes of text: the first that is enough."""
+        """Parse the next value from `sizes` bytes of text, the first size that is sufficient."""
         self._skip_blanks()
         for size in sizes:
             piece = self._text[self._at : self._at + size]
@@ -91,13 +91,13 @@ class _Reader:
             if self._left < 0:
                 raise NotAPage("it takes too long to read")
             try:
-                # The last character may be cut in two.
+                # The last character may be incomplete.
                 text, _ = codecs.utf_8_decode(piece, "strict", self._at + size >= len(self._text))
                 value, end = _DECODER.raw_decode(text)
             except (ValueError, RecursionError):
                 continue
             if end == len(text) and self._at + size < len(self._text):
-                # A number may go on behind the cut.
+                # A number may continue after the end of the piece.
                 continue
             self._at += len(text[:end].encode())
             return value
@@ -107,7 +107,7 @@ class _Reader:
         )
 
     def is_next(self, mark: bytes) -> bool:
-        """Say whether the next thing begins with `mark`."""
+        """Whether the next token begins with `mark`."""
         self._skip_blanks()
         return self._text.startswith(mark, self._at)
 

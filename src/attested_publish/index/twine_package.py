@@ -1,4 +1,4 @@
-"""What twine reads in a distribution, before it sends it: the one module that knows how.
+"""Read a distribution as twine does before uploading it: the only module that knows how.
 
 `read` is called in a child process (see `sandbox`), as what it reads is untrusted. Facts: twine
 7.0.0, `twine/package.py`.
@@ -37,8 +37,8 @@ def package_of(path: Path) -> Package:
     """Read the distribution at `path` as twine does.
 
     What twine refuses only because its list of versions, licences or fields may be older than the
-    index's is left to the index. Raises `InvalidDistribution`, and on bad files whatever twine's
-    readers let out.
+    index's is left to the index. Raises `InvalidDistribution`, and for bad files any exception of
+    twine's readers.
     """
     try:
         package = PackageFile.from_filename(str(path), comment=None)
@@ -60,6 +60,6 @@ def package_of(path: Path) -> Package:
 
 
 def package_file(path: Path, package: Package) -> PackageFile:
-    """Make twine's own object of what was read of the file at `path`; hashes the file."""
+    """Create twine's own object from what was read from the file at `path`; hashes the file."""
     metadata = cast("RawMetadata", package.metadata)
     return PackageFile(str(path), None, metadata, package.python_version, package.filetype)

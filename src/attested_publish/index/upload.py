@@ -1,7 +1,7 @@
-"""Upload distributions with twine: the one module that knows it.
+"""Upload distributions with twine: the only module that uses it.
 
-The calls are those behind `twine upload --attestations` (twine 7.0.0): a package
-is made from the file, its attestations are added, a repository sends it.
+The calls are those of `twine upload --attestations` (twine 7.0.0): a package is created from the
+file, its attestations are added, and a repository object sends it.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ if TYPE_CHECKING:
 
 
 class Outcome(Enum):
-    """What became of a file that was sent."""
+    """The outcome for a file that was sent."""
 
     UPLOADED = "uploaded"
-    THERE = "refused, as the same bytes are there"
-    DOUBTFUL = "answered with success, but not in the index's words"
+    THERE = "refused, because the index has the same bytes"
+    DOUBTFUL = "answered with success, but not as the index words it"
     NAME_TAKEN = "name taken"
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a release is delivered: where to, how many files at a time, how patiently.
+    """How to upload a release: where to, how many files at a time, how patiently.
 
     With `skip_existing` a file whose name is taken is left as it is on the index.
     `is_there` asks the index whether it holds a file with the same bytes: after a lost
@@ -75,17 +75,17 @@ def upload(
     begun: Callable[[Distribution], None],
     done: Callable[[Distribution, Outcome], None],
 ) -> None:
-    """Upload distributions, each with its attestation files where there are some.
+    """Upload distributions, each with its attestation files, if it has any.
 
-    The first file of a project that the index does not have goes all alone: should the index
-    refuse to create it, nothing of the projects that it has is up. Then the first files of the
-    other new releases (they create these there), before the other wheels, several at a time,
-    and the sdists, so that no installer builds from source while wheels are on their way.
-    `begun` is called before a file is first sent, `done` when it has arrived: what
-    happens in between to a run that is stopped, nobody knows.
+    The first file of a project that the index does not have is uploaded alone: if the index
+    refuses to create the project, nothing has been uploaded to the existing projects. Then come
+    the first files of the other new releases (which create these releases), then the other
+    wheels, several at a time, then the sdists, so that no installer builds from source while
+    wheels are still being uploaded. `begun` is called before a file is first sent, `done` when
+    the index has received it: if a run is stopped in between, the outcome is unknown.
 
-    Raises `UploadProblem` (`UploadRefused`) for the first file that fails for good;
-    those in flight are finished, no further one is started.
+    Raises `UploadProblem` (`UploadRefused`) for the first file that finally fails; uploads in
+    progress are finished, and no further one is started.
     """
     courier = _Courier(delivery, attestation_files, begun)
     try:
@@ -99,13 +99,13 @@ def upload(
 
 
 def upload_order(distributions: Sequence[Distribution], new: New) -> list[list[Distribution]]:
-    """Return batches to upload one after the other; files of a batch may go in parallel."""
+    """Return batches to upload one after the other; a batch may be uploaded in parallel."""
     wheels = [each for each in distributions if each.kind is Kind.WHEEL]
     sdists = [each for each in distributions if each.kind is not Kind.WHEEL]
     first: list[Distribution] = []
     for release in sorted({each.release for each in distributions} & new.releases, key=str):
         of_release = [each for each in (*wheels, *sdists) if each.release == release]
-        # The smallest wheel shows soonest whether the index accepts the release.
+        # The smallest wheel shows first whether the index accepts the release.
         first.append(min(of_release, key=lambda each: (each.kind is not Kind.WHEEL, each.size)))
     creating = [each for each in first if each.project in new.projects]
     batches = [
@@ -118,7 +118,7 @@ def upload_order(distributions: Sequence[Distribution], new: New) -> list[list[D
 
 
 class _Courier:
-    """Sends files through twine, with one connection to the index a thread."""
+    """Sends files with twine, using one connection to the index for each thread."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class _Courier:
         self._settings = TwineSettings(
             repository_url=delivery.index.upload_url,
             username=delivery.credentials.user,
-            # Each request is authorized on its own: the token may be renewed meanwhile.
+            # Each request is authorized separately: the token may have been renewed.
             password="",
             attestations=bool(attestation_files),
             non_interactive=True,
@@ -142,11 +142,11 @@ class _Courier:
         )
         self._per_thread = threading.local()
         self._repositories: list[Repository] = []
-        # twine tells its story on rich's global console; ours is told by a reporter.
+        # twine prints on rich's global console; our output goes through a reporter.
         rich.get_console().quiet = True
 
     def deliver(self, distribution: Distribution) -> Outcome:
-        """Upload one file, patiently; raises `UploadProblem`."""
+        """Upload one file, with retries; raises `UploadProblem`."""
         try:
             package = self._package(distribution)
         except Problem:
@@ -185,12 +185,12 @@ class _Courier:
             password = self._delivery.credentials.password
             answer = self._post(distribution, package, password)
         if answer.is_success and not self._is_own_word(answer):
-            # Perhaps something in between answered: identical bytes are taken twice.
+            # Something in between may have answered; sending identical bytes again is accepted.
             answer = self._post(distribution, package, password)
         if answer.is_success:
             return Outcome.UPLOADED if self._is_own_word(answer) else Outcome.DOUBTFUL
         if _is_name_taken(answer):
-            # Some indexes refuse the same bytes too, and another run may have been quicker.
+            # Some indexes refuse the same bytes, too, and another run may have been faster.
             if self._delivery.is_there(distribution):
                 return Outcome.THERE
             if self._delivery.skip_existing:
@@ -198,7 +198,7 @@ class _Courier:
         raise self._not_taken(distribution, answer, password)
 
     def _is_own_word(self, answer: Answer) -> bool:
-        """Say whether a success is told as PyPI tells it; other indexes have other words."""
+        """Whether a success is worded as PyPI words it; other indexes use other words."""
         body = answer.body.strip()
         return not self._index.works_as_pypi or not body or b"200 OK" in body
 
@@ -206,7 +206,7 @@ class _Courier:
         repository = self._repository()
         repository.session.auth = (self._delivery.credentials.user, password)
         try:
-            # One try: twine's own repetition sends the file again without asking or waiting.
+            # One try: twine's own retries send the file again without asking or waiting.
             response = repository.upload(package, max_redirects=1)
             return answer_of(response, response.content)
         except requests.RequestException as error:
@@ -220,11 +220,11 @@ class _Courier:
         except Problem:
             raise
         except Exception as error:
-            # On a bad file twine lets out whatever its archive and metadata readers raise.
+            # For a bad file, twine lets any exception of its archive and metadata readers escape.
             raise UploadRefused(
                 f"twine cannot upload {shown(distribution.filename)}",
                 topic=Topic.UPLOAD_REFUSED,
-                detail=f"It cannot read the file's metadata: {shown(error)}",
+                detail=f"twine cannot read the file's metadata: {shown(error)}",
                 remedy="Build the file again with a current build backend.",
                 file=distribution.filename,
             ) from error
@@ -251,18 +251,18 @@ class _Courier:
         said = f"{self._index.name} answered {answer.status} to {name}: {told}."
         if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
             return UploadProblem(
-                f"{self._index.name} sends uploads elsewhere",
+                f"{self._index.name} redirects uploads",
                 topic=Topic.UPLOAD_ELSEWHERE,
-                detail=f"{said} It wants them at {shown(answer.location or 'no address', 200)}.",
+                detail=f"{said} It redirects to {shown(answer.location or 'no address', 200)}.",
                 remedy="If that address is right, set repository-url to it.",
                 file=distribution.filename,
             )
         if answer.may_pass and "too many new projects" not in told.lower():
             return UploadProblem(
-                f"{self._index.name} could not take {name}",
+                f"{self._index.name} could not accept {name}",
                 topic=Topic.UPLOAD_FAILED,
                 detail=said,
-                remedy="The index is out of order or overloaded: see its status page, and run "
+                remedy="The index has an outage or is overloaded: see its status page, and run "
                 "again later; a re-run uploads only what is missing.",
                 file=distribution.filename,
                 may_pass=True,
@@ -279,10 +279,10 @@ class _Courier:
 
 
 def _is_name_taken(answer: Answer) -> bool:
-    """Say whether an index refuses a file because it has one of that name.
+    """Whether an index refuses a file because it already has one with that name.
 
-    PyPI, TestPyPI and Google's answer 400 with these words, pypiserver 409: as twine
-    has it, whose own option for this takes no other index than PyPI.
+    PyPI, TestPyPI and Google's answer 400 with these words, pypiserver 409. The same check is
+    in twine, but its own option for this works only with PyPI.
     """
     return answer.status == HTTPStatus.CONFLICT or (
         answer.status == HTTPStatus.BAD_REQUEST
@@ -291,24 +291,24 @@ def _is_name_taken(answer: Answer) -> bool:
 
 
 def _advice(index: Index, distribution: Distribution, status: int, told: str) -> tuple[Topic, str]:
-    """Return what a refusal is about, and what to do about it."""
+    """Return the topic of a refusal, and the remedy."""
     text = told.lower()
     if "too many new projects" in text:
         return Topic.TOO_MANY_PROJECTS, (
-            "A user may create a few new projects a day, and asking again today may make the wait "
-            "longer. Run again tomorrow: a re-run uploads only what is missing."
+            "A user may create only a few new projects a day, and trying again today may make the "
+            "wait longer. Run again tomorrow: a re-run uploads only what is missing."
         )
     if "cannot create new projects" in text:
         project = shown(distribution.project)
         where = f" here: {index.pending_publishers_url}" if index.works_as_pypi else ""
         return Topic.WRONG_PROJECT, (
-            f"The project {project} does not exist, and a trusted publisher creates only the one "
-            f"that it is pending for. Register a pending publisher of this job for it{where}, or "
-            "check the name of the project in the file."
+            f"The project {project} does not exist, and a trusted publisher creates a project only "
+            f"as a pending publisher. Register a pending publisher for this job{where}, or check "
+            "the project name in the file."
         )
     if "already exist" in text or "previously used" in text:
         return Topic.FILES_WOULD_BE_REFUSED, (
-            "A filename is taken once and for all, also by a file that was deleted: publish these "
+            "A filename can never be used again, even after the file was deleted: publish these "
             "changes under a new version."
         )
     if "older than" in text:
@@ -319,7 +319,7 @@ def _advice(index: Index, distribution: Distribution, status: int, told: str) ->
     if "token is expired" in text:
         return (
             Topic.UPLOAD_REFUSED,
-            "Run again: a re-run gets a fresh token and uploads only what is missing.",
+            "Run again: a re-run gets a new token and uploads only what is missing.",
         )
     if "not valid for project" in text or "isn't allowed to upload" in text:
         project = shown(distribution.project)
@@ -330,15 +330,15 @@ def _advice(index: Index, distribution: Distribution, status: int, told: str) ->
         )
         return Topic.WRONG_PROJECT, (
             f"{shown(distribution.filename)} belongs to the project {project}. Add this job's "
-            "trusted publisher to that project as well (one token serves every project it is "
-            f"registered on), or check the name of the project in the file.{where}"
+            "trusted publisher to that project as well (one token is valid for every project that "
+            f"has it), or check the project name in the file.{where}"
         )
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return (
             Topic.UPLOAD_REFUSED,
             "Check the credentials: the token may be revoked, or meant for another index.",
         )
-    return Topic.UPLOAD_REFUSED, "Change what the index names, build again, and run again."
+    return Topic.UPLOAD_REFUSED, "Fix what the index names, build again, and run again."
 
 
 def _not_sent(
@@ -346,11 +346,11 @@ def _not_sent(
 ) -> UploadProblem:
     why = unreachable(index, index.upload_url, error)
     return UploadProblem(
-        f"{shown(distribution.filename)} could not be sent to {index.name}",
+        f"{shown(distribution.filename)} could not be uploaded to {index.name}",
         topic=Topic.UPLOAD_FAILED,
         detail=why.detail,
-        remedy="The file may or may not have arrived. Run again: a re-run asks the index what "
-        "it holds, and uploads only what is missing.",
+        remedy="The file may or may not have been received. Run again: a re-run asks the index "
+        "what it has, and uploads only what is missing.",
         file=distribution.filename,
         may_pass=why.may_pass,
     )

@@ -1,1 +1,1 @@
-"""The network, and everything that comes from it: bounded, clean, and patient."""
+"""Network access: requests with limits and retries, and safe handling of what they return."""

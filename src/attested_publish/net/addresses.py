@@ -1,7 +1,7 @@
-"""Addresses: the publish targets that everybody knows, and what an address may look like.
+"""Addresses: the well-known publish targets, and which forms of addresses are allowed.
 
-The host that people see must be the one that is asked. Libraries differ in how they read
-odd spellings (backslashes, user names, escapes, numbers), so those are refused.
+The host that people see must be the one that is contacted. Libraries differ in how they parse
+unusual spellings (backslashes, user names, escapes, numbers), so these are refused.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ _LARGEST_PORT = 65535
 
 
 class BadAddress(ValueError):
-    """A text is not an address that can be asked; the error's text says why ("it …")."""
+    """A text is not an allowed address; the error's text says why ("it …")."""
 
 
 def checked(url: str) -> SplitResult:
     """Split an http(s) address; scheme and host are returned in lower case.
 
     The host consists of letters, digits, dots and hyphens, or is an IP address. Raises
-    `BadAddress` for everything else, and for an address that carries credentials.
+    `BadAddress` for everything else, and for an address that contains credentials.
     """
     match = _PARTS.fullmatch(url)
     if match is None:
         raise BadAddress("it is not an http(s) URL")
     authority = match["authority"]
     if _CONTROL.search(url):
-        raise BadAddress("it has control characters in it")
+        raise BadAddress("it contains control characters")
     if "@" in authority:
-        raise BadAddress("it carries credentials")
+        raise BadAddress("it contains credentials")
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
         is_bracketed = "[" in authority
         raise BadAddress(
             "it is not a URL"
             if is_bracketed or not authority
-            else "its host may have letters, digits, dots and hyphens only, and its port a number"
+            else "its host may have only letters, digits, dots and hyphens, and its port a number"
         )
     if not _is_host(found["host"]):
         raise BadAddress("its host is neither a name nor an IP address")
@@ -61,7 +61,7 @@ def checked(url: str) -> SplitResult:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host name or address can only be this machine."""
+    """Whether a host name or address can only be this machine."""
     if host.lower() == "localhost":
         return True
     address = _ip_address(host)
@@ -69,7 +69,7 @@ def is_loopback(host: str) -> bool:
 
 
 def leads_here(host: str) -> bool:
-    """Say whether a host may be this machine: also what only some systems resolve to it."""
+    """Whether a host may be this machine, also if only some systems resolve it so."""
     name = host.lower().rstrip(".")
     address = _ip_address(name)
     if address is not None:
@@ -78,10 +78,10 @@ def leads_here(host: str) -> bool:
 
 
 def refuse_step(origin: str, target: str) -> None:
-    """Refuse an address that another address names, in a link or as a redirect.
+    """Refuse a link or redirect from one address to another that is not allowed.
 
-    From https nothing leads to plain http, and from another machine nothing leads to this
-    one. Raises `BadAddress`, also for a target that is not an address.
+    Nothing may lead from https to plain http, or from another machine to this one. Raises
+    `BadAddress`, also for a target that is not an address.
     """
     there = checked(target)
     here = urlsplit(origin)
@@ -89,7 +89,7 @@ def refuse_step(origin: str, target: str) -> None:
         raise BadAddress("it is not encrypted (https)")
     is_other = (here.hostname or "").lower() != there.hostname
     if is_other and leads_here(there.hostname or "") and not leads_here(here.hostname or ""):
-        raise BadAddress("it leads to this machine")
+        raise BadAddress("it points to this machine")
 
 
 def _is_host(host: str) -> bool:
@@ -97,7 +97,7 @@ def _is_host(host: str) -> bool:
         return _ip_address(host) is not None
     if _NAME.fullmatch(host) is None:
         return False
-    # What ends in a number is an address of four bytes (WHATWG URL, 3.5): spelled plainly.
+    # A host that ends in a number is an IPv4 address (WHATWG URL, 3.5), written in plain form.
     return _NUMBER.fullmatch(host.rpartition(".")[2]) is None or _ip_address(host) is not None
 
 

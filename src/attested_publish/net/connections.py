@@ -1,9 +1,8 @@
-"""Connections that can be ended from outside, and answers whose head has an end.
+"""Connections that can be ended from outside, and limits on the headers of an answer.
 
-A socket's own time limit counts silence only: a peer that sends a byte now and then is
-never silent. So a timer shuts the socket down when the time of a request is over, wherever
-the request is: connecting, in the TLS handshake, sending, or reading. Nothing here reads
-bodies.
+A socket's own time limit applies to silence only: a peer that sends a byte now and then never
+reaches it. So a timer shuts the socket down when the time of a request is over, whatever the
+request is doing: connecting, the TLS handshake, sending, or reading. Nothing here reads bodies.
 """
 
 from __future__ import annotations
@@ -25,23 +24,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HEAD_LIMIT = 1 << 16
-"""Bytes of all that comes before a body: status lines and headers, interim answers among them."""
+"""Bytes of everything before a body: status lines and headers, including interim answers."""
 
 _INTERIM_ANSWERS = 10
 _ALL_ADDRESSES = 2
-"""Times the limit for one address: a host that has several is connected to within this."""
+"""Times the limit for one address: the limit for a host that has several."""
 
 
 class TooSlow(requests.ReadTimeout):
-    """An answer was still coming in, or a request still going out, when its time was over."""
+    """An answer was still arriving, or a request was still being sent, when its time was over."""
 
 
 class EndlessHead(http.client.HTTPException):
-    """An answer has more headers, or more interim answers before it, than are read."""
+    """An answer has more headers, or more interim answers before it, than are allowed."""
 
 
 class Watch:
-    """Shuts down what it is set over when its time is over. Threads may share it."""
+    """Shuts down the sockets it watches when its time is over. Threads may share it."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -55,12 +54,12 @@ class Watch:
 
     @property
     def left(self) -> float:
-        """Seconds until its time is over."""
+        """Seconds that are left."""
         return max(0.0, self._until - time.monotonic())
 
     def over(self, connected: socket.socket) -> None:
-        """Watch a socket, also after it was wrapped for TLS or given to somebody else."""
-        # A handle of our own: the number of a socket that was closed may be another's soon.
+        """Watch a socket, also after it is wrapped for TLS or passed on."""
+        # A duplicated handle, because the number of a closed socket may soon be reused.
         handle = socket.fromfd(connected.fileno(), socket.AF_INET, socket.SOCK_STREAM)
         with self._lock:
             self._handles.append(handle)
@@ -68,7 +67,7 @@ class Watch:
                 _shut(handle)
 
     def end(self) -> None:
-        """Let go of everything, without shutting it down."""
+        """Release all sockets, without shutting them down."""
         self._timer.cancel()
         with self._lock:
             for handle in self._handles:
@@ -87,9 +86,9 @@ _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[Watch]:
-    """Give whatever this thread asks in here `seconds` in all.
+    """Limit all requests of this thread in this block to `seconds` in total.
 
-    Raises `TooSlow` when they are over; an answer that was cut off then may look complete.
+    Raises `TooSlow` when they are over, because an answer cut off then may look complete.
     """
     watch = Watch(seconds)
     token = _watch.set(watch)
@@ -107,19 +106,19 @@ def within(seconds: float) -> Iterator[Watch]:
 
 
 def current_watch() -> Watch | None:
-    """Return what limits the time of this thread's requests now."""
+    """Return the watch that currently limits this thread's requests."""
     return _watch.get()
 
 
 def manage(manager: urllib3.PoolManager) -> None:
-    """Have a pool manager make connections of the kinds below."""
+    """Make a pool manager use the connection classes below."""
     manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
 class _BoundedResponse(http.client.HTTPResponse):
-    """Reads no more than a bounded head."""
+    """Reads a limited amount of headers."""
 
-    fp: Any  # typeshed takes it for a reader that is always there
+    fp: Any  # typeshed declares it as a reader that always exists
 
     def begin(self) -> None:
         stream = self.fp
@@ -127,13 +126,13 @@ class _BoundedResponse(http.client.HTTPResponse):
         try:
             super().begin()
         finally:
-            # Where nothing follows the head, it is closed by now.
+            # If nothing follows the headers, it is closed already.
             if self.fp is not None:
                 self.fp = stream
 
 
 class _Head:
-    """The lines at the beginning of a stream, and no more of them than belong there."""
+    """The lines at the beginning of a stream, up to a limit."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -145,7 +144,7 @@ class _Head:
         self._left -= len(line)
         self._answers += line.startswith(b"HTTP/")
         if self._left < 0 or self._answers > _INTERIM_ANSWERS:
-            raise EndlessHead("the head of the answer has no end")
+            raise EndlessHead("the headers of the answer never end")
         return line
 
     def flush(self) -> None:
@@ -156,7 +155,7 @@ class _Head:
 
 
 class _Watched(HTTPConnection):
-    """Is watched from the moment it is connected, and for each request again."""
+    """Is watched from the moment it is connected, and again for each request."""
 
     response_class = _BoundedResponse
 
@@ -173,13 +172,13 @@ class _Watched(HTTPConnection):
         super().request(*arguments, **options)
 
     def _connected(self) -> socket.socket:
-        """Connect in a thread of its own: nothing ends a look-up of the host's name."""
+        """Connect in a separate thread, because a host name lookup cannot be interrupted."""
         outcome: Future[socket.socket] = Future()
 
         def connect() -> None:
             try:
                 outcome.set_result(super(_Watched, self)._new_conn())
-            except BaseException as error:  # noqa: BLE001 - raised by the one who waits
+            except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
                 outcome.set_exception(error)
 
         limit = self.timeout if isinstance(self.timeout, int | float) else None
@@ -191,7 +190,7 @@ class _Watched(HTTPConnection):
             return outcome.result(seconds)
         except TimeoutError as error:
             if outcome.done():
-                # It came at the last moment, or is what ended the connection.
+                # It was raised at the last moment, or because the connection was ended.
                 return outcome.result()
             outcome.add_done_callback(_close)
             raise urllib3.exceptions.ConnectTimeoutError(

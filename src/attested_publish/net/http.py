@@ -1,4 +1,4 @@
-"""HTTP as this project speaks it: always with time limits, never more read than expected."""
+"""HTTP requests for this project: always with time limits and limits on what is read."""
 
 from __future__ import annotations
 
@@ -29,57 +29,57 @@ from attested_publish.net.untrusted import sentence, shown
 
 CONNECT_SECONDS = 15.0
 BODY_LIMIT = 1 << 20
-"""Bytes of an answer that are read, after decompression. Only project pages may be larger."""
+"""Bytes of an answer that are read, after decompression. Project pages have a larger limit."""
 
 SLOWEST_UPLOAD = 32 * 1024
-"""Bytes a second: a request that sends a file has that much more time."""
+"""Bytes a second: a request that sends a file gets more time accordingly."""
 
 ANSWER_SECONDS = 60.0
-"""How long a request may take, where nothing else is said."""
+"""How long a request may take by default."""
 
 _LONGEST_WAIT = 3600.0
 _PIECE = 1 << 16
 
 _log = logging.getLogger(__name__)
-"""Every request, at level DEBUG: what `verbose` shows."""
+"""Logs every request, at level DEBUG, for `verbose`."""
 
 
 class LedAstray(requests.RequestException):
-    """An address sends on to one that it must not lead to; the text says which and why."""
+    """An address redirects to one that is not allowed; the text says which, and why."""
 
 
 class TooLarge(requests.RequestException):
-    """A successful answer is larger than what is read of one."""
+    """A successful answer is larger than the limit."""
 
 
 class Unreadable(requests.RequestException):
-    """What came is not an HTTP answer within bounds."""
+    """What was received is not an HTTP answer within the limits."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one request may take.
+    """How long one request may take.
 
-    `silence` is the longest that the other side may be silent, `total` how long all of it may
-    take (redirects and the answer's body included; sending a file gets `SLOWEST_UPLOAD` on
-    top), both in seconds.
+    `silence` is how long the server may send nothing, `total` how long the whole request may
+    take (including redirects and the body of the answer; sending a file adds time according to
+    `SLOWEST_UPLOAD`), both in seconds.
     """
 
     silence: float
     total: float
 
     def seconds_for(self, request: requests.PreparedRequest) -> float:
-        """Return how long a request may take in all, with the body that it sends."""
+        """Return how long a request may take in total, including the body that it sends."""
         length = request.headers.get("Content-Length", "0")
         return self.total + (int(length) / SLOWEST_UPLOAD if length.isdecimal() else 0.0)
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Sends requests within bounds, also those of libraries that set none.
+    """Sends requests within limits, also those of libraries that set none.
 
     Unless the caller reads a `stream` within a watch of its own, the answer has been read when
-    `send` returns, `BODY_LIMIT` bytes of it at most. With `guards_redirects` it raises
-    `LedAstray` for one that must not be followed.
+    `send` returns, but at most `BODY_LIMIT` bytes of it. With `guards_redirects` it raises
+    `LedAstray` for a redirect that must not be followed.
     """
 
     def __init__(self, bounds: Bounds, *, guards_redirects: bool = False, pool: int = 32) -> None:
@@ -88,12 +88,12 @@ class BoundedAdapter(HTTPAdapter):
         super().__init__(pool_maxsize=pool)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
-        """See `requests`; connections are of our kind."""
+        """See `requests`; uses our kind of connections."""
         super().init_poolmanager(*arguments, **options)
         manage(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> urllib3.ProxyManager:  # noqa: ANN401
-        """See `requests`; connections are of our kind."""
+        """See `requests`; uses our kind of connections."""
         manager: urllib3.ProxyManager = super().proxy_manager_for(proxy, **options)
         manage(manager)
         return manager
@@ -126,13 +126,13 @@ class BoundedAdapter(HTTPAdapter):
         if options.get("verify", True) is True and urlsplit(url).scheme == "https":
             options["verify"] = certificates()
         if request.headers.get("Accept-Encoding") != "identity":
-            # The one kind that is decompressed within bounds.
+            # The only encoding that is decompressed within limits.
             request.headers["Accept-Encoding"] = "gzip"
         try:
             response = super().send(request, **options)
         except requests.ConnectionError as error:
             if _is_out_of_bounds(error):
-                raise Unreadable("the head of the answer has no end", request=request) from error
+                raise Unreadable("the headers of the answer never end", request=request) from error
             raise
         if self._guards_redirects and response.is_redirect:
             refuse_redirect(response, response.headers["Location"])
@@ -144,7 +144,7 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def _is_out_of_bounds(error: BaseException) -> bool:
-    """Find the end of an endless head behind the errors of urllib3 and requests."""
+    """Find an `EndlessHead` among the causes of errors of urllib3 and requests."""
     links: list[object] = [error]
     for link in links:
         if isinstance(link, EndlessHead):
@@ -155,9 +155,9 @@ def _is_out_of_bounds(error: BaseException) -> bool:
 
 
 def _already_read(response: requests.Response, body: bytes) -> urllib3.HTTPResponse:
-    """Return what takes the place of a connection that a library would read from."""
+    """Return a response that replaces the connection that a library would read from."""
     headers = urllib3.HTTPHeaderDict(response.raw.headers)
-    # The body is decompressed, and may be cut.
+    # The body is decompressed, and may be truncated.
     for name in ("Content-Encoding", "Content-Length", "Transfer-Encoding"):
         headers.discard(name)
     return urllib3.HTTPResponse(
@@ -170,10 +170,10 @@ def _already_read(response: requests.Response, body: bytes) -> urllib3.HTTPRespo
 
 
 def log_request(method: str, url: str, outcome: str, started: float) -> None:
-    """Log a request that was begun at `started` (monotonic): nothing of it that could be secret.
+    """Log a request that was started at `started` (monotonic), without anything secret.
 
-    Headers and bodies hold tokens, queries may, and so may the part of an address
-    before its host.
+    Headers and bodies contain tokens; queries, and the part of an address before its host, may
+    contain some.
     """
     parts = urlsplit(url)
     address = shown(without_credentials(f"{parts.scheme}://{parts.netloc}") + parts.path, 200)
@@ -181,9 +181,9 @@ def log_request(method: str, url: str, outcome: str, started: float) -> None:
 
 
 def new_session(*, read: float = ANSWER_SECONDS) -> requests.Session:
-    """Return a session that identifies itself, has time limits, and keeps connections.
+    """Return a session with a user agent, time limits, and persistent connections.
 
-    `read` is how long a request may take in all, in seconds.
+    `read` is how long a request may take in total, in seconds.
     """
     session = _Session()
     session.headers["User-Agent"] = f"attested-publish/{__version__}"
@@ -192,10 +192,10 @@ def new_session(*, read: float = ANSWER_SECONDS) -> requests.Session:
 
 
 class _Session(requests.Session):
-    """Lets itself be sent on from a GET only, and never to where an address must not lead."""
+    """Follows redirects of a GET only, and never to an address that is not allowed."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """See `requests`; what a redirect says besides is not read, which may be endless."""
+        """See `requests`; the body of a redirect is not read, because it may be endless."""
         if resp.request.method != "GET":
             return None
         target = super().get_redirect_target(resp)
@@ -207,9 +207,9 @@ class _Session(requests.Session):
 
 
 def refuse_redirect(response: requests.Response, target: str) -> None:
-    """Raise `LedAstray` for a redirect that must not be followed, `InvalidURL` for none at all."""
+    """Raise `LedAstray` for a redirect that is not allowed, `InvalidURL` for an invalid one."""
     try:
-        # It may be told relative to where it was.
+        # It may be relative to the address that was requested.
         refuse_step(response.url, urljoin(response.url, target))
     except BadAddress as error:
         raise LedAstray(f"{shown(target, 200)}, but {error}", response=response) from error
@@ -218,11 +218,11 @@ def refuse_redirect(response: requests.Response, target: str) -> None:
 
 
 def bound(session: requests.Session, bounds: Bounds, *, guards_redirects: bool = False) -> None:
-    """Keep a session within bounds, be it ours or a library's.
+    """Apply our limits to a session, either ours or a library's.
 
-    One that follows redirects by itself needs `guards_redirects`.
-    The adapter knows the proxies and certificates of the environment, so that the session need
-    not read it: it would find `~/.netrc` there, too.
+    A session that follows redirects by itself needs `guards_redirects`. The adapter reads the
+    proxies and certificates from the environment, so the session need not: it would read
+    `~/.netrc`, too.
     """
     session.trust_env = False
     for scheme in ("https://", "http://"):
@@ -231,7 +231,7 @@ def bound(session: requests.Session, bounds: Bounds, *, guards_redirects: bool =
 
 @dataclass(frozen=True)
 class Answer:
-    """What an HTTP request was answered, as much of it as was read."""
+    """The answer to an HTTP request, as much of it as was read."""
 
     url: str
     status: int
@@ -243,12 +243,12 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        """Say whether the request was carried out; some indexes answer an upload 201."""
+        """Whether the request was carried out; some indexes answer an upload with 201."""
         return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property
     def may_pass(self) -> bool:
-        """Say whether the same request may succeed later: overload, or a server out of order."""
+        """Whether the same request may succeed later, after an overload or a server error."""
         return (
             self.status == HTTPStatus.TOO_MANY_REQUESTS
             or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -256,11 +256,11 @@ class Answer:
 
     @property
     def is_broken_off(self) -> bool:
-        """Say whether the answer claims to be JSON, but is none."""
+        """Whether the answer claims to be JSON, but is not."""
         return "json" in self.content_type.lower() and self.json_object() is None
 
     def json_object(self) -> dict[str, Any] | None:
-        """Return the body as a JSON object; `None` where it is none, or too large to be parsed."""
+        """Return the body as a JSON object; `None` if it is not one, or too large to be parsed."""
         if len(self.body) > BODY_LIMIT:
             return None
         try:
@@ -270,7 +270,7 @@ class Answer:
         return value if isinstance(value, dict) else None
 
     def told(self, secrets: Iterable[str] = ()) -> str:
-        """Return what the answer says as a printable sentence, without `secrets` it may echo."""
+        """Return the answer's message as a printable sentence, without `secrets` it may echo."""
         secrecy.keep(secrets)
         text = sentence(
             status=self.status,
@@ -291,11 +291,11 @@ def ask(
     limit: int = BODY_LIMIT,
     seconds: float | None = None,
 ) -> Answer:
-    """Send a request and read the answer, `limit` bytes of it at most, within `seconds`.
+    """Send a request and read the answer, at most `limit` bytes of it, within `seconds`.
 
-    Without `seconds`, it is the session's own bound. A redirect of a POST is answered as it
-    is: following one would carry what was sent to another address. Raises
-    `requests.RequestException`; `TooLarge` where a success does not end within the limit.
+    Without `seconds`, the session's own limit applies. A redirect of a POST is returned, not
+    followed, because that would send the body to another address. Raises
+    `requests.RequestException`; `TooLarge` if a successful answer exceeds the limit.
     """
     adapter = session.get_adapter(url)
     if seconds is None:
@@ -315,10 +315,10 @@ def ask(
 
 
 def body_of(response: requests.Response, limit: int = BODY_LIMIT) -> bytes:
-    """Read what is answered, decompressed, and no more than `limit` bytes of it.
+    """Read the body of an answer, decompressed, and at most `limit` bytes of it.
 
-    Of a refusal the beginning is enough, `BODY_LIMIT` at most. Raises `TooLarge` for a success
-    that has more, `requests.RequestException`.
+    Of a refusal only the beginning is needed, at most `BODY_LIMIT`. Raises `TooLarge` for a
+    successful answer that has more, `requests.RequestException`.
     """
     if not response.ok:
         limit = min(limit, BODY_LIMIT)
@@ -335,16 +335,16 @@ def body_of(response: requests.Response, limit: int = BODY_LIMIT) -> bytes:
 
 
 def pieces(response: requests.Response) -> Iterator[bytes]:
-    """Yield what is answered, each piece as it comes.
+    """Yield the pieces of the body as they arrive.
 
-    Waiting for a full piece, or for enough of it to decompress, a slow server would keep us:
-    what was compressed on the way stays so. Raises `requests.RequestException`.
+    Waiting for a full piece, or for enough data to decompress, would allow a slow server to
+    block us, so content encodings are not decoded. Raises `requests.RequestException`.
     """
     watch = current_watch()
     try:
         while piece := response.raw.read1(_PIECE, decode_content=False):
             yield piece
-            # A session that is not bound has connections that no watch can shut down.
+            # A session without our adapter has connections that no watch can shut down.
             if watch is not None and watch.is_over:
                 break
     except urllib3.exceptions.ReadTimeoutError as error:
@@ -354,7 +354,7 @@ def pieces(response: requests.Response) -> Iterator[bytes]:
 
 
 def _unzipped(zipped: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress gzip (RFC 1952), never much at once; what follows its end is not waited for."""
+    """Decompress gzip (RFC 1952), never much at once; data after its end is not waited for."""
     unzip = zlib.decompressobj(wbits=31)
     taken = given = 0
     try:
@@ -374,9 +374,9 @@ def _unzipped(zipped: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _refuse_idling(taken: int, given: int) -> None:
-    """Refuse what is taken without anything being given: a header without end, empty blocks."""
+    """Refuse input that produces no output: an endless header, empty blocks."""
     if taken - given > BODY_LIMIT:
-        raise requests.exceptions.ContentDecodingError("it does not unpack to anything")
+        raise requests.exceptions.ContentDecodingError("it decompresses to nothing")
 
 
 def answer_of(response: requests.Response, body: bytes) -> Answer:

@@ -1,4 +1,4 @@
-"""Do the same with many things at once, and end well when one fails or the run is stopped."""
+"""Process many items in parallel, and end cleanly if one fails or the run is stopped."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def in_parallel(
     threads: int,
     begin: Callable[[], None] | None = None,
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield each item with the result of `work` on it, as they come.
+    """Yield each item with the result of `work` on it, in order of completion.
 
-    After the first failure no further item is begun; those in flight are finished and
-    yielded, then the failure is raised (of several, one that cannot pass). When the
-    caller stops asking, nothing is waited for. `begin` is called once in every thread.
+    After the first failure no further item is started; those in progress are finished and
+    yielded, then the failure is raised (of several, one that cannot pass). If the caller stops
+    iterating, nothing is waited for. `begin` is called once in every thread.
 
-    Where the machine gives fewer threads than asked for, those do it all; where it gives
-    none, the caller's does. Raises `Stopped` where not everything was begun, because the
+    If the machine provides fewer threads than requested, those do everything; if it provides
+    none, the caller's thread does. Raises `Stopped` if not everything was started because the
     run was told to stop.
     """
     shared = _Shared(work, deque(items), begin)
@@ -52,12 +52,12 @@ def in_parallel(
     if real := [error for error in failures if not isinstance(error, Stopped)]:
         raise min(real, key=lambda error: getattr(error, "may_pass", False))
     if failures or shared.to_do:
-        raise Stopped("not everything was begun")
+        raise Stopped("not everything was started")
 
 
 @dataclass
 class _Shared(Generic[Item, Result]):
-    """What the threads of `in_parallel` share; a thread that has ended gives the outcome `None`."""
+    """What the threads of `in_parallel` share; a thread that ends adds the outcome `None`."""
 
     work: Callable[[Item], Result]
     to_do: deque[Item]
@@ -68,13 +68,13 @@ class _Shared(Generic[Item, Result]):
     )
 
     def serve(self) -> None:
-        """Work in this thread, until nothing is left, something has failed, or the run is over."""
+        """Work in this thread until nothing is left, something fails, or the run is stopped."""
         try:
             if self.begin is not None:
                 self.begin()
             for item in self._taken():
                 self.outcomes.put((item, self.work(item)))
-        except BaseException as error:  # noqa: BLE001 - it is raised to the caller
+        except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
             self.is_over.set()
             self.outcomes.put(error)
         self.outcomes.put(None)
@@ -89,7 +89,7 @@ class _Shared(Generic[Item, Result]):
 
 
 def _start(serve: Callable[[], None], threads: int) -> int:
-    """Run `serve` in so many threads, or as many as can be; return in how many."""
+    """Run `serve` in that many threads, or as many as possible; return how many."""
     for number in range(threads):
         try:
             threading.Thread(target=serve, daemon=True).start()
@@ -102,23 +102,24 @@ def _start(serve: Callable[[], None], threads: int) -> int:
 
 
 class Outcome(Protocol[Result_co]):
-    """Gives what became of work in the background, or its error."""
+    """Returns the result of work in the background, or raises its error."""
 
     def __call__(self, timeout: float | None = None) -> Result_co:
         """Wait for it; raises `TimeoutError` after `timeout` seconds."""
 
 
 def meanwhile(work: Callable[[], Result]) -> Outcome[Result]:
-    """Begin `work` now, in the background; the function returned gives its result or its error.
+    """Start `work` in the background; the returned function gives its result or raises its error.
 
-    Nobody waits for it who does not ask. Where no thread can be started, it is done at once.
+    Only a call of that function waits for it. If no thread can be started, the work is done at
+    once.
     """
     future: Future[Result] = Future()
 
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is requested
             future.set_exception(error)
 
     try:
@@ -129,7 +130,7 @@ def meanwhile(work: Callable[[], Result]) -> Outcome[Result]:
 
 
 class Pace:
-    """Lets through `most` a `period` (seconds), and makes the rest wait. Threads may share it."""
+    """Allows `most` calls in each `period` (seconds); the rest wait. Threads may share it."""
 
     def __init__(self, most: int, period: float) -> None:
         self._period = period
@@ -137,7 +138,7 @@ class Pace:
         self._lock = threading.Lock()
 
     def wait(self, sleep: Callable[[float], None]) -> None:
-        """Return when the next one may go, or when `sleep`, which is given seconds, does."""
+        """Return once the next call is allowed, or once `sleep` (called with seconds) returns."""
         with self._lock:
             now = time.monotonic()
             is_full = len(self._let_through) == self._let_through.maxlen

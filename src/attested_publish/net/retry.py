@@ -1,4 +1,4 @@
-"""Try again while it makes sense: one policy a kind of request, with an end that is told."""
+"""Retry while it makes sense: one policy for each kind of request, with a known end."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to try (`seconds` in all), and how long to pause between two tries.
+    """How long to try (`seconds` in total), and how long to pause between two tries.
 
-    The pause doubles from `first` up to `longest` seconds, with some jitter; what the
-    other side asks for (`Retry-After`) is granted, within `seconds`.
+    The pause doubles from `first` up to `longest` seconds, with some jitter; `Retry-After` from
+    the server is respected, within `seconds`.
     """
 
     seconds: float
@@ -33,12 +33,12 @@ class Patience:
 
 @dataclass(frozen=True)
 class Deadlines:
-    """The patience with each kind of request, and how long one may take in all (seconds).
+    """The patience with each kind of request, and how long one may take in total (seconds).
 
-    `answer` is for requests that ask; one that uploads has `upload_answer`, and more by its size.
+    `answer` is for queries; an upload has `upload_answer`, and more depending on its size.
 
-    Minutes for Sigstore, whose outages were of that length, and for uploads. Before
-    anything is spent a re-run costs nothing, so that what is wrong is told soon.
+    Sigstore, whose outages have been minutes long, and uploads get minutes. Before anything
+    irreversible, a re-run costs nothing, so failures are reported soon.
     """
 
     index: Patience = Patience(10)
@@ -55,9 +55,9 @@ class Deadlines:
 
 
 class GaveUp:
-    """Shared by those who work on the same release: once one has failed for good, none tries again.
+    """Shared by all work on the same release: after one final failure, nothing is retried.
 
-    Nor when the run is told to stop, unless it is with this that it ends (`heeds_stop`).
+    The same applies when the run is told to stop, except for its clean-up (`heeds_stop`).
     """
 
     def __init__(self, *, heeds_stop: bool = True) -> None:
@@ -68,20 +68,20 @@ class GaveUp:
         return self._event.is_set() or (self._heeds_stop and is_stopped())
 
     def now(self) -> None:
-        """Let the others stop waiting for another try."""
+        """Make the others stop waiting for another try."""
         self._event.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait for so long, or until somebody has given up or the run is told to stop."""
+        """Wait for that time, or until another has given up or the run is told to stop."""
         if self._heeds_stop:
             wait(seconds, self._event)
         else:
             self._event.wait(seconds)
 
     def heed(self) -> None:
-        """Raise `Stopped` where nothing new is to be begun."""
+        """Raise `Stopped` if nothing new is to be started."""
         if self:
-            raise Stopped("nothing new is begun")
+            raise Stopped("nothing new is started")
 
 
 def persistently(
@@ -90,11 +90,11 @@ def persistently(
     tell: Tell,
     given_up: GaveUp | None = None,
 ) -> Result:
-    """Return what `work` returns, trying again while it raises a `Problem` that may pass.
+    """Return what `work` returns, retrying while it raises a `Problem` that may pass.
 
-    Each wait is told: what failed, when the next try is, when it ends. Raises the last
-    problem when the patience is at its end, or another has given up for good; `Stopped`
-    where that was so, or the run was told to stop, before the first try.
+    Each wait is reported: what failed, when the next attempt is, and when to give up. Raises the
+    last problem once the time is used up, or another has given up; `Stopped` if that was so, or
+    the run was told to stop, before the first attempt.
     """
     others = GaveUp() if given_up is None else given_up
     started = time.time()

@@ -1,7 +1,7 @@
-"""How requests leave this machine: through which proxy, and whom they trust at the other end.
+"""The proxies that requests use, and the certificates that they trust.
 
-The one place that reads the environment for this. `requests` would read `~/.netrc` along with
-it, and its passwords would replace the tokens that we send.
+The only place that reads the environment for this. `requests` would read `~/.netrc`, too, and
+its passwords would replace the tokens that we send.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.untrusted import shown
 
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-"""The variables that name a file of certificates; the first that is set counts."""
+"""The variables that name a certificate file; the first that is set counts."""
 
 
 class NoRoute(requests.RequestException):
-    """What the environment says of proxies or certificates cannot be used; the text is why."""
+    """The environment's proxy or certificate settings cannot be used; the text says why."""
 
 
 def proxies_for(url: str) -> dict[str, str]:
-    """Return the proxies for an address, as `requests` takes them; none for this machine.
+    """Return the proxies for an address, as `requests` expects them; none for this machine.
 
-    Raises `NoRoute` for a proxy of a kind that we do not speak to.
+    Raises `NoRoute` for a proxy of an unsupported kind.
     """
     if is_loopback(urlsplit(url).hostname or ""):
         return {}
@@ -49,7 +49,7 @@ def proxies_for(url: str) -> dict[str, str]:
 def certificates() -> str | bool:
     """Return the file or folder of trusted certificates; `True`: those of the package certifi.
 
-    Raises `NoRoute` for one that is not there, or holds none.
+    Raises `NoRoute` if it does not exist or contains no certificates.
     """
     for variable in _CERTIFICATES:
         if path := os.environ.get(variable):
@@ -66,7 +66,7 @@ def _why_unusable(path: str) -> str:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except ssl.SSLError:
-        return "which is not a file of certificates (PEM)"
+        return "which is not a certificate file (PEM)"
     except OSError as error:
         return f"which cannot be read ({error.strerror})"
     return ""

@@ -1,9 +1,9 @@
-"""Blot secrets out of texts, in every form in which they travel.
+"""Mask secrets in texts, in every encoding in which they are transmitted.
 
 A secret is found raw, in Base64 (also in the middle of a longer Base64 text, as in
-`user:secret`), percent-encoded, JSON-escaped, and as HTML entities, any part of it escaped
-or not, and one form inside the other. What follows an authorization scheme, and what stands
-before the `@` of an address, is blotted out whether or not it is known.
+`user:secret`), percent-encoded, JSON-escaped, and as HTML entities, even if only a part of it is
+escaped, and in any nesting of these. Whatever follows the name of an authorization scheme, or
+precedes the `@` of an address, is masked even if it is not a known secret.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 BLOT = "***"
 
 SHORTEST = 4
-"""Characters. What is shorter stands in too many texts by chance."""
+"""Characters. Anything shorter appears in too many texts by chance."""
 
 _PIECE = 8
-"""Bytes of a secret that are blotted out although the rest of it is missing."""
+"""Bytes of a secret that are masked even if the rest of it is missing."""
 
 _MARKS = b"x" * _PIECE
 _MARKED = re.compile(rb"x+")
 _SHORTEST_PART = 16
 _LONGEST_PASSWORD = 4096
 _DEPTH = 4
-"""How many escapings one inside the other are seen through."""
+"""How many nested levels of escapes are undone."""
 
 _ESCAPE = re.compile(
     rb"%([0-9A-Fa-f]{2})"
@@ -50,7 +50,7 @@ _ESCAPE = re.compile(
 
 
 class _Group(IntEnum):
-    """The last group of `_ESCAPE` that takes part in each kind of escape."""
+    """The last group of `_ESCAPE` that matches for each kind of escape."""
 
     PERCENT = 1
     SURROGATES = 3
@@ -70,7 +70,7 @@ _CONTINUATION = range(0x80, 0xC0)
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+_-=")
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 _LONGEST_REST = 128
-"""How much Base64 around a secret's goes with it: what is encoded together with it."""
+"""How much of the Base64 around a secret is masked, too: what is encoded together with it."""
 
 _AUTHORIZATION = re.compile(
     rb"\bauthorization[\"']?\s{0,9}[:=]\s{0,9}[\"']?(?:[a-z]{1,20}\s{1,9})?([^\s\"'<>,;]+)",
@@ -84,7 +84,7 @@ _PROSE = frozenset(
     b"access and auth authentication authorization basic bearer challenge constraints credential"
     b" credentials error header in is not or realm required scheme scope token was with".split()
 )
-"""What follows the name of a scheme where it is only spoken of."""
+"""Words that follow the name of a scheme in ordinary prose."""
 
 _SEGMENT = re.compile(rb"[^\s/\\\"'<>?#]+")
 _SCHEMES = b":", b"http", b"https", b"ftp"
@@ -112,9 +112,9 @@ _ADDRESS_SUFFIXES = "_PROXY", "_URL"
 
 @dataclass(frozen=True)
 class Secrets:
-    """A set of secrets, ready to be looked for; adding one makes a new set.
+    """A set of secrets, prepared for searching; adding one returns a new set.
 
-    Looking takes time in proportion to the text, whatever the number of secrets.
+    A search takes time in proportion to the text, whatever the number of secrets.
     """
 
     _values: frozenset[str] = field(default=frozenset(), repr=False)
@@ -122,12 +122,12 @@ class Secrets:
     _short: frozenset[bytes] = field(default=frozenset(), repr=False)
     """Those of `_wholes` that are shorter than a piece."""
     _pieces: frozenset[int] = field(default=frozenset(), repr=False)
-    """Every eight bytes of `_wholes`, as a number: to look for them is fast then."""
+    """Every eight bytes of `_wholes`, as a number: that makes searching fast."""
     _coded: frozenset[int] = field(default=frozenset(), repr=False)
     """Those of `_pieces` that are Base64."""
 
     def and_(self, secrets: Iterable[str]) -> Secrets:
-        """Return these and further secrets; those under four characters are none."""
+        """Return these and further secrets; anything under four characters is ignored."""
         new = {each for each in secrets if len(each) >= SHORTEST} - self._values
         if not new:
             return self
@@ -136,7 +136,7 @@ class Secrets:
         for plain in (spelling for secret in new for spelling in _spellings(secret)):
             in_base64 = set(_in_base64(plain))
             if len(plain) <= _LONGEST_PASSWORD:
-                # A header with one may be encoded again as a whole.
+                # A header that contains it may be encoded again as a whole.
                 in_base64 |= {again for form in in_base64 for again in _in_base64(form)}
             wholes |= {plain, *in_base64}
             pieces.update(*(words for _, words in _words(plain)))
@@ -153,8 +153,8 @@ class Secrets:
     def blotted(self, text: str, *, pieces: bool = False) -> str:
         """Return `text` without the secrets; with `pieces`, also without parts of them.
 
-        A part of eight characters counts: somebody may have cut what he quotes. In a text
-        of our own, where nobody has, a part of a password may well be a common word.
+        A part is eight characters or more: others may truncate what they quote. In our own texts,
+        which are not truncated, a part of a password is more likely to be a common word.
         """
         data = text.encode("utf-8", "surrogatepass")
         spans = _merged(self._spans(data, pieces=pieces))
@@ -168,7 +168,7 @@ class Secrets:
         return BLOT.join((*kept, data[end:].decode("utf-8", "surrogatepass")))
 
     def _spans(self, data: bytes, *, pieces: bool) -> Iterator[tuple[int, int]]:
-        """Yield where something secret stands, in whole characters, in no order."""
+        """Yield the spans of everything secret, in whole characters, in no particular order."""
         levels: list[_Level] = []
         shown = data
         while True:
@@ -191,7 +191,7 @@ class Secrets:
             shown = unescaped.data
 
     def _known(self, data: bytes, *, pieces: bool) -> Iterator[tuple[int, int]]:
-        """Yield where one of the secrets stands, or a part of it."""
+        """Yield the spans of the secrets and of parts of them."""
         for form in self._short:
             yield from _everywhere(form, data)
         for start, stop in self._similar(data):
@@ -204,7 +204,7 @@ class Secrets:
                     yield start + first, start + last
 
     def _similar(self, data: bytes) -> list[tuple[int, int]]:
-        """Return where text stands that is made of pieces of secrets."""
+        """Return the spans of text that consist of pieces of secrets."""
         if not self._pieces:
             return []
         plain, coded = bytearray(len(data)), bytearray(len(data))
@@ -222,17 +222,17 @@ class Secrets:
 
 @dataclass(frozen=True)
 class _Level:
-    """A text with one layer of escapes taken off, and where its bytes come from."""
+    """A text with one layer of escapes removed, and where its bytes come from."""
 
     data: bytes
     begins: list[int]
-    """Where in `data` the value of each escape begins, and in `ends` where it ends."""
+    """The start of each escape's value in `data`; `ends` has the ends."""
     ends: list[int]
     origins: list[tuple[int, int]]
-    """Where each escape stood in the text before."""
+    """The start of each escape in the original text."""
 
     def origin(self, start: int, stop: int) -> tuple[int, int]:
-        """Return where in the text before the part from `start` to `stop` stood."""
+        """Return the span in the original text of the part from `start` to `stop`."""
         return self._escape_at(start)[0], self._escape_at(stop - 1)[1]
 
     def _escape_at(self, place: int) -> tuple[int, int]:
@@ -246,7 +246,7 @@ class _Level:
 
 
 def _unescaped(data: bytes) -> _Level | None:
-    """Take one layer of escapes off; `None`: there is none."""
+    """Remove one layer of escapes; return `None` if there is none."""
     if not any(mark in data for mark in (b"%", b"\\", b"&")):
         return None
     parts: list[bytes] = []
@@ -272,7 +272,7 @@ def _unescaped(data: bytes) -> _Level | None:
 
 
 def _value(escape: re.Match[bytes]) -> bytes:
-    """Return what an escape stands for, in UTF-8; itself where it is none."""
+    """Return the value of an escape, in UTF-8; the text itself if it is not an escape."""
     kind = escape.lastindex or 0
     digits = escape[kind]
     match kind:
@@ -293,11 +293,11 @@ def _value(escape: re.Match[bytes]) -> bytes:
 
 
 def _spellings(secret: str) -> Iterator[bytes]:
-    """Yield the secret as it may be found once a text is unescaped, and parts that tell enough.
+    """Yield the forms of a secret in an unescaped text, and parts that are secret themselves.
 
-    Each line of several is one; so are the parts of a JSON web token. HTTP's headers are in
-    Latin-1 for some, in UTF-8 for others. A secret may itself look escaped: where a text's
-    escapes are taken off, its own go with them.
+    Each line of a multi-line secret is a part; so are the parts of a JSON web token. Some
+    programs encode HTTP headers in Latin-1, others in UTF-8. A secret may itself look escaped:
+    when the escapes of a text are removed, those of the secret are removed, too.
     """
     data = secret.encode("utf-8", "surrogatepass")
     spellings = {
@@ -319,7 +319,7 @@ def _spellings(secret: str) -> Iterator[bytes]:
 
 
 def _in_base64(data: bytes) -> Iterator[bytes]:
-    """Yield what is surely in the Base64 of any bytes with `data` among them, in both alphabets."""
+    """Yield what the Base64 of any bytes that include `data` must contain, in both alphabets."""
     for before in range(3):
         bits = 8 * before, 8 * (before + len(data))
         coded = base64.b64encode(bytes(before) + data)[-(-bits[0] // 6) : bits[1] // 6]
@@ -329,7 +329,7 @@ def _in_base64(data: bytes) -> Iterator[bytes]:
 
 
 def _words(data: bytes) -> Iterator[tuple[int, memoryview[int]]]:
-    """Yield all eight bytes in a row as numbers: for each shift, those that begin there."""
+    """Yield all sequences of eight bytes as numbers, for one starting offset after the other."""
     view = memoryview(data)
     for shift in range(min(_PIECE, len(data) - _PIECE + 1)):
         yield shift, view[shift : len(data) - (len(data) - shift) % _PIECE].cast("Q")
@@ -347,7 +347,7 @@ def _everywhere(form: bytes, data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _with_rest(data: bytes, start: int, stop: int) -> tuple[int, int]:
-    """Widen a part of Base64 by what is encoded with it: its neighbors share bits with it."""
+    """Extend a span of Base64 by its neighbors, which share bits with it."""
     least, most = max(0, start - _LONGEST_REST), min(len(data), stop + _LONGEST_REST)
     while start > least and data[start - 1] in _BASE64:
         start -= 1
@@ -357,7 +357,7 @@ def _with_rest(data: bytes, start: int, stop: int) -> tuple[int, int]:
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the spans in order, those that overlap or touch as one."""
+    """Return the spans in order, with overlapping and adjacent ones merged."""
     merged: list[tuple[int, int]] = []
     for start, stop in sorted(spans):
         if merged and start <= merged[-1][1]:
@@ -368,14 +368,14 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _after_schemes(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where credentials follow the name of an authorization scheme."""
+    """Yield the spans of credentials that follow the name of an authorization scheme."""
     for match in _AUTHORIZATION.finditer(data):
         if match[1].lower() not in {b"basic", b"bearer"}:
             yield match.span(1)
     for match in _SCHEME.finditer(data):
         word = match[1]
         if match[0][:5].lower() == b"token":
-            # "Token" is a common word, so that what follows has to look like one.
+            # "Token" is a common word, so what follows has to look like a token.
             is_secret = (
                 len(word) >= _SHORTEST_PART
                 and b"://" not in word
@@ -388,10 +388,10 @@ def _after_schemes(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _before_at(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where user and password stand in an address.
+    """Yield the spans of user and password in addresses.
 
-    What stands before the `@` without a colon in it is taken for them only where a host is
-    due: it also divides a workflow from its ref, and a person's name from the mail host.
+    Text without a colon before an `@` counts only where a host is expected: an `@` also
+    separates a workflow from its ref, and a person's name from the mail host.
     """
     if b"@" not in data:
         return
@@ -405,7 +405,7 @@ def _before_at(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _is_host_due(data: bytes, place: int) -> bool:
-    """Say whether slashes before `place` begin an authority, as in `https://` or `//`."""
+    """Whether the slashes before `place` begin an authority, as in `https://` or `//`."""
     slashes = place
     while slashes > 0 and data[slashes - 1] in b"/\\":
         slashes -= 1
@@ -416,9 +416,10 @@ def _is_host_due(data: bytes, place: int) -> bool:
 
 
 def without_credentials(address: str) -> str:
-    """Return what somebody gave as an address without the user and password he wrote into it.
+    """Return an address without the user and password in it.
 
-    However malformed it is: all goes that stands before the last `@`, but for the scheme.
+    Works for any malformed address: except for the scheme, everything before the last `@` is
+    removed.
     """
     last = _last_at(address)
     if last is None or _is_in_path(address, last.start()):
@@ -433,13 +434,13 @@ def _last_at(address: str) -> re.Match[str] | None:
 
 
 def _is_in_path(address: str, at: int) -> bool:
-    """Say whether an address is as it should be, with an `@` in nothing but its path."""
+    """Whether an address is well-formed, with an `@` in nothing but its path."""
     host = _HOST_OF_ADDRESS.match(address)
     return host is not None and host.end() <= at and ":" not in address[host.end() : at]
 
 
 def credentials_in(address: str) -> Iterator[str]:
-    """Yield the secrets in an address: its password, or without one a user that may be a token."""
+    """Yield the secrets in an address: the password, or else the user, which may be a token."""
     last = _last_at(address)
     if last is None or _is_in_path(address, last.start()):
         return
@@ -448,13 +449,13 @@ def credentials_in(address: str) -> Iterator[str]:
     if ":" not in given:
         yield given if len(given) >= _SHORTEST_PART else ""
     else:
-        # Which colon divides them nobody knows where the address is malformed.
+        # In a malformed address, any colon may separate the two.
         yield given.partition(":")[2]
         yield given.rpartition(":")[2]
 
 
 def secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield the secrets among the variables of a job, those in addresses of proxies included."""
+    """Yield the secrets in the variables of a job, including those in proxy addresses."""
     for name, value in environment.items():
         if name.upper() in _SECRET_VARIABLES or name.endswith(_SECRET_SUFFIX):
             yield value
@@ -467,26 +468,26 @@ _kept = Secrets()
 
 
 def keep(secrets: Iterable[str]) -> None:
-    """Keep secrets out of everything that this process shows from now on. Threads may call it."""
-    global _kept  # noqa: PLW0603 - a process has its secrets, whoever learns of them
+    """Mask secrets in everything that this process displays from now on. Thread-safe."""
+    global _kept  # noqa: PLW0603 - secrets belong to the whole process
     with _lock:
         _kept = _kept.and_(secrets)
 
 
 def forget() -> None:
-    """Forget all secrets: for tests, which are many runs in one process."""
+    """Forget all secrets: for tests, which do many runs in one process."""
     global _kept  # noqa: PLW0603 - see `keep`
     with _lock:
         _kept = Secrets()
 
 
 def blotted(text: str, *, pieces: bool = False, also: Iterable[str] = ()) -> str:
-    """Return `text` without the secrets that are kept, and those in `also`; see `Secrets`."""
+    """Return `text` without the known secrets and those in `also`; see `Secrets`."""
     return _kept.and_(also).blotted(text, pieces=pieces)
 
 
 def all_blotted(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return a JSON value with every text in it blotted."""
+    """Return a JSON value with the secrets masked in every string."""
     match value:
         case str():
             return blotted(value)

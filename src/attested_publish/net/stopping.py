@@ -1,8 +1,8 @@
-"""Being told to stop: end what has to be ended, from the outside, at any moment.
+"""Stop the run on a signal: clean up from outside, at any moment.
 
-A signal's handler that raises where the program just is can break anything that holds a
-lock, an import among them. So the work runs in a thread of its own, and the main thread
-only waits: told to stop, it ends what was begun and leaves, wherever the work is.
+A signal handler that raises an exception can break any code that holds a lock, such as an
+import. So the work runs in a thread of its own, and the main thread only waits: on a signal, it
+ends what was started and exits, whatever the work is doing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SIGNALS = tuple(
 _LOOK_AGAIN = 0.05
 _SLICE = 0.2
 _ENDING_SECONDS = 1.5
-"""How long a run goes on after it was told to stop: a job that is cancelled is killed soon."""
+"""How long a run continues after a signal: a cancelled job is killed soon afterwards."""
 
 _stopped = threading.Event()
 _to_be_ended: list[contextlib.ExitStack] = []
@@ -31,16 +31,16 @@ _is_listening = threading.Event()
 
 
 class Stopped(Exception):
-    """Something is not begun any more, because the run was told to stop or has failed elsewhere."""
+    """Something was not started, because the run was told to stop or has failed elsewhere."""
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Note the signals that ask the run to stop, from now on until it has handed over its results.
+    """Catch the signals that ask the run to stop, until it has written its results.
 
-    What is noted here stops `done_or_stopped`, and nothing else: no signal ends the process
-    while it writes its report. One that the process was started to ignore, as `nohup` does
-    it, stays ignored.
+    A caught signal stops `done_or_stopped` and nothing else: no signal ends the process while
+    it writes its report. A signal that the process was started to ignore, as by `nohup`, stays
+    ignored.
     """
     if _is_listening.is_set() or threading.current_thread() is not threading.main_thread():
         yield
@@ -62,9 +62,9 @@ def listening() -> Iterator[None]:
 def done_or_stopped(work: Callable[[], None]) -> str | None:
     """Do the work; return `None`, or the name of the signal that stopped it.
 
-    When it is stopped, what it entered with `ended_when_stopped` is ended here, within a
-    second or two; further signals change nothing. Raises what the work raises, and
-    `RuntimeError` where no thread can be started.
+    If it is stopped, what it entered with `ended_when_stopped` is closed here, within a second
+    or two; further signals have no effect. Raises what the work raises, and `RuntimeError` if no
+    thread can be started.
     """
     if threading.current_thread() is not threading.main_thread():
         work()
@@ -80,7 +80,7 @@ def done_or_stopped(work: Callable[[], None]) -> str | None:
             _stopped.set()
             with contextlib.suppress(Stopped):
                 see_through(_end_everything)
-            # What begins nothing new is soon out of the way of who tells how it ended.
+            # The work starts nothing new, so it soon stops interfering with the final report.
             if worker.ident is not None:
                 worker.join(_SLICE)
             return signal.Signals(_received[0]).name
@@ -90,9 +90,9 @@ def done_or_stopped(work: Callable[[], None]) -> str | None:
 
 
 def see_through(work: Callable[[], None]) -> None:
-    """Do the work, which no signal ends; told to stop, it only has a second or two left.
+    """Do the work, which no signal ends; after a signal, it has a second or two left.
 
-    Raises what the work raises, and `Stopped` where it took longer.
+    Raises what the work raises, and `Stopped` if it takes longer.
     """
     errors: list[BaseException] = []
     worker = threading.Thread(target=_run, args=(work, errors), daemon=True)
@@ -115,14 +115,14 @@ def see_through(work: Callable[[], None]) -> None:
 
 def _end_everything() -> None:
     for stack in reversed(_to_be_ended.copy()):
-        # One that fails must not keep the others from being ended.
+        # A failure must not prevent the others from being closed.
         with contextlib.suppress(Exception):
             stack.close()
 
 
 @contextlib.contextmanager
 def ended_when_stopped() -> Iterator[contextlib.ExitStack]:
-    """Hold a stack that is closed once: on leaving, or when the run is told to stop."""
+    """Provide a stack that is closed once: on exit, or when the run is told to stop."""
     with contextlib.ExitStack() as stack:
         _to_be_ended.append(stack)
         try:
@@ -133,29 +133,29 @@ def ended_when_stopped() -> Iterator[contextlib.ExitStack]:
 
 
 def is_stopped() -> bool:
-    """Say whether nothing new should be begun."""
+    """Whether the run has been told to stop, so that nothing new should be started."""
     return _stopped.is_set()
 
 
 def wait(seconds: float, event: threading.Event) -> None:
-    """Wait so long, until the event, or until the run is told to stop."""
+    """Wait for that time, for the event, or until the run is told to stop."""
     left = seconds
     while left > 0 and not _stopped.is_set() and not event.wait(min(left, _SLICE)):
         left -= _SLICE
 
 
 def at_the_end(end: Callable[[], None]) -> None:
-    """Have something ended with the process, when it leaves by itself."""
+    """Register a function to call when the process exits by itself."""
     _at_the_end.append(end)
 
 
 def leave(status: int) -> None:
-    """End the process now, also when a thread still waits for an answer nobody needs."""
+    """End the process now, even if a thread is still waiting for an answer that nobody needs."""
     for end in _at_the_end:
         with contextlib.suppress(Exception):
             end()
     if threading.current_thread() is threading.main_thread():
-        # What is done stays done: a signal must not take its status from it.
+        # From here on, a signal must not change the exit status of a finished run.
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
@@ -163,7 +163,7 @@ def leave(status: int) -> None:
             if stream is not None:
                 stream.flush()
         except (OSError, ValueError):
-            # Nobody can be told any more; Python would try again, and end with a status of its own.
+            # Nobody reads the output; Python would try again, and exit with another status.
             os._exit(status)
     if any(thread is not threading.main_thread() for thread in threading.enumerate()):
         os._exit(status)
@@ -173,5 +173,5 @@ def leave(status: int) -> None:
 def _run(work: Callable[[], None], errors: list[BaseException]) -> None:
     try:
         work()
-    except BaseException as error:  # noqa: BLE001 - raised by the one who waits
+    except BaseException as error:  # noqa: BLE001 - raised in the waiting thread
         errors.append(error)

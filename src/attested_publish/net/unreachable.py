@@ -16,47 +16,47 @@ _FINAL = (
     TooLarge,
     Unreadable,
 )
-"""What asking again does not change."""
+"""Errors for which a retry is pointless."""
 
 
 def may_pass(error: requests.RequestException) -> bool:
-    """Say whether the same request may get an answer later."""
+    """Whether the same request may get an answer later."""
     return not isinstance(error, _FINAL)
 
 
 _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
     (requests.exceptions.SSLError, "its certificate was not accepted"),
-    (Unreadable, "what comes before its answer has no end"),
-    (TooSlow, "its answer was not there in time"),
-    (requests.TooManyRedirects, "it sends on without an end"),
+    (Unreadable, "the headers of its answer never end"),
+    (TooSlow, "its answer did not arrive in time"),
+    (requests.TooManyRedirects, "it redirects endlessly"),
     (requests.Timeout, "it did not answer in time"),
     (requests.exceptions.JSONDecodeError, "its answer is not JSON"),
     (
         requests.exceptions.ChunkedEncodingError,
-        "the connection broke off in the middle of the answer",
+        "the connection was lost in the middle of the answer",
     ),
-    (requests.exceptions.ProxyError, "the proxy refused or is not there"),
+    (requests.exceptions.ProxyError, "the proxy refused or could not be reached"),
 )
-"""What kinds of errors mean; the first that fits counts."""
+"""The meaning of kinds of errors; the first match counts."""
 
 _SIGNS = {
-    "too many open files": "this machine lets the run have no more open files (ulimit -n)",
+    "too many open files": "this machine does not allow more open files (ulimit -n)",
     "timed out": "it did not answer in time",
-    "nameresolution": "its host name is not known",
-    "getaddrinfo": "its host name is not known",
+    "nameresolution": "its host name could not be resolved",
+    "getaddrinfo": "its host name could not be resolved",
     "refused": "the connection was refused",
     "remotedisconnected": "the connection was closed without an answer",
     "reset": "the connection was closed without an answer",
     "aborted": "the connection was closed without an answer",
 }
-"""What words in an error mean that the libraries wrap; the first that fits counts."""
+"""The meaning of words in errors that the libraries wrap; the first match counts."""
 
 
 def why_unreachable(error: BaseException) -> str:
-    """Name the cause of a failed request without the wrapping of the libraries."""
+    """Return the cause of a failed request, without the wrapping of the libraries."""
     match error:
         case LedAstray():
-            return f"it sends on to {error}"
+            return f"it redirects to {error}"
         case NoRoute():
             return str(error)
         case TooLarge():

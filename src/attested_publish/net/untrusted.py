@@ -1,6 +1,6 @@
-"""Make text from others fit to show: bounded, escaped, without markup.
+"""Make untrusted text safe to display: limited in length, escaped, without markup.
 
-Whatever is done here takes time in proportion to the text's length.
+Everything here takes time in proportion to the length of the text.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import unicodedata
 from attested_publish.net.secrecy import blotted
 
 LINE_LIMIT = 500
-"""Characters of foreign text shown in one place."""
+"""Characters of untrusted text displayed in one place."""
 
 _BREAK = "\u200b"
-"""Breaks up what must not be read in one."""
+"""Breaks up what must not be read as one."""
 
 _READ = 1 << 16
-"""Characters of a foreign text that are looked at."""
+"""Characters of an untrusted text that are read."""
 
 _BLANKS = re.compile(r"\s+")
 _TAG_NAME = re.compile(r"[a-zA-Z]{1,10}\b")
@@ -29,10 +29,10 @@ _WITHOUT_TEXT = {
 
 
 def shown(text: object, limit: int = LINE_LIMIT) -> str:
-    r"""Return `text` as one line that can be printed anywhere, `limit` characters at most.
+    r"""Return `text` as one line that can be printed anywhere, of at most `limit` characters.
 
-    Line breaks become spaces; secrets are blotted out before anything is cut; what cannot
-    be printed is escaped, see `printable`.
+    Line breaks become spaces; secrets are masked before anything is truncated; unprintable
+    characters are escaped, see `printable`.
     """
     whole = str(text).strip()
     line = _BLANKS.sub(" ", blotted(whole[:_READ], pieces=True)).strip()
@@ -42,10 +42,10 @@ def shown(text: object, limit: int = LINE_LIMIT) -> str:
 
 
 def printable(line: str) -> str:
-    r"""Return a line with everything escaped in it that could steer what shows it.
+    r"""Return a line in which everything that could control a terminal or log is escaped.
 
-    Control, formatting (bidirectional overrides among them), surrogate and private characters
-    become `\x..`/`\u....`: neither a terminal nor the command syntax of a log obeys them.
+    Control, formatting (including bidirectional overrides), surrogate and private-use characters
+    become `\x..`/`\u....`, so that neither a terminal nor a log's command syntax obeys them.
     """
     if line.isascii() and line.isprintable():
         return line
@@ -58,11 +58,11 @@ def printable(line: str) -> str:
 
 
 def harmless(text: str, *, pieces: bool = False) -> str:
-    """Return a text of several lines without secrets, and without what a log or terminal obeys.
+    """Return a multi-line text without secrets, and without commands to a log or terminal.
 
-    With `pieces` it is somebody else's text, see `Secrets.blotted`. GitHub's runner obeys `::…::`
-    at the start of a line and `##[…]` anywhere, also in what a `run:` step prints, on both
-    streams. An invisible character breaks them up. Doing it twice changes nothing.
+    With `pieces` it is an untrusted text, see `Secrets.blotted`. GitHub's runner executes `::…::`
+    at the start of a line and `##[…]` anywhere, also in the output of a `run:` step, on both
+    streams. An invisible character breaks them up. Calling it twice has no further effect.
     """
     return "\n".join(map(_harmless, blotted(text, pieces=pieces).split("\n")))
 
@@ -74,18 +74,18 @@ def _harmless(line: str) -> str:
 
 
 def sentence(*, status: int, reason: str, body: bytes, content_type: str = "") -> str:
-    """Return what an HTTP answer says, in one printable line.
+    """Return the message of an HTTP answer, in one printable line.
 
-    PyPI puts its refusal in the status line's reason phrase and in the body (HTML,
-    JSON `message`, or text by what was accepted); other indexes use one of them.
-    The most telling one is chosen: JSON `message`/`errors`, then a reason phrase
-    that is more than the status's name, then the body without its markup.
+    PyPI puts the reason for a refusal in the status line's reason phrase and in the body (HTML,
+    JSON `message`, or text, depending on the Accept header); other indexes use one of them.
+    The most informative one is chosen: JSON `message`/`errors`, then a reason phrase that is
+    more than the name of the status, then the body without its markup.
     """
     text = body.decode("utf-8", errors="replace")
     told = _from_json(text)
     if told:
         return shown(told)
-    # Before markup is taken off, which may be part of a secret.
+    # Before markup is removed, because it may be part of a secret.
     text = blotted(text[:_READ], pieces=True)
     reason = blotted(reason[:_READ], pieces=True)
     told = reason.removeprefix(str(status)).strip()
@@ -93,13 +93,13 @@ def sentence(*, status: int, reason: str, body: bytes, content_type: str = "") -
         return shown(told)
     is_markup = "html" in content_type.lower() or text.lstrip()[:1] == "<"
     if is_markup:
-        # Cut before entities are resolved: a number of any length would be one.
+        # Truncated before entities are resolved: an entity may be a number of any length.
         text = html.unescape(_cut(without_markup(text)))
     return shown(_cut(text) or told or f"HTTP status {status}")
 
 
 def without_markup(text: str) -> str:
-    """Return the text of an HTML page: no tags, nor what scripts, styles and heads hold."""
+    """Return the text of an HTML page, without tags, scripts, styles and the head."""
     kept = []
     position = 0
     while (start := text.find("<", position)) >= 0:
@@ -119,7 +119,7 @@ def without_markup(text: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """Join blanks, and keep somewhat more than is shown."""
+    """Collapse white space, and keep somewhat more than is displayed."""
     return _BLANKS.sub(" ", text).strip()[: 2 * LINE_LIMIT]
 
 
@@ -146,5 +146,5 @@ def _from_json(text: str) -> str:
 
 
 def _text(value: object) -> str:
-    # Anything else may nest deeper than can be written.
+    # Anything else may be nested too deeply to be serialized.
     return str(value) if isinstance(value, str | int) else ""

@@ -1,5 +1,5 @@
-"""The embedded world: a job's token issuer, Sigstore and PyPI on loopback.
+"""The embedded services: a job's token issuer, Sigstore and PyPI on loopback.
 
-Fresh keys each run, nothing of it trusted anywhere else. It is a part of the product: people
-rehearse a release in it, on a laptop or in a pull request.
+They have new keys in each run, which nobody else trusts. They are a part of the product: people
+rehearse a release with them, on a laptop or in a pull request.
 """

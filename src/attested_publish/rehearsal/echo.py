@@ -1,4 +1,4 @@
-"""An answer that repeats what a request proved its sender with, as careless servers do."""
+"""An answer that repeats the credentials of a request, as careless servers do."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _LONGEST_BODY = 1 << 20
 _CUT = 40
-"""Characters of a credential that somebody quotes who means to be brief."""
+"""Characters of a credential in a shortened quotation."""
 
 
 def echo(environ: WSGIEnvironment, status: int) -> Response:
-    """Answer with this status, and with the request's credentials wherever an answer has room.
+    """Answer with this status, and with the request's credentials in every part of the answer.
 
-    They stand in the reason phrase, in headers and in the body, in the forms of `_forms`.
+    They are in the reason phrase, in headers and in the body, in the forms of `_forms`.
     """
     request = Request(environ)
     given = list(dict.fromkeys(each for each in _credentials(request) if each))
@@ -42,7 +42,7 @@ def echo(environ: WSGIEnvironment, status: int) -> Response:
 
 
 def _credentials(request: Request) -> Iterator[str]:
-    """Yield what is secret in a request: in its `Authorization` header, and in a JSON body."""
+    """Yield the secrets in a request: in its `Authorization` header, and in a JSON body."""
     header = request.headers.get("Authorization", "")
     scheme, _, credentials = header.partition(" ")
     yield header
@@ -59,7 +59,7 @@ def _credentials(request: Request) -> Iterator[str]:
 
 
 def _tokens(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
-    """Yield the texts that a JSON body calls a token."""
+    """Yield the values of a JSON body that are named as tokens."""
     if isinstance(value, dict):
         for name, each in value.items():
             if isinstance(each, str) and "token" in name.lower():
@@ -69,7 +69,7 @@ def _tokens(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield the forms in which a secret may come back: raw, cut, and encoded in several ways."""
+    """Yield the forms in which a secret may come back: raw, truncated, and encoded."""
     yield secret
     yield secret[:_CUT]
     yield base64.b64encode(secret.encode()).decode()

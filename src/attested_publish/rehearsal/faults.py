@@ -1,56 +1,55 @@
-"""What can go wrong in the embedded world, on request.
+"""Faults of the embedded services, on request.
 
 A fault is written ``ENDPOINT=KIND[:VALUE][*COUNT]``::
 
     log=502*2              the log answers 502 twice, then works
     upload=429:1*3         three uploads are answered 429 with ``Retry-After: 1``
     upload=lost*1          one upload is carried out, its answer never arrives
-    certificate=sct        every certificate carries a timestamp of a foreign log
-    mint=expires:3         every API token lives three seconds
+    certificate=sct        every certificate has a timestamp from an unknown log
+    mint=expires:3         every API token expires after three seconds
 
-Endpoints are the keys of `ENDPOINTS`. COUNT says how many requests are hit; without one all
-are. Several faults for one endpoint happen one after the other, in the order given: a
-request meets the first that is not used up. Faults the *transport* can suffer, at every
-endpoint:
+Endpoints are the keys of `ENDPOINTS`. COUNT is the number of affected requests; without it, all
+are. Several faults of one endpoint take effect one after the other, in the order given: each
+request gets the first one that is not used up. Faults of the *transport*, at every endpoint:
 
 =============  ============================================================================
 ``refuse``     the connection is closed without an answer, the request is not carried out
-``hang``       no answer for VALUE seconds (without VALUE: for ever), then as ``refuse``
+``hang``       no answer for VALUE seconds (without VALUE: forever), then as ``refuse``
 ``slow``       the answer comes VALUE seconds late
 ``400``-``599``  this status instead of an answer; VALUE is sent as ``Retry-After`` seconds
-``html``       200 with a page of HTML, the request is not carried out
-``garbage``    200 with JSON that breaks off, the request is not carried out
+``html``       200 with an HTML page, the request is not carried out
+``garbage``    200 with truncated JSON, the request is not carried out
 ``reset``      carried out, the connection breaks in the middle of the answer
 ``lost``       carried out, the connection is closed without an answer
 ``echo``       status VALUE (400 without one) with the request's credentials in reason
                phrase, headers and body, in many forms; the request is not carried out
-``trickle``    a head that never ends, a byte every VALUE seconds (without VALUE: 1)
+``trickle``    headers that never end, a byte every VALUE seconds (without VALUE: 1)
 ``drip``       200 with a body that never ends, a byte every VALUE seconds (without VALUE: 1)
-``continue``   ``100 Continue`` for ever
-``headers``    headers for ever
-``endless``    200 with a body that never ends, as fast as it goes
+``continue``   ``100 Continue`` forever
+``headers``    headers forever
+``endless``    200 with a body that never ends, as fast as possible
 ``bomb``       200 with 4 GiB, compressed to 4 MB
-``objects``    200 with 16 MiB of JSON that takes far more memory when parsed
-``nested``     200 with JSON that nests a million deep
-``digits``     200 with JSON that has a number of 10,000 digits
+``objects``    200 with 16 MiB of JSON that needs far more memory when parsed
+``nested``     200 with JSON that is nested a million levels deep
+``digits``     200 with JSON that contains a number of 10,000 digits
 ``markup``     400 with HTML of 64 KiB of ``<``
 ``reason``     503 with control characters and workflow commands in its reason phrase
 =============  ============================================================================
 
-Faults of *meaning* are committed by the service itself, which asks `Faults.take`; they count
+Faults of *content* are produced by the service itself, which calls `Faults.take`; they are counted
 separately from those of the transport:
 
 =================  ========================================================================
-``identity``       ``expired``: the identity token has expired already
+``identity``       ``expired``: the identity token has already expired
 ``certificate``    ``sct``: its certificate timestamp is signed by another key; ``repository``,
                    ``workflow``: it names another one than the identity token
 ``log``            ``proof``: the inclusion proof is wrong; ``checkpoint``: the tree head is
                    signed by another key; ``timestamp``: the entry timestamp is signed by
-                   another key; ``time``: rightly signed, but before the certificate's life;
+                   another key; ``time``: validly signed, but before the certificate's time;
                    ``signature``: the logged body records another signature
-``mint``           ``expires``: the API token lives VALUE seconds
+``mint``           ``expires``: the API token expires after VALUE seconds
 ``simple``         ``digest``: the files' sha256 are wrong
-``integrity``      ``provenance``: the provenance of something else is served
+``integrity``      ``provenance``: the provenance of another file is served
 =================  ========================================================================
 """
 
@@ -90,12 +89,12 @@ ENDPOINTS: Mapping[str, frozenset[str]] = MappingProxyType(
         "file": frozenset(),
     }
 )
-"""Every endpoint that can fail, with the faults of meaning it has of its own."""
+"""Every endpoint that can fail, with its own faults of content."""
 
 TRANSPORT = frozenset(
     {"refuse", "hang", "slow", "html", "garbage", "reset", "lost", "echo", *hostile.KINDS}
 )
-"""Faults every endpoint can suffer, besides the statuses 400 to 599."""
+"""Faults of every endpoint, in addition to the statuses 400 to 599."""
 
 _NEEDS_VALUE = frozenset({"slow", "expires"})
 _TAKES_VALUE = _NEEDS_VALUE | {"hang", "echo"} | hostile.PACED
@@ -109,10 +108,10 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong.
+    """One fault.
 
-    `value` is seconds where the kind knows any, and the status of an ``echo``. `count` is how
-    many requests are hit, `None` for all. `str()` gives the text `parse_fault` reads.
+    `value` is seconds for kinds that have a time, and the status of an ``echo``. `count` is the
+    number of affected requests, `None` for all. `str()` returns the text that `parse_fault` reads.
     """
 
     endpoint: str
@@ -123,7 +122,7 @@ class Fault:
     def __post_init__(self) -> None:
         if self.endpoint not in ENDPOINTS:
             raise ValueError(
-                f"{self.endpoint!r} is no endpoint that can fail; choose from {_list(ENDPOINTS)}."
+                f"{self.endpoint!r} is not an endpoint; choose from {_list(ENDPOINTS)}."
             )
         status = _STATUS.fullmatch(self.kind) is not None
         kinds = TRANSPORT | ENDPOINTS[self.endpoint]
@@ -135,15 +134,15 @@ class Fault:
         if self.value is None and self.kind in _NEEDS_VALUE:
             raise ValueError(f"The fault {self.kind!r} needs seconds, as in '{self.kind}:2'.")
         if self.kind == "echo" and self.value and not _STATUS.fullmatch(f"{self.value:g}"):
-            raise ValueError("The value of 'echo' is a status from 400 to 599.")
+            raise ValueError("The value of 'echo' must be a status from 400 to 599.")
         if self.value is not None and not status and self.kind not in _TAKES_VALUE:
             raise ValueError(f"The fault {self.kind!r} takes no value.")
         if self.count is not None and self.count < 1:
-            raise ValueError("A fault happens at least once; leave '*COUNT' out for always.")
+            raise ValueError("A fault must happen at least once; leave '*COUNT' out for always.")
 
     @property
     def of_transport(self) -> bool:
-        """Whether the connection suffers it, rather than the meaning of an answer."""
+        """Whether it affects the connection, rather than the content of an answer."""
         return self.kind in TRANSPORT or _STATUS.fullmatch(self.kind) is not None
 
     def __str__(self) -> str:
@@ -155,12 +154,12 @@ class Fault:
 def parse_fault(text: str) -> Fault:
     """Read ``ENDPOINT=KIND[:VALUE][*COUNT]``; the module's docstring lists them.
 
-    Raises `ValueError` with one sentence that says what is wrong.
+    Raises `ValueError` with a sentence that says what is wrong.
     """
     match = _GRAMMAR.fullmatch(text.strip())
     if match is None:
         raise ValueError(
-            f"{text[:80]!r} is no fault; write ENDPOINT=KIND[:SECONDS][*COUNT], as in 'log=502*2'."
+            f"{text[:80]!r} is not a fault; use ENDPOINT=KIND[:SECONDS][*COUNT], as in 'log=502*2'."
         )
     value, count = match["value"], match["count"]
     return Fault(
@@ -172,31 +171,31 @@ def parse_fault(text: str) -> Fault:
 
 
 class Faults:
-    """The faults of one world, and how often each is still to happen. Thread-safe."""
+    """The planned faults, and how often each is still to happen. Thread-safe."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._lock = threading.Lock()
         self._pending: list[tuple[Fault, int | None]] = []
         self._stopped = threading.Event()
         self.met = 0
-        """How often something has gone wrong so far."""
+        """How many faults have happened so far."""
         for fault in faults:
             self.plan(fault)
 
     def plan(self, fault: Fault) -> None:
-        """Let one more thing go wrong, after those planned before it."""
+        """Add a fault, after those that are already planned."""
         with self._lock:
             self._pending.append((fault, fault.count))
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all planned faults."""
         with self._lock:
             self._pending.clear()
 
     def take(self, endpoint: str, *kinds: str) -> Fault | None:
         """Use up one occurrence of the first fault planned for `endpoint` of one of `kinds`.
 
-        A service calls this at the moment it would commit the fault, once a request.
+        A service calls this when it would produce the fault, once for each request.
         """
         return self._take(lambda fault: fault.endpoint == endpoint and fault.kind in kinds)
 
@@ -218,15 +217,15 @@ class Faults:
         return None
 
     def stop(self) -> None:
-        """End every hanging answer, now and from now on: the servers are going away."""
+        """End every hanging answer, now and in future, because the servers are stopping."""
         self._stopped.set()
 
     def pause(self, seconds: float) -> bool:
-        """Wait, but not longer than until `stop`; tell whether that came first."""
+        """Wait, but not beyond `stop`; return whether that came first."""
         return self._stopped.wait(seconds)
 
     def harm(self, connection: socket.socket, sent: hostile.Sent) -> None:
-        """Send what a hostile peer would, until it ends, the client goes away, or `stop`."""
+        """Send what a malicious server would, until it ends, the client disconnects, or `stop`."""
         for piece in sent:
             if isinstance(piece, bytes):
                 connection.sendall(piece)
@@ -236,7 +235,7 @@ class Faults:
                 return
 
     def hang(self, connection: socket.socket, seconds: float | None) -> None:
-        """Wait for `seconds` (`None`: for ever), until the client goes away, or until `stop`."""
+        """Wait for `seconds` (`None`: forever), until the client disconnects, or until `stop`."""
         deadline = None if seconds is None else time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
             selector.register(connection, selectors.EVENT_READ)
@@ -255,10 +254,10 @@ def faulty(
     endpoint_of: Callable[[WSGIEnvironment], str | None],
     faults: Faults,
 ) -> WSGIApplication:
-    """Let the transport of `app` fail as planned.
+    """Make the transport of `app` fail as planned.
 
-    `endpoint_of` says which endpoint a request is for, `None` for one that never fails. Works
-    on a `serving.Server` only, which lends its connection to the environ.
+    `endpoint_of` returns the endpoint of a request, `None` for one that never fails. Works only on
+    a `serving.Server`, which provides its connection in the environ.
     """
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -313,20 +312,20 @@ def _wrong_answer(fault: Fault, environ: WSGIEnvironment) -> WSGIApplication:
         mimetype="text/plain",
     )
     if fault.value is not None:
-        # HTTP knows whole seconds only (RFC 9110, 10.2.3).
+        # HTTP allows only whole seconds (RFC 9110, 10.2.3).
         response.headers["Retry-After"] = str(max(0, round(fault.value)))
     return response
 
 
 def _half(body: bytes) -> Iterator[bytes]:
-    # The announced Content-Length stays that of the whole, so that the client can tell.
+    # Content-Length remains that of the whole body, so that the client can notice.
     if len(body) > 1:
         yield body[: len(body) // 2]
     raise ConnectionAbortedError
 
 
 def _exhaust(environ: WSGIEnvironment) -> None:
-    # What the client is still sending would hide that it has gone away.
+    # Data that the client is still sending would hide that it has disconnected.
     stream = Request(environ).stream
     while stream.read(_CHUNK):
         pass
@@ -349,7 +348,7 @@ _INDEX_PATHS = (
 
 
 def index_endpoint(environ: WSGIEnvironment) -> str | None:
-    """Say which endpoint of the embedded PyPI a request is for."""
+    """Return which endpoint of the embedded PyPI a request is for."""
     path = environ.get("PATH_INFO", "")
     for prefix, endpoint in _INDEX_PATHS:
         if path.startswith(prefix) or path == prefix.rstrip("/"):

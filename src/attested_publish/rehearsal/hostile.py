@@ -1,7 +1,7 @@
-"""What a peer sends that means harm: answers without an end, without a bottom, in disguise.
+"""What a malicious server sends: answers that never end, expand hugely, or contain commands.
 
-Each function yields what goes over the connection instead of an answer: bytes, or seconds to
-wait before the next. Many never end; the client has to.
+Each function yields what is sent instead of an answer: bytes, or seconds to wait before the next.
+Many never end; the client has to end the connection.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ _MARKUP = 1 << 16
 
 
 def trickle(seconds: float) -> Sent:
-    """Send a head that has no end, a byte every `seconds`."""
+    """Send headers that never end, a byte every `seconds`."""
     for byte in itertools.chain(_OK + b"X-More: ", itertools.repeat(ord("a"))):
         yield bytes((byte,))
         yield seconds
 
 
-def interim(seconds: float) -> Sent:  # noqa: ARG001 - as fast as it goes
-    """Send ``100 Continue`` for ever."""
+def interim(seconds: float) -> Sent:  # noqa: ARG001 - as fast as possible
+    """Send ``100 Continue`` forever."""
     return itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 8)
 
 
 def headers(seconds: float) -> Sent:  # noqa: ARG001
-    """Send headers for ever, each of them large."""
+    """Send large headers forever."""
     return itertools.chain((_OK,), itertools.repeat(b"X-More: " + b"a" * 60_000 + b"\r\n"))
 
 
 def drip(seconds: float) -> Sent:
-    """Send a body that has no end, a byte every `seconds`."""
+    """Send a body that never ends, a byte every `seconds`."""
     yield _CHUNKED
     for _ in itertools.repeat(None):
         yield b"1\r\n \r\n"
@@ -48,7 +48,7 @@ def drip(seconds: float) -> Sent:
 
 
 def endless(seconds: float) -> Sent:  # noqa: ARG001
-    """Send a body that has no end, as fast as it goes."""
+    """Send a body that never ends, as fast as possible."""
     piece = b" " * (1 << 16)
     return itertools.chain((_CHUNKED,), itertools.repeat(b"%x\r\n%b\r\n" % (len(piece), piece)))
 
@@ -56,7 +56,7 @@ def endless(seconds: float) -> Sent:  # noqa: ARG001
 def bomb(seconds: float) -> Sent:  # noqa: ARG001
     """Send 4 GiB of blanks, compressed to 4 MB."""
     zipped = zlib.compressobj(9, wbits=-15)
-    # A full flush begins afresh, so that the block can be repeated.
+    # A full flush resets the compressor, so that the block can be repeated.
     block = zipped.compress(b" " * _BLOCK) + zipped.flush(zlib.Z_FULL_FLUSH)
     head = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
     length = len(head) + _BOMB_BLOCKS * len(block)
@@ -67,7 +67,7 @@ def bomb(seconds: float) -> Sent:  # noqa: ARG001
 
 
 def nested(seconds: float) -> Sent:  # noqa: ARG001
-    """Send JSON that nests as deep as it is long."""
+    """Send JSON that is nested as deeply as it is long."""
     yield _OK + b"Content-Length: %d\r\n\r\n" % _DEEP
     yield b"[" * _DEEP
 
@@ -88,14 +88,14 @@ def digits(seconds: float) -> Sent:  # noqa: ARG001
 
 
 def markup(seconds: float) -> Sent:  # noqa: ARG001
-    """Refuse with a page of HTML that consists of brackets."""
+    """Refuse with an HTML page that consists of brackets."""
     yield b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n"
     yield b"Content-Length: %d\r\n\r\n" % _MARKUP
     yield b"<" * _MARKUP
 
 
 def reason(seconds: float) -> Sent:  # noqa: ARG001
-    """Be out of order, for a reason that steers terminals and runners."""
+    """Answer with an error whose reason phrase contains commands to terminals and runners."""
     said = b"503 \r::error::forged by CR\r \x1b[31m ##[error]forged \xe2\x80\xae again and again"
     yield b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n"
 

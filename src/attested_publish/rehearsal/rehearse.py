@@ -1,4 +1,4 @@
-"""Rehearse a release: the whole journey, with other services and a pretended job."""
+"""Rehearse a release: the complete journey, with embedded services and a simulated job."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ _INSTALL_SECONDS = 120
 _PIP_NEEDS = frozenset(
     [
         *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP"),
-        # Some Pythons find their own library by these.
+        # Some Pythons need these to find their own library.
         *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
         *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "PROCESSOR_ARCHITECTURE"),
     ]
 )
-"""The variables, whatever their case, that pip gets; the index is on loopback, without a proxy."""
+"""The variables that pip gets, in any case; the index is on loopback, without a proxy."""
 
 
 def rehearse(
@@ -60,14 +60,14 @@ def rehearse(
     sample: bool,
     job: str | None = None,
 ) -> None:
-    """Publish to an embedded PyPI and Sigstore, as a pretended job.
+    """Publish to an embedded PyPI and Sigstore, as a simulated job.
 
-    `claims` are `NAME=VALUE` overrides of the job's claims; with `sample` a small
-    project is built and published instead of the user's files. `job` is a kind in
-    `JOBS`, by default the kind this process runs in. Raises `WrongUsage`
-    for a registry or claims that cannot be read, else what `publish` raises.
+    `claims` are `NAME=VALUE` overrides of the job's claims; with `sample`, a small project is
+    built and published instead of the user's files. `job` is a kind in `JOBS`, by default the
+    kind of job that this process runs in. Raises `WrongUsage` for an invalid registry or invalid
+    claims, otherwise what `publish` raises.
 
-    For each index that the settings list there is an embedded one.
+    There is an embedded index for each index in the settings.
     """
     registry, *further = (read_registry(registry_file) for _ in run.settings.repository_urls)
     overrides = read_claims(claims)
@@ -90,7 +90,7 @@ def rehearse(
         upload_urls = (world.upload_url, *(each.upload_url for each in world.further))
         run.printer.notice(
             f"This is a rehearsal: PyPI, Sigstore and {kind.provider}'s identity provider are "
-            "embedded, on loopback, with fresh keys. Nothing leaves this machine. Index: "
+            "embedded, on loopback, with new keys. Nothing leaves this machine. Index: "
             f"{', '.join(index_urls)}"
         )
         run.settings = replace(
@@ -115,7 +115,7 @@ def rehearse(
 
 
 def _prove(run: Run, index_url: str) -> None:
-    """Install what an embedded index serves, and show how it ended."""
+    """Install from an embedded index, and report the result."""
     installed = install_a_wheel([file.distribution for file in run.files.values()], index_url)
     run.printer.console.print()
     run.printer.table(result_table(report_of(run), index_url))
@@ -131,40 +131,40 @@ def read_registry(path: Path | None) -> Registry:
 
 
 def read_claims(texts: Sequence[str]) -> dict[str, str]:
-    """Read `NAME=VALUE` overrides of a pretended job's claims."""
+    """Parse `NAME=VALUE` overrides of a simulated job's claims."""
     claims = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise WrongUsage(f"--claim is {shown(text, 80)!r}; it has the form NAME=VALUE.")
+            raise WrongUsage(f"--claim is {shown(text, 80)!r}; it must have the form NAME=VALUE.")
         claims[name.strip()] = value
     return claims
 
 
 def install_a_wheel(distributions: Sequence[Distribution], index_url: str) -> str:
-    """Install one of the wheels from the embedded index with pip; say in a line how it went.
+    """Install one of the wheels from the embedded index with pip; return the result as a sentence.
 
-    Raises `ConfirmationProblem` when pip cannot install what was just published.
+    Raises `ConfirmationProblem` if pip cannot install what was just published.
     """
     wheel = _wheel_to_install(distributions)
     if wheel is None:
         return "No wheel was published, so none was installed."
     if not _has_pip():
-        return "There is no pip beside this Python, so no wheel was installed to prove it."
+        return "This Python has no pip, so the installation of a wheel was not tested."
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as target:
         command = [
             *(sys.executable, "-I", "-m", "pip", "--isolated", "--disable-pip-version-check"),
             *("install", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"),
-            # The wheel may be for a newer Python than this one.
+            # The wheel may require another version of Python.
             "--ignore-requires-python",
             *("--index-url", index_url, "--target", target, *_tags(wheel.filename)),
             f"{wheel.project}=={wheel.version}",
         ]
         try:
-            done = subprocess.run(  # noqa: S603 - our own interpreter, no shell
+            done = subprocess.run(  # noqa: S603 - this interpreter, no shell
                 command,
                 env=_environment(Path(target)),
-                # The one we are in may be gone.
+                # The current working directory may no longer exist.
                 cwd=target,
                 capture_output=True,
                 text=True,
@@ -179,16 +179,16 @@ def install_a_wheel(distributions: Sequence[Distribution], index_url: str) -> st
                 return f"pip installed {wheel.filename} from {index_url}"
             said = shown(done.stderr or done.stdout)
     raise ConfirmationProblem(
-        f"pip cannot install {shown(wheel.filename)} from the embedded index",
+        f"pip could not install {shown(wheel.filename)} from the embedded index",
         topic=Topic.NOT_INSTALLABLE,
         detail=said,
-        remedy="Published like this, the wheel could not be installed from the index either.",
+        remedy="Published like this, the wheel could not be installed from the real index either.",
         file=wheel.filename,
     )
 
 
 def result_table(report: Report, index_url: str) -> Table:
-    """Return the files of a rehearsal as a table: what they are and where they are served."""
+    """Return the files of a rehearsal as a table, with the addresses where they are served."""
     root = index_url.removesuffix("/simple/")
     table = Table(
         title=f"Rehearsed on {root}",
@@ -222,14 +222,14 @@ def result_table(report: Report, index_url: str) -> Table:
 
 
 def _wheel_to_install(distributions: Sequence[Distribution]) -> Distribution | None:
-    """Choose a wheel that suits this Python, or else any."""
+    """Choose a wheel that is compatible with this Python, or else any."""
     wheels = [each for each in distributions if each.kind is Kind.WHEEL]
     fitting = [each for each in wheels if not _tags(each.filename)]
     return next(iter(fitting or wheels), None)
 
 
 def _tags(filename: str) -> list[str]:
-    """Return what pip must be told to take a wheel that is for another Python or machine."""
+    """Return the options that make pip accept a wheel for another Python or machine."""
     tags = parse_wheel_filename(filename)[3]
     if tags.intersection(sys_tags()):
         return []

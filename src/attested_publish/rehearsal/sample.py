@@ -1,4 +1,4 @@
-"""A small real project to rehearse with, built by a real build backend (flit)."""
+"""A small project to rehearse with, built by a real build backend (flit)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def applause() -> str:
 
 
 def build_sample(folder: Path) -> Path:
-    """Build the sample's sdist and wheel below `folder`; return the folder they are in."""
+    """Build the sample's sdist and wheel in a subfolder of `folder`, and return that subfolder."""
     project = folder / SAMPLE_PROJECT
     dist = folder / "dist"
     for each in (project, dist):

@@ -1,8 +1,7 @@
-"""Serve WSGI applications on loopback, for clients that know nothing of a rehearsal.
+"""Serve WSGI applications on loopback, for ordinary clients.
 
-Werkzeug serves and parses; what is added here is what it leaves out: connections that are
-kept open (as the real services keep them), a port that is known before serving starts, and a
-stop that leaves neither thread nor connection behind.
+Werkzeug serves and parses; this module adds persistent connections (as with the real services), a
+port that is known before serving starts, and a stop that leaves no threads or connections behind.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 
 _LARGEST_JSON_BODY = 1 << 20
-"""Bytes. A signature of a large file is some 10 KB: its statement holds digests only."""
+"""Bytes. The signature of a large file has about 10 KB: its statement contains only digests."""
 
 _IDLE = 120.0
-"""Seconds a connection may be silent, as servers in the wild allow about."""
+"""Seconds that a connection may be idle, about as long as real servers allow."""
 
 _POLL = 0.02
-"""Seconds until `Server.stop` is noticed."""
+"""Seconds until `Server.stop` takes effect."""
 
 _CHUNK = 1 << 16
 _REACHED = 2.0
@@ -60,13 +59,13 @@ _log = logging.getLogger(__name__)
 
 
 class NoLoopback(OSError):
-    """This machine cannot talk to itself."""
+    """This machine cannot connect to itself."""
 
 
 def prove_loopback() -> None:
-    """Raise `NoLoopback` where nobody could reach a server on this machine.
+    """Raise `NoLoopback` if servers on loopback cannot be reached.
 
-    Where the interface is down, a port can be bound all the same.
+    Even if the interface is down, a port can be bound.
     """
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
@@ -80,18 +79,17 @@ def prove_loopback() -> None:
 
 
 class Server:
-    """One WSGI application on one loopback port, each connection in a thread of its own.
+    """One WSGI application on one loopback port, with a thread for each connection.
 
-    The port is bound (0: any free one) when the object is made, so that `url` is known before
-    `start`. Raises `OSError` where it is taken. Requests for other hosts than loopback are
-    refused, see `for_loopback`. The application finds its connection in the environ as
-    ``werkzeug.socket``.
+    The port is bound (0: any free one) when the object is created, so that `url` is known before
+    `start`. Raises `OSError` if it is in use. Requests for hosts other than loopback are refused,
+    see `for_loopback`. The application's connection is in the environ, as ``werkzeug.socket``.
     """
 
     def __init__(self, app: WSGIApplication, *, port: int = 0) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound:
             if os.name == "posix":
-                # Elsewhere the option means that others may take the port from us.
+                # On other systems the option allows others to take over the port.
                 bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind((LOOPBACK, port))
             bound.listen(128)
@@ -113,7 +111,7 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop answering and close every connection; harmless when not started or stopped."""
+        """Stop answering and close every connection; does nothing if it is not running."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -122,11 +120,11 @@ class Server:
 
 
 class _Server(ThreadedWSGIServer):
-    """Remembers its connections, to close those that clients keep open."""
+    """Tracks its connections, to close those that clients keep open."""
 
     def __init__(self, app: WSGIApplication, bound: socket.socket) -> None:
         self._connections: set[_Connection] = set()
-        # Told to bind by itself, it would end the whole program where the port is taken.
+        # If it bound the port itself, it would exit the whole program when the port is in use.
         super().__init__(LOOPBACK, bound.getsockname()[1], app, _Handler, fd=bound.fileno())
 
     def process_request(self, request: _Connection, client_address: _Address) -> None:
@@ -144,7 +142,7 @@ class _Server(ThreadedWSGIServer):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: _Connection, client_address: _Address) -> None:  # noqa: ARG002
-        # Whatever a client does to its connection is no news to the user of a rehearsal.
+        # What a client does with its connection does not interest the user of a rehearsal.
         _log.debug("A connection from %s failed", client_address, exc_info=True)
 
 
@@ -156,8 +154,8 @@ class _Handler(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = _IDLE
-    # One segment for head and body, and no waiting for the client's acknowledgement: with
-    # neither an answer costs the 40 ms of a delayed ACK.
+    # One segment for headers and body, and no wait for the client's acknowledgement: without
+    # these, each answer takes the 40 ms of a delayed ACK.
     wbufsize = _CHUNK
     disable_nagle_algorithm = True
 
@@ -172,7 +170,7 @@ class _Handler(WSGIRequestHandler):
         if "wsgi.input_terminated" not in environ:
             if _LENGTH.fullmatch(environ.get("CONTENT_LENGTH") or "0") is None:
                 self.close_connection = True
-                self.send_error(400, "Content-Length is no number")
+                self.send_error(400, "Content-Length is not a number")
                 return
             length = int(environ.get("CONTENT_LENGTH") or "0")
             body = environ["wsgi.input"] = LimitedStream(cast("IO[bytes]", self.rfile), length)
@@ -182,8 +180,8 @@ class _Handler(WSGIRequestHandler):
         if not exchange.complete:
             self.close_connection = True
             return
-        # Where the answer came before the end of the request, the next request begins only
-        # after it; and a client that is still sending would not read the answer.
+        # If the answer was sent before the end of the request, the next request begins only
+        # after that end; and a client that is still sending would not read the answer.
         while body.read(_CHUNK):
             pass
 
@@ -195,10 +193,10 @@ class _Exchange(SimpleHandler):
     """One request and its answer."""
 
     http_version = "1.1"
-    # What the process has in its environment is no business of a request.
+    # Requests must not see the environment of the process.
     os_environ: dict[str, str] = {}  # noqa: RUF012
 
-    # Set by `start_response`, unknown to the type stubs.
+    # Set by `start_response`, but missing in the type stubs.
     headers: Headers
     status: str
 
@@ -211,11 +209,11 @@ class _Exchange(SimpleHandler):
         super().cleanup_headers()
         self._has_length = "Content-Length" in self.headers or self.status[:3] in {"204", "304"}
         if not self._has_length:
-            # Then the end of the connection is the end of the answer.
+            # In that case the end of the connection is the end of the answer.
             self.headers["Connection"] = "close"
 
     def close(self) -> None:
-        # Called at the end of a whole answer only.
+        # Called only at the end of a complete answer.
         super().close()
         self.complete = self._has_length
 
@@ -225,18 +223,18 @@ class _Exchange(SimpleHandler):
 
 
 def for_loopback(app: WSGIApplication) -> WSGIApplication:
-    """Let `app` answer those requests only whose `Host` names loopback; others are answered 421.
+    """Let `app` answer only requests whose `Host` is loopback; others are answered with 421.
 
-    A web page can have its own name lead to loopback (DNS rebinding), and the browser would then
-    let it read what is answered, tokens among it. No page can change the header.
+    A web page can make its own name resolve to loopback (DNS rebinding), and the browser would
+    then let it read the answers, including tokens. No page can change the header.
     """
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if _names_loopback(environ.get("HTTP_HOST", "")):
             return app(environ, start_response)
         refusal = Response(
-            "The Host header has to name loopback, as in 127.0.0.1 or localhost: these services "
-            "are for programs on this machine only, not for web pages (DNS rebinding).\n",
+            "The Host header must be a loopback name, such as 127.0.0.1 or localhost: these "
+            "services are only for programs on this machine, not for web pages (DNS rebinding).\n",
             421,
             mimetype="text/plain",
         )
@@ -251,7 +249,7 @@ def _names_loopback(host: str) -> bool:
 
 
 class Refused(Exception):
-    """A request that a JSON service refuses: the status, the code in the body, why."""
+    """A JSON service refuses a request: the status, the code in the body, and the reason."""
 
     def __init__(self, status: int, message: str, *, code: int | None = None) -> None:
         super().__init__(message)
@@ -261,9 +259,9 @@ class Refused(Exception):
 
 
 def json_app(answer: Callable[[Request], Response]) -> WSGIApplication:
-    """Make an application of a function that answers or raises `Refused`.
+    """Make an application from a function that answers or raises `Refused`.
 
-    Bodies are limited to 1 MiB. A refusal is told as Fulcio and Rekor do, as
+    Bodies are limited to 1 MiB. A refusal is answered as by Fulcio and Rekor, with
     ``{"code": ..., "message": ...}``.
     """
 
@@ -292,9 +290,9 @@ def json_response(value: object, status: int = 200) -> Response:
 
 
 def json_body(request: Request) -> dict[str, Any]:
-    """Read the JSON object a request carries, whatever its content type says.
+    """Read the JSON object in a request, whatever its content type.
 
-    Raises `werkzeug.exceptions.BadRequest` where it is something else.
+    Raises `werkzeug.exceptions.BadRequest` if it is something else.
     """
     try:
         value = json.loads(request.get_data())
@@ -311,9 +309,9 @@ def delayed(
     latency: Mapping[str, float],
     pause: Callable[[float], object] = time.sleep,
 ) -> WSGIApplication:
-    """Let every answer of `app` take longer, by the seconds `latency` has for its stage.
+    """Delay every answer of `app` by the seconds in `latency` for its stage.
 
-    `pause` waits so long; the world's own ends when the world does.
+    `pause` waits for that time; that of `World` returns early when the services stop.
     """
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -1,4 +1,4 @@
-"""The embedded world: one job's token issuer, Sigstore and PyPI, each on a loopback port."""
+"""The embedded services: a job's token issuer, Sigstore and PyPI, each on a loopback port."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from attested_publish.rehearsal.pypi.registry import Registry
 
 STAGES = ("identity", "certificate", "log", "upload", "index")
-"""What can be made slow: the names `World` takes in `latency`."""
+"""What can be slowed down: the names in `latency` of `World`."""
 
 
 @dataclass(frozen=True)
 class EmbeddedIndex:
-    """An index behind its port."""
+    """An index at its port."""
 
     index: Index
     faults: Faults
@@ -51,7 +51,7 @@ class EmbeddedIndex:
 
     @property
     def url(self) -> str:
-        """Where it begins."""
+        """The root address."""
         return self.server.url
 
     @property
@@ -67,7 +67,7 @@ class EmbeddedIndex:
 
 @dataclass(frozen=True)
 class _Doors:
-    """Binds a loopback port for each service; `made` shuts them, and what is behind them."""
+    """Binds a loopback port for each service; `made` closes them, and the services."""
 
     made: contextlib.ExitStack
     latency: Mapping[str, float]
@@ -80,35 +80,34 @@ class _Doors:
         faults: Faults,
         port: int = 0,
     ) -> Server:
-        """Put an application behind a port, with its latency and faults; it is not started."""
+        """Bind an application to a port, with its latency and faults, without starting it."""
         app = delayed(faulty(app, endpoint_of, faults), stage_of, self.latency, faults.pause)
         server = Server(app, port=port)
         self.made.callback(server.stop)
         return server
 
     def open_index(self, index: Index, faults: Faults, port: int = 0) -> EmbeddedIndex:
-        """Put an index behind a port."""
+        """Bind an index to a port."""
         self.made.callback(index.close)
         server = self.open(index.app, _index_stage, index_endpoint, faults, port)
-        # Called first: what hangs would keep the servers from stopping.
+        # Called first: hanging answers would prevent the servers from stopping.
         self.made.callback(faults.stop)
         return EmbeddedIndex(index, faults, server)
 
 
 class World:
-    """Everything a release talks to, with fresh keys, from entering it to leaving it.
+    """All services that a release needs, with new keys; a context manager that runs them.
 
-    `claims` are those of the pretended job, whose kind is `job`, `registry` says which
-    publishers the index knows, `port` is the index's (0: any free one). `latency` adds seconds
-    to each answer, by the names in `STAGES`. Identity tokens, API tokens and certificates live
-    for `identity_lifetime` (by default, as the job's do), `token_lifetime` and
-    `certificate_lifetime` seconds. What goes wrong is planned with the argument `faults`, and
-    later with the attribute of that name.
-    For each registry in `further` there is one more index, whose faults are its own; the
-    attribute `further` has them in that order.
+    `claims` are those of the simulated job, whose kind is `job`, `registry` has the publishers
+    of the index, `port` is the port of the index (0: any free one). `latency` adds seconds to
+    each answer, by the names in `STAGES`. Identity tokens, API tokens and certificates are valid
+    for `identity_lifetime` (by default, that of the job's kind), `token_lifetime` and
+    `certificate_lifetime` seconds. The argument `faults` makes services fail, and later the
+    attribute of that name. For each registry in `further` there is another index, with faults of
+    its own; the attribute `further` has them in that order.
 
-    The addresses are known when the object is made; it raises `OSError` where `port` is taken,
-    `NoLoopback` where there is no such interface, `ValueError` for an unknown stage.
+    The addresses are known when the object is created; this raises `OSError` if `port` is in use,
+    `NoLoopback` if there is no loopback interface, `ValueError` for an unknown stage.
     """
 
     def __init__(
@@ -192,7 +191,7 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables of a job; where the tokens are among them, those of a new one each time."""
+        """The variables of a job; if they contain tokens, these are new each time."""
         return {**self._job.variables(self.claims), **self._ways_to_tokens()}
 
     @property
@@ -208,7 +207,7 @@ class World:
                 names = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
                 return dict(zip(names, self._request, strict=True))
             case Source.VARIABLES:
-                # As a job is told where its GitLab is; the tokens claim to be of the real one.
+                # The variables name the embedded GitLab; the tokens claim to be from the real one.
                 return {"CI_SERVER_URL": self._issuer_url} | {
                     f"{audience.upper()}_ID_TOKEN": self.issuer.issue(audience)
                     for audience in FIXED_AUDIENCES
@@ -232,16 +231,16 @@ class World:
         self.close()
 
     def close(self) -> None:
-        """Stop all services and remove what the index holds; harmless when done twice."""
+        """Stop all services and remove the files of the index; can be called twice."""
         self._made.close()
 
     def export(self, folder: Path) -> None:
-        """Write what other programs need to use this world, and to stand in for its job.
+        """Write what other programs need to use these services, and to act as the job.
 
         `trust_config.json`, its two parts `trusted_root.json` and `signing_config.json` (which
-        some clients want alone), `jwks.json`, and, readable by their owner
-        only, `issuer-key.pem` and `env.json`. Files and links of these names are replaced.
-        Raises `OSError`, also where the folder itself is a link.
+        some clients need separately), `jwks.json`, and, readable only by their owner,
+        `issuer-key.pem` and `env.json`. Files and links with these names are replaced. Raises
+        `OSError`, also if the folder itself is a link.
         """
         make_folder(folder)
         for name, text in (

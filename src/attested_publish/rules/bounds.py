@@ -1,7 +1,7 @@
 """Every bound: what PyPI takes, and how much of a file is looked at.
 
 PyPI's server compares bytes with binary units, whatever its texts say: "100 MB" and "10 GB" are
-100 MiB and 10 GiB (warehouse, `constants.py`).
+(warehouse, `constants.py`).
 
 How much is looked at is far above what real files have. The largest that were found (November
 2026, among the wheels with most members and most metadata on PyPI) are named beside each bound.
@@ -24,13 +24,13 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 DISTRIBUTION_LIMIT = 100 * MIB
-"""Bytes in a file that every project may upload."""
+"""Bytes of a file that every project may upload."""
 
 DISTRIBUTION_CAP = 1024 * MIB
-"""Bytes in a file that PyPI's administrators can allow a project at most."""
+"""Bytes of the largest file that PyPI's administrators can allow a project."""
 
 PROJECT_LIMIT = 10 * GIB
-"""Bytes that all files of a project may have together, unless it was raised."""
+"""Bytes of all files of a project together, unless the limit was raised."""
 
 CLOSED_AFTER = timedelta(days=14)
 """PyPI takes no new files for a release older than this (since July 2026)."""
@@ -44,12 +44,12 @@ METADATA_VERSIONS = ("1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5")
 
 @dataclass(frozen=True, slots=True)
 class ArchiveBounds:
-    """The bounds of one look into one archive; all but `members` in bytes.
+    """The limits for reading one archive; all except `members` in bytes.
 
     `members`: entries (homeassistant: 36,487). `names`: all their names together (1.9 MB).
-    `unpacked`: what is decompressed to be scanned, or to get past it. `header`: the headers
-    of one tar member with its long name, records and the like; `headers`: what all members may have
-    of these beyond 4 KiB each. `metadata`: METADATA or PKG-INFO (types-boto3:
+    `unpacked`: what is decompressed to scan it, or to skip it. `header`: the headers of one tar
+    member with its long name, records and the like; `headers`: the headers of all members
+    together, beyond 4 KiB each. `metadata`: METADATA or PKG-INFO (types-boto3:
     161 kB). `record`: RECORD (homeassistant: 4.0 MB). `entry_points`: entry_points.txt (a few
     hundred bytes).
     """
@@ -65,10 +65,10 @@ class ArchiveBounds:
 
 
 STRAY_LINES = 1000
-"""Lines of entry_points.txt without an equals sign, besides headings and comments."""
+"""Lines of entry_points.txt without an equals sign, except headings and comments."""
 
 FIELDS = 200
-"""Different fields in the metadata; the specification knows 35."""
+"""Different fields in the metadata; the specification defines 35."""
 
 VALUES = 10_000
 """Values of one metadata field (boto3-stubs requires 882 distributions)."""
@@ -77,21 +77,21 @@ VALUE = 16 << 10
 """Characters of one value that is parsed: an address, a requirement, a classifier."""
 
 CONTENT_TYPE = 500
-"""Characters of a Description-Content-Type; real ones have 40. Parsing one takes quadratic time."""
+"""Characters of a Description-Content-Type; real ones have 40. Parsing takes quadratic time."""
 
 DESCRIPTION = 1 << 20
 """Characters of a description that are rendered here; docutils needs seconds for more."""
 
 NESTED = 50
-"""Brackets of a licence expression within each other; in real ones it is two. At some 100 Python's
-own parser, which packaging uses for it, says that it has no memory."""
+"""Nested brackets of a licence expression; real ones have two. At about 100, Python's own parser,
+which packaging uses for it, raises MemoryError."""
 
 
 def too_much(what: str) -> Finding:
-    """Report that an archive was not judged to its end because of `what`."""
+    """Report that an archive was not read completely because of `what`."""
     return doubtful(
         "archive-not-judged",
-        f"The archive was not looked at to its end: {what}.",
+        f"The archive was not read completely: {what}.",
         "Check that everything in it is meant to be there; PyPI may refuse it.",
     )
 

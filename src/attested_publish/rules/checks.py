@@ -37,7 +37,7 @@ _MAY_BE_NEWER = frozenset({"wheel-filename-newer", "wheel-platform-newer"})
 
 @dataclass(frozen=True)
 class FileFindings:
-    """Everything about one file but whether its description can be rendered.
+    """Everything about one file except whether its description can be rendered.
 
     `description` is what is to be rendered, if anything is; what that finds comes between the
     findings `before` and `after`.
@@ -51,7 +51,7 @@ class FileFindings:
 def judge_file(
     path: Path, filename: str, size: int, bounds: ArchiveBounds = _DEFAULT
 ) -> FileFindings:
-    """Judge the file at `path`, of `size` bytes, that is to be uploaded as `filename`.
+    """Check the file at `path`, of `size` bytes, that will be uploaded as `filename`.
 
     Reads nothing of a file over DISTRIBUTION_CAP, and at most what `bounds` allows of any other.
     """
@@ -115,10 +115,10 @@ def _sdist_findings(
 def _judged(
     metadata: bytes | None, filename: str
 ) -> tuple[RawMetadata | None, list[Finding | Description]]:
-    """Judge a file's metadata as twine and then PyPI do.
+    """Check a file's metadata as twine and then PyPI do.
 
-    Gives the metadata as PyPI reads it from the form, None where twine cannot send any; and the
-    findings, with the description where it would have to be rendered.
+    Returns the metadata as PyPI reads it from the form, None if twine cannot send any; and the
+    findings, with the description if it has to be rendered.
     """
     if metadata is None:
         return None, []
@@ -126,7 +126,7 @@ def _judged(
     if parsed is None:
         return None, [*findings]
     raw, unread = raw_of(form_of(parsed, filename))
-    # twine judges by the specification too, before it sends anything.
+    # twine also checks against the specification, before it sends anything.
     judged = itertools.chain(
         specification_findings(parsed), unread, _metadata_findings(raw), description_findings(raw)
     )
@@ -142,8 +142,8 @@ def _metadata_findings(raw: RawMetadata) -> Iterator[Finding]:
 def refuse_form(form: Form) -> Finding | None:
     """Return PyPI's first refusal of a form's fields, if it refuses them.
 
-    That is the form itself and the metadata in it; what PyPI is not known to take yet counts
-    as refused. `form` has every value of every field but the file.
+    This includes the form itself and the metadata in it; anything that PyPI is not known to accept
+    yet counts as refused. `form` has every value of every field except the file.
     """
     raw, unread = raw_of(form)
     return _first_refusal(
@@ -166,12 +166,12 @@ def refuse_filename(form: Form, filename: str) -> Finding | None:
 def refuse_file(form: Form, filename: str, path: Path, size: int) -> Finding | None:
     """Return PyPI's first refusal of a file, sent as `filename` with an accepted form.
 
-    In the server's order: the archive, then what an sdist or a wheel has to be named and to
-    hold. Sizes and what the index already holds are not judged here.
+    In the server's order: the archive, then the name and the contents of an sdist or a wheel.
+    Sizes, and what the index already has, are not checked here.
     """
     raw, _ = raw_of(form)
     found = _file_findings(raw, filename, path, size)
-    # The embedded PyPI is as old as these rules.
+    # The embedded PyPI is exactly as old as these rules.
     return _first_refusal(
         replace(one, severity=Severity.ERROR) if one.rule in _MAY_BE_NEWER else one for one in found
     )

@@ -1,7 +1,7 @@
 """Whether PyPI can render a project's description, which it does with readme_renderer.
 
-With what `rules.form` says of metadata that twine cannot send, this is all that `twine check`
-says, and as strict.
+Together with what `rules.form` reports about metadata that twine cannot send, this covers all of
+`twine check`, and is as strict.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Description:
 
     @property
     def key(self) -> str:
-        """What two descriptions share that are rendered alike: a digest."""
+        """A digest that is equal for descriptions with the same rendering."""
         parts = (self.content_type, self.variant, self.text)
         return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()
 
@@ -52,14 +52,14 @@ def description_of(raw: RawMetadata) -> Description | None:
 
 
 def describe(description: Description) -> tuple[Finding, ...]:
-    """Render a description as PyPI does, and report where that fails."""
+    """Render a description as PyPI does, and report failures."""
     return _rendered(description.text, description.content_type, description.variant)
 
 
 def description_findings(raw: RawMetadata) -> list[Finding]:
-    """Report what is wrong with the description in `raw`, short of rendering it.
+    """Report what is wrong with the description in `raw`, without rendering it.
 
-    Content types that PyPI refuses by themselves are passed over.
+    Content types that PyPI refuses anyway are ignored.
     """
     description = raw.get("description")
     if not description:
@@ -78,7 +78,7 @@ def description_findings(raw: RawMetadata) -> list[Finding]:
         return [
             doubtful(
                 "description-not-judged",
-                f"The description has {len(description)} characters, too many to try here "
+                f"The description has {len(description)} characters, too many to check here "
                 f"whether PyPI can render it.",
                 "Shorten the readme.",
             )
@@ -87,8 +87,8 @@ def description_findings(raw: RawMetadata) -> list[Finding]:
         return [
             discouraged(
                 "content-type-missing",
-                "The description has no content type, so PyPI takes it for reStructuredText.",
-                "Give `readme` in pyproject.toml a known file ending or a content-type.",
+                "The description has no content type, so PyPI renders it as reStructuredText.",
+                "Give `readme` in pyproject.toml a known file extension or a content-type.",
             )
         ]
     return []
@@ -106,16 +106,16 @@ def _parsed(declared: str | None) -> tuple[str, str]:
         return "", "GFM"
 
 
-# All files of a release carry the same readme, and docutils takes its time.
+# All files of a release have the same readme, and docutils is slow.
 @functools.lru_cache(maxsize=8)
 def _rendered(description: str, content_type: str, variant: str) -> tuple[Finding, ...]:
     if content_type == "text/markdown" and not _has_markdown_renderer():
         return (
             untried(
                 "description-not-rendered-here",
-                "Whether PyPI can render the description is not tried: the Markdown renderer, "
-                "comrak, is not installed here, as it has no wheel for every platform.",
-                "Nothing has to be done; PyPI refuses Markdown only if nothing comes out of it.",
+                "The rendering of the description was not checked: the Markdown renderer, comrak, "
+                "is not installed here, because it has no wheels for some platforms.",
+                "You need not do anything; PyPI refuses Markdown only if the result is empty.",
             ),
         )
     # docutils and the Markdown renderer take a third of a second to import.
@@ -133,7 +133,7 @@ def _rendered(description: str, content_type: str, variant: str) -> tuple[Findin
         else:
             html = txt.render(description)
     except (MemoryError, SystemError) as error:
-        # What is written in C may have had no memory for its own exception.
+        # C code may have had too little memory for its own exception.
         raise MemoryError from error
     except Exception as broken:  # noqa: BLE001 - PyPI makes the same call and answers 500
         html = None
@@ -142,8 +142,8 @@ def _rendered(description: str, content_type: str, variant: str) -> tuple[Findin
         return ()
     reason = _reason(warnings.getvalue())
     remedy = (
-        "Correct the line in the readme; `twine check` shows the same. Sphinx roles and "
-        "directives are not reStructuredText."
+        "Correct that line in the readme; `twine check` reports the same. Sphinx roles and "
+        "directives are not part of reStructuredText."
         if content_type == "text/x-rst"
         else "Give the readme some content."
     )
@@ -169,4 +169,4 @@ def _reason(report: str) -> str:
     found = _REPORT.search(report)
     if found:
         return f"line {found['line']}: {sentence(found['text']).rstrip('.')}"
-    return sentence(report).rstrip(".") if report.strip() else "nothing comes out of it"
+    return sentence(report).rstrip(".") if report.strip() else "the result is empty"

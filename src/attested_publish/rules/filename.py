@@ -1,4 +1,4 @@
-"""What PyPI refuses for the name of a file, alone and compared with the metadata sent along."""
+"""What PyPI refuses in a filename, by itself and compared with the metadata."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def filename_findings(filename: str, filetype: str) -> Iterator[Finding]:
         yield refused(
             "filename-separator",
             f"The file name {shown(filename)} has a '/' or a '\\'.",
-            "Send the bare file name.",
+            "Send only the filename, without a path.",
         )
     if not filename.endswith(_EXTENSIONS.get(filetype, ())):
         yield refused(
             "filename-extension",
-            f"{shown(filename)} does not end as a {filetype} does, in "
+            f"{shown(filename)} does not have the extension for {filetype}: "
             f"{' or '.join(_EXTENSIONS.get(filetype, ('.tar.gz', '.whl')))}, in lower case.",
             "Publish the .tar.gz and .whl files that a build backend wrote, and nothing else.",
         )
 
 
 def sdist_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Finding]:
-    """Hold an sdist's name to PEP 625: exactly `name-version.tar.gz`, both normalized.
+    """Require an sdist's name as in PEP 625: exactly `name-version.tar.gz`, both normalized.
 
-    Without metadata (`raw`), name and version are those that the file name itself states.
+    Without metadata (`raw`), name and version are taken from the filename itself.
     """
     remedy = (
         "Rebuild with a current build backend (PEP 625): setuptools from 69.3, or flit, "
@@ -62,9 +62,11 @@ def sdist_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Find
     else:
         try:
             name, version = parse_sdist_filename(filename)
-        except ValueError as invalid:  # as for versions, not only packaging's own error
+        except ValueError as invalid:  # not only packaging's own error, as for versions
             yield refused(
-                "sdist-filename", f"{shown(filename)} names no sdist: {sentence(invalid)}.", remedy
+                "sdist-filename",
+                f"{shown(filename)} is not the name of an sdist: {sentence(invalid)}.",
+                remedy,
             )
             return
     if version is None:
@@ -73,7 +75,7 @@ def sdist_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Find
     if filename != expected:
         yield refused(
             "sdist-filename",
-            f"The sdist is named {shown(filename)}, PyPI takes only {shown(expected, 300)}.",
+            f"The sdist is named {shown(filename)}, PyPI accepts only {shown(expected, 300)}.",
             remedy,
         )
 
@@ -83,10 +85,10 @@ def _in_file_names(name: str) -> str:
 
 
 def wheel_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Finding]:
-    """Hold a wheel's name to its grammar, PyPI's platforms, and the metadata where known."""
+    """Check a wheel's name against its grammar, PyPI's platforms, and the metadata if known."""
     try:
         name, version, _, tags = parse_wheel_filename(filename)
-    except ValueError as invalid:  # as for versions, not only packaging's own error
+    except ValueError as invalid:  # not only packaging's own error, as for versions
         yield from _unparsed_wheel_name(filename, invalid)
         return
     yield from _platforms(tags)
@@ -105,7 +107,7 @@ def wheel_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Find
     elif part != expected:
         yield refused(
             "wheel-name-not-normalized",
-            f"The file name starts with {shown(part)}, PyPI takes only {shown(expected)}.",
+            f"The file name starts with {shown(part)}, PyPI accepts only {shown(expected)}.",
             "Rebuild with a current build backend: the name in lower case, with single '_'.",
         )
     declared = parsed_version(raw.get("version", ""))
@@ -124,19 +126,19 @@ def _unparsed_wheel_name(filename: str, invalid: ValueError) -> Iterator[Finding
     if _may_be_newer(filename):
         yield doubtful(
             "wheel-filename-newer",
-            f"{shown(filename)} has more parts than the name of a wheel is known to have "
+            f"{shown(filename)} has more parts than the known form of a wheel's name "
             f"(name-version[-build]-python-abi-platform).",
             "Let the index decide, or publish wheels without variants (PEP 825).",
         )
     elif "tag component" in str(invalid):
-        # packaging became stricter about tags in 26.3; the server has 26.2.
+        # packaging 26.3 is stricter about tags; the server has 26.2.
         yield doubtful("wheel-filename-tags", message, remedy)
     else:
         yield refused("wheel-filename", message, remedy)
 
 
 def _may_be_newer(filename: str) -> bool:
-    """Whether the name is that of a wheel with a last part more: the variant of PEP 825."""
+    """Whether the name is that of a wheel with one more part: the variant of PEP 825."""
     head, _, variant = filename.removesuffix(".whl").rpartition("-")
     if not _VARIANT.fullmatch(variant):
         return False
@@ -153,14 +155,14 @@ def _platforms(tags: frozenset[Tag]) -> Iterator[Finding]:
             case platforms.Standing.REFUSED:
                 yield refused(
                     "wheel-platform",
-                    f"PyPI does not take the platform tag {shown(platform)}.",
+                    f"PyPI does not accept the platform tag {shown(platform)}.",
                     platforms.remedy(platform),
                 )
             case platforms.Standing.NEWER:
                 yield doubtful(
                     "wheel-platform-newer",
-                    f"The platform tag {shown(platform)} is none of those that PyPI is known to "
-                    f"take; it may be newer than this list.",
+                    f"The platform tag {shown(platform)} is not one that PyPI is known to accept; "
+                    f"it may be newer than this list.",
                     platforms.remedy(platform),
                 )
             case platforms.Standing.TAKEN:
@@ -168,11 +170,11 @@ def _platforms(tags: frozenset[Tag]) -> Iterator[Finding]:
 
 
 def wheel_name_length(filename: str) -> Iterator[Finding]:
-    """Hold a wheel's name to the length that the server can store."""
+    """Check that a wheel's name is not longer than the server can store."""
     length = len(filename.encode("utf-8", "surrogateescape"))
     if length > NAME_LIMIT:
         yield refused(
             "wheel-name-length",
-            f"The file name has {length} bytes, {NAME_LIMIT} are possible: {shown(filename)}.",
+            f"The file name has {length} bytes, the limit is {NAME_LIMIT}: {shown(filename)}.",
             "Shorten the name or the version, or split the compressed tags into several wheels.",
         )

@@ -1,7 +1,7 @@
-"""The form an upload consists of: what twine sends for a file, and what the index reads in it.
+"""The form of an upload: what twine sends for a file, and what the index reads from it.
 
-An index judges the fields of the form, not the metadata in the file; the form is what twine
-makes of that metadata. Facts: twine 7.0.0, `twine/package.py` and `twine/repository.py`.
+An index checks the fields of the form, not the metadata in the file; twine makes the form from
+that metadata. Based on twine 7.0.0, `twine/package.py` and `twine/repository.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from attested_publish.findings import Finding
 
 Form = Mapping[str, Sequence[str]]
-"""An upload's form: the values of each field, in order."""
+"""The form of an upload: the values of each field, in order."""
 
 SINGLE_FIELDS = frozenset(
     {
@@ -70,7 +70,7 @@ LIST_FIELDS = frozenset(
         "supported_platforms",
     }
 )
-# The fields whose name in the form is not their name in packaging's RawMetadata.
+# The fields whose names in the form differ from those in packaging's RawMetadata.
 _FORM_NAMES = {
     "import_names": "import_name",
     "import_namespaces": "import_namespace",
@@ -95,9 +95,9 @@ _WHEEL_PYTHON = re.compile(
 
 
 def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
-    """Parse METADATA or PKG-INFO as twine does, and say what makes twine refuse to send it.
+    """Parse METADATA or PKG-INFO as twine does, and report what makes twine refuse to send it.
 
-    Gives None and findings where twine stops, or where there is more of it than is read.
+    Returns None and findings if twine would stop, or if the metadata exceeds the limits.
     """
     if (obstacle := _crowded(metadata)) is not None:
         return None, [obstacle]
@@ -105,7 +105,7 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
         raw, unparsed = parse_email(metadata)
     except MemoryError:
         raise
-    except Exception as broken:  # noqa: BLE001 - twine makes the same call and ends the same way
+    except Exception as broken:  # noqa: BLE001 - twine makes the same call and fails in the same way
         return None, [
             refused(
                 "metadata-unreadable",
@@ -120,13 +120,13 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
         return None, [
             refused(
                 "metadata-version-invalid",
-                f"Metadata-Version is {shown(stated)}, which is no version, so twine cannot send "
-                f"the file.",
+                f"Metadata-Version is {shown(stated)}, which is not a version, so twine cannot "
+                f"send the file.",
                 "Rebuild with a current build backend.",
             )
         ]
     if declared < _LICENSE_FILES_SINCE:
-        # setuptools wrote License-File long before it was standard; twine drops it.
+        # setuptools wrote License-File long before it was standardized; twine drops it.
         raw.pop("license_files", None)
         unparsed.pop("license-file", None)
     if (obstacle := _long_value(raw)) is not None:
@@ -135,8 +135,8 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
         return raw, [
             doubtful(
                 "metadata-field-newer",
-                f"The metadata is of version {shown(stated)}, and fields that are not known here "
-                f"are not sent: {first(sorted(unparsed))}.",
+                f"The metadata has version {shown(stated)}, and unknown fields in it are not sent: "
+                f"{first(sorted(unparsed))}.",
                 "Let the index decide, or build with a backend that writes an older version.",
             )
         ]
@@ -146,15 +146,14 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
                 "metadata-field-unparsed",
                 f"twine does not send metadata with unknown, repeated or garbled fields: "
                 f"{first(sorted(unparsed))}.",
-                "Remove the field, or state it once and in UTF-8; a current build backend "
-                "writes it right.",
+                "Remove the field, or write it once and in UTF-8, as a current build backend does.",
             )
         ]
     return raw, []
 
 
 def _crowded(metadata: bytes) -> Finding | None:
-    """Count the headers before they are parsed, which takes quadratic time for different ones."""
+    """Count the headers before parsing them, which takes quadratic time for different ones."""
     # The headers end at a blank line.
     end = _HEADERS_END.search(metadata)
     headers = metadata[: end.start()] if end else metadata
@@ -173,7 +172,7 @@ def _crowded(metadata: bytes) -> Finding | None:
 
 
 def _long_value(raw: RawMetadata) -> Finding | None:
-    """Look for a value that would be parsed, and is far longer than any that means something."""
+    """Look for a value that would be parsed, and is far longer than any meaningful one."""
     for field, given in raw.items():
         if field in _FREE_TEXT:
             continue
@@ -195,7 +194,7 @@ def _long_value(raw: RawMetadata) -> Finding | None:
 def form_of(raw: RawMetadata, filename: str) -> Form:
     """Return the metadata part of the form that twine sends for a file named `filename`.
 
-    `raw` is what `read_metadata` gave. Digests are not part of it.
+    `raw` is the result of `read_metadata`. Digests are not part of it.
     """
     form: dict[str, list[str]] = {}
     for field, value in raw.items():
@@ -219,17 +218,17 @@ def form_of(raw: RawMetadata, filename: str) -> Form:
 
 
 def _wheel_python(filename: str) -> str:
-    # The pattern, twine's, takes no end of time for a name of many parts, which no wheel has.
+    # twine's pattern takes unlimited time for a name with many parts, which no wheel has.
     has_parts = filename.count("-") < _MOST_PARTS
     parsed = _WHEEL_PYTHON.match(filename) if has_parts else None
     return parsed["pyver"] if parsed else "any"
 
 
 def raw_of(form: Form) -> tuple[RawMetadata, list[Finding]]:
-    """Read metadata from a form as the index does, and say which fields it cannot read.
+    """Read metadata from a form as the index does, and report the fields it cannot read.
 
     The index drops fields that are empty or `UNKNOWN` (distutils wrote that), and ignores
-    fields it does not know.
+    unknown fields.
     """
     raw: dict[str, str | list[str] | dict[str, str]] = {}
     findings: list[Finding] = []
@@ -271,6 +270,6 @@ def _repeated_label(pairs: Sequence[tuple[str, str]]) -> Finding:
 def _repeated_field(field: str, values: Sequence[str]) -> Finding:
     return refused(
         "form-field-repeated",
-        f"The form has {len(values)} values for {field}, which takes one.",
+        f"The form has {len(values)} values for {field}, which may have only one.",
         "Send the field once.",
     )

@@ -2,7 +2,7 @@
 
 Two checks in this order, as on the server: `packaging.metadata`, which knows the core metadata
 specification, and PyPI's own additions (`warehouse/forklift/metadata.py`). A check's refusals
-are ordered by field: metadata version, name, version, then by the alphabet.
+each are ordered by field: metadata version, name, version, then alphabetically.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
     from attested_publish.findings import Finding
 
 _SUGGESTIONS = 5
-"""How many unknown classifiers are compared with all known ones, which takes its time."""
+"""How many unknown classifiers are compared with all known ones, which is slow."""
 
 SUMMARY_LIMIT = 512
 LABEL_LIMIT = 32
 
-# What each refusal of packaging is called here, and what to change.
+# The rule for each refusal of packaging, and what to change.
 _PACKAGING_RULES = {
     "description-content-type": (
         "content-type-invalid",
-        "Use text/markdown, text/x-rst or text/plain, as `readme` with a known file ending does.",
+        "Use text/markdown, text/x-rst or text/plain, as for a `readme` with a known extension.",
     ),
     "dynamic": ("dynamic-invalid", "List only core metadata fields under Dynamic."),
     "import-name": ("import-name-invalid", "Correct `import-names` in pyproject.toml."),
@@ -72,7 +72,7 @@ _PACKAGING_RULES = {
 
 
 def in_server_order(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
-    """Order `findings`, each with the core metadata field it is about, as PyPI reports them."""
+    """Sort `findings`, each with the core metadata field it is about, as PyPI reports them."""
     first = ("metadata-version", "name", "version")
 
     def rank(item: tuple[str, Finding]) -> tuple[int, str]:
@@ -99,11 +99,11 @@ def specification_findings(raw: RawMetadata) -> list[Finding]:
         return in_server_order([(error.field, _explained(raw, error)) for error in errors])
     except MemoryError:
         raise
-    except Exception as broken:  # noqa: BLE001 - twine makes the same call and ends the same way
+    except Exception as broken:  # noqa: BLE001 - twine makes the same call and fails in the same way
         return [
             refused(
                 "metadata-unreadable",
-                f"The metadata breaks what judges it, so twine cannot send it: {sentence(broken)}.",
+                f"Checking the metadata fails, so twine cannot send it: {sentence(broken)}.",
                 "Rebuild with a current build backend.",
             )
         ]
@@ -111,7 +111,7 @@ def specification_findings(raw: RawMetadata) -> list[Finding]:
 
 
 def _depth(expression: str) -> int:
-    """Count how many brackets are open at once, at most."""
+    """Return the maximum nesting depth of brackets."""
     steps = ({"(": 1, ")": -1}.get(char, 0) for char in expression)
     return max(itertools.accumulate(steps), default=0)
 
@@ -135,14 +135,14 @@ def _explained(raw: RawMetadata, error: InvalidMetadata) -> Finding:
     if error.field == "license-expression" and "unknown" in str(error.__cause__).lower():
         return doubtful(
             "license-expression-newer",
-            f"License-Expression has an identifier that is not in the SPDX list known here: "
+            f"License-Expression has an identifier that is not in this version's SPDX list: "
             f"{sentence(error.__cause__)}.",
             "Correct it, or let the index decide: it may know a newer list.",
         )
     rule, remedy = _PACKAGING_RULES.get(
         error.field, ("metadata-unreadable", "Rebuild with a current build backend.")
     )
-    # The cause, where there is one, says more than that the value is invalid.
+    # The cause, if there is one, says more than that the value is invalid.
     reason = sentence(error)
     if error.__cause__ is not None and (cause := sentence(error.__cause__)) not in reason:
         reason = f"{reason} ({cause})"
@@ -161,13 +161,13 @@ def _metadata_version(version: str | None) -> Finding:
     if stated is not None and stated > Version(METADATA_VERSIONS[-1]):
         return doubtful(
             "metadata-version-newer",
-            f"Metadata version {shown(version)} is newer than what PyPI is known to take "
+            f"Metadata version {shown(version)} is newer than what PyPI is known to accept "
             f"({known}).",
             "Let the index decide, or build with a backend that writes an older version.",
         )
     return refused(
         "metadata-version-invalid",
-        f"Metadata version {shown(version)} is not one that PyPI takes ({known}).",
+        f"Metadata version {shown(version)} is not one that PyPI accepts ({known}).",
         "Rebuild with a current build backend.",
     )
 
@@ -175,7 +175,7 @@ def _metadata_version(version: str | None) -> Finding:
 def index_findings(raw: RawMetadata) -> list[Finding]:
     """Yield what PyPI refuses in `raw` beyond the specification, in the server's order.
 
-    Values that the specification already refuses are passed over here.
+    Values that are invalid by the specification are ignored here.
     """
     return in_server_order(
         [(field, finding) for field, rule in _INDEX_RULES for finding in rule(raw)]
@@ -194,7 +194,7 @@ def _version_local(raw: RawMetadata) -> Iterator[Finding]:
         yield refused(
             "version-local",
             f"Version {shown(version)} has the local part {shown(f'+{version.local}')}, which "
-            f"PyPI does not take.",
+            f"PyPI does not accept.",
             "Build from a clean, tagged commit; with setuptools-scm or hatch-vcs set "
             'local_scheme = "no-local-version".',
         )
@@ -205,25 +205,25 @@ def _summary_length(raw: RawMetadata) -> Iterator[Finding]:
     if len(summary) > SUMMARY_LIMIT:
         yield refused(
             "summary-length",
-            f"The summary has {len(summary)} characters, {SUMMARY_LIMIT} are allowed: "
+            f"The summary has {len(summary)} characters, the limit is {SUMMARY_LIMIT}: "
             f"{shown(summary)}.",
-            "Shorten `description` in pyproject.toml; the long text belongs into the readme.",
+            "Shorten `description` in pyproject.toml; the long text belongs in the readme.",
         )
 
 
 def _email(field: str, value: str | None) -> Iterator[Finding]:
-    """PyPI examines a single address; where there are several or none it sees none."""
+    """Check an email field: PyPI checks a single address, and ignores several or none."""
     try:
         addresses = getaddresses([value]) if value else []
     except RecursionError:
         yield doubtful(
             "email-invalid",
-            f"{field} has brackets or colons that are nested too deeply to be read: "
+            f"{field} has brackets or colons that are nested too deeply to be parsed: "
             f"{shown(value)}.",
             "Correct or leave out the address under `authors` or `maintainers`.",
         )
         return
-    # To a newer Python, which PyPI has, a domain in brackets is no address either.
+    # A newer Python, as PyPI has, does not accept a domain in brackets either.
     if len(addresses) != 1 or not addresses[0][1] or addresses[0][1].endswith("]"):
         return
     # It imports a DNS library, which takes a while, and few files come here.
@@ -243,7 +243,7 @@ def _email(field: str, value: str | None) -> Iterator[Finding]:
 
 def _classifiers_unknown(raw: RawMetadata) -> Iterator[Finding]:
     unknown = set(raw.get("classifiers", [])) - set(trove.all_classifiers)
-    # The list has the deprecated ones too; those have their own rule.
+    # The list includes deprecated classifiers, which have their own rule.
     unknown -= set(trove.deprecated_classifiers)
     for number, classifier in enumerate(sorted(unknown)):
         yield _unknown_classifier(
@@ -255,15 +255,15 @@ def _unknown_classifier(classifier: str, known: Sequence[str], *, suggests: bool
     if _plain(classifier).startswith("license ::"):
         return refused(
             "classifier-unknown",
-            f"The classifier {shown(classifier)} is not one of PyPI's, and no more licences are "
-            f"added to these (PEP 639).",
+            f"The classifier {shown(classifier)} is not one of PyPI's, and no more licence "
+            f"classifiers are added (PEP 639).",
             'Remove it, and state the licence as an SPDX expression: license = "…" in '
             "pyproject.toml.",
         )
     if classifier.strip().lower().startswith("private ::"):
         return refused(
             "classifier-private",
-            f"The classifier {shown(classifier)} is there to make PyPI refuse the file.",
+            f"The classifier {shown(classifier)} exists to make PyPI refuse the file.",
             "Remove it if the project is meant to be public.",
         )
 
@@ -271,16 +271,16 @@ def _unknown_classifier(classifier: str, known: Sequence[str], *, suggests: bool
     if meant is not None:
         return refused(
             "classifier-misspelled",
-            f"The classifier {shown(classifier)} is not spelled as PyPI has it.",
+            f"The classifier {shown(classifier)} is not spelled as on PyPI.",
             f"Write exactly {shown(meant)}.",
         )
-    # Licences are a choice, which nobody makes by spelling.
+    # A licence is a decision; never suggest one because its spelling is similar.
     others = [one for one in known if not one.startswith("License ::")]
     near = difflib.get_close_matches(classifier[:200], others, n=1) if suggests else []
     hint = f" to {shown(near[0])}" if near else ""
     return doubtful(
         "classifier-unknown",
-        f"The classifier {shown(classifier)} is not in the list of trove classifiers known here.",
+        f"The classifier {shown(classifier)} is not in this version's list of trove classifiers.",
         f"Correct it{hint}, or remove it; PyPI refuses it unless it is newer than this list.",
     )
 
@@ -306,7 +306,7 @@ def _classifiers_deprecated(raw: RawMetadata) -> Iterator[Finding]:
 
 
 def _is_web_address(url: str) -> bool:
-    """Judge as PyPI does: a scheme, http or https, and valid parts; a host is not required."""
+    """Check as PyPI does: a scheme, http or https, and valid parts; a host is not required."""
     validator = Validator().allow_schemes("http", "https").require_presence_of("scheme")
     validator.check_validity_of("scheme", "host", "port", "path", "query")
     try:
@@ -321,7 +321,7 @@ def _url(field: str, url: str | None) -> Iterator[Finding]:
         yield refused(
             "url-invalid",
             f"{field} has {shown(url)}, which is not an http or https address.",
-            "Write the whole address, https:// included; mailto: and ftp: are refused.",
+            "Write the complete address, including https://; mailto: and ftp: are refused.",
         )
 
 
@@ -338,7 +338,7 @@ def _project_urls(raw: RawMetadata) -> Iterator[Finding]:
             yield refused(
                 "project-url-label",
                 f"The project URL label {shown(label)} has {len(label)} characters, "
-                f"{LABEL_LIMIT} are allowed.",
+                f"the limit is {LABEL_LIMIT}.",
                 "Shorten the label in [project.urls].",
             )
         else:
@@ -348,9 +348,9 @@ def _project_urls(raw: RawMetadata) -> Iterator[Finding]:
 def _direct(field: str, requirement: str) -> Finding:
     return refused(
         "direct-dependency",
-        f"{field} has {shown(requirement)}, which names an address; PyPI takes only dependencies "
-        f"that come from an index.",
-        "Depend on a released version; keep addresses for development, for instance under "
+        f"{field} has {shown(requirement)}, which names an address; PyPI accepts only "
+        f"dependencies from an index.",
+        "Depend on a released version; use addresses only for development, for instance under "
         "[dependency-groups].",
     )
 
@@ -366,7 +366,7 @@ def _requires_dist(raw: RawMetadata) -> Iterator[Finding]:
 
 
 def _legacy_dist(field: str, values: Sequence[str]) -> Iterator[Finding]:
-    """`packaging.metadata` does not examine these two; PyPI does."""
+    """Check the two fields that `packaging.metadata` does not check, but PyPI does."""
     for text in values:
         try:
             requirement = Requirement(text)
@@ -386,13 +386,13 @@ def _license_twice(raw: RawMetadata) -> Iterator[Finding]:
         yield refused(
             "license-twice",
             f"The metadata has both License and License-Expression "
-            f"({shown(raw['license_expression'])}); PyPI takes only the latter.",
+            f"({shown(raw['license_expression'])}); PyPI accepts only the latter.",
             'State the licence once: license = "<SPDX expression>" in pyproject.toml.',
         )
 
 
 def _charset_spelling(raw: RawMetadata) -> Iterator[Finding]:
-    """The server's packaging 26.2 takes only `charset=UTF-8`; 26.3 any case."""
+    """Check the charset: the server's packaging 26.2 accepts only `UTF-8`, 26.3 any case."""
     header = EmailMessage()
     try:
         header["content-type"] = raw.get("description_content_type", "")
@@ -402,7 +402,7 @@ def _charset_spelling(raw: RawMetadata) -> Iterator[Finding]:
     if charset != "UTF-8" and charset.upper() == "UTF-8":
         yield doubtful(
             "content-type-spelling",
-            f"Description-Content-Type spells its charset {shown(charset)}; PyPI may take only "
+            f"Description-Content-Type has the charset {shown(charset)}; PyPI may accept only "
             f"'UTF-8'.",
             "Leave the charset out, or write charset=UTF-8.",
         )

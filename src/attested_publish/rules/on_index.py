@@ -132,11 +132,11 @@ def _name_taken(distribution: Distribution, named: File | None) -> Finding:
     served = shown(named.sha256 if named else None, 64)
     return refused(
         "filename-taken",
-        f"The index holds other bytes under this name: sha256 {served} there, "
+        f"The index has different bytes under this name: sha256 {served} there, "
         f"{distribution.sha256} here.",
-        "A filename is taken once and for all: publish these changes under a new version. If "
-        "the file was merely built twice, upload the one built first, or set skip-existing to "
-        "true to leave what is there.",
+        "A filename can be used only once: publish these changes under a new version. If the file "
+        "was merely built twice, upload the one built first, or set skip-existing to true to keep "
+        "what the index has.",
     )
 
 
@@ -146,21 +146,21 @@ def _against_new(
     if same := with_same_content(distribution, there):
         yield refused(
             "content-taken",
-            f"The index holds the same bytes already, as {shown(same.filename)}.",
-            "The same content is taken once only: leave this file out, or build it anew.",
+            f"The index already has the same bytes, as {shown(same.filename)}.",
+            "The same content is accepted only once: leave this file out, or build it again.",
         )
     if sdist := other_sdist(distribution, there):
         yield refused(
             "second-sdist",
-            f"The index holds an sdist of this release already: {shown(sdist.filename)}.",
-            "A release has one sdist: publish this one under a new version.",
+            f"The index already has an sdist of this release: {shown(sdist.filename)}.",
+            "A release can have only one sdist: publish this one under a new version.",
         )
     begun = _begun(distribution, there)
     if is_closed(begun, now):
         yield refused(
             "release-closed",
             f"The release {distribution.version} was begun on {begun:%Y-%m-%d}; it takes no new "
-            f"files after {CLOSED_AFTER.days} days.",
+            f"new files after {CLOSED_AFTER.days} days.",
             "Publish this file under a new version.",
         )
 
@@ -187,7 +187,7 @@ def _over_limit(
             doubtful(
                 "project-size",
                 f"With this release {shown(project)} has {total / GIB:.1f} GiB on the index; "
-                f"a project may have {PROJECT_LIMIT // GIB} GiB, unless it was raised.",
+                f"the limit is {PROJECT_LIMIT // GIB} GiB, unless it was raised.",
                 "Delete old releases that nobody needs, or ask PyPI for a higher limit.",
             ),
         )

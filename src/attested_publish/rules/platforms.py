@@ -1,6 +1,6 @@
-"""The platform tags that PyPI takes in the name of a wheel.
+"""The platform tags that PyPI accepts in the name of a wheel.
 
-Facts: the lists in PyPI's `warehouse/utils/wheel.py` as of August 2026. PyPI adds to them when
+Based on the lists in PyPI's `warehouse/utils/wheel.py` as of August 2026. PyPI extends them when
 a platform gets a specification (PEP 600, 656, 730, 738, 783) or macOS a new version.
 """
 
@@ -43,16 +43,16 @@ _MACOS = re.compile(
     r"(ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat64|universal|universal2)"
 )
 _MACOS_10 = 10
-# From 11 on only X_0 is taken; after 15 came 26. Tags 16 to 25 stand for no macOS.
+# From 11 on, only X_0 is accepted; 26 follows 15. There is no macOS 16 to 25.
 _MACOS_MAJORS = frozenset({11, 12, 13, 14, 15, 26})
 
 
-# What PyPI was seen to refuse (August 2026), and has a reason to.
+# Tags that PyPI refused in a test (August 2026), and has a reason to refuse.
 _REFUSED = re.compile(r"linux_.*|macosx_.*|win_arm|(pyodide|emscripten)_.*")
 
 
 class Standing(Enum):
-    """Whether PyPI takes a platform tag; `NEWER`: it may, if its list is newer than this one."""
+    """Whether PyPI accepts a platform tag; `NEWER`: it may, if its list is newer than this one."""
 
     TAKEN = auto()
     REFUSED = auto()
@@ -75,12 +75,14 @@ def standing(platform: str) -> Standing:
 def remedy(platform: str) -> str:
     """Return what to do about a wheel whose platform tag is refused."""
     if platform.startswith("linux_"):
-        return "Repair the wheel with auditwheel (or build it with cibuildwheel): manylinux tag."
+        return (
+            "Repair the wheel with auditwheel, or build it with cibuildwheel, for a manylinux tag."
+        )
     if macos := _MACOS.fullmatch(platform):
         nearest = max((m for m in _MACOS_MAJORS if m <= int(macos["major"])), default=11)
         return (
-            f"Set MACOSX_DEPLOYMENT_TARGET={nearest}.0 when building, or run delocate: from "
-            f"macOS 11 on the tag is macosx_<major>_0."
+            f"Set MACOSX_DEPLOYMENT_TARGET={nearest}.0 when building, or run delocate: since "
+            f"macOS 11, the tag is macosx_<major>_0."
         )
     if platform.startswith(("pyodide_", "emscripten_")):
         return "Build for a pyemscripten_<year>_<patch>_wasm32 tag (PEP 783)."

@@ -45,7 +45,7 @@ def judge_file(question: Question) -> Answer:
 
 
 def describe(_question: Question) -> Answer:
-    """Render the description of the file that was judged last."""
+    """Render the description of the file that was checked last."""
     if _kept.description is None:
         return {"findings": []}
     return {"findings": _as_json(descriptions.describe(_kept.description))}
@@ -73,7 +73,7 @@ def refuse_file(question: Question) -> Answer:
 
 
 def wheel_metadata(question: Question) -> Answer:
-    """Read a wheel's METADATA, as an index serves it beside the wheel."""
+    """Read a wheel's METADATA, as an index serves it next to the wheel."""
     path, filename = path_in(question), question["filename"]
     with open_wheel(path, filename, question["size"], ArchiveBounds()) as wheel:
         try:

@@ -1,4 +1,4 @@
-"""What PyPI refuses in files that are each fine alone."""
+"""What PyPI refuses in a set of files that are each valid on their own."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def check_release(distributions: Sequence[Distribution]) -> dict[str, list[Finding]]:
-    """Compare the files of one upload with each other; findings by file name.
+    """Compare the files of one upload with each other; return findings by filename.
 
-    Files without findings are left out. Where two files exclude each other, the one that is
-    later by name carries the finding.
+    Files without findings are left out. If two files exclude each other, the finding is about the
+    second one by name.
     """
     findings: dict[str, list[Finding]] = defaultdict(list)
     ordered = sorted(distributions, key=lambda one: one.filename)
@@ -32,17 +32,17 @@ def _same_bytes(distributions: Sequence[Distribution], findings: dict[str, list[
     seen: dict[str, str] = {}
     for one in distributions:
         if not one.blake2b_256:
-            # Refused for its size, and not read.
+            # Refused because of its size, and not read.
             continue
         other = seen.setdefault(one.blake2b_256, one.filename)
         if other != one.filename:
             findings[one.filename].append(
                 refused(
                     "release-same-bytes",
-                    f"The file has the same bytes as {shown(other)}; PyPI takes each content "
+                    f"The file has the same bytes as {shown(other)}; PyPI accepts each content "
                     f"only once, under one name.",
-                    "Remove one of the two; a wheel for several platforms carries all its tags "
-                    "in one name.",
+                    "Remove one of the two; a wheel for several platforms has all its tags in one "
+                    "name.",
                 )
             )
 
@@ -54,13 +54,13 @@ def _two_sdists(distributions: Sequence[Distribution], findings: dict[str, list[
             continue
         if one.project is None or one.version is None:
             continue
-        # PyPI takes versions that are equal, such as 1.0 and 1.0.0, for one release.
+        # For PyPI, equal versions such as 1.0 and 1.0.0 are one release.
         other = seen.setdefault((one.project, canonicalize_version(one.version)), one.filename)
         if other != one.filename:
             findings[one.filename].append(
                 refused(
                     "release-two-sdists",
-                    f"The release already has the sdist {shown(other)}; PyPI takes one.",
+                    f"The release already has the sdist {shown(other)}; PyPI accepts only one.",
                     "Publish only the .tar.gz.",
                 )
             )

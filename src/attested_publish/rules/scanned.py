@@ -1,6 +1,6 @@
-"""What PyPI refuses to find inside a Python file.
+"""What PyPI refuses inside a Python file.
 
-Facts: the YARA rules in PyPI's `warehouse/utils/scanner_rules`, which it applies to `.py` and
+Based on the YARA rules in PyPI's `warehouse/utils/scanner_rules`, which it applies to `.py` and
 `.pye` members of at most 5 MiB.
 """
 
@@ -51,6 +51,6 @@ def content_findings(name: str, content: bytes) -> Iterator[Finding]:
     if _TOKEN_START in content and _TOKEN.search(content):
         yield doubtful(
             "content-token",
-            f"The member {shown(name)} holds a PyPI API token; PyPI refuses or revokes it.",
+            f"The member {shown(name)} contains a PyPI API token; PyPI refuses or revokes it.",
             "Revoke the token on PyPI, remove it from the file, and rebuild.",
         )

@@ -1,4 +1,4 @@
-"""Sdists: one bounded look inside, and what PyPI refuses there."""
+"""Sdists: read once within limits, and what PyPI refuses in them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _REBUILD: Final = "Build the sdist with a build backend: `python -m build --sdis
 
 @dataclass(slots=True)
 class Sdist:
-    """What one look into an sdist found.
+    """What was found in an sdist.
 
-    `names`: of all members; `top`: the folder that holds everything, as PyPI and twine find
-    it, "" if there is none; `irregular`: those that are not plain files; `metadata`: the
+    `names`: of all members; `top`: the folder that contains everything, as PyPI and twine find
+    it, "" if there is none; `irregular`: members that are not plain files; `metadata`: the
     content of each PKG-INFO by its path; `findings`: what PyPI refuses in the archive, in the
-    server's order; `whole`: whether the look went to the end.
+    server's order; `whole`: whether the archive was read to its end.
     """
 
     names: set[str] = field(default_factory=set)
@@ -54,7 +54,7 @@ def _top(names: Iterable[str]) -> str:
     top: str | None = None
     try:
         for name in names:
-            # Together with itself a name loses its empty parts and dots.
+            # The common path of a name with itself has no empty parts and dots.
             top = posixpath.commonpath((name if top is None else top, name))
     except ValueError:
         return ""
@@ -62,11 +62,11 @@ def _top(names: Iterable[str]) -> str:
 
 
 class _TooMuch(Exception):
-    """The archive is larger than what is looked at."""
+    """The archive exceeds the limits."""
 
 
 def open_sdist(path: Path, filename: str, size: int, bounds: ArchiveBounds) -> Sdist:
-    """Look into the sdist at `path`, of `size` bytes, that is to be uploaded as `filename`."""
+    """Read the sdist at `path`, of `size` bytes, that will be uploaded as `filename`."""
     sdist = Sdist()
     if filename.endswith(".zip"):
         _look_into_zip(sdist, path, size, bounds)
@@ -106,7 +106,7 @@ def _look_into_tar(sdist: Sdist, path: Path, bounds: ArchiveBounds) -> None:
             sdist.findings.append(
                 refused(
                     "archive-ambiguous",
-                    "The file is a zip archive and a tar archive at once.",
+                    "The file is both a zip archive and a tar archive.",
                     _REBUILD,
                 )
             )
@@ -123,7 +123,7 @@ def _look_into_tar(sdist: Sdist, path: Path, bounds: ArchiveBounds) -> None:
         zlib.error,
         ValueError,
         OverflowError,
-        RecursionError,  # long names of long names
+        RecursionError,  # long names for long names
     ) as bad:
         sdist.findings.append(_not_a_tar(sentence(bad)))
 
@@ -131,18 +131,18 @@ def _look_into_tar(sdist: Sdist, path: Path, bounds: ArchiveBounds) -> None:
 def _not_a_tar(why: str) -> Finding:
     return refused(
         "tar-unreadable",
-        f"The file is not a gzipped tar archive that can be read: {why}.",
-        "Build or download it again; it may be cut off or not be an sdist at all.",
+        f"The file is not a readable gzipped tar archive: {why}.",
+        "Build or download it again; it may be truncated, or not an sdist at all.",
     )
 
 
 class _Unpacked(io.RawIOBase):
-    """The tar in a gzip file: read once, forwards, up to a number of bytes.
+    """The tar in a gzip file: read once, forwards, up to a limit.
 
-    tarfile reads an extended header (a long name, pax records, the map of a sparse file) in one
-    piece or block by block, however long it says it is. So what is read as headers is counted:
+    tarfile reads an extended header (a long name, pax records, the map of a sparse file) as a whole
+    or block by block, whatever length it claims. So the bytes of headers are counted:
     `bounds.header` for each member, which `next_header` begins, and `bounds.headers` beyond what is
-    usual for all together.
+    members together, beyond what is usual.
     """
 
     def __init__(self, file: io.BufferedReader, bounds: ArchiveBounds) -> None:
@@ -158,7 +158,7 @@ class _Unpacked(io.RawIOBase):
         self._all_left += _USUAL_HEADER
 
     def content(self, size: int) -> bytes:
-        """Read the content of a member, of which tarfile has just read the header."""
+        """Read the content of a member whose header tarfile has just read."""
         if size < 0:
             raise tarfile.ReadError("a member has a negative size")
         return self._unpack(size)
@@ -175,8 +175,8 @@ class _Unpacked(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence != io.SEEK_SET or offset < self._at:
-            # What a negative size leads to (CVE-2025-8194); newer Pythons refuse it by themselves.
-            raise tarfile.ReadError("its headers lead back to where they were")
+            # The effect of a negative size (CVE-2025-8194); newer Pythons refuse it themselves.
+            raise tarfile.ReadError("its headers form a loop")
         while (left := offset - self._at) > 0 and self._unpack(min(left, _CHUNK)):
             pass
         return self._at
@@ -229,7 +229,7 @@ def _walk(sdist: Sdist, unpacked: _Unpacked, bounds: ArchiveBounds) -> None:
         sdist.findings.append(
             refused(
                 "tar-sparse",
-                f"The sdist has sparse members, which PyPI does not take: {first(sparse)}.",
+                f"The sdist has sparse members, which PyPI does not accept: {first(sparse)}.",
                 "Build it without `tar --sparse`.",
             )
         )
@@ -241,18 +241,18 @@ def _members(archive: tarfile.TarFile, unpacked: _Unpacked) -> Iterator[tarfile.
         member = archive.next()
         if member is None:
             return
-        # tarfile keeps every member it has seen, of which a bomb has millions.
+        # tarfile keeps every member it has read; a bomb has millions.
         archive.members = []  # type: ignore[attr-defined]
         yield member
 
 
 def _layout(sdist: Sdist) -> Iterator[Finding]:
-    """Hold an sdist to one top folder with PKG-INFO in it."""
+    """Require one top folder with PKG-INFO in it."""
     absolute = sorted(name for name in sdist.names if name.startswith("/"))
     if absolute and len(absolute) < len(sdist.names):
         yield refused(
             "sdist-absolute-path",
-            f"The sdist has absolute paths, at which PyPI fails with a server error: "
+            f"The sdist has absolute paths, for which PyPI fails with a server error: "
             f"{first(absolute)}.",
             _REBUILD,
         )
@@ -274,7 +274,7 @@ def _layout(sdist: Sdist) -> Iterator[Finding]:
         yield refused(
             "pkg-info-missing",
             f"The sdist has no {shown(sdist.pkg_info)}, where PyPI looks for the metadata.",
-            "Put everything, with PKG-INFO, right into one folder name-version/ (not ./): "
+            "Put everything, including PKG-INFO, into one folder name-version/ (not ./): "
             "`python -m build --sdist` does. PKG-INFO must not be the only file.",
         )
 
@@ -304,7 +304,7 @@ def metadata_of(sdist: Sdist) -> tuple[bytes | None, list[Finding]]:
 
 
 def license_findings(sdist: Sdist, license_files: Sequence[str]) -> Iterator[Finding]:
-    """Look for the licence files that the metadata names."""
+    """Check that the licence files named in the metadata exist."""
     for file in _missing(sdist, license_files):
         yield refused(
             "license-file-missing",

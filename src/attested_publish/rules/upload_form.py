@@ -1,4 +1,4 @@
-"""What PyPI refuses in the form around the metadata; twine always sends it right."""
+"""What PyPI refuses in the form apart from the metadata; twine always sends it correctly."""
 
 from __future__ import annotations
 

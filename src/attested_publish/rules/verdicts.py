@@ -46,13 +46,13 @@ class Verdicts:
         self.sandbox.start(_QUESTIONS)
 
     def begin(self, distribution: Distribution) -> None:
-        """Have a file judged meanwhile."""
+        """Start checking a file in the background."""
         self._on_their_way[distribution.filename] = self._threads.submit(
             self.find, distribution.path, distribution.filename, distribution.size
         )
 
     def of(self, distribution: Distribution) -> list[Finding]:
-        """Wait for everything to be said of a file, worst first."""
+        """Wait for all findings about a file, worst first."""
         if distribution.filename not in self._on_their_way:
             self.begin(distribution)
         return self._on_their_way[distribution.filename].result()
@@ -86,7 +86,7 @@ class Verdicts:
         ]
 
     def _described(self, child: Child, key: str) -> list[Finding]:
-        """Have the description of the file just judged rendered, once for all that share it."""
+        """Render the description of the file just checked, once for all files that share it."""
         known = self._descriptions.get(key)
         if known is not None:
             return known
@@ -99,8 +99,8 @@ class Verdicts:
                     "description-beyond-bounds",
                     Severity.ERROR,
                     f"The description could not be rendered: {why}.",
-                    "Look for what in the readme is nested, repeated or highlighted without end; "
-                    "verify-metadata: false publishes it as it is.",
+                    "Look for excessive nesting, repetition or highlighting in the readme; "
+                    "verify-metadata: false publishes it unchanged.",
                 )
             ]
         self._descriptions[key] = found
@@ -109,7 +109,7 @@ class Verdicts:
 
 @contextlib.contextmanager
 def verdicts() -> Iterator[Verdicts]:
-    """Judge files until the end of the block; what is not finished then is given up."""
+    """Check files until the end of the block; unfinished checks are abandoned."""
     sandbox = shared_sandbox()
 
     def end() -> None:
@@ -134,7 +134,7 @@ def _beyond_bounds(why: Exception) -> Finding:
     return Finding(
         "file-beyond-bounds",
         Severity.ERROR,
-        f"The file could not be judged: {why}.",
-        "Look at what is in it, and build it again; a build backend writes no such file. "
-        "verify-metadata: false passes over this.",
+        f"The file could not be checked: {why}.",
+        "Look at its contents, and build it again; no build backend writes such a file. "
+        "verify-metadata: false ignores this.",
     )

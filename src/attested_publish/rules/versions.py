@@ -1,4 +1,4 @@
-"""Versions as strangers spell them."""
+"""Versions from untrusted sources."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from packaging.version import Version
 
 
 def parsed_version(text: str) -> Version | None:
-    """Read a version (PEP 440); None for what is none.
+    """Parse a version (PEP 440); None if it is invalid.
 
-    Not only InvalidVersion says so: Python converts no number of more than 4300 digits.
+    InvalidVersion is not the only exception: Python does not convert numbers of more than 4300
+    digits.
     """
     try:
         return Version(text)

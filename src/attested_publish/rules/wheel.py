@@ -1,4 +1,4 @@
-"""Wheels: one bounded look inside, and what PyPI refuses there."""
+"""Wheels: read within limits, and what PyPI refuses in them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _REPACK: Final = "Rebuild the wheel, or repack it with `wheel pack`, which write
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A wheel that is open, or the finding that says why it cannot be looked at.
+    """An open wheel, or the finding that says why it cannot be read.
 
-    `info` is the folder that PyPI looks into: `name-version.dist-info` as the file name spells
-    name and version. None if the file name has no such parts. `infos` are all such folders in
-    the wheel, sorted.
+    `info` is the folder that PyPI reads: `name-version.dist-info`, with name and version as
+    spelled in the filename. None if the filename has no such parts. `infos` are all such folders
+    in the wheel, sorted.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Wheel:
 
     @property
     def is_misnamed(self) -> bool:
-        """Whether it has dist-info folders, but not the one that the file name calls for."""
+        """Whether it has dist-info folders, but not the one that the filename requires."""
         return bool(self.infos) and self.info not in self.infos
 
     def read(self, name: str) -> bytes | None:
@@ -67,7 +67,7 @@ class Wheel:
 
 @contextmanager
 def open_wheel(path: Path, filename: str, size: int, bounds: ArchiveBounds) -> Iterator[Wheel]:
-    """Open the wheel at `path`, of `size` bytes, that is to be uploaded as `filename`.
+    """Open the wheel at `path`, of `size` bytes, that will be uploaded as `filename`.
 
     A bomb is not opened.
     """
@@ -99,25 +99,25 @@ def shape_findings(wheel: Wheel) -> Iterator[Finding]:
 
 
 def _also_a_tar(wheel: Wheel) -> Iterator[Finding]:
-    """A zip is found from its end, a tar from its start; one file can be both."""
+    """Refuse a file that is both: a zip is recognized by its end, a tar by its start."""
     with wheel.path.open("rb") as file:
         start = file.read(tarfile.BLOCKSIZE)
     if start[257:262] == b"ustar" or start.startswith(b"\x1f\x8b"):
         yield refused(
             "archive-ambiguous",
-            "The file is a zip archive and starts as a tar archive.",
+            "The file is a zip archive and starts like a tar archive.",
             _REBUILD,
         )
 
 
 def _wheel_file(wheel: Wheel) -> Iterator[Finding]:
-    """Look for WHEEL, which PyPI reads and whose content it takes as it is."""
+    """Look for WHEEL, which PyPI reads, but whose content it does not check."""
     if wheel.info is None:
         return
     if wheel.is_misnamed:
         yield refused(
             "dist-info-misnamed",
-            f"PyPI looks into {shown(wheel.info)}, as the file name says; the wheel has "
+            f"PyPI looks for {shown(wheel.info)}, as the file name says; the wheel has "
             f"{first(wheel.infos)}.",
             "Do not rename wheels: rebuild it, or use `wheel tags` to change its tags.",
         )
@@ -132,7 +132,7 @@ def _wheel_file(wheel: Wheel) -> Iterator[Finding]:
     if extra := [folder for folder in wheel.infos if folder != wheel.info]:
         yield unwise(
             "dist-info-extra",
-            f"Besides {shown(wheel.info)} the wheel has {first(extra)}.",
+            f"In addition to {shown(wheel.info)}, the wheel has {first(extra)}.",
             "Rebuild from a clean tree; installers refuse wheels with two projects in them.",
         )
 
@@ -167,7 +167,7 @@ def _scanned(wheel: Wheel) -> Iterator[Finding]:
 def metadata_of(wheel: Wheel) -> tuple[bytes | None, list[Finding]]:
     """Return the metadata that twine sends for the wheel, and what is wrong with that choice.
 
-    twine 7.0.0 takes the least deep, alphabetically first member with METADATA in its name
+    twine 7.0.0 uses the least deeply nested, alphabetically first member with METADATA in its name
     and `Metadata-Version` in its content.
     """
     candidates = sorted(
@@ -196,7 +196,7 @@ def _other_metadata(wheel: Wheel, name: str) -> Iterator[Finding]:
 
 
 def _nothing_to_send(wheel: Wheel) -> Iterator[Finding]:
-    # A METADATA that is missing is reported as such.
+    # A missing METADATA is reported separately.
     if f"{wheel.info}/METADATA" in wheel.names():
         yield refused(
             "metadata-empty",
@@ -208,7 +208,7 @@ def _nothing_to_send(wheel: Wheel) -> Iterator[Finding]:
 def dist_info_findings(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Finding]:
     """Yield what PyPI refuses in a wheel's dist-info, in the server's order.
 
-    Nothing of a misnamed one: that it is misnamed has been said.
+    A misnamed one is not checked: that it is misnamed has already been reported.
     """
     if wheel.archive is None or wheel.info is None or wheel.is_misnamed:
         return
@@ -237,7 +237,7 @@ def _license_files(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Findi
 
 
 def _record(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
-    """PyPI compares only names; and a difference is only mailed to the owners."""
+    """Compare RECORD with the members by name, as PyPI does, which mails differences to owners."""
     if content is None:
         yield refused("record-missing", _has_no(wheel, "RECORD"), _REPACK)
         return
@@ -247,7 +247,7 @@ def _record(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
             if not row:
                 yield refused(
                     "record-blank-line",
-                    f"RECORD has a blank line ({number}), at which PyPI fails with a server error.",
+                    f"RECORD has a blank line ({number}); PyPI fails with a server error then.",
                     _REPACK,
                 )
                 return
@@ -258,7 +258,7 @@ def _record(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
     except (UnicodeDecodeError, csv.Error) as bad:
         yield refused(
             "record-unreadable",
-            f"RECORD cannot be read, so PyPI takes it for missing: {sentence(bad)}.",
+            f"RECORD cannot be read, so PyPI treats it as missing: {sentence(bad)}.",
             _REPACK,
         )
         return
@@ -268,7 +268,7 @@ def _record(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
         differing = sorted(listed ^ held)
         yield unwise(
             "record-mismatch",
-            f"RECORD and the wheel differ in {first(differing)}; PyPI mails that to the owners.",
+            f"RECORD and the wheel differ in {first(differing)}; PyPI notifies the owners by mail.",
             _REPACK,
         )
 
@@ -278,7 +278,7 @@ _STRAY_LINE: Final = re.compile(r"^[^=\n\[#;]++$", re.MULTILINE)
 
 
 def _shortened(blanks: re.Match[str]) -> str:
-    """Keep how far a line is indented, up to a point: it tells a continued value."""
+    """Keep the indentation of a line, up to a limit: it marks a continued value."""
     is_indent = blanks.start() == 0 or blanks.string[blanks.start() - 1] == "\n"
     return " " * min(len(blanks[0]), _INDENT) if is_indent else " "
 
@@ -288,21 +288,21 @@ class _CaseSensitive(configparser.ConfigParser):
 
 
 def _metadata(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
-    """PyPI serves METADATA beside the wheel, whatever is in it."""
+    """Check METADATA, which PyPI serves next to the wheel without checking it."""
     if content is None:
         yield refused("metadata-missing", _has_no(wheel, "METADATA"), _REBUILD)
 
 
 def _entry_points(_wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
-    """Names of scripts become file names on installation."""
+    """Check the names of scripts, which become filenames at installation."""
     if content is None:
         return
     remedy = "Correct [project.scripts] or [project.gui-scripts] and rebuild."
     parser = _CaseSensitive(delimiters=("=",))
     try:
-        # configparser takes quadratic time for a run of blanks, none of which counts, ...
+        # configparser takes quadratic time for a run of blanks, which do not matter, ...
         text = _BLANKS.sub(_shortened, content.decode())
-        # ... and for lines that it cannot read.
+        # ... and for lines that it cannot parse.
         if len(_STRAY_LINE.findall(text)) > STRAY_LINES:
             yield too_much(f"entry_points.txt has over {STRAY_LINES:,} lines without '='")
             return
@@ -317,6 +317,6 @@ def _entry_points(_wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
             if not name or not all(one.isalnum() or one in "_.-" for one in name):
                 yield refused(
                     "entry-points-invalid",
-                    f"entry_points.txt has {shown(name)} under {group}, which is no script name.",
+                    f"entry_points.txt has {shown(name)} under {group}, not a script name.",
                     remedy,
                 )

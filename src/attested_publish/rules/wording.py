@@ -1,4 +1,4 @@
-"""How rules speak: how much a finding weighs, and others' text shown safely."""
+"""Functions to make findings of each severity, and to quote untrusted text safely."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from attested_publish.findings import Finding, Severity
 from attested_publish.net import untrusted
 
 SHOWN = 80
-"""Characters of somebody else's value that a sentence quotes."""
+"""Characters of an untrusted value that a sentence quotes."""
 
 
 def refused(rule: str, message: str, remedy: str) -> Finding:

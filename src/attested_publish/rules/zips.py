@@ -1,7 +1,7 @@
-"""Zip archives: opened within bounds, and held to the strict form that PyPI demands.
+"""Zip archives: read within limits, and checked against the strict form that PyPI requires.
 
-Installers read a zip from its directory at the end, other programs from its start. PyPI takes
-only archives in which both see the same files, and no rare features. Facts: PyPI's
+Installers read a zip from the directory at its end, other programs from its start. PyPI accepts
+only archives in which both find the same files, without rare features. Based on PyPI's
 `warehouse/utils/zipfiles.py`; records as in PKWARE's APPNOTE.TXT.
 """
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from attested_publish.findings import Finding
 
 RATIO_FROM: Final = 64 << 20
-"""Unpacked bytes above which PyPI looks at the compression ratio."""
+"""Unpacked bytes above which PyPI checks the compression ratio."""
 RATIO: Final = 50
 TAKEN_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-"""The compression methods that PyPI takes."""
+"""The compression methods that PyPI accepts."""
 
 _LOCAL, _CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 _END, _END64, _END64_LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
@@ -37,7 +37,7 @@ _DATA_DESCRIPTOR: Final = 0x08
 _CONTROL_CHARACTER: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 _REBUILD: Final = (
-    "Write the archive with a build backend straight into a file, not through a pipe and not "
+    "Write the archive with a build backend directly to a file, not through a pipe and not "
     "with another zip program."
 )
 
@@ -47,11 +47,11 @@ class NotRead(Exception):
 
 
 class TooLarge(NotRead):
-    """A member is larger than what is read here."""
+    """A member is larger than the limit."""
 
 
 def opened(path: Path, bounds: ArchiveBounds) -> zipfile.ZipFile | Finding:
-    """Open the zip at `path`, or say why it cannot be. The caller closes it."""
+    """Open the zip at `path`, or return why that is impossible. The caller closes it."""
     try:
         if not zipfile.is_zipfile(path):
             return _not_a_zip("it has no zip directory")
@@ -65,16 +65,16 @@ def opened(path: Path, bounds: ArchiveBounds) -> zipfile.ZipFile | Finding:
 def _not_a_zip(why: str) -> Finding:
     return refused(
         "zip-unreadable",
-        f"The file is not a zip archive that can be read: {shown(why)}.",
-        "Build or download it again; it may be cut off or not be a wheel at all.",
+        f"The file is not a readable zip archive: {shown(why)}.",
+        "Build or download it again; it may be truncated, or not a wheel at all.",
     )
 
 
 def _directory_records(path: Path, enough: int) -> int:
-    """Count the entries of the directory, without making objects of them, up to about `enough`.
+    """Count the entries of the directory, without creating objects, up to about `enough`.
 
-    `zipfile` would make one object of each, of which a bomb can list millions. Where the directory
-    lies is for the archive to say, in several ways; so the whole file is searched.
+    `zipfile` would create an object for each, and a bomb can list millions. The archive can state
+    the place of its directory in several ways, so the whole file is searched.
     """
     with path.open("rb") as file:
         count, overlap = 0, b""
@@ -96,7 +96,7 @@ def read(archive: zipfile.ZipFile, name: str, most: int) -> bytes | None:
 def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
     """Read one member. NotRead: it is damaged or encrypted. TooLarge: over `most` bytes.
 
-    Only what PyPI takes is decompressed: bzip2 and lzma cannot be told where to stop.
+    Only methods that PyPI accepts are decompressed: bzip2 and lzma cannot be stopped at a limit.
     """
     if info.compress_type not in TAKEN_METHODS:
         raise NotRead(f"it is compressed with method {info.compress_type}")
@@ -104,7 +104,7 @@ def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> by
         raise TooLarge(f"it has {info.file_size:,} bytes")
     try:
         with archive.open(info) as member:
-            # Asked for everything, zipfile decompresses all there is, whatever the size says.
+            # Without a size, zipfile decompresses everything, whatever the stated size is.
             return member.read(info.file_size + 1)
     except (
         zipfile.BadZipFile,
@@ -112,7 +112,7 @@ def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> by
         EOFError,
         OSError,
         RuntimeError,  # encrypted
-        NotImplementedError,  # a compression method Python does not know
+        NotImplementedError,  # an unsupported compression method
         ValueError,
     ) as bad:
         raise NotRead(str(bad) or type(bad).__name__) from bad
@@ -121,7 +121,7 @@ def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> by
 def unreadable_member(name: str, why: NotRead) -> Finding:
     """Make the finding about a member that PyPI reads, and that cannot be read."""
     if isinstance(why, TooLarge):
-        return too_much(f"the member {shown(name)} has more than is read here: {why}")
+        return too_much(f"the member {shown(name)} exceeds the limit: {why}")
     return refused(
         "zip-member-unreadable",
         f"The member {shown(name)} cannot be read: {shown(str(why))}.",
@@ -130,32 +130,32 @@ def unreadable_member(name: str, why: NotRead) -> Finding:
 
 
 def bomb_findings(archive: zipfile.ZipFile, size: int) -> Iterator[Finding]:
-    """Hold a zip of `size` bytes to PyPI's compression ratio."""
+    """Check a zip of `size` bytes against PyPI's limit for the compression ratio."""
     unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > RATIO_FROM and unpacked > RATIO * size:
         yield refused(
             "zip-ratio",
             f"The archive unpacks to {unpacked:,} bytes, {unpacked // max(size, 1)} times its "
             f"size; PyPI allows {RATIO} times.",
-            "Leave out what is mostly empty, or make it when the package is installed.",
+            "Leave out files that are mostly empty, or create them at run time.",
         )
 
 
 def compression_findings(archive: zipfile.ZipFile) -> Iterator[Finding]:
-    """Hold every member to the two compression methods that PyPI takes."""
+    """Check that every member has one of the two compression methods that PyPI accepts."""
     for entry in archive.infolist():
         if entry.compress_type not in TAKEN_METHODS:
             yield refused(
                 "zip-compression",
                 f"The member {shown(entry.filename)} is compressed with method "
-                f"{entry.compress_type}; PyPI takes only stored and deflated members.",
+                f"{entry.compress_type}; PyPI accepts only stored and deflated members.",
                 _REBUILD,
             )
             return
 
 
 def framing_findings(path: Path, entries: Iterable[zipfile.ZipInfo]) -> Iterator[Finding]:
-    """Walk the records of the zip at `path` from its start and report the first oddity.
+    """Walk the records of the zip at `path` from its start and report the first irregularity.
 
     `entries` is the archive's directory as `zipfile` reads it.
     """
@@ -187,7 +187,7 @@ class _Walk:
         self._central: set[bytes] = set()
         self._directory_start: int | None = None
         self._directory_size = 0
-        # What the end record says of the directory: entries, bytes, offset.
+        # What the end record states about the directory: entries, bytes, offset.
         self._stated: tuple[int, int, int] | None = None
         self._end64 = False
         self._located = False
@@ -253,7 +253,7 @@ class _Walk:
             )
         self._file.seek(packed, 1)
         if name in self._local:
-            raise _Odd("zip-duplicate", f"The member {_text(name)} is there twice.")
+            raise _Odd("zip-duplicate", f"The member {_text(name)} exists twice.")
         self._local.add(name)
 
     def _central_entry(self) -> None:
@@ -269,7 +269,7 @@ class _Walk:
             raise _Odd("zip-duplicate", f"The member {_text(name)} is listed twice.")
         if name not in self._local:
             raise _Odd(
-                "zip-listing", f"The zip's directory lists {_text(name)}, which is not there."
+                "zip-listing", f"The zip's directory lists {_text(name)}, which does not exist."
             )
         self._central.add(name)
         self._directory_size += self._file.tell() - start
@@ -305,7 +305,7 @@ class _Walk:
             )
         self._file.seek(comment, 1)
         if self._file.read(1):
-            raise _Odd("zip-trailing-data", "The file goes on after the end of the zip archive.")
+            raise _Odd("zip-trailing-data", "The file continues after the end of the zip archive.")
 
 
 def _text(name: bytes) -> str:
@@ -325,14 +325,14 @@ def _extras(data: bytes) -> Iterator[tuple[int, bytes]]:
     place = 0
     while place < len(data):
         if len(data) - place < 4:  # noqa: PLR2004 - two 16-bit numbers
-            raise _malformed("an extra field is cut off")
+            raise _malformed("an extra field is truncated")
         kind, size = struct.unpack_from("<HH", data, place)
         field = data[place + 4 : place + 4 + size]
         place += 4 + size
         if len(field) != size:
-            raise _malformed("an extra field is cut off")
+            raise _malformed("an extra field is truncated")
         if kind in seen and kind in {_ZIP64, _UNICODE_PATH}:
-            raise _malformed("an extra field comes twice")
+            raise _malformed("an extra field is repeated")
         seen.add(kind)
         if kind == _UNICODE_PATH:
             _no_control_character(field[5:])
@@ -353,7 +353,7 @@ def _true_sizes(zip64: bytes | None, method: int, packed: int, unpacked: int) ->
         raise _malformed("a zip64 field has an impossible length")
     if not zip64:
         if _UNSET32 in {packed, unpacked}:
-            raise _malformed("a zip64 field is empty though sizes are left to it")
+            raise _malformed("a zip64 field is empty, but sizes refer to it")
         return packed, unpacked
     (first,) = struct.unpack_from("<Q", zip64)
     if len(zip64) == 8:  # noqa: PLR2004 - one 64-bit number, so both sizes have to be the same

@@ -1,1 +1,1 @@
-"""Child processes that read untrusted files within bounds."""
+"""Child processes that read untrusted files within limits."""

@@ -43,13 +43,13 @@ def main() -> None:
     The first line names the module to import before the bound on memory is set, and the bound.
     """
     for name in ("SIGINT", "SIGHUP"):
-        # Whoever stops the run stops its parent, which ends this.
+        # A signal that stops the run goes to the parent, which ends this process.
         with contextlib.suppress(AttributeError, ValueError):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):
-        # A library that prints must not answer.
+        # What a library prints must not be taken for an answer.
         os.dup2(nothing, stream)
     start = json.loads(questions.readline())
     try:
@@ -61,8 +61,8 @@ def main() -> None:
     _send(answers, {"ready": True})
     for line in questions:
         asked = json.loads(line)
-        # Both end this process by themselves: a pattern may hold the interpreter, and the parent
-        # may have been killed.
+        # Both end this process on their own: a regular expression may block the interpreter, and
+        # the parent may have been killed.
         _limit_processor_time(asked["seconds"])
         faulthandler.dump_traceback_later(asked["wall_seconds"] + _GRACE, exit=True, file=nothing)
         answer = _answer(asked["function"], asked["question"])
@@ -108,17 +108,17 @@ def _send(stream: Any, answer: Mapping[str, Any]) -> None:  # noqa: ANN401 - a b
 
 
 def _limit_processor_time(seconds: float) -> None:
-    """Have the system end this process after so many seconds at work (0: never), where it can."""
+    """Let the system end this process after that much processor time (0: never), if it can."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _limit_memory(most: int) -> None:
-    """Have requests for more than `most` bytes fail, where the system can; watch elsewhere.
+    """Limit the memory to `most` bytes, by the system if it can, else by a watchdog.
 
     Linux counts the memory that a process may write to (RLIMIT_DATA). Other systems count less,
-    or nothing, so that a thread looks at how much there is; it cannot while a library written in
-    another language keeps the interpreter for itself.
+    or nothing, so a thread checks the memory in use; it cannot while native code holds the
+    interpreter lock.
     """
     if resource is not None:
         with contextlib.suppress(ValueError, OSError):
@@ -126,7 +126,7 @@ def _limit_memory(most: int) -> None:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if platform.system() != "Linux":
-        # What it has by now may count what its parent had.
+        # The current value may include the memory of the parent.
         threading.Thread(target=_watch_memory, args=(most + _memory(),), daemon=True).start()
 
 
@@ -137,7 +137,7 @@ def _watch_memory(most: int) -> None:
 
 
 def _memory() -> int:
-    """The most bytes of memory that this process has had."""
+    """The peak memory of this process, in bytes."""
     if resource is None:
         return _memory_on_windows()
     unit = 1 if platform.system() == "Darwin" else 1024
@@ -145,7 +145,7 @@ def _memory() -> int:
 
 
 def _memory_on_windows() -> int:
-    """PeakWorkingSetSize of PROCESS_MEMORY_COUNTERS (psapi.h); 0 where it cannot be read."""
+    """PeakWorkingSetSize of PROCESS_MEMORY_COUNTERS (psapi.h); 0 if it cannot be read."""
     # Only needed there.
     import ctypes
 

@@ -31,7 +31,7 @@ _MIB = 1 << 20
 _MEMORY = 90 * _MIB
 _MEMORY_ALONE = 180 * _MIB
 
-# Of processor time, so that a busy machine refuses no honest file.
+# Processor time, so that a busy machine does not refuse a valid file.
 _SECONDS = 5.0
 _LEAST_SECONDS = 1.0
 _USUAL_SIZE = 20 * _MIB
@@ -102,7 +102,7 @@ class Sandbox:
         except BeyondBounds as why:
             if not why.had_too_little_memory:
                 raise
-        # What is left of its time: a file that takes much memory takes it soon.
+        # The rest of its time: a file that takes much memory takes it early.
         left = max(_LEAST_SECONDS, seconds - (time.monotonic() - started))
         with self._alone_with(module) as child:
             return talk(child, left)
@@ -120,7 +120,7 @@ class Sandbox:
     def _borrowed(self, module: str) -> Iterator[Child]:
         """Borrow a child, preferably one that has loaded `module`.
 
-        One that was ended is not given back.
+        One that was ended is not returned to the pool.
         """
         with self._slots:
             with self._lock:
@@ -182,5 +182,5 @@ def shared_sandbox() -> Sandbox:
 
 
 def seconds_for(size: int) -> float:
-    """How much processor time a file of `size` bytes may take: the usual, more for a large one."""
+    """The processor time that a file of `size` bytes may take: more for a large one."""
     return _SECONDS + max(0, size - _USUAL_SIZE) / _BYTES_A_SECOND

@@ -31,9 +31,9 @@ _OUT_OF_TIME = {getattr(signal, name, None) for name in ("SIGPROF", "SIGXCPU")}
 _LONGEST_ANSWER = 32 * _MIB
 
 _KEPT_VARIABLES = (
-    # Where a Python finds its own libraries, ...
+    # Needed by some Pythons to find their own libraries, ...
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
-    # ... and what Windows cannot start a process without.
+    # ... and by Windows to start a process.
     *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "TEMP", "TMP", "TMPDIR"),
 )
 
@@ -76,7 +76,7 @@ class Child:
         self.loaded = {module}
         kept = {name: os.environ.get(name) for name in _KEPT_VARIABLES}
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - this very Python
+            self._process = subprocess.Popen(  # noqa: S603 - this Python itself
                 [sys.executable, "-I", "-X", "utf8", "-c", _START, *_module_folders()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -128,7 +128,7 @@ class Child:
         answer = self._answer(wall_seconds)
         if answer is None:
             raise self._why_ended(seconds)
-        # Its time may have been over just after it had answered.
+        # Its time may have ended just after it answered.
         self.is_free = not self._is_expired
         if "failed" in answer:
             raise Unreadable(shown(answer["failed"], 300))
@@ -186,9 +186,9 @@ class Child:
             name = signal.Signals(-status).name
         except ValueError:
             name = f"status {status}"
-        # What is written in Rust ends the process when it gets no memory.
+        # Rust code ends the process when it gets no memory.
         return BeyondBounds(
-            f"it ended its reader with {name}, within {megabytes}", had_too_little_memory=True
+            f"its reader crashed with {name}, within {megabytes}", had_too_little_memory=True
         )
 
 
@@ -205,8 +205,8 @@ def _module_folders() -> list[str]:
 
 def _not_started(why: str) -> FilesProblem:
     return FilesProblem(
-        "The files cannot be looked into",
+        "The files could not be inspected",
         topic=Topic.NO_SANDBOX,
-        detail=f"They are read in a process of its own, which could not be started: {shown(why)}.",
+        detail=f"They are read in a separate process, which could not be started: {shown(why)}.",
         remedy="Let the job start processes, and give it more memory (`ulimit -u`, `ulimit -v`).",
     )

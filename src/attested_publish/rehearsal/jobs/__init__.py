@@ -1,1 +1,1 @@
-"""The CI jobs that a rehearsal pretends to be."""
+"""The CI jobs that a rehearsal can simulate."""

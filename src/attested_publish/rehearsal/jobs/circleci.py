@@ -1,4 +1,4 @@
-"""The pretended job of CircleCI: what its identity tokens claim, its variables, its program."""
+"""The simulated job of CircleCI: the claims of its tokens, its variables, its program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ISSUER = "https://oidc.circleci.com"
 
 PREFIX = "oidc.circleci.com"
-"""What the names of CircleCI's own claims begin with."""
+"""The prefix of the names of CircleCI's own claims."""
 
 _DEFAULT_ORIGIN = "github.com/octo-org/sample-project"
 _DEFAULT_REF = "refs/tags/v1.0.0"
@@ -33,12 +33,12 @@ _VARIABLES = {
 
 
 def job_claims(environment: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return believable claims of a CircleCI job, as text.
+    """Return realistic claims of a CircleCI job, as text.
 
-    That stands for true and false as well, and with commas for a list. What CircleCI's
-    variables in `environment` tell is used, the rest is made up and clearly a sample.
-    `overrides` sets any claim, an empty value removes it; `sub` follows the ids of the
-    organization and the project, unless it is overridden too.
+    Text represents true and false, too, and with commas a list. Values come from CircleCI's
+    variables in `environment`; the others are invented, and clearly samples. `overrides` sets
+    any claim, an empty value removes it; `sub` changes with the ids of the organization and the
+    project, unless it is overridden, too.
     """
     origin = overrides.get(f"{PREFIX}/vcs-origin") or _DEFAULT_ORIGIN
     claims = {
@@ -59,7 +59,7 @@ def job_claims(environment: Mapping[str, str], overrides: Mapping[str, str]) -> 
 
 
 def job_environment(claims: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables CircleCI would set in the job that `claims` are about."""
+    """Return the variables that CircleCI would set in the job with these `claims`."""
     told = {name: claims[claim] for name, claim in _VARIABLES.items() if claim in claims}
     kind, _, name = claims.get(f"{PREFIX}/vcs-ref", "").removeprefix("refs/").partition("/")
     variable = {"tags": "CIRCLE_TAG", "heads": "CIRCLE_BRANCH"}.get(kind)
@@ -67,7 +67,7 @@ def job_environment(claims: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_program(folder: Path, request_url: str, request_token: str) -> dict[str, str]:
-    """Put the program that a job asks for its tokens into `folder`; return the `PATH` with it."""
+    """Write the program that issues a job's tokens to `folder`; return the `PATH` with it."""
     where = folder / "issuer.json"
     asked = json.dumps({"url": request_url, "token": request_token})
     write_private(where, asked.encode())

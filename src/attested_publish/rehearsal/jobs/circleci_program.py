@@ -1,7 +1,7 @@
-"""What a job of CircleCI finds as the program `circleci`, started with a file and its arguments.
+"""The program `circleci` of a simulated CircleCI job, called with a file and the arguments.
 
-Of the real one it knows ``circleci run oidc get`` alone, and gives tokens of the root issuer.
-The file says whom to ask: `{"url", "token"}`.
+It supports only ``circleci run oidc get``, and returns tokens of the root issuer. The file has the
+address to request them from: `{"url", "token"}`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SECONDS = 20
 
 
 def main() -> None:
-    """Print an identity token for the audience that the claims name."""
+    """Print an identity token for the audience in the claims."""
     parser = argparse.ArgumentParser(prog="circleci")
     parser.add_argument("issuer", type=Path)
     for name in ("run", "oidc", "get"):

@@ -1,4 +1,4 @@
-"""The pretended job of GitHub Actions: what its identity tokens claim, and its variables."""
+"""The simulated job of GitHub Actions: the claims of its identity tokens, and its variables."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _DEFAULT_REF = "refs/tags/v1.0.0"
 
 
 def job_claims(environment: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return believable claims of a GitHub Actions job; all of them are text.
+    """Return realistic claims of a GitHub Actions job; all of them are text.
 
-    What the ``GITHUB_*`` variables of `environment` tell is used, the rest is made up and
-    clearly a sample. `overrides` sets any claim, an empty value removes it; what follows from
-    an overridden claim follows it (`repository`: its owner, the ids, both workflow references
+    Values come from the ``GITHUB_*`` variables of `environment`; the others are invented, and
+    clearly samples. `overrides` sets any claim, an empty value removes it. Claims that depend on
+    an overridden one change with it (`repository`: its owner, the ids, both workflow references
     and `sub`; `ref`: its type, the references and `sub`; `environment`, `event_name`: `sub`),
-    unless it is overridden too.
+    unless they are overridden, too.
     """
 
     def told(claim: str, variable: str, made_up: str) -> str:
@@ -57,7 +57,7 @@ def _repository_claims(
     if not repository:
         repository = f"{overrides.get('repository_owner') or owner}/{name}"
     owner = overrides.get("repository_owner") or repository.partition("/")[0]
-    # The ids of the place we are at are not those of a place we pretend to be at.
+    # The ids of the actual repository do not belong to a simulated one.
     id_here, owner_id_here = "", ""
     if repository == environment.get("GITHUB_REPOSITORY"):
         id_here = environment.get("GITHUB_REPOSITORY_ID", "")
@@ -121,7 +121,7 @@ def _subject(claims: Mapping[str, str]) -> str:
 
 
 def made_up_number(name: str) -> str:
-    """Return an id for a name: always the same, and as text."""
+    """Return an id for a name: always the same, as text."""
     return str(zlib.crc32(name.encode()))
 
 
@@ -150,7 +150,7 @@ _VARIABLES = {
 
 
 def job_environment(claims: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables GitHub's runner would set in the job that `claims` are about."""
+    """Return the variables that GitHub's runner would set in the job with these `claims`."""
     told = {name: claims[claim] for name, claim in _VARIABLES.items() if claim in claims}
     ref_name = claims.get("ref", "").removeprefix("refs/heads/").removeprefix("refs/tags/")
     return {

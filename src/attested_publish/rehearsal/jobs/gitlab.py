@@ -1,4 +1,4 @@
-"""The pretended job of GitLab CI/CD: what its identity tokens claim, and its variables."""
+"""The simulated job of GitLab CI/CD: the claims of its identity tokens, and its variables."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _VARIABLES = {
 
 
 def job_claims(environment: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return believable claims of a GitLab CI/CD job; all of them are text.
+    """Return realistic claims of a GitLab CI/CD job; all of them are text.
 
-    What GitLab's variables in `environment` tell is used, the rest is made up and clearly
-    a sample. `overrides` sets any claim, an empty value removes it; what follows from an
-    overridden claim follows it (`project_path`: the namespace, the ids, `ci_config_ref_uri`
-    and `sub`; `ref` and `ref_type`: `ref_path`, `ci_config_ref_uri` and `sub`), unless it is
-    overridden too.
+    Values come from GitLab's variables in `environment`; the others are invented, and clearly
+    samples. `overrides` sets any claim, an empty value removes it. Claims that depend on an
+    overridden one change with it (`project_path`: the namespace, the ids, `ci_config_ref_uri`
+    and `sub`; `ref` and `ref_type`: `ref_path`, `ci_config_ref_uri` and `sub`), unless they are
+    overridden, too.
     """
 
     def told(claim: str, variable: str, made_up: str) -> str:
@@ -79,7 +79,7 @@ def job_claims(environment: Mapping[str, str], overrides: Mapping[str, str]) -> 
 
 
 def job_environment(claims: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables GitLab would set in the job that `claims` are about."""
+    """Return the variables that GitLab would set in the job with these `claims`."""
     told = {name: claims[claim] for name, claim in _VARIABLES.items() if claim in claims}
     tag = {"CI_COMMIT_TAG": claims["ref"]} if claims.get("ref_type") == "tag" else {}
     return {
@@ -96,7 +96,7 @@ def _project_claims(environment: Mapping[str, str], overrides: Mapping[str, str]
     project = overrides.get("project_path") or environment.get("CI_PROJECT_PATH")
     project = project or _DEFAULT_PROJECT
     namespace = project.rpartition("/")[0]
-    # The ids of the place we are at are not those of a place we pretend to be at.
+    # The ids of the actual project do not belong to a simulated one.
     is_here = project == environment.get("CI_PROJECT_PATH")
     here = environment if is_here else {}
     return {

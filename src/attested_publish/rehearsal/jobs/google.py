@@ -1,4 +1,4 @@
-"""The pretended machine of Google Cloud: what the identity tokens of its service account claim."""
+"""The simulated machine of Google Cloud: the claims of its service account's identity tokens."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 ISSUER = "https://accounts.google.com"
 
 METADATA = "/computeMetadata/v1/instance/service-accounts/default/identity"
-"""Where a machine asks for its tokens, at the host `metadata`."""
+"""The path that a machine requests its tokens from, at the host `metadata`."""
 
 _SECONDS = 30
 _DEFAULT_ACCOUNT = "release@sample-project.iam.gserviceaccount.com"
 
 
 def job_claims(environment: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return believable claims of a service account, as text (also for true and false).
+    """Return realistic claims of a service account, as text (also for true and false).
 
-    The account that `environment` names is used, or one is made up. `overrides` sets any claim,
-    an empty value removes it; the account's number follows its address, unless it is
-    overridden too.
+    The account is the one that `environment` names, or an invented one. `overrides` sets any
+    claim, an empty value removes it; the account's id changes with its address, unless it is
+    overridden, too.
     """
     account = environment.get("GOOGLE_SERVICE_ACCOUNT_NAME") or _DEFAULT_ACCOUNT
     account = overrides.get("email") or account
@@ -36,12 +36,12 @@ def job_claims(environment: Mapping[str, str], overrides: Mapping[str, str]) -> 
 
 
 def job_environment(_: Mapping[str, str]) -> dict[str, str]:
-    """Return no variables: none tells a program where it is, and whom to ask."""
+    """Return no variables: none indicates this kind of machine or its token issuer."""
     return {}
 
 
 def token_from(host: str, audience: str) -> str:
-    """Return a token of the metadata host at this address, as a machine gets it from `metadata`.
+    """Return a token from the metadata host at this address, as a machine gets it from `metadata`.
 
     Raises `IdentityProblem`.
     """

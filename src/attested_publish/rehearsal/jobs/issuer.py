@@ -31,12 +31,12 @@ _LISTS = frozenset({f"{circleci.PREFIX}/context-ids"})
 
 
 class Issuer:
-    """Issues identity tokens for one job, and on request as GitHub does.
+    """Issues identity tokens for one job, also over HTTP as GitHub does.
 
-    `claims` (of a kind of job in `jobs`) and the address `name` are in every token;
-    ``iat``, ``nbf``, ``exp``, ``jti`` and ``aud`` are added, and replaced by a claim of the
-    same name. A token lives for `token_lifetime` seconds, and each has a ``jti`` of its own,
-    unless `has_token_ids` is false.
+    `claims` (of a kind of job in `jobs`) and the address `name` are in every token; ``iat``,
+    ``nbf``, ``exp``, ``jti`` and ``aud`` are added, unless there is a claim of the same name. A
+    token is valid for `token_lifetime` seconds, and each has its own ``jti``, unless
+    `has_token_ids` is false.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Issuer:
         return self._signed(self.name, audience, self.claims)
 
     def issue_to_person(self, audience: str) -> str:
-        """Return a token for the one person there is, as Sigstore's own issuer would."""
+        """Return a token for the only person, as Sigstore's own issuer would."""
         return self._signed(person.ISSUER, audience, person.CLAIMS)
 
     def _signed(self, name: str, audience: str, about: Mapping[str, object]) -> str:
@@ -92,7 +92,7 @@ class Issuer:
         return {"keys": [{**key, "kid": self.key_id, "alg": "RS256", "use": "sig"}]}
 
     def key_pem(self) -> bytes:
-        """Return the private key (PKCS #8), so that a test can sign tokens of its own."""
+        """Return the private key (PKCS #8), so that a test can sign its own tokens."""
         return self._key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -102,7 +102,7 @@ class Issuer:
     def request_url(self, base_url: str) -> str:
         """Return ``ACTIONS_ID_TOKEN_REQUEST_URL`` for the issuer served at `base_url`.
 
-        It has a query, as GitHub's has: clients add ``&audience=``.
+        It has a query, like GitHub's: clients append ``&audience=``.
         """
         return f"{base_url}/token?api-version=2.0"
 
@@ -133,7 +133,7 @@ class Issuer:
         raise Refused(404, "The rehearsal's token issuer has no such address.")
 
     def _tell_machine(self, request: Request) -> Response:
-        # What keeps a page in a browser from asking.
+        # Prevents a page in a browser from requesting a token.
         if request.headers.get("Metadata-Flavor") != "Google":
             raise Refused(403, "The request lacks the header 'Metadata-Flavor: Google'.")
         if not request.args.get("audience"):
@@ -145,14 +145,14 @@ class Issuer:
         if scheme.lower() != "bearer" or not token:
             raise Refused(401, "A request token is needed, as 'Authorization: bearer ...'.")
         if not hmac.compare_digest(token.strip().encode(), self.request_token.encode()):
-            raise Refused(403, "The request token is not the one of this job.")
+            raise Refused(403, "The request token is not that of this job.")
         audience = request.args.get("audience", "")
-        # Without one GitHub's tokens are for the owner of the repository.
+        # GitHub's default audience is the owner of the repository.
         return audience or f"https://github.com/{self.claims.get('repository_owner', '')}"
 
 
 def _typed(name: str, value: object) -> object:
-    """Return a claim's value as its issuer has it; what is not text is so already."""
+    """Return a claim's value with its issuer's type; values that are not text are unchanged."""
     if not isinstance(value, str):
         return value
     if name in _NUMBERS and value.isdecimal():

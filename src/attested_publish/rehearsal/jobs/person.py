@@ -1,6 +1,6 @@
 """A person who signs in with a browser: Sigstore's own issuer (OAuth 2.0, RFC 6749 and 7636).
 
-Nobody is asked anything: the embedded world has one person, who always agrees.
+There is no interaction: the only person always agrees.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ CLAIMS: dict[str, Any] = {
 
 
 class SignIn:
-    """Hands out a code for an agreement, and a token for a code, each once.
+    """Issues a code for a consent, and a token for a code, each once.
 
-    `issue` makes the token for an audience. Threads may share it.
+    `issue` creates the token for an audience. Threads may share it.
     """
 
     def __init__(self, issue: Callable[[str], str]) -> None:
@@ -43,10 +43,10 @@ class SignIn:
         self._lock = threading.Lock()
 
     def agree(self, request: Request) -> Response:
-        """Answer the browser: send it back to the client, with a code."""
+        """Answer the browser: redirect it to the client, with a code."""
         back = request.args.get("redirect_uri", "")
         if not back.startswith("http://localhost:") or "code_challenge" not in request.args:
-            raise Refused(400, "The request names no address on this machine to come back to.")
+            raise Refused(400, "The request has no redirect address on this machine.")
         code = secrets.token_urlsafe(16)
         with self._lock:
             self._challenges[code] = request.args["code_challenge"]
@@ -54,12 +54,12 @@ class SignIn:
         return redirect(f"{back}?{urlencode(answer)}")
 
     def token(self, request: Request) -> Response:
-        """Answer the client: a token for the code that the browser brought it."""
+        """Answer the client: issue a token for the code that it got from the browser."""
         with self._lock:
             challenge = self._challenges.pop(request.form.get("code", ""), None)
         digest = hashlib.sha256(request.form.get("code_verifier", "").encode()).digest()
         verifier = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         if challenge is None or challenge.rstrip("=") != verifier:
-            raise Refused(400, "There is no such code, or it is not this client's.")
+            raise Refused(400, "There is no such code, or it belongs to another client.")
         token = self._issue("sigstore")
         return json_response({"access_token": token, "id_token": token, "token_type": "Bearer"})

@@ -1,4 +1,4 @@
-"""The kinds of jobs that the embedded world can pretend to be around."""
+"""The kinds of jobs that can be simulated."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ Claims = Callable[[Mapping[str, str], Mapping[str, str]], dict[str, str]]
 
 
 class Source(enum.Enum):
-    """How a job comes by its identity tokens."""
+    """How a job gets its identity tokens."""
 
-    REQUEST = "its variables say where to ask, and with which secret"
-    VARIABLES = "its variables hold one for each audience"
-    PROGRAM = "it finds a program that asks"
-    METADATA = "it asks a host of a fixed name, which no variable changes"
+    REQUEST = "its variables have the address to request tokens from, and a secret"
+    VARIABLES = "its variables contain one for each audience"
+    PROGRAM = "it has a program that requests them"
+    METADATA = "it requests them from a fixed host, which no variable changes"
 
 
 FIXED_AUDIENCES = ("pypi", "sigstore")
-"""For whom there are tokens where the variables hold them."""
+"""The audiences of the tokens in variables."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A kind of job: whose tokens it gets, what they claim, and which variables it has.
+    """A kind of job: the issuer and the claims of its tokens, and its variables.
 
-    `claims` makes believable claims of variables and overrides, `variables` the variables
-    that go with claims. Tokens live for `token_lifetime` seconds, and carry an id (``jti``)
-    unless `has_token_ids` is false. `source` says how the job comes by them.
+    `claims` makes realistic claims from variables and overrides, `variables` the variables that
+    match claims. Tokens are valid for `token_lifetime` seconds, and have an id (``jti``) unless
+    `has_token_ids` is false. `source` says how the job gets them.
     """
 
     provider: str
@@ -55,7 +55,7 @@ GITLAB = Job(
     gitlab.ISSUER,
     gitlab.job_claims,
     gitlab.job_environment,
-    # For as long as the job may run: GitLab's default for that.
+    # As long as the job may run: GitLab's default.
     3600.0,
     Source.VARIABLES,
 )
@@ -85,16 +85,16 @@ _MARKS = {
     "CIRCLECI": CIRCLECI,
     "GOOGLE_SERVICE_ACCOUNT_NAME": GOOGLE,
 }
-"""The variables that identity tokens are looked for by, in that order."""
+"""The variables by which the kind of job is recognized, in that order."""
 
 
 def job_here(environment: Mapping[str, str]) -> Job:
-    """Return the kind of job that these variables are of; outside of one, GitHub's."""
+    """Return the kind of job with these variables; outside a job, GitHub's."""
     return next((job for mark, job in _MARKS.items() if environment.get(mark)), GITHUB)
 
 
 def without_job(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return variables without what would make an identity be looked for elsewhere."""
+    """Return variables without those that indicate another kind of job."""
     return {
         name: value for name, value in environment.items() if name not in {*_MARKS, "BUILDKITE"}
     }

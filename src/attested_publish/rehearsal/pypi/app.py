@@ -1,8 +1,9 @@
-"""The embedded PyPI: its addresses, and what stands behind each.
+"""The embedded PyPI: its addresses, and how each is answered.
 
-Same addresses, statuses and error codes as PyPI; the sentences are ours. It differs where the
-real one would only be in the way on loopback: plain http is served, a reason phrase never
-holds line breaks, and what makes PyPI's server answer 500 by accident is refused in words.
+Addresses, statuses and error codes are those of PyPI; the messages are ours. It differs where
+PyPI's behavior would be a nuisance on loopback: plain http is served, a reason phrase never
+contains line breaks, and a request that crashes PyPI's server (status 500) is refused with a
+message.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _REASON_LIMIT = 2000
 
 
 class _SmallRequest(Request):
-    """A request whose body is read into memory, and so may not be large."""
+    """A request whose body is read into memory, and so must not be large."""
 
     max_content_length = _SMALL
 
@@ -57,10 +58,10 @@ class _SmallRequest(Request):
 class Index:
     """An index like PyPI, in memory and in one temporary folder that `close` removes.
 
-    `jwks` gives the keys of the one `issuer` it trusts, `trusted_root` is the Sigstore whose
-    attestations it takes, `registry` says who may publish what. `token_lifetime` is in seconds,
-    the limits are in bytes. `app` is served by any threaded WSGI server; `Index` may be used as
-    a context manager.
+    `jwks` returns the keys of the only `issuer` it trusts, `trusted_root` is that of the Sigstore
+    instance whose attestations it accepts, `registry` says who may publish what. `token_lifetime`
+    is in seconds, the limits are in bytes. Any threaded WSGI server can serve `app`; `Index` can be
+    used as a context manager.
     """
 
     def __init__(
@@ -141,32 +142,32 @@ class Index:
 
     @property
     def folder(self) -> Path:
-        """Where contents lie while the index is there."""
+        """Where contents are stored while the index exists."""
         return Path(self._folder.name)
 
     @property
     def issued_tokens(self) -> list[ApiToken]:
-        """All API tokens ever issued, in order; of the secrets only the digest is known."""
+        """All API tokens that were issued, in order; only the digests of the secrets are known."""
         return self._tokens.issued
 
     def add_user_token(self, projects: Iterable[str] | None = None) -> str:
-        """Issue a token as a user makes it: it does not end, and may create projects.
+        """Issue a token like a user's own: it does not expire, and may create projects.
 
-        `projects` are the projects it is good for, `None` for all.
+        `projects` are the projects it is valid for, `None` for all.
         """
         scope = None if projects is None else {canonicalize_name(name) for name in projects}
         return self._tokens.issue(publisher=None, projects=scope, expires_at=None)
 
     def add_project(self, name: str) -> None:
-        """Hold an empty project that was there before."""
+        """Add an empty project, as if it already existed."""
         self._store.hold_project(name)
 
     def add_release(self, project: str, version: str, uploaded_at: datetime) -> None:
-        """Hold a release without files, whose first file came at `uploaded_at` (with time zone)."""
+        """Add a release without files, started at `uploaded_at` (with time zone)."""
         self._store.hold_release(project, str(Version(version)), uploaded_at)
 
     def delete_file(self, filename: str) -> None:
-        """Delete a file, or pretend there was one: its name can never be used again."""
+        """Delete a file, or act as if there had been one: its name can never be used again."""
         self._store.delete_file(filename)
 
     def close(self) -> None:
@@ -222,10 +223,10 @@ def _exchange_refused(error: ExchangeRefused) -> Response:
 
 
 def _upload_refused(request: Request, error: UploadRefused) -> Response:
-    """Put the sentence where PyPI does: into the reason phrase, and into the body as accepted."""
+    """Put the message where PyPI does: in the reason phrase, and in the body as accepted."""
     title = HTTPStatus(error.status).phrase
     status = f"{error.status} {shown(error.text, _REASON_LIMIT)}"
-    # A status line is Latin-1.
+    # A status line is encoded in Latin-1.
     reason = status.encode("latin-1", "replace").decode("latin-1")
     accepted = request.accept_mimetypes
     offers = ["text/html", "application/json", "text/plain"]

@@ -1,6 +1,6 @@
-"""Trusted publishing at the embedded PyPI: an identity token becomes an API token.
+"""Trusted publishing at the embedded PyPI: an identity token is exchanged for an API token.
 
-Codes, their order and what each looks at are those of PyPI's server (warehouse, `oidc/`).
+The codes, their order and what each one checks are those of PyPI's server (warehouse, `oidc/`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LEEWAY = 30.0
 
 
 class ExchangeRefused(Exception):
-    """No API token for this request; `code` is PyPI's, `description` one sentence."""
+    """The request gets no API token; `code` is PyPI's, `description` one sentence."""
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(f"{code}: {description}")
@@ -38,11 +38,11 @@ class ExchangeRefused(Exception):
 
 
 class ExchangeBroken(Exception):
-    """PyPI's server breaks at this request, and answers status 500 with a page of HTML."""
+    """PyPI's server fails on this request, and answers status 500 with an HTML page."""
 
 
 class _UsedToken(Exception):
-    """The identity token was exchanged before."""
+    """The identity token has already been exchanged."""
 
 
 class _Body(BaseModel):
@@ -50,9 +50,9 @@ class _Body(BaseModel):
 
 
 class Exchange:
-    """Mints API tokens for the publishers of a registry, and burns them. Thread-safe.
+    """Mints API tokens for the publishers of a registry, and revokes them. Thread-safe.
 
-    `issuer` and `audience` are those an identity token has to carry, `jwks` gives the issuer's
+    `issuer` and `audience` are those that an identity token must have, `jwks` returns the issuer's
     current keys, `token_lifetime` is in seconds.
     """
 
@@ -91,7 +91,7 @@ class Exchange:
         """Exchange the identity token in a request's body for an API token.
 
         Returns the token and when it expires, in seconds since the epoch. Raises
-        `ExchangeRefused`, or `ExchangeBroken` where PyPI's own server fails.
+        `ExchangeRefused`, or `ExchangeBroken` if PyPI's own server would fail.
         """
         claims = self._claims(_token_of(body))
         with self._lock:
@@ -107,7 +107,7 @@ class Exchange:
                 raise ExchangeRefused(
                     "invalid-publisher", f"the token is valid, but fits no publisher ({error})"
                 ) from error
-            # Only now: a token that matched nothing can be tried again.
+            # Only now, because a token that matched nothing can be used again.
             if "jti" in claims:
                 self._used.add(claims["jti"])
             projects = None if self._is_open else frozenset(self._publishers[publisher])
@@ -122,8 +122,8 @@ class Exchange:
     def burn(self, body: bytes) -> None:
         """Revoke the API token in a request's body.
 
-        A token that is not known, or that a user made, changes nothing and is no error: the
-        answer tells nobody which tokens exist. Raises `ExchangeRefused` for a malformed body.
+        An unknown token, or a user's own, has no effect and is not an error, so that the answer
+        does not reveal which tokens exist. Raises `ExchangeRefused` for a malformed body.
         """
         self._tokens.burn(_token_of(body))
 
@@ -141,7 +141,7 @@ class Exchange:
             )
         try:
             kid = jwt.get_unverified_header(token).get("kid")
-            # GitHub's keys carry their id; a token without one matches none.
+            # GitHub's keys have ids; a token without one matches none.
             key = next(
                 key
                 for key in jwt.PyJWKSet.from_dict(dict(self._jwks())).keys
@@ -159,7 +159,7 @@ class Exchange:
                 )
             )
         except (jwt.PyJWTError, StopIteration) as error:
-            # PyPI has one answer for signature, key, audience and times alike.
+            # PyPI has the same answer for signature, key, audience and times.
             raise ExchangeRefused("invalid-token", "malformed or invalid token") from error
 
     def _create_pending_project(self, claims: Mapping[str, Any]) -> None:
@@ -182,7 +182,7 @@ class Exchange:
         except StoreRefused as error:
             raise ExchangeRefused("invalid-payload", str(error)) from error
         self._publishers.setdefault(publisher, set()).add(canonicalize_name(name))
-        # Whoever else waited to create this project has lost.
+        # All others that were pending for this project have lost.
         self._pending = {
             other: wanted
             for other, wanted in self._pending.items()
@@ -190,17 +190,17 @@ class Exchange:
         }
 
     def _find(self, claims: Mapping[str, Any], rows: Mapping[Publisher, object]) -> Publisher:
-        """Return the row of `rows` the claims stand for, after PyPI's checks in PyPI's order."""
+        """Return the row of `rows` that matches the claims, after PyPI's checks in PyPI's order."""
         kind = KINDS[self._issuer]
         for claim in kind.required:
             if claims.get(claim) is None:
                 raise NoPublisher(f"Missing claim {claim!r}")
         wanted = kind.of(claims)
-        # Where all may publish, the claims are their own row.
+        # If everybody may publish, the claims are their own row.
         fitting = [row for row in rows if row.place == wanted.place]
         publisher = wanted if self._is_open else _most_specific(fitting, kind.narrowings(claims))
         publisher.check(claims)
-        # Tokens of Google and CircleCI have no such claim, and PyPI asks for none.
+        # Tokens of Google and CircleCI have no such claim, and PyPI does not require it.
         if "jti" in kind.required and claims["jti"] in self._used:
             raise _UsedToken
         for claim, trigger in publisher.refused_triggers.items():
@@ -213,7 +213,7 @@ def _token_of(body: bytes) -> str:
     try:
         return _Body.model_validate_json(body).token
     except ValidationError as error:
-        # The input is not repeated: it may hold a token.
+        # The input is not quoted, because it may contain a token.
         reasons = "; ".join(
             ".".join(["body", *map(str, one["loc"])]) + f": {one['msg']}"
             for one in error.errors(include_input=False, include_url=False, include_context=False)

@@ -1,4 +1,4 @@
-"""Uploads as they arrive at the embedded PyPI: a form, and a file with its digests."""
+"""Uploads as the embedded PyPI receives them: a form, and a file with its digests."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class UploadRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file as it arrived, with the digests (lower-case hex) of what arrived.
+    """A file as it was received, with the digests (lower-case hex) of what was received.
 
-    `content_type` is as its part has it, `path` is where it lies for now.
+    `content_type` is that of its part, `path` is its temporary location.
     """
 
     filename: str
@@ -50,7 +50,7 @@ class Content:
     blake2b_256: str
 
     def check_digests(self, fields: Mapping[str, list[str]]) -> None:
-        """Raise `UploadRefused` where a digest in the form is not that of the file."""
+        """Raise `UploadRefused` if a digest in the form is not that of the file."""
         for field, digest in (
             ("md5_digest", self.md5),
             ("sha256_digest", self.sha256),
@@ -67,7 +67,7 @@ class Content:
 class Incoming:
     """One upload's body (``multipart/form-data``), parsed.
 
-    Its files are written to `folder` while they arrive, and belong to the caller. `fields` has
+    Its files are written to `folder` as they are received, and belong to the caller. `fields` has
     all values of each plain field. Raises `UploadRefused`.
     """
 
@@ -78,12 +78,12 @@ class Incoming:
         for name in self._files:
             if name not in _FILE_FIELDS:
                 raise UploadRefused(f"{shown(name, 80)}: has to be a plain field, not a file.")
-        # setuptools once wrote UNKNOWN for what was not given.
+        # setuptools once wrote UNKNOWN for missing values.
         values = {name: [v for v in form.getlist(name) if v.strip() != "UNKNOWN"] for name in form}
         self.fields = {name: given for name, given in values.items() if given}
 
     def content(self) -> Content:
-        """Read through the file that was sent; raises `UploadRefused` if there is none."""
+        """Read the file that was sent; raises `UploadRefused` if there is none."""
         part = self._files.get("content")
         if part is None:
             raise UploadRefused("The upload does not have a file: no part 'content' with one.")
@@ -98,7 +98,7 @@ class Incoming:
                     digest.update(block)
         return Content(
             filename=part.filename or "",
-            # uv sends none, which counts as unspecific bytes.
+            # uv sends none, which means application/octet-stream.
             content_type=part.headers.get("Content-Type", "application/octet-stream"),
             path=path,
             size=size,

@@ -1,6 +1,6 @@
-"""Trusted publishers as the embedded PyPI holds them, and what it asks of a token's claims.
+"""Trusted publishers of the embedded PyPI, and how it checks a token's claims.
 
-Reasons, their order, and what each looks at are those of PyPI's server (warehouse,
+The reasons, their order, and what each one checks are those of PyPI's server (warehouse,
 `oidc/models/`).
 """
 
@@ -31,11 +31,11 @@ class NoPublisher(Exception):
 
 
 class Publisher(ABC):
-    """Who may publish, as PyPI's form asks for it.
+    """Who may publish, with the fields of PyPI's form.
 
-    Equal ones are one row. `provider` is what PyPI calls its kind, `required` are the claims
-    without which nothing is looked up; `refused_triggers` may never publish, by the claim that
-    names them. `narrowed_by` is the field that prefers a row to others of its place.
+    Equal ones are one row. `provider` is PyPI's name for the kind, `required` are the claims that
+    a lookup needs; `refused_triggers` may never publish, by the claim that names them.
+    `narrowed_by` is the field that gives a row precedence over otherwise equal ones.
     """
 
     provider: ClassVar[str]
@@ -46,43 +46,43 @@ class Publisher(ABC):
     @classmethod
     @abstractmethod
     def of(cls, claims: Claims) -> Self:
-        """Return the row that would match the claims best; raises `NoPublisher`."""
+        """Return the row that would be the best match for the claims; raises `NoPublisher`."""
 
     @property
     @abstractmethod
     def place(self) -> tuple[str, ...]:
-        """What of a row is looked up, with its case."""
+        """The case-sensitive key by which a row is looked up."""
 
     @property
     def narrowing(self) -> str:
-        """What prefers the row, such as its environment; empty: nothing."""
+        """What gives the row precedence, such as its environment; empty if nothing does."""
         return str(getattr(self, self.narrowed_by))
 
     @staticmethod
     def narrowings(claims: Claims) -> Collection[str]:
-        """Return the narrowings that the claims satisfy."""
+        """Return the values of `narrowed_by` that the claims match."""
         return (_environment_in(claims),)
 
     @abstractmethod
     def check(self, claims: Claims) -> None:
-        """Raise `NoPublisher` where the claims do not stand for this publisher after all."""
+        """Raise `NoPublisher` if the claims do not match this publisher after all."""
 
     @property
     @abstractmethod
     def attestation_identity(self) -> AttestationIdentity | None:
-        """The publisher as PEP 740 provenance names it; `None`: PyPI takes no attestations."""
+        """The publisher as PEP 740 provenance names it; `None` if PyPI accepts no attestations."""
 
 
 @dataclass(frozen=True, slots=True)
 class GitHubWorkflow(Publisher):
-    """A workflow of a repository; `owner` and `repo` are compared with their case."""
+    """A workflow of a repository; `owner` and `repo` are case-sensitive."""
 
     owner: str
     owner_id: str
     repo: str
     workflow: str
     environment: str = ""
-    """A name in lower case: in any case, GitHub's are the same."""
+    """The name in lower case, because GitHub's names are case-insensitive."""
     provider: ClassVar[str] = "GitHub"
     required: ClassVar[tuple[str, ...]] = (
         *("repository", "repository_owner", "repository_owner_id", "job_workflow_ref", "jti"),
@@ -95,7 +95,7 @@ class GitHubWorkflow(Publisher):
         """See `Publisher`."""
         owner_id = claims["repository_owner_id"]
         if not isinstance(owner_id, str):
-            # GitHub states it as text; at a number PyPI's server fails.
+            # GitHub sends it as text; for a number, PyPI's server fails.
             raise NoPublisher("Check failed for required claim 'repository_owner_id'")
         owner, _, repo = str(claims["repository"]).partition("/")
         workflow = _WORKFLOW.search(str(claims["job_workflow_ref"]))
@@ -110,7 +110,7 @@ class GitHubWorkflow(Publisher):
 
     @property
     def place(self) -> tuple[str, ...]:
-        """See `Publisher`: a renamed repository is another one to PyPI."""
+        """See `Publisher`: for PyPI, a renamed repository is a different one."""
         return (self.owner, self.repo, self.owner_id, self.workflow)
 
     @staticmethod
@@ -142,7 +142,7 @@ class GitHubWorkflow(Publisher):
 
 @dataclass(frozen=True, slots=True)
 class GitLabPipeline(Publisher):
-    """A CI/CD configuration file of a project; `namespace` may hold slashes (subgroups)."""
+    """A CI/CD configuration file of a project; `namespace` may contain slashes (subgroups)."""
 
     namespace: str
     repo: str
@@ -173,7 +173,7 @@ class GitLabPipeline(Publisher):
         return (self.namespace, self.repo, self.workflow_filepath)
 
     def check(self, claims: Claims) -> None:
-        """See `Publisher`; the project is compared without its case, and so is the subject."""
+        """See `Publisher`; the project and the subject are compared case-insensitively."""
         subject = ":".join(str(claims["sub"]).split(":")[:2])
         if subject.lower() != f"project_path:{self.project_path}".lower():
             raise NoPublisher("Check failed for required claim 'sub'")
@@ -195,7 +195,7 @@ class GitLabPipeline(Publisher):
 
 @dataclass(frozen=True, slots=True)
 class GoogleAccount(Publisher):
-    """A service account of Google Cloud; with `sub`, only the one of this number."""
+    """A service account of Google Cloud; with `sub`, only the one with this id."""
 
     email: str
     sub: str = ""
@@ -233,8 +233,8 @@ class GoogleAccount(Publisher):
 class CircleCIPipeline(Publisher):
     """A pipeline definition of a project of CircleCI, by their ids.
 
-    What is not empty of the rest has to be so, too: a context of the job, the origin and the
-    ref of what it runs for.
+    Other fields have to match, too, if they are not empty: a context of the job, and the origin
+    and the ref that it runs for.
     """
 
     circleci_org_id: str
@@ -262,12 +262,12 @@ class CircleCIPipeline(Publisher):
 
     @staticmethod
     def narrowings(claims: Claims) -> Collection[str]:
-        """See `Publisher`: a job may have several contexts, of which a row names one."""
+        """See `Publisher`: a job may have several contexts; a row names one of them."""
         contexts = claims.get(f"{circleci.PREFIX}/context-ids")
         return contexts if isinstance(contexts, list) else ()
 
     def check(self, claims: Claims) -> None:
-        """See `Publisher`; somebody may sit in a job that was run again with SSH."""
+        """See `Publisher`; somebody may be logged in to a job that was re-run with SSH."""
         if claims[f"{circleci.PREFIX}/ssh-rerun"] is not False:
             raise NoPublisher(f"Check failed for required claim '{circleci.PREFIX}/ssh-rerun'")
         for name, wanted in (("vcs-ref", self.vcs_ref), ("vcs-origin", self.vcs_origin)):
@@ -276,7 +276,7 @@ class CircleCIPipeline(Publisher):
 
     @property
     def attestation_identity(self) -> None:
-        """See `Publisher`: there is no such publisher in the version that PyPI's server has."""
+        """See `Publisher`: the library version of PyPI's server has no such publisher."""
         return None
 
 
@@ -286,7 +286,7 @@ KINDS: Mapping[str, type[Publisher]] = {
     google.ISSUER: GoogleAccount,
     circleci.ISSUER: CircleCIPipeline,
 }
-"""Which kind of publisher an issuer's tokens stand for."""
+"""The kind of publisher for the tokens of each issuer."""
 
 
 def _environment_in(claims: Claims) -> str:

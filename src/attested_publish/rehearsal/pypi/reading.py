@@ -32,14 +32,14 @@ _META = {"api-version": "1.4"}
 
 
 class Reading:
-    """Answers what can be read of a store. Addresses are those of the request's own host."""
+    """Serves the contents of a store. Addresses are those of the request's own host."""
 
     def __init__(self, store: Store, faults: Faults) -> None:
         self._store = store
         self._faults = faults
 
     def front(self, request: Request) -> Response:
-        """Say to whoever opens the address in a browser what this is."""
+        """Explain what this is to people who open the address in a browser."""
         host = request.host_url
         return _html(
             "Rehearsal index",
@@ -108,7 +108,7 @@ class Reading:
         return self._described(request, project, version)
 
     def file(self, request: Request, digest: str, filename: str) -> Response:
-        """Serve a file, or with ``.metadata`` at the end of its name a wheel's METADATA."""
+        """Serve a file, or a wheel's METADATA if its name ends in ``.metadata``."""
         stored = self._store.file(filename)
         if stored is not None and _is_at(stored, digest):
             return send_file(
@@ -136,7 +136,7 @@ class Reading:
         return file
 
     def _foreign_provenance(self, file: StoredFile) -> bytes:
-        """Give the provenance of another file, or a forged one where there is no other."""
+        """Return the provenance of another file, or a forged one if there is no other."""
         others = (
             other.provenance
             for name in self._store.projects()
@@ -178,7 +178,7 @@ class Reading:
         wanted = newest if version is None else _canonical(version)
         release = None if wanted is None else project.releases.get(wanted)
         if wanted is None or release is None:
-            # PyPI has no such page for a project that never had a release either.
+            # PyPI has no such page either for a project that never had a release.
             raise NotFound
 
         def urls(of: str) -> list[dict[str, Any]]:
@@ -254,7 +254,7 @@ def _with_foreign_digest(provenance: bytes) -> bytes:
 
 
 def _wanted(request: Request) -> str:
-    # As PyPI does: whoever accepts nothing of this gets HTML.
+    # As on PyPI, clients that accept none of these types get HTML.
     offers = ["text/html", _SIMPLE_HTML, _SIMPLE_JSON]
     return request.accept_mimetypes.best_match(offers, "text/html") or "text/html"
 

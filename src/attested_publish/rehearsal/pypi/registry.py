@@ -1,6 +1,6 @@
-"""Which trusted publishers the embedded PyPI holds, as read from a registry file.
+"""The trusted publishers of the embedded PyPI, read from a registry file.
 
-The file is what people have entered on PyPI, written down::
+The file contains what people have entered on PyPI::
 
     {
       "publishers": [
@@ -13,7 +13,7 @@ The file is what people have entered on PyPI, written down::
       ]
     }
 
-A pipeline of GitLab stands in either list as ``{"kind": "GitLab", "namespace": "octo-group",
+In either list, a pipeline of GitLab has the form ``{"kind": "GitLab", "namespace": "octo-group",
 "repo": "sample-project", "workflow_filepath": ".gitlab-ci.yml", ...}``, a service account of
 Google Cloud as ``{"kind": "Google", "email": ..., "sub": ...}`` and a pipeline of CircleCI as
 ``{"kind": "CircleCI", "circleci_org_id": ..., "circleci_project_id": ...,
@@ -58,16 +58,16 @@ _CIRCLECI_IDS = ("circleci_org_id", "circleci_project_id", "pipeline_definition_
 
 
 class RegistryError(ValueError):
-    """A registry cannot be used; the text is one sentence that says where and why."""
+    """A registry is invalid; the text is one sentence that says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
     """The trusted publishers of an index.
 
-    `publishers` holds, for each publisher, the names of its projects; `pending` the one
-    project each will create. With `is_open`, any identity of the index's issuer may publish
-    any project, and the other two are empty.
+    `publishers` has the names of the projects of each publisher, `pending` the one project that
+    each will create. With `is_open`, any identity from the index's issuer may publish any
+    project, and the other two are empty.
     """
 
     publishers: Mapping[Publisher, Sequence[str]]
@@ -76,14 +76,14 @@ class Registry:
 
     @classmethod
     def open(cls) -> Self:
-        """Let any identity of the index's own issuer publish any project."""
+        """Let any identity from the index's own issuer publish any project."""
         return cls(publishers={}, pending={}, is_open=True)
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read the registry file at `path`.
 
-        Raises `RegistryError` with one sentence for a file that cannot be read or is malformed.
+        Raises `RegistryError` for a file that cannot be read or is malformed.
         """
         try:
             with path.open("rb") as stream:
@@ -112,7 +112,7 @@ class Registry:
             raise RegistryError("it is not a JSON object with 'publishers'.")
         _known(document, "the registry", required=(), optional=("publishers", "pending_publishers"))
         if not document:
-            raise RegistryError("it holds neither 'publishers' nor 'pending_publishers'.")
+            raise RegistryError("it contains neither 'publishers' nor 'pending_publishers'.")
 
         publishers: dict[Publisher, tuple[str, ...]] = {}
         for where, entry in _entries(document, "publishers"):
@@ -128,7 +128,7 @@ class Registry:
             publisher = _publisher(entry, where, "project")
             if publisher in pending:
                 raise RegistryError(
-                    f"{where} repeats an earlier pending publisher; PyPI takes one project each."
+                    f"{where} repeats an earlier pending publisher; each can have only one project."
                 )
             pending[publisher] = _project(entry["project"], f"'project' of {where}")
         return cls(publishers=publishers, pending=pending)
@@ -138,7 +138,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     document = dict(pairs)
     if len(document) != len(pairs):
         repeated = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
-        raise RegistryError(f"the key {_quoted(repeated)} stands twice in one object.")
+        raise RegistryError(f"the key {_quoted(repeated)} occurs twice in one object.")
     return document
 
 
@@ -147,11 +147,11 @@ def _known(
 ) -> None:
     for key in required:
         if key not in entry:
-            raise RegistryError(f"{where} lacks {key!r}.")
+            raise RegistryError(f"{where} has no {key!r}.")
     for key in entry:
         if key not in (*required, *optional):
             names = ", ".join((*required, *optional))
-            raise RegistryError(f"{where} has the unknown key {_quoted(key)}; it knows {names}.")
+            raise RegistryError(f"{where} has the unknown key {_quoted(key)}; it can have {names}.")
 
 
 def _entries(document: Mapping[str, object], key: str) -> list[tuple[str, dict[str, object]]]:
@@ -169,7 +169,7 @@ def _publisher(entry: Mapping[str, object], where: str, *more: str) -> Publisher
     name = entry.get("kind", "GitHub")
     if not isinstance(name, str) or name not in _KINDS:
         kinds = ", ".join(_KINDS)
-        raise RegistryError(f"'kind' of {where} is {_quoted(name)}; it is one of {kinds}.")
+        raise RegistryError(f"'kind' of {where} is {_quoted(name)}; it must be one of {kinds}.")
     kind = _KINDS[name]
     _known(entry, where, required=(*kind.required, *more), optional=(*kind.optional, "kind"))
     return kind.read(entry, where)
@@ -181,7 +181,7 @@ def _github_workflow(entry: Mapping[str, object], where: str) -> GitHubWorkflow:
         owner_id = str(owner_id)
     if not isinstance(owner_id, str) or not (owner_id.isascii() and owner_id.isdigit()):
         raise RegistryError(
-            f"'owner_id' of {where} is {_quoted(owner_id)}; it is the number of the GitHub account."
+            f"'owner_id' of {where} is {_quoted(owner_id)}; it must be the GitHub account's id."
         )
     return GitHubWorkflow(
         owner=_matching(
@@ -250,7 +250,7 @@ def _circleci_pipeline(entry: Mapping[str, object], where: str) -> CircleCIPipel
 
 
 class _Kind(NamedTuple):
-    """How a kind of publisher stands in a registry: the keys of its own, and how to read it."""
+    """The form of a kind of publisher in a registry: its keys, and how to read it."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
@@ -274,7 +274,9 @@ def _text(entry: Mapping[str, object], key: str, where: str) -> str:
     if text is None:
         return ""
     if not isinstance(text, str) or text != text.strip():
-        raise RegistryError(f"{key!r} of {where} is {_quoted(text)}; it is text, or empty for any.")
+        raise RegistryError(
+            f"{key!r} of {where} is {_quoted(text)}; it must be text, or empty for any."
+        )
     return text
 
 
@@ -293,7 +295,7 @@ def _project(name: object, where: str) -> str:
 
 def _matching(pattern: re.Pattern[str], value: object, where: str, meaning: str) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise RegistryError(f"{where} is {_quoted(value)}; it has to be {meaning}.")
+        raise RegistryError(f"{where} is {_quoted(value)}; it must be {meaning}.")
     return value
 
 

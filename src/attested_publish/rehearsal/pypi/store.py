@@ -1,4 +1,4 @@
-"""What the embedded PyPI holds: projects, their releases, their files."""
+"""The contents of the embedded PyPI: projects, their releases, their files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STANDARD_LIBRARY = frozenset(canonicalize_name(name) for name in sys.stdlib_mod
 
 
 class StoreRefused(ValueError):
-    """The store does not take it; the text is PyPI's reason in one sentence."""
+    """The store refuses it; the text is PyPI's reason in one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +73,7 @@ class StoredFile(SentFile):
 
 @dataclass(slots=True)
 class Release:
-    """One version of a project; its metadata are those of the first file sent."""
+    """One version of a project; its metadata is that of the first file uploaded."""
 
     version: str
     created_at: datetime
@@ -97,7 +97,7 @@ class Project:
 class Store:
     """Projects, releases and files of one index, in memory. Thread-safe.
 
-    What it hands out are snapshots: they do not change when the next upload comes in.
+    It returns snapshots, which do not change with later uploads.
     """
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class Store:
             return [self._projects[name].name for name in sorted(self._projects)]
 
     def project(self, name: str) -> Project | None:
-        """Return the project that answers to `name`, normalized or not."""
+        """Return the project with this `name`, normalized or not."""
         with self._lock:
             project = self._projects.get(canonicalize_name(name))
             if project is None:
@@ -120,12 +120,12 @@ class Store:
             return Project(project.name, dict(project.releases), dict(project.files))
 
     def file(self, filename: str) -> StoredFile | None:
-        """Return the file of this name."""
+        """Return the file with this name."""
         with self._lock:
             return self._files.get(filename)
 
     def refuse_name(self, name: str) -> None:
-        """Raise `StoreRefused` if no project may be created under `name`, which is well-formed."""
+        """Raise `StoreRefused` if no project may be created with `name`, which is well-formed."""
         if canonicalize_name(name) in _STANDARD_LIBRARY:
             raise StoreRefused(
                 f"The name {name!r} isn't allowed: the standard library has a module of that name."
@@ -138,18 +138,18 @@ class Store:
                     )
 
     def create_project(self, name: str) -> None:
-        """Create an empty project; raises `StoreRefused` where PyPI would not."""
+        """Create an empty project; raises `StoreRefused` if PyPI would refuse."""
         with self._lock:
             self.refuse_name(name)
             self._projects[canonicalize_name(name)] = Project(name)
 
     def hold_project(self, name: str) -> None:
-        """See to it that there is a project `name`, whatever PyPI thinks of new ones."""
+        """Make sure that a project `name` exists, without PyPI's checks for new ones."""
         with self._lock:
             self._projects.setdefault(canonicalize_name(name), Project(name))
 
     def hold_release(self, project: str, version: str, created_at: datetime) -> None:
-        """See to it that there is an empty release that was created at `created_at`."""
+        """Make sure that there is an empty release that was created at `created_at`."""
         with self._lock:
             self.hold_project(project)
             self._projects[canonicalize_name(project)].releases[version] = Release(
@@ -157,7 +157,7 @@ class Store:
             )
 
     def delete_file(self, filename: str) -> None:
-        """Delete a file if it is there; its name can never be used again."""
+        """Delete a file if it exists; its name can never be used again."""
         with self._lock:
             file = self._files.pop(filename, None)
             if file is not None:
@@ -165,11 +165,11 @@ class Store:
             self._deleted.add(filename)
 
     def is_new(self, file: SentFile) -> bool:
-        """Tell a new file (`True`) from one that is there already, byte for byte (`False`).
+        """Whether a file is new (`True`), or already exists with the same bytes (`False`).
 
-        Raises `StoreRefused` for a file that can be neither, in PyPI's order: the name or the
-        content is taken, the name was used by a deleted file, the release is closed, the
-        release has its one sdist.
+        Raises `StoreRefused` if it is neither, in PyPI's order: the name or the content is taken,
+        the name was used by a deleted file, the release is closed, or the release already has an
+        sdist.
         """
         with self._lock:
             named = self._files.get(file.filename)
@@ -203,10 +203,10 @@ class Store:
             return True
 
     def add(self, file: StoredFile, *, name: str, metadata: Mapping[str, Sequence[str]]) -> bool:
-        """Add a file, and its project (as `name`) and release where they are missing.
+        """Add a file, and its project (as `name`) and release if they are missing.
 
-        Returns `False` and changes nothing where the same file is there already; raises
-        `StoreRefused` as `is_new` and `create_project` do.
+        Returns `False` and changes nothing if the same file already exists; raises `StoreRefused`
+        as `is_new` and `create_project` do.
         """
         with self._lock:
             if not self.is_new(file):
@@ -222,5 +222,5 @@ class Store:
 
 
 def _confusable(name: str) -> str:
-    # What looks alike to a hurried reader: separators, l and i like 1, o like 0.
+    # Characters that look alike: separators; l, i and 1; o and 0.
     return re.sub(r"[-_.]+", "", name.lower()).translate(str.maketrans("lio", "110"))

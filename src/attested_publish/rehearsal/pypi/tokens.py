@@ -1,4 +1,4 @@
-"""The API tokens the embedded PyPI has issued."""
+"""The API tokens that the embedded PyPI has issued."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ApiToken:
-    """What the index knows about a token it has issued; the secret itself is not kept.
+    """What the index knows about a token it has issued; the secret itself is not stored.
 
-    `digest` is the sha256 of the secret. `publisher` is who it was minted for, `None` for a
-    token a user made. `projects` are the normalized names it may upload to, `None` for all.
+    `digest` is the sha256 of the secret. `publisher` is the one it was minted for, `None` for a
+    user's token. `projects` are the normalized names it may upload to, `None` for all.
     `expires_at` is in seconds since the epoch, `None` for never.
     """
 
@@ -32,16 +32,16 @@ class ApiToken:
 
     @property
     def is_expired(self) -> bool:
-        """Whether its time is over."""
+        """Whether it has expired."""
         return self.expires_at is not None and time.time() > self.expires_at
 
     def covers(self, project: str) -> bool:
-        """Whether it is good for the project of this normalized name."""
+        """Whether it is valid for the project with this normalized name."""
         return self.projects is None or project in self.projects
 
 
 class Tokens:
-    """Issues API tokens and knows them again. Thread-safe."""
+    """Issues API tokens and recognizes them. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,7 +54,7 @@ class Tokens:
         projects: Iterable[str] | None,
         expires_at: float | None,
     ) -> str:
-        """Make a token and return its secret; the arguments are those of `ApiToken`."""
+        """Create a token and return its secret; the arguments are those of `ApiToken`."""
         secret = "pypi-" + secrets.token_urlsafe(96)
         token = ApiToken(
             digest=_digest(secret),
@@ -67,20 +67,20 @@ class Tokens:
         return secret
 
     def find(self, secret: str) -> ApiToken | None:
-        """Return the token with this secret; one that was revoked is not known any more."""
+        """Return the token with this secret; a revoked one is no longer known."""
         with self._lock:
             token = self._by_digest.get(_digest(secret))
         return None if token is None or token.is_revoked else token
 
     def burn(self, secret: str) -> None:
-        """Revoke a token that was minted for a publisher; any other secret changes nothing."""
+        """Revoke a token that was minted for a publisher; any other secret has no effect."""
         token = self.find(secret)
         if token is not None and token.publisher is not None:
             token.is_revoked = True
 
     @property
     def issued(self) -> list[ApiToken]:
-        """All tokens ever issued, in order, the revoked ones among them."""
+        """All tokens that were issued, in order, including revoked ones."""
         with self._lock:
             return list(self._by_digest.values())
 

@@ -1,6 +1,6 @@
-"""Uploads to the embedded PyPI: judged in the order of PyPI's server, then stored.
+"""Uploads to the embedded PyPI: checked in the order of PyPI's server, then stored.
 
-The row numbers in the comments count that order (warehouse, `forklift/legacy.py`). What can be
+The row numbers in the comments count that order (warehouse, `forklift/legacy.py`). Everything about
 said about a file by itself is said by `rules.checks`, in the same words as the preflight's; what
 is refused because of what is stored, decides `rules.on_index`.
 """
@@ -47,10 +47,11 @@ _ATTESTATIONS = TypeAdapter(list[Attestation])
 
 
 class Uploads:
-    """Takes uploads into a store. Thread-safe; bodies are read and verified side by side.
+    """Accepts uploads into a store. Thread-safe; bodies are read and verified concurrently.
 
-    `folder` is where contents are kept, `verifier` trusts the Sigstore whose attestations are
-    taken, `is_open` lets minted tokens create projects, the limits are in bytes.
+    `folder` is where contents are stored, `verifier` trusts the Sigstore instance whose
+    attestations are accepted, `is_open` lets minted tokens create projects, the limits are in
+    bytes.
     """
 
     def __init__(
@@ -73,9 +74,9 @@ class Uploads:
         self._project_limit = project_limit
 
     def receive(self, environ: WSGIEnvironment) -> None:
-        """Take one upload, or find that the same file is there already.
+        """Accept one upload, or find that the same file already exists.
 
-        Raises `UploadRefused`; then nothing has changed.
+        Raises `UploadRefused`; in that case nothing has changed.
         """
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="incoming-") as folder:
             incoming = Incoming(environ, Path(folder))  # rows 1 and 2
@@ -92,7 +93,7 @@ class Uploads:
     def _take(
         self, fields: Mapping[str, list[str]], content: Content, token: ApiToken, name: str
     ) -> None:
-        """Judge and store the file, unless it is there already."""
+        """Check and store the file, unless it already exists."""
         project = canonicalize_name(name)
         version = str(Version(fields["version"][0]))
         kind = fields["filetype"][0]
@@ -135,7 +136,7 @@ class Uploads:
         content.path.replace(kept)
         is_kept = False
         try:
-            # Asked again: the same file may have come in meanwhile.
+            # Checked again, because the same file may have been uploaded in the meantime.
             is_kept = self._store.add(file, name=name, metadata=fields)
         except StoreRefused as error:
             raise UploadRefused(str(error)) from error

@@ -1,8 +1,8 @@
 """A certificate authority that speaks Fulcio's version 2, and version 1 for older clients.
 
-What a certificate holds follows Fulcio's certificate specification and its list of extensions
-(arc 1.3.6.1.4.1.57264.1); each is entered into a certificate transparency log of its own
-(RFC 6962), whose timestamp it carries.
+The contents of certificates follow Fulcio's certificate specification and its list of extensions
+(arc 1.3.6.1.4.1.57264.1). Each certificate is recorded in a separate certificate transparency log
+(RFC 6962), and contains the log's timestamp.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ _AUDIENCE = "sigstore"
 ORGANIZATION = "attested-publish rehearsal, trusted nowhere"
 _EXTENSIONS = "1.3.6.1.4.1.57264.1"
 CERTIFICATES = ("/api/v1/signingCert", "/api/v2/signingCert")
-"""Where certificates are asked for, by the API's version."""
+"""The addresses that issue certificates, by the version of the API."""
 _PEM_CHAIN = "application/pem-certificate-chain"
 
 _INVALID_ARGUMENT = 3
 _NOT_FOUND = 5
 _UNAUTHENTICATED = 16
-"""Fulcio tells the codes of gRPC in its JSON."""
+"""The codes of gRPC, which Fulcio uses in its JSON."""
 
 
 class _Places(NamedTuple):
-    """Which claims hold the repository, and its file that says what is done."""
+    """The claims that contain the repository, and its file that defines the job."""
 
     repository: str
     workflow: str
@@ -103,7 +103,7 @@ class CertificateAuthority:
                     {"signedCertificateEmbeddedSct": {"chain": {"certificates": pems}}}
                 )
             case "POST", "/api/v1/signingCert":
-                # What cosign 2 asks for.
+                # What cosign 2 requests.
                 pems = _pems(self._certified(request, _key_v1))
                 return Response("".join(pems), 201, mimetype=_PEM_CHAIN)
             case "GET", "/api/v2/trustBundle":
@@ -115,7 +115,7 @@ class CertificateAuthority:
     def _certified(
         self, request: Request, key_of: Callable[[Mapping[str, Any]], tuple[object, bytes]]
     ) -> tuple[x509.Certificate, ...]:
-        """Return a new certificate with the authority's, for a request that `key_of` reads."""
+        """Return a new certificate and the authority's, for a request that `key_of` reads."""
         body = json_body(request)
         claims = self._claims(_bearer(request, body))
         try:
@@ -138,7 +138,7 @@ class CertificateAuthority:
                 options={"require": ["aud", "exp", "iat", "iss", "sub"]},
             )
         except (jwt.PyJWTError, KeyError) as error:
-            # A library's words about a token do not hold the token.
+            # The library's message about a token does not contain the token.
             reason = "it is signed by an unknown key" if isinstance(error, KeyError) else str(error)
             raise Refused(
                 401,
@@ -195,7 +195,7 @@ class CertificateAuthority:
         return claims
 
     def _timestamps(self, tbs: bytes, now: dt.datetime) -> x509.UnrecognizedExtension:
-        # Whole seconds: clients read the milliseconds back through floating point.
+        # Whole seconds: clients convert the milliseconds through floating point.
         milliseconds = int(now.timestamp()) * 1000
         key_hash = hashlib.sha256(self._public_der).digest()
         # RFC 6962, 3.2: version, signature type, time, entry type precert_entry, the issuer's
@@ -237,7 +237,7 @@ def _proven_key(
     subject: str,
     key_of: Callable[[Mapping[str, Any]], tuple[object, bytes]],
 ) -> SignersKey:
-    """Return the key of a request whose sender has shown to possess it."""
+    """Return the key of a request whose sender has proved possession of it."""
     key: object
     if (encoded := body.get("certificateSigningRequest")) is not None:
         try:
@@ -246,7 +246,7 @@ def _proven_key(
         except (ValueError, UnsupportedAlgorithm):
             raise _bad("The certificate signing request could not be parsed") from None
     else:
-        # What clients other than sigstore-python send: a key, and the subject signed with it.
+        # Clients other than sigstore-python send a key, and the subject signed with it.
         try:
             key, proof = key_of(body)
         except (AttributeError, KeyError, TypeError, ValueError, UnsupportedAlgorithm):
@@ -267,14 +267,14 @@ def _key_v2(body: Mapping[str, Any]) -> tuple[object, bytes]:
 
 def _key_v1(body: Mapping[str, Any]) -> tuple[object, bytes]:
     encoded = _decoded(body["publicKey"]["content"])
-    # In which of the two encodings has changed between clients.
+    # Clients use one of two encodings, depending on their version.
     is_pem = encoded.startswith(b"-----BEGIN")
     load = serialization.load_pem_public_key if is_pem else serialization.load_der_public_key
     return load(encoded), _decoded(body["signedEmailAddress"])
 
 
 def _decoded(text: object) -> bytes:
-    # `binascii.Error` is a `ValueError`, too.
+    # `binascii.Error` is also a `ValueError`.
     return base64.b64decode(text if isinstance(text, str) else "?", validate=True)
 
 

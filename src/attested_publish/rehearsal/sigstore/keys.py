@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 
 
 class LogKey:
-    """A P-256 key, fresh in every world, known by the digest of its public half.
+    """A P-256 key, new in every run, identified by the digest of its public key.
 
-    `log_id` is what RFC 6962 (3.2) and Rekor call it: sha256 of `public_der`, the public key
-    as DER SubjectPublicKeyInfo.
+    `log_id` is the id of RFC 6962 (3.2) and Rekor: the sha256 of `public_der`, the public key as
+    DER SubjectPublicKeyInfo.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class LogKey:
 
 
 SignersKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
-"""What a signer may hold."""
+"""The public keys that a signer may have."""
 
 _SHA256 = hashes.SHA256()
 
@@ -44,9 +44,9 @@ def is_signed(
     key: SignersKey,
     algorithm: hashes.HashAlgorithm | utils.Prehashed = _SHA256,
 ) -> bool:
-    """Tell whether `signature` over `data` is one of `key`.
+    """Whether `signature` over `data` was made with `key`.
 
-    `algorithm` says that `data` is a digest already, or which to make; Ed25519 has its own.
+    `algorithm` says that `data` is already a digest, or which one to compute; Ed25519 has its own.
     """
     try:
         match key:

@@ -1,4 +1,4 @@
-"""The Merkle tree of RFC 6962 (2.1): append, and prove that an entry is in it."""
+"""The Merkle tree of RFC 6962 (2.1): append entries, and prove that they are included."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import hashlib
 
 
 def leaf_hash(entry: bytes) -> bytes:
-    """Return the hash an entry has in the tree."""
+    """Return the hash of an entry in the tree."""
     return hashlib.sha256(b"\0" + entry).digest()
 
 
 class Tree:
     """An append-only tree with SHA-256.
 
-    Every complete subtree is hashed once, when its last leaf arrives, so that appending costs
+    Every complete subtree is hashed once, when its last leaf is added, so that appending takes
     a constant number of hashes, and a root or proof the square of the tree's height.
     """
 
@@ -56,7 +56,7 @@ class Tree:
         return path[::-1]
 
     def _hash(self, start: int, size: int) -> bytes:
-        # `start` is a multiple of the power of two that `size` is or is cut to.
+        # `start` is a multiple of the power of two that `size` is or is reduced to.
         if size.bit_count() == 1:
             level = size.bit_length() - 1
             return self._levels[level][start >> level]

@@ -1,6 +1,6 @@
-"""Whom a certificate is for: what Fulcio makes of the claims of an identity token.
+"""The subject of a certificate, as Fulcio derives it from the claims of an identity token.
 
-As in Fulcio's configuration of identity providers, and its list of extensions
+Based on Fulcio's configuration of identity providers, and its list of extensions
 (arc 1.3.6.1.4.1.57264.1).
 """
 
@@ -22,7 +22,7 @@ _GITHUB = "https://github.com"
 _GITLAB = "https://gitlab.com"
 _CIRCLECI = "https://circleci.com/api/v2"
 _CIRCLECI_RUNS = "https://app.circleci.com/"
-"""Fulcio's own configuration ends in a slash, and puts another behind it."""
+"""Fulcio's own configuration ends in a slash, and adds another one."""
 _IN_URI = "!$%&'()*+,/:;=?@"
 
 _GITHUB_CLAIMS = (
@@ -46,10 +46,10 @@ _CIRCLECI_CLAIMS = (
 
 @dataclass(frozen=True)
 class Principal:
-    """Who gets a certificate.
+    """The subject of a certificate.
 
-    `name` is its subject alternative name, `proof` what a client without a signing request
-    has to sign, `extensions` are by their last number.
+    `name` is the subject alternative name, `proof` what a client without a signing request has to
+    sign, `extensions` are keyed by their last number.
     """
 
     name: x509.GeneralName
@@ -58,11 +58,11 @@ class Principal:
 
 
 class ClaimMissing(ValueError):
-    """A token does not tell enough; the text names the claim."""
+    """A token lacks a claim; the text names it."""
 
 
 def principal(claims: Mapping[str, Any]) -> Principal:
-    """Return whom `claims` (signed by one of `ISSUERS`) tell of; raises `ClaimMissing`."""
+    """Return the subject of `claims` (signed by one of `ISSUERS`); raises `ClaimMissing`."""
     return _PRINCIPALS[claims["iss"]](claims)
 
 
@@ -129,7 +129,7 @@ def _gitlab(claims: Mapping[str, Any]) -> Principal:
 
 def _person(claims: Mapping[str, Any]) -> Principal:
     _require(claims, ("email",))
-    # Sigstore's own issuer stands for the one that the person signed in to.
+    # Sigstore's own issuer represents the one that the person signed in to.
     issuer = claims["federated_claims"]["connector_id"]
     name = x509.RFC822Name(claims["email"])
     return Principal(name, claims["email"], _encoded({1: issuer}, {8: issuer}))
@@ -173,7 +173,7 @@ _PRINCIPALS: dict[str, Callable[[Mapping[str, Any]], Principal]] = {
     person.ISSUER: _person,
 }
 ISSUERS = tuple(_PRINCIPALS)
-"""Whose identity tokens are taken."""
+"""The issuers whose identity tokens are accepted."""
 
 
 def _require(claims: Mapping[str, Any], names: tuple[str, ...]) -> None:
@@ -188,5 +188,5 @@ def _encoded(plain: Mapping[int, str], texts: Mapping[int, str | None]) -> dict[
 
 
 def _uri(uri: str) -> x509.UniformResourceIdentifier:
-    # Names of files and branches may have any letters, an IA5String has ASCII's.
+    # Names of files and branches may have any letters, but an IA5String is ASCII.
     return x509.UniformResourceIdentifier(quote(uri, safe=_IN_URI))

@@ -1,7 +1,7 @@
 """A transparency log that speaks Rekor's version 1.
 
-It takes entries of kind ``dsse`` and ``hashedrekord`` (0.0.1), the two that signatures of
-software use, and checks the signature before it logs one.
+It accepts entries of kind ``dsse`` and ``hashedrekord`` (0.0.1), the two that software signatures
+use, and verifies the signature before it logs an entry.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _HASHES = {
 }
 _BEFORE_ANY_CERTIFICATE = 86400
 _DIGITS = 20
-"""How long an index may be: that of the largest unsigned number of 64 bits."""
+"""Digits of an index: those of the largest unsigned 64-bit number."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class _Entry:
 class TransparencyLog:
     """An append-only log. Thread-safe.
 
-    Its entry 0 is its own: clients in Go take this index for none, and leave it out of what
-    they write. It does not count in its length.
+    Entry 0 is its own: Go clients treat this index as missing, and omit it from their output. It
+    does not count in its length.
 
-    `signer` names the log in its checkpoints; the npm package wants it to occur in the base
-    URL its trusted root tells.
+    `signer` names the log in its checkpoints; the npm package requires that it is part of the
+    base URL in the trusted root.
     """
 
     def __init__(self, *, signer: str, faults: Faults | None = None) -> None:
@@ -117,7 +117,7 @@ class TransparencyLog:
         uuid = self._uuid(entry)
         response = json_response(self._told(entry), 201)
         response.headers["Location"] = f"{_ENTRIES}/{uuid}"
-        # Without quotes, as Rekor has it: Go clients look the entry up by it.
+        # Without quotes, as in Rekor: Go clients use it to look up the entry.
         response.headers["ETag"] = uuid
         return response
 
@@ -138,13 +138,13 @@ class TransparencyLog:
     def _at(self, index: str) -> _Entry:
         if not index.isdecimal():
             raise Refused(400, "logIndex is a number, and has to be told")
-        # Python refuses to read numbers of thousands of digits.
+        # Python refuses to parse numbers of thousands of digits.
         if len(index) > _DIGITS or int(index) >= len(self._entries):
             raise Refused(404, f"there is no entry {index[:_DIGITS]} in the log")
         return self._entries[int(index)]
 
     def _called(self, uuid: str) -> _Entry:
-        # The tree's id (8 bytes) may stand before the leaf's hash (32 bytes), both in hex.
+        # The tree's id (8 bytes) may precede the leaf's hash (32 bytes), both in hex.
         try:
             entry = self._by_leaf.get(bytes.fromhex(uuid[-64:]))
         except ValueError:
@@ -160,7 +160,7 @@ class TransparencyLog:
         with self._lock:
             size, root, proof = len(self._tree), self._tree.root(), self._tree.proof(entry.index)
         if self._faults.take("log", "proof"):
-            # A path for another entry: the leaf's neighbour is not what it was.
+            # A path for another entry: the leaf's neighbour is different.
             proof = [hashlib.sha256(b"wrong").digest(), *proof[1:]]
         key = LogKey() if self._faults.take("log", "checkpoint") else self.key
         return {
@@ -201,7 +201,7 @@ class TransparencyLog:
 
 
 def _checked(proposed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entry to log for a proposed one, after checking its signatures."""
+    """Return the entry to log for a proposed one, after verifying its signatures."""
     try:
         match proposed:
             case {"kind": "dsse", "apiVersion": "0.0.1", "spec": {"proposedContent": content}}:
@@ -269,7 +269,7 @@ def _key(verifier: str) -> SignersKey:
 
 
 def _opening(key: LogKey) -> bytes:
-    """Return the body of a log's first entry: its name, signed by itself."""
+    """Return the body of a log's first entry: its own name, signed by itself."""
     name = ORIGIN.encode()
     spec: dict[str, Any] = {
         "data": {"hash": {"algorithm": "sha256", "value": hashlib.sha256(name).hexdigest()}},

@@ -1,6 +1,6 @@
-"""What a Sigstore client has to know to use and to trust an embedded world.
+"""What a Sigstore client needs to use and to trust the embedded services.
 
-In the JSON of Sigstore's protobuf specifications: clients of every language read it. No TUF
+In the JSON form of Sigstore's protobuf specifications, which clients in every language read. No TUF
 repository is needed, and plain http on loopback is accepted.
 """
 
@@ -30,10 +30,10 @@ def trusted_root(
     log_url: str,
     log: LogKey,
 ) -> dict[str, Any]:
-    """Return the trusted root: whom to believe.
+    """Return the trusted root: which keys to trust.
 
-    `ca_chain` begins with the certificate that issues and ends with the root. All of it counts
-    from five minutes ago on.
+    `ca_chain` begins with the issuing certificate and ends with the root. Everything is valid from
+    five minutes ago.
     """
     return {
         "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
