@@ -76,7 +76,7 @@ ROWS: dict[int, Topic | str] = {
     13: Topic.NO_PERMISSION,
     14: Topic.IDENTITY_SERVICE,
     15: Topic.UNKNOWN_PUBLISHER,
-    16: Topic.CALLED_WORKFLOW,
+    16: Topic.REUSABLE_WORKFLOW,
     17: Topic.EXCHANGE_FAILED,
     18: Topic.WRONG_PROJECT,
     19: Topic.FOREIGN_AUDIENCE,
@@ -425,7 +425,7 @@ def test_row_15_a_job_without_the_environment(dist: Path) -> None:
 def test_row_16_a_called_workflow(dist: Path) -> None:
     with staged(dist, claims={"job_workflow_ref": CALLED}) as stage:
         outcome = act(stage, attestations="true")
-        outcome.explains(Topic.CALLED_WORKFLOW, CALLED, CALLER, "uploaded nothing")
+        outcome.explains(Topic.REUSABLE_WORKFLOW, CALLED, CALLER, "uploaded nothing")
         steps = pasted(outcome.report["problems"][0]["remedy"])["jobs"]["publish"]
         assert steps["permissions"] == {"id-token": "write"}
         assert not stage.world.index.issued_tokens, "explained before asking"

@@ -46,7 +46,7 @@ class Topic(StrEnum):
     IDENTITY_UNUSABLE = "The job's identity cannot be used"
     PULL_REQUEST_TARGET = "No releases from pull_request_target"
     OTHER_REPOSITORY = "No releases from a workflow of another repository"
-    CALLED_WORKFLOW = "No attestations from a reusable workflow"
+    REUSABLE_WORKFLOW = "No attestations from a reusable workflow"
     ATTESTATIONS_AND_PASSWORD = "Attestations are required, but a password is given"  # noqa: S105
     NO_TRUSTED_PUBLISHING = "The index does not support trusted publishing"
     AUDIENCE_UNKNOWN = "The index does not report its audience"

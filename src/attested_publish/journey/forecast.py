@@ -261,7 +261,7 @@ def _obstacle(identity: Identity, index: Index) -> _Obstacle | None:
                 f"{shown(identity.job_workflow_ref, 200)}, but the attestation's policy from "
                 f"{shown(identity.workflow_ref, 200)}, and no publisher satisfies both.",
                 remedy="Publish in a job of the calling workflow itself",
-                topic=Topic.CALLED_WORKFLOW,
+                topic=Topic.REUSABLE_WORKFLOW,
                 to_paste=f"\n\n{_TWO_JOBS}",
                 is_of_the_job=True,
             )
