@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import itertools
 import os
 import stat
@@ -491,7 +492,7 @@ def _not_copied(source: Path, folder: Path, error: OSError | Changed) -> FilesPr
 
 
 @contextlib.contextmanager
-def opened(source: Path, packages: Sequence[Path]) -> Iterator[BinaryIO]:
+def opened(source: Path, packages: Sequence[Path]) -> Iterator[io.BufferedReader]:
     """Open a file in one of `packages` (files and folders) for reading, and nothing else.
 
     What is at its path may be exchanged at any time: for a pipe, which would not open before

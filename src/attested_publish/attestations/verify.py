@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from attested_publish.net.untrusted import shown
 from attested_publish.problems import IdentityProblem, SigningProblem, Topic, VerificationProblem
 
 if TYPE_CHECKING:
+    import requests
     from pypi_attestations import Publisher
     from sigstore.verify.policy import VerificationPolicy
 
@@ -59,11 +60,17 @@ class AttestationRefused(ValueError):
 
 @dataclass(frozen=True)
 class Trust:
-    """A Sigstore instance: whom to ask for signatures, and what to verify them with."""
+    """A Sigstore instance: whom to ask for signatures, and what to verify them with.
+
+    `authority` is the session with the certificate authority; `log` gives the one that the
+    calling thread has with the transparency log.
+    """
 
     config: ClientTrustConfig
     signing: SigningContext
     verifier: Verifier
+    authority: requests.Session
+    log: Callable[[], requests.Session]
 
 
 def load_trust(config_json: str | None) -> Trust:
@@ -79,14 +86,18 @@ def load_trust(config_json: str | None) -> Trust:
         else:
             config = ClientTrustConfig.from_json(config_json)
         config.force_tlog_version = 1
-        # Not `from_trust_config`: that asks a timestamp authority too, for each signature,
-        # and PEP 740 has no place for the answer.
-        signing = SigningContext(
-            fulcio=config.signing_config.get_fulcio(),
-            rekor=config.signing_config.get_tlogs()[0],
-            trusted_root=config.trusted_root,
+        fulcio = config.signing_config.get_fulcio()
+        rekor = config.signing_config.get_tlogs()[0]
+        return Trust(
+            config,
+            # Not `from_trust_config`: that asks a timestamp authority too, for each signature,
+            # and PEP 740 has no place for the answer.
+            SigningContext(fulcio=fulcio, rekor=rekor, trusted_root=config.trusted_root),
+            Verifier(trusted_root=config.trusted_root),
+            fulcio.session,
+            # The annotation names what logs of all versions have in common.
+            lambda: rekor.log.session,  # type: ignore[attr-defined]
         )
-        return Trust(config, signing, Verifier(trusted_root=config.trusted_root))
     except sigstore.errors.TUFError as error:
         raise no_root(error) from error
     except TimeoutError as error:
@@ -234,13 +245,19 @@ def policy_for(publisher: TrustedPublisher) -> VerificationPolicy:
     return policy_of(publisher.provenance)
 
 
+def certificate_of(attestation: Attestation) -> x509.Certificate:
+    """Return the certificate that an attestation was signed with. Raises `ValueError`."""
+    return x509.load_der_x509_certificate(attestation.verification_material.certificate)
+
+
 def extension_text(attestation: Attestation, extension: x509.ObjectIdentifier) -> str | None:
     """Return what an extension of Fulcio's in the certificate says; `None` where it has none.
 
-    Raises `ValueError` for one that is no text.
+    Raises `ValueError` for one that is no text. `Attestation.certificate_claims` reads fewer
+    extensions: not that for the environment.
     """
     try:
-        found = _certificate_of(attestation).extensions.get_extension_for_oid(extension)
+        found = certificate_of(attestation).extensions.get_extension_for_oid(extension)
     except x509.ExtensionNotFound:
         return None
     return asn1.decode_der(str, found.value.public_bytes())
@@ -248,7 +265,7 @@ def extension_text(attestation: Attestation, extension: x509.ObjectIdentifier) -
 
 def certificate_identity(attestation: Attestation) -> str:
     """Return the attestation certificate's subject alternative name: a URI, or e-mail address."""
-    certificate = _certificate_of(attestation)
+    certificate = certificate_of(attestation)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     return ", ".join(str(name.value) for name in names.value)
 
@@ -286,10 +303,6 @@ def _in_words(error: sigstore.errors.VerificationError, attestation: Attestation
     if built_by is None:
         return shown(error)
     return shown(_PRINTED_EXTENSION.sub(lambda _: built_by, str(error)))
-
-
-def _certificate_of(attestation: Attestation) -> x509.Certificate:
-    return x509.load_der_x509_certificate(attestation.verification_material.certificate)
 
 
 def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:

@@ -109,6 +109,8 @@ def _refused(error: OSError) -> MachineProblem:
                 detail=f"The embedded services need the address 127.0.0.1: {error.strerror}.",
                 remedy="Run where the machine has it up (`ip link set lo up`).",
             )
+        case _:
+            pass
     where = f"{shown(error.filename)}: " if error.filename else ""
     return MachineProblem(
         "The machine does not let the run go on",
