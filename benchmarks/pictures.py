@@ -20,18 +20,21 @@ import material
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from attested_publish.console.reporter import Reporter
+from attested_publish.console.mask import mask
+from attested_publish.console.printer import Printer
+from attested_publish.console.recorder import Recorder
 from attested_publish.fronts.running import carry_out
 from attested_publish.fronts.summary import summary
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Services
+from attested_publish.journey.outcome import report_of
+from attested_publish.journey.run import Run
+from attested_publish.journey.targets import Targets
 from attested_publish.net.addresses import PYPI_UPLOAD_URL
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.world import World
-from attested_publish.report import Report
 from attested_publish.settings import understand
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
@@ -107,10 +110,11 @@ def staged(registry: Registry, workflow: str) -> Iterator[tuple[World, Path]]:
 def summary_of(world: World, folder: Path) -> str:
     """Publish a folder to an embedded world, and return the summary as for PyPI."""
     settings = understand({"packages-dir": str(folder), "repository-url": world.upload_url})
-    report = Report(mode="publish", index=settings.repository_url)
-    reporter = Reporter(report, Console(file=io.StringIO()))
-    services = Services(Index.at(world.upload_url), world.trust_config)
-    carry_out(lambda: publish.publish(settings, services, reporter), reporter)
+    printer = Printer(Console(file=io.StringIO()))
+    run = Run("publish", settings, Recorder(printer), mask)
+    run.targets = Targets(Index.at(world.upload_url), world.trust_config)
+    carry_out(lambda: publish.publish(run), run)
+    report = report_of(run)
     report.story.is_log_public = True
     root = world.upload_url.removesuffix("/legacy/")
     text = summary(report, limit=1 << 20).replace(f"{root}/legacy/", PYPI_UPLOAD_URL)

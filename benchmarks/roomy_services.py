@@ -22,12 +22,12 @@ from attested_publish.rehearsal.pypi.app import Index
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.serving import Server, delayed
 from attested_publish.rehearsal.world import World
+from attested_publish.rules.bounds import DISTRIBUTION_CAP
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 UPLOAD_SECONDS = 2.0
-FILE_LIMIT = 1 << 30
 
 
 def main(folder: Path) -> None:
@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
             jwks=world.issuer.jwks,
             trusted_root=ClientTrustConfig.from_json(world.trust_config).trusted_root,
             registry=registry,
-            file_limit=FILE_LIMIT,
+            file_limit=DISTRIBUTION_CAP,
         ) as index,
     ):
         world.export(folder)

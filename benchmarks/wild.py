@@ -24,8 +24,8 @@ from typing import Any
 
 import requests
 
-from attested_publish import rules
 from attested_publish.findings import Finding, Severity
+from attested_publish.rules import checks
 
 PROJECTS = (
     "aiohttp anyio attrs black boto3 botocore build cachetools certifi cffi charset-normalizer "
@@ -100,7 +100,7 @@ def judge(paths: Sequence[Path]) -> Iterator[tuple[Path, list[Finding], float]]:
     """Check each file and give its findings and the seconds they took."""
     for path in paths:
         started = time.perf_counter()
-        found = rules.check_file(path, path.name, path.stat().st_size)
+        found = checks.check_file(path, path.name, path.stat().st_size)
         yield path, found, time.perf_counter() - started
 
 

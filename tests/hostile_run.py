@@ -13,16 +13,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from attested_publish.console.reporter import Reporter
 from attested_publish.fronts.running import carry_out
 from attested_publish.identity import tokens as identity
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Services
+from attested_publish.journey.outcome import report_of
+from attested_publish.journey.targets import Targets
 from attested_publish.net.stopping import leave
-from attested_publish.report import Report
 from attested_publish.settings import understand
-from releases import deadlines
+from releases import deadlines, run_to
 
 
 def peak() -> int:
@@ -48,20 +47,19 @@ def main() -> None:
             **asked.get("settings", {}),
         }
     )
-    services = Services(
+    targets = Targets(
         Index.at(settings.repository_url),
         Path(asked["trust_config"]).read_text(encoding="utf-8"),
         deadlines=deadlines(asked["seconds"], answer=asked["seconds"]),
     )
-    report = Report(mode=asked.get("mode", "publish"), index=settings.repository_url)
-    console = Console(file=sys.stdout, width=200)
-    reporter = Reporter(report, console, verbose=settings.verbose)
+    mode = asked.get("mode", "publish")
+    run = run_to(targets, settings, Console(file=sys.stdout, width=200), mode=mode)
     started = time.monotonic()
-    do = getattr(publish, report.mode)
-    result = carry_out(lambda: do(settings, services, reporter), reporter)
+    do = getattr(publish, mode)
+    result = carry_out(lambda: do(run), run)
     record = {
         "result": result,
-        "problems": report.as_json()["problems"],
+        "problems": report_of(run).as_json()["problems"],
         "seconds": time.monotonic() - started,
         "peak": peak(),
     }

@@ -13,19 +13,23 @@ from rich.console import Console
 
 from attested_publish.attestations.sign import Signing
 from attested_publish.attestations.verify import policy_of
-from attested_publish.console.reporter import Reporter
+from attested_publish.console.github import GitHubPrinter
+from attested_publish.console.mask import mask
+from attested_publish.console.printer import Printer
+from attested_publish.console.recorder import Recorder
 from attested_publish.fronts.running import carry_out
 from attested_publish.identity.tokens import AmbientIdentity
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Services
+from attested_publish.journey.outcome import report_of
+from attested_publish.journey.run import Run
+from attested_publish.journey.targets import Targets
 from attested_publish.net.retry import Deadlines, Patience
 from attested_publish.rehearsal.faults import parse_fault
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.world import World
-from attested_publish.report import Report
 from attested_publish.settings import Settings, understand
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 
     from attested_publish.attestations.verify import Trust
     from attested_publish.distributions import Distribution
+    from attested_publish.report import Report
 
 
 @dataclass
@@ -58,7 +63,7 @@ class Stage:
         report, self.printed = run(
             do,
             chosen,
-            Services(
+            Targets(
                 index,
                 self.world.trust_config,
                 ambient=self.world.ambient,
@@ -135,14 +140,29 @@ def sign(stage: Stage, distributions: Sequence[Distribution], trust: Trust) -> A
     return signing.sign_all(distributions, lambda *_: None)
 
 
-def run(do: Any, settings: Settings, services: Services, world: World) -> tuple[Report, str]:
+def run_to(
+    targets: Targets,
+    settings: Settings,
+    console: Console,
+    *,
+    mode: str = "publish",
+    kind: type[Printer] = Printer,
+) -> Run:
+    """Return a run that is about to begin, as a front makes it."""
+    printer = kind(console, verbose=settings.verbose)
+    hide = printer.mask if isinstance(printer, GitHubPrinter) else mask
+    run = Run(mode, settings, Recorder(printer), hide)
+    run.targets = targets
+    return run
+
+
+def run(do: Any, settings: Settings, targets: Targets, world: World) -> tuple[Report, str]:
     """Run `do` as a job of this world; return the report and what was printed."""
     printed = io.StringIO()
-    report = Report(mode="publish", index=settings.repository_url)
-    reporter = Reporter(report, Console(file=printed, width=200), verbose=settings.verbose)
+    release = run_to(targets, settings, Console(file=printed, width=200))
     with pretended_job(world.environment):
-        carry_out(lambda: do(settings, services, reporter), reporter)
-    return report, printed.getvalue()
+        carry_out(lambda: do(release), release)
+    return report_of(release), printed.getvalue()
 
 
 @contextlib.contextmanager

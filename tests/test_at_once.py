@@ -15,7 +15,7 @@ import pytest
 from attested_publish.attestations.verify import load_trust
 from attested_publish.distributions import stage as stage_files
 from attested_publish.index.index import Index
-from attested_publish.journey.confirm import confirm
+from attested_publish.journey.served import wait_until_served
 from attested_publish.net.http import new_session
 from attested_publish.problems import ConfirmationProblem
 from jobless import without_a_job
@@ -25,7 +25,7 @@ from releases import SHORT, problem, publisher_policy, served, sign
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from attested_publish.journey.confirm import Confirmation
+    from attested_publish.journey.served import Served
     from releases import Stage
 
 TAGS = ("cp312-cp312-win_amd64", "cp313-cp313-win_amd64")
@@ -149,8 +149,8 @@ def test_an_attestation_by_another_publisher_is_wrong(stage: Stage) -> None:
             for name, attestation in sign(stage, files.distributions, trust).items()
         }
 
-        def confirmed(repository: str) -> Confirmation:
-            return confirm(
+        def confirmed(repository: str) -> Served:
+            return wait_until_served(
                 files.distributions,
                 signed_again,
                 Index.at(stage.world.upload_url),

@@ -255,7 +255,7 @@ def test_in_a_called_workflow_nothing_is_signed_that_no_index_takes(dist: Path) 
     called = "octo-org/sample-project/.github/workflows/called.yml@refs/tags/v1.0.0"
     with staged(dist, claims={"job_workflow_ref": called}) as stage:
         told = problem(stage.run(publish.attest))
-        assert "cannot be had in a called workflow" in told
+        assert "cannot be made in a reusable workflow" in told
         assert "download-artifact" in told
         assert len(stage.world.log) == 0
 
@@ -278,7 +278,7 @@ def test_what_is_not_public_is_not_signed_in_public_unless_wanted() -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (circleci, "PyPI takes no attestations from CircleCI"),
+        (circleci, "PyPI accepts no attestations from CircleCI"),
         (google, "in Sigstore's log for good"),
     ],
 )

@@ -499,7 +499,7 @@ def test_a_report_beside_the_files_is_not_in_the_way(tmp_path: Path) -> None:
     report = tmp_path / "new" / ".." / "report.json"
     done = command("check", tmp_path, "--offline", "--report", report)
     assert done.returncode == 0
-    assert "left aside" not in done.stdout
+    assert "ignored" not in done.stdout
     assert json.loads((tmp_path / "report.json").read_text())["result"] == "done"
 
 

@@ -31,11 +31,12 @@ from attested_publish.attestations.verify import (
 from attested_publish.distributions import stage as stage_files
 from attested_publish.identity.tokens import AmbientIdentity
 from attested_publish.index.contents import New
+from attested_publish.index.credentials import GivenCredentials
 from attested_publish.index.index import Index
-from attested_publish.index.upload import Delivery, GivenCredentials, upload
+from attested_publish.index.upload import Delivery, upload
 from attested_publish.problems import SigningProblem, UploadProblem
 from attested_publish.rehearsal.serving import Server
-from attested_publish.sandbox.judges import shared
+from attested_publish.sandbox.pool import shared_sandbox
 from releases import SHORT, publisher_policy, sign, staged
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ def upload_to(
             deadlines=SHORT,
             is_there=is_there,
             tell=lambda _: None,
-            judges=shared(),
+            sandbox=shared_sandbox(),
         ),
         new=New(),
         begun=lambda _: None,

@@ -31,21 +31,22 @@ from werkzeug.wrappers import Request, Response
 
 from attested_publish import problems
 from attested_publish.attestations.verify import no_root
+from attested_publish.console.github import GitHubPrinter
 from attested_publish.fronts import action
-from attested_publish.fronts.action import GitHubReporter, hand_over
+from attested_publish.fronts.action import hand_over
 from attested_publish.fronts.running import carry_out
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Services
+from attested_publish.journey.outcome import report_of
+from attested_publish.journey.targets import Targets
 from attested_publish.problems import Topic
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.serving import Server
-from attested_publish.report import Report
 from attested_publish.settings import understand
 from index_client import TRUE_ROW
 from makers import make_release, make_wheel
-from releases import deadlines, staged
+from releases import deadlines, run_to, staged
 from test_fronts import ROOT, job
 
 if TYPE_CHECKING:
@@ -185,17 +186,22 @@ def act_soon(stage: Stage, seconds: float = 0.6, **inputs: str) -> Outcome:
     for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
         Path(environment[name]).unlink(missing_ok=True)
     settings = understand(action.inputs(environment))
-    report = Report(mode=settings.mode.value, index=settings.repository_url)
     text = io.StringIO()
-    reporter = GitHubReporter(report, Console(file=text, width=140), verbose=settings.verbose)
-    services = Services(
+    targets = Targets(
         Index.at(settings.repository_url),
         stage.world.trust_config,
         deadlines=deadlines(seconds, answer=0.5),
     )
+    run = run_to(
+        targets,
+        settings,
+        Console(file=text, width=140),
+        mode=settings.mode.value,
+        kind=GitHubPrinter,
+    )
     with pretended_job(environment):
-        result = carry_out(lambda: publish.publish(settings, services, reporter), reporter)
-    hand_over(report, environment, reporter.warning)
+        result = carry_out(lambda: publish.publish(run), run)
+    hand_over(report_of(run), environment, run.printer.warning)
     return outcome_of(0 if result == "done" else 1, text.getvalue(), environment)
 
 
@@ -283,7 +289,7 @@ def test_row_6_an_artifact_s_folder(tmp_path: Path) -> None:
         outcome = act(stage)
         assert outcome.status == 0, outcome.log
         assert stage.served().keys() == {WHEEL, SDIST}
-        assert "artifact.zip.txt is no distribution, and is left aside" in outcome.log
+        assert "artifact.zip.txt is not a distribution, and is ignored" in outcome.log
 
 
 def test_row_7_the_folder_is_missing(stage: Stage) -> None:
@@ -422,7 +428,7 @@ def test_row_16_a_called_workflow(dist: Path) -> None:
         assert not stage.world.index.issued_tokens, "explained before asking"
         outcome = act(stage)
         assert outcome.status == 0
-        assert "No attestations: the job stands in a called workflow" in outcome.log
+        assert "No attestations: the job is in a reusable workflow" in outcome.log
         assert "cannot be added after the upload" in outcome.summary
 
 

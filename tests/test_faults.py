@@ -108,7 +108,7 @@ def words_of(endpoint: str, kind: str) -> str:
     if endpoint == "identity":
         return "without a token"
     if endpoint == "upload":
-        return "not in its own words"
+        return "not in the index's usual words"
     if endpoint == "log":
         return "not JSON"
     return {
@@ -133,7 +133,7 @@ def words_of(endpoint: str, kind: str) -> str:
         ("identity=403", "identity", "403"),
         ("certificate=400", "signatures", "400"),
         ("log=400", "signatures", "400"),
-        ("upload=html", "confirmation", "may not have arrived"),
+        ("upload=html", "confirmation", "may not have been received"),
         ("upload=413", "upload", "413"),
     ],
 )

@@ -21,10 +21,11 @@ from attested_publish.attestations.verify import AttestationRefused, load_trust,
 from attested_publish.distributions import stage as stage_files
 from attested_publish.identity.tokens import AmbientIdentity, expires_at, understand
 from attested_publish.index.api_token import ApiToken, Exchange, Revocation, TrustedCredentials
-from attested_publish.index.contents import findings_against, holdings
+from attested_publish.index.contents import read_contents
 from attested_publish.index.index import Index, files_of
 from attested_publish.net import figures
 from attested_publish.net.http import ask, new_session
+from attested_publish.rules.on_index import findings_on_index
 from releases import SHORT, publisher_policy, sign
 from test_bad_input import serving
 
@@ -86,8 +87,8 @@ def test_a_project_page(number: str, date: str, dist: Path) -> None:
         index = Index.at(f"{server.url}/legacy/")
         (file,) = (files_of(index, "sample", session) or {}).values()
         assert 0 <= file.size < 1 << 63
-        held = holdings(files.distributions, index, session)
-        for each, finding in findings_against(held, files.distributions, datetime.now(UTC)):
+        there = read_contents(files.distributions, index, session).by_project
+        for each, finding in findings_on_index(files.distributions, there, datetime.now(UTC)):
             assert each.filename
             assert finding.message
 

@@ -1,4 +1,4 @@
-"""What is known before anything is spent: the index's holdings, and the identity's claims."""
+"""What is known before anything is spent: what the index has, and the identity's claims."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attested_publish.identity.tokens import understand
-from attested_publish.index.contents import Holdings, findings_against
+from attested_publish.index.contents import Contents
 from attested_publish.index.index import Index, IndexFile
 from attested_publish.journey import publish
 from attested_publish.journey.forecast import advice
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.jobs.issuer import Issuer
 from attested_publish.rehearsal.pypi.registry import Registry
+from attested_publish.rules.on_index import findings_on_index
 from index_client import TRUE_ROW
 from makers import make_release, make_sdist, make_wheel
 from releases import problem, staged
@@ -67,8 +68,10 @@ def test_a_closed_release_takes_no_new_file(stage: Stage) -> None:
 
     with stage_files([stage.folder]) as staged_files:
         found = list(
-            findings_against(
-                Holdings({"sample": files}), staged_files.distributions, datetime.now(UTC)
+            findings_on_index(
+                staged_files.distributions,
+                Contents({"sample": files}).by_project,
+                datetime.now(UTC),
             )
         )
     assert [(each.filename, finding.rule) for each, finding in found] == [
@@ -101,11 +104,7 @@ def test_project_size_is_a_warning_only(dist: Path) -> None:
     big = IndexFile("sample-0.9-py3-none-any.whl", "0" * 64, "", None, 10 << 30, None)
     with stage_files([dist]) as staged_files:
         found = list(
-            findings_against(
-                Holdings({"sample": {big.filename: big}}),
-                staged_files.distributions,
-                datetime.now(UTC),
-            )
+            findings_on_index(staged_files.distributions, {"sample": [big]}, datetime.now(UTC))
         )
     assert [(finding.rule, finding.severity.value) for _, finding in found] == [
         ("project-size", "warning")
@@ -120,8 +119,8 @@ def test_the_limit_of_a_project_is_the_server_s(dist: Path) -> None:
         there = (10 << 30) - sum(each.size for each in staged_files.distributions)
         for size, rules in ((there, []), (there + 1, ["project-size"])):
             file = IndexFile("sample-0.9-py3-none-any.whl", "0" * 64, "", None, size, None)
-            held = Holdings({"sample": {file.filename: file}})
-            found = findings_against(held, staged_files.distributions, datetime.now(UTC))
+            projects = {"sample": [file]}
+            found = findings_on_index(staged_files.distributions, projects, datetime.now(UTC))
             assert [finding.rule for _, finding in found] == rules
 
 
@@ -209,7 +208,7 @@ def test_a_called_workflow_publishes_without_attestations_and_says_why(dist: Pat
         report = stage.run()
         assert report.result == "done", stage.printed
         assert all(file["provenance"] is None for file in stage.served().values())
-        assert "called workflow" in stage.printed
+        assert "reusable workflow" in stage.printed
         assert "called.yml" in stage.printed
 
 
@@ -218,7 +217,7 @@ def test_a_called_workflow_stops_before_minting_where_attestations_are_required(
 ) -> None:
     with staged(dist, claims={"job_workflow_ref": CALLED}) as stage:
         report = stage.run(attestations="true")
-        assert "called workflow" in problem(report)
+        assert "reusable workflow" in problem(report)
         assert nothing_was_spent(stage)
 
 

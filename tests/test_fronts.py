@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attested_publish.fronts.action import command as workflow_command
+from attested_publish.console.github import command as workflow_command
 from jobless import without_a_job
 from makers import make_release, make_wheel
 from releases import staged

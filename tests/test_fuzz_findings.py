@@ -22,7 +22,8 @@ from attested_publish.index.index import Index
 from attested_publish.net.http import new_session
 from attested_publish.problems import IdentityProblem, TokenProblem
 from attested_publish.rehearsal.serving import Server
-from attested_publish.sandbox.judges import Judges
+from attested_publish.rules.verdicts import Verdicts
+from attested_publish.sandbox.pool import Sandbox
 from makers import make_wheel
 from releases import SHORT
 
@@ -35,11 +36,11 @@ def test_an_address_that_is_nested_leaves_the_rest_judged(tmp_path: Path, nest: 
     wheel = make_wheel(
         tmp_path, metadata={"Author-Email": nest * (16_000 // len(nest)), "Home-page": "ftp://x"}
     )
-    judges = Judges()
+    sandbox = Sandbox()
     try:
-        found = judges.verdict(wheel, wheel.name, wheel.stat().st_size)
+        found = Verdicts(sandbox).find(wheel, wheel.name, wheel.stat().st_size)
     finally:
-        judges.close()
+        sandbox.close()
     by_rule = {one.rule: one.message for one in found}
     assert by_rule.keys() == {"email-invalid", "url-invalid"}
     assert "nested too deeply" in by_rule["email-invalid"]
@@ -48,11 +49,11 @@ def test_an_address_that_is_nested_leaves_the_rest_judged(tmp_path: Path, nest: 
 @pytest.mark.parametrize("nest", ["(a or ", "("])
 def test_a_nested_licence_is_invalid_and_no_want_of_memory(tmp_path: Path, nest: str) -> None:
     wheel = make_wheel(tmp_path, metadata={"License-Expression": nest * (16_000 // len(nest))})
-    judges = Judges()
+    sandbox = Sandbox()
     try:
-        (found,) = judges.verdict(wheel, wheel.name, wheel.stat().st_size)
+        (found,) = Verdicts(sandbox).find(wheel, wheel.name, wheel.stat().st_size)
     finally:
-        judges.close()
+        sandbox.close()
     assert found.rule == "license-expression-invalid"
     assert "brackets are nested" in found.message
 
@@ -60,16 +61,16 @@ def test_a_nested_licence_is_invalid_and_no_want_of_memory(tmp_path: Path, nest:
 def test_a_licence_of_many_brackets_beside_each_other_is_fine(tmp_path: Path) -> None:
     many = " OR ".join(["(MIT AND (BSD-3-Clause OR ISC))"] * 200)
     wheel = make_wheel(tmp_path, metadata={"License-Expression": many})
-    judges = Judges()
+    sandbox = Sandbox()
     try:
-        assert judges.verdict(wheel, wheel.name, wheel.stat().st_size) == []
+        assert Verdicts(sandbox).find(wheel, wheel.name, wheel.stat().st_size) == []
     finally:
-        judges.close()
+        sandbox.close()
 
 
 @pytest.mark.parametrize("unit", ['"', "> ", ";", "a;", "(a", "1. "])
 def test_a_content_type_has_few_characters(tmp_path: Path, unit: str) -> None:
-    judges = Judges()
+    sandbox = Sandbox()
     try:
         for size, rules in ((16_000, {"archive-not-judged"}), (480, {"content-type-invalid"})):
             wheel = make_wheel(
@@ -79,12 +80,12 @@ def test_a_content_type_has_few_characters(tmp_path: Path, unit: str) -> None:
                 },
             )
             started = time.monotonic()
-            found = judges.verdict(wheel, wheel.name, wheel.stat().st_size)
+            found = Verdicts(sandbox).find(wheel, wheel.name, wheel.stat().st_size)
             assert {one.rule for one in found} <= {*rules, "metadata-unreadable"}
             assert found
             assert time.monotonic() - started < 5
     finally:
-        judges.close()
+        sandbox.close()
 
 
 def test_the_tags_of_a_foreign_name_are_not_combined() -> None:
@@ -140,11 +141,11 @@ def test_half_a_surrogate_pair_is_no_text(tmp_path: Path, entry: dict[str, objec
         read_attestation(document)
     path = tmp_path / "it.sigstore.json"
     path.write_text(json.dumps(document))
-    judges = Judges()
+    sandbox = Sandbox()
     try:
-        (found,) = found_in(path, judges)
+        (found,) = found_in(path, sandbox)
     finally:
-        judges.close()
+        sandbox.close()
     assert "surrogate pair" in found.why_not
 
 

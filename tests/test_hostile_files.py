@@ -1,6 +1,6 @@
 """Files made to exhaust their reader are judged or refused within the bounds.
 
-Here by the judges alone; `make e2e` has the command meet each of them.
+Here by the rules in a sandbox alone; `make e2e` has the command meet each of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attested_publish.findings import Severity
-from attested_publish.sandbox.judges import Judges, seconds_for
+from attested_publish.rules.verdicts import Verdicts
+from attested_publish.sandbox.pool import Sandbox, seconds_for
 from hostile_files import ARCHIVES, DESCRIPTIONS, INFO
 from makers import make_sdist, make_wheel, metadata_text
 from measuring import command, tree_megabytes, watched
@@ -52,14 +53,14 @@ QUICK = {name: ARCHIVES[name] for name in _ARCHIVES}
 
 
 @pytest.fixture(scope="module")
-def judges() -> Iterator[Judges]:
-    judges = Judges()
-    yield judges
-    judges.close()
+def verdicts() -> Iterator[Verdicts]:
+    sandbox = Sandbox()
+    yield Verdicts(sandbox)
+    sandbox.close()
 
 
-def verdict(judges: Judges, path: Path) -> list[Finding]:
-    return judges.verdict(path, path.name, path.stat().st_size)
+def find(verdicts: Verdicts, path: Path) -> list[Finding]:
+    return verdicts.find(path, path.name, path.stat().st_size)
 
 
 def rules_of(found: list[Finding]) -> list[str]:
@@ -68,11 +69,11 @@ def rules_of(found: list[Finding]) -> list[str]:
 
 @pytest.mark.parametrize("build", QUICK.values(), ids=QUICK.keys())
 def test_a_hostile_archive_is_judged_within_the_bounds(
-    build: Callable[[Path], Path], judges: Judges, tmp_path: Path
+    build: Callable[[Path], Path], verdicts: Verdicts, tmp_path: Path
 ) -> None:
     path = build(tmp_path)
     started = time.monotonic()
-    found = verdict(judges, path)
+    found = find(verdicts, path)
     assert time.monotonic() - started < SECONDS
     assert found
     assert len(found) < 50
@@ -84,58 +85,59 @@ def test_a_hostile_archive_is_judged_within_the_bounds(
 
 @pytest.mark.parametrize("build", [DESCRIPTIONS[name] for name in _DESCRIPTIONS], ids=_DESCRIPTIONS)
 def test_a_hostile_description_costs_its_own_verdict_only(
-    build: Callable[[Path], Path], judges: Judges, tmp_path: Path
+    build: Callable[[Path], Path], verdicts: Verdicts, tmp_path: Path
 ) -> None:
     started = time.monotonic()
-    found = verdict(judges, build(tmp_path))
+    found = find(verdicts, build(tmp_path))
     assert time.monotonic() - started < SECONDS
     assert set(rules_of(found)) <= {"description-beyond-bounds", "description-not-rendered"}
 
 
-def test_what_runs_until_the_end_is_ended(judges: Judges, tmp_path: Path) -> None:
+def test_what_runs_until_the_end_is_ended(verdicts: Verdicts, tmp_path: Path) -> None:
     started = time.monotonic()
     path = ARCHIVES["sparse_digits"](tmp_path)
-    (finding,) = verdict(judges, path)
+    (finding,) = find(verdicts, path)
     assert time.monotonic() - started < SECONDS
     assert finding.rule == "file-beyond-bounds"
     assert finding.severity is Severity.ERROR
     assert f"{seconds_for(path.stat().st_size):.0f} seconds" in finding.message
-    # The next file has a judge again.
-    assert verdict(judges, make_wheel(tmp_path)) == []
+    # The next file has a child again.
+    assert find(verdicts, make_wheel(tmp_path)) == []
 
 
 def test_a_description_that_several_files_share_is_rendered_once(tmp_path: Path) -> None:
     build = DESCRIPTIONS["comments"]
-    judges = Judges()
+    verdicts = Verdicts(Sandbox())
     started = time.monotonic()
-    first = verdict(judges, build(tmp_path))
+    first = find(verdicts, build(tmp_path))
     once = time.monotonic() - started
     started = time.monotonic()
     for _ in range(5):
-        assert verdict(judges, build(tmp_path)) == first
+        assert find(verdicts, build(tmp_path)) == first
     assert time.monotonic() - started < once
-    judges.close()
+    verdicts.sandbox.close()
 
 
-def test_a_file_that_needs_more_memory_gets_a_judge_for_itself(
-    judges: Judges, tmp_path: Path
+def test_a_file_that_needs_more_memory_gets_a_child_for_itself(
+    verdicts: Verdicts, tmp_path: Path
 ) -> None:
     """Four times the members of the largest wheel found."""
     record = "".join(f"sample/{number:0100},,\n" for number in range(95_000)).encode()
     path = make_wheel(tmp_path, extra_files={f"{INFO}/RECORD": record})
-    assert rules_of(verdict(judges, path)) == ["record-mismatch"]
+    assert rules_of(find(verdicts, path)) == ["record-mismatch"]
 
 
-def test_a_judge_has_no_secrets_and_cannot_print(tmp_path: Path) -> None:
+def test_a_child_has_no_secrets_and_cannot_print(tmp_path: Path) -> None:
     """What the child process knows of the environment is what it needs to start."""
     environment = {**os.environ, "ATTESTED_PUBLISH_PASSWORD": "secret", "PYTHONPATH": "/secret"}
     script = (
         "import pathlib, sys, time\n"
-        "from attested_publish.sandbox.judges import Judges\n"
-        "judges = Judges(); path = pathlib.Path(sys.argv[1])\n"
-        "assert judges.verdict(path, path.name, path.stat().st_size) == []\n"
-        "(judge,) = judges._all\n"
-        "print(open(f'/proc/{judge._process.pid}/environ').read().replace('\\0', '\\n'))\n"
+        "from attested_publish.rules.verdicts import Verdicts\n"
+        "from attested_publish.sandbox.pool import Sandbox\n"
+        "sandbox = Sandbox(); path = pathlib.Path(sys.argv[1])\n"
+        "assert Verdicts(sandbox).find(path, path.name, path.stat().st_size) == []\n"
+        "(child,) = sandbox._all\n"
+        "print(open(f'/proc/{child._process.pid}/environ').read().replace('\\0', '\\n'))\n"
     )
     if sys.platform != "linux":
         pytest.skip("only Linux shows the environment of a process")
@@ -150,8 +152,8 @@ def test_a_judge_has_no_secrets_and_cannot_print(tmp_path: Path) -> None:
     assert names <= {"LD_LIBRARY_PATH", "TMPDIR", "TEMP", "TMP"}
 
 
-def test_judges_end_with_whoever_started_them(tmp_path: Path) -> None:
-    """Killed outright, a run leaves no judge that goes on reading."""
+def test_children_end_with_whoever_started_them(tmp_path: Path) -> None:
+    """Killed outright, a run leaves no child that goes on reading."""
     if sys.platform == "win32":
         pytest.skip("Windows has no SIGKILL")
     ARCHIVES["sparse_digits"](tmp_path)
@@ -197,31 +199,31 @@ def test_an_unreadable_file_of_many_costs_the_others_nothing(tmp_path: Path) -> 
 
 
 def test_files_are_judged_side_by_side(tmp_path: Path) -> None:
-    """While one judge is busy another takes the next file."""
-    judges = Judges()
+    """While one child is busy another takes the next file."""
+    verdicts = Verdicts(Sandbox())
     slow = ARCHIVES["sparse_digits"](tmp_path)
-    busy = threading.Thread(target=verdict, args=(judges, slow))
+    busy = threading.Thread(target=find, args=(verdicts, slow))
     busy.start()
-    assert verdict(judges, make_wheel(tmp_path)) == []
+    assert find(verdicts, make_wheel(tmp_path)) == []
     assert busy.is_alive()
-    judges.close()
+    verdicts.sandbox.close()
     busy.join()
 
 
-def test_a_busy_machine_refuses_no_honest_file(judges: Judges, tmp_path: Path) -> None:
-    """It is the processor's time that counts: a judge that is kept waiting goes on."""
+def test_a_busy_machine_refuses_no_honest_file(verdicts: Verdicts, tmp_path: Path) -> None:
+    """It is the processor's time that counts: a child that is kept waiting goes on."""
     if sys.platform == "win32":
         pytest.skip("Windows cannot limit it")
     path = ARCHIVES["classifiers"](tmp_path)
     found: list[Finding] = []
-    judging = threading.Thread(target=lambda: found.extend(verdict(judges, path)))
+    judging = threading.Thread(target=lambda: found.extend(find(verdicts, path)))
     judging.start()
     for _ in range(14):
-        for judge in judges._all.copy():
-            os.kill(judge._process.pid, signal.SIGSTOP)
+        for child in verdicts.sandbox._all.copy():
+            os.kill(child._process.pid, signal.SIGSTOP)
         time.sleep(0.5)
-        for judge in judges._all.copy():
-            os.kill(judge._process.pid, signal.SIGCONT)
+        for child in verdicts.sandbox._all.copy():
+            os.kill(child._process.pid, signal.SIGCONT)
         time.sleep(0.05)
     judging.join()
     assert set(rules_of(found)) == {"classifier-unknown"}
@@ -277,15 +279,15 @@ def test_few_of_many_files_beside_are_named(tmp_path: Path) -> None:
     make_wheel(tmp_path)
     run = watched(command("check", "--offline", tmp_path))
     assert run.status == 0
-    assert run.output.count("is left aside") == 20
-    assert "180 more files left aside" in run.output
+    assert run.output.count("is ignored") == 20
+    assert "180 more files ignored" in run.output
 
 
 def test_a_renderer_without_memory_is_not_taken_for_a_refusal(
-    judges: Judges, tmp_path: Path
+    verdicts: Verdicts, tmp_path: Path
 ) -> None:
-    """docutils takes more memory for this than a judge has; PyPI renders it."""
+    """docutils takes more memory for this than a child has; PyPI renders it."""
     table = ".. csv-table::\n\n" + "   a,b\n" * 40_000
     metadata = metadata_text(headers={"Description-Content-Type": "text/x-rst"}, body=table)
-    (finding,) = verdict(judges, make_wheel(tmp_path, metadata=metadata))
+    (finding,) = find(verdicts, make_wheel(tmp_path, metadata=metadata))
     assert finding.rule == "description-beyond-bounds"

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attested_publish.attestations.convert import FILE_LIMIT, NotConvertible, read_provenance
-from attested_publish.attestations.found import found_in
-from attested_publish.sandbox import judges as judging
+from attested_publish.attestations.found import QUESTIONS, found_in
+from attested_publish.sandbox.pool import Sandbox
 from attesting import attestation, bundle, put
 from makers import make_wheel
 from measured import measured
@@ -110,7 +110,7 @@ def test_bombs_beside_the_files_are_left_aside(tmp_path: Path, attestations: str
     if attestations == "auto":
         assert done.status == 0, done.printed
         assert f"{count + 3 - 20} more files" in done.printed
-        assert "3 attestations will be made anew" in done.printed
+        assert "3 attestations will be made again" in done.printed
     else:
         assert done.status == 1
         assert "3 ready-made attestations would not be accepted" in done.printed
@@ -135,7 +135,7 @@ def test_what_takes_long_to_verify_is_left_aside(tmp_path: Path) -> None:
         own = put(stage.world, wheel)
         done = measured(ACTION, environment, 60)
     assert done.status == 0, done.printed
-    assert f"{own.name}  holds for {WHEEL}" in done.printed
+    assert f"{own.name}  valid for {WHEEL}" in done.printed
     assert "bombs-0.intoto.jsonl is not converted" in done.printed
     assert "bombs-9.intoto.jsonl is not converted: The files of this kind take more" in done.printed
     assert done.megabytes < MEGABYTES
@@ -189,25 +189,25 @@ def test_nothing_but_a_file_of_the_folder_is_read(
     folder = tmp_path / "dist"
     folder.mkdir()
     path = make(folder)
-    judges = judging.Judges()
+    sandbox = Sandbox()
     try:
-        judges.load("attestations")
+        sandbox.load(QUESTIONS)
         started = time.monotonic()
         with pytest.raises(NotConvertible, match=why):
-            found_in(path, judges)
+            found_in(path, sandbox)
         assert time.monotonic() - started < 2
     finally:
-        judges.close()
+        sandbox.close()
 
 
 @needs_links
 def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real").write_text('{"envelope": 1}')
-    judges = judging.Judges()
+    sandbox = Sandbox()
     try:
-        (found,) = found_in(link(tmp_path, tmp_path / "real"), judges)
+        (found,) = found_in(link(tmp_path, tmp_path / "real"), sandbox)
     finally:
-        judges.close()
+        sandbox.close()
     assert "not a PEP 740 attestation" in found.why_not
 
 
@@ -227,29 +227,29 @@ def test_a_file_without_an_end_is_read_in_part(tmp_path: Path) -> None:
 
     growing = threading.Thread(target=grow, daemon=True)
     growing.start()
-    judges = judging.Judges()
+    sandbox = Sandbox()
     try:
         for _ in range(10):
             with pytest.raises(NotConvertible, match=r"more than 4 MiB|neither JSON"):
-                found_in(path, judges)
+                found_in(path, sandbox)
     finally:
         is_over.set()
         growing.join()
-        judges.close()
+        sandbox.close()
 
 
-def test_a_judge_that_is_ended_is_a_reason(tmp_path: Path) -> None:
+def test_a_child_that_is_ended_is_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "it.sigstore.json"
     path.write_text(MADE["lines of log entries"](1 << 20))
-    judges = judging.Judges()
+    sandbox = Sandbox()
     try:
-        judges.load("attestations")
+        sandbox.load(QUESTIONS)
         with pytest.raises(NotConvertible, match=r"It cannot be read: 0 seconds and 90 MB"):
-            found_in(path, judges, seconds=0.01)
+            found_in(path, sandbox, seconds=0.01)
         path.write_text("{}")
-        (found,) = found_in(path, judges)
+        (found,) = found_in(path, sandbox)
     finally:
-        judges.close()
+        sandbox.close()
     assert "neither a Sigstore bundle nor" in found.why_not
 
 
@@ -286,12 +286,12 @@ def test_a_statement_has_its_own_bound(tmp_path: Path) -> None:
             ],
         )
         (tmp_path / "largest.sigstore.json").write_text(json.dumps(largest))
-    judges = judging.Judges()
+    sandbox = Sandbox()
     try:
-        (found,) = found_in(path, judges)
+        (found,) = found_in(path, sandbox)
         assert "Its statement has more than 20,000 values" in found.why_not
-        (found,) = found_in(tmp_path / "largest.sigstore.json", judges, [f"{5:064}", "f" * 64])
+        (found,) = found_in(tmp_path / "largest.sigstore.json", sandbox, [f"{5:064}", "f" * 64])
         assert found.about == [f"{5:064}"]
         assert "about 1024 files" in found.why_not
     finally:
-        judges.close()
+        sandbox.close()

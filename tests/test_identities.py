@@ -66,8 +66,8 @@ def test_circleci() -> None:
     )
     plan = attestation_plan(Attestations.AUTO, identity, PYPI, is_public_log=True)
     assert not plan.attest
-    assert "PyPI takes no attestations from CircleCI" in plan.why_not
-    with pytest.raises(IdentityProblem, match="cannot be had from CircleCI"):
+    assert "PyPI accepts no attestations from CircleCI" in plan.why_not
+    with pytest.raises(IdentityProblem, match="cannot be made from CircleCI"):
         attestation_plan(Attestations.REQUIRED, identity, PYPI, is_public_log=True)
     assert attestation_plan(
         Attestations.REQUIRED,
@@ -93,7 +93,7 @@ def test_the_index_is_asked_and_quoted(dist: Path, claims: dict[str, Any], name:
     """Nobody is stricter than the index: it may know by now what is not known here."""
     with staged(dist, claims=claims) as stage:
         report = stage.run()
-        assert f"takes no attestations from {name}" in stage.printed
+        assert f"accepts no attestations from {name}" in stage.printed
         told = problem(report)
         assert report.problems[0].stage == "token"
         assert "unknown trusted publishing issuer" in told

@@ -22,7 +22,7 @@ class Hidden:
         if name.partition(".")[0] == "comrak":
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Hidden())
-from attested_publish.rules import check_file
+from attested_publish.rules.checks import check_file
 path = pathlib.Path(sys.argv[1])
 found = check_file(path, path.name, path.stat().st_size)
 print(json.dumps([(one.rule, one.severity) for one in found]))

@@ -15,22 +15,24 @@ import sys
 import threading
 import time
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 from rich.console import Console
 from urllib3.util import parse_url
 
-from attested_publish.console.reporter import Reporter
 from attested_publish.consumer.download import Limits, NotFetched, address, sha256_of
 from attested_publish.fronts.running import carry_out
 from attested_publish.identity.tokens import detect, is_provider_local
 from attested_publish.index.api_token import audience_of
 from attested_publish.index.index import Index, IndexFile, files_of, provenance_at
 from attested_publish.index.project_page import FILES_LIMIT, PAGE_LIMIT, NotAPage, entries
+from attested_publish.journey.targets import Targets
+from attested_publish.net import secrecy
 from attested_publish.net.addresses import BadAddress, checked, refuse_step
 from attested_publish.net.connections import TooSlow
 from attested_publish.net.http import Bounds, LedAstray, ask, bound, new_session
@@ -43,7 +45,7 @@ from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.jobs.pretended import CIRCLECI, GITHUB, GITLAB
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
-from attested_publish.report import Report
+from attested_publish.settings import Settings
 from hostile_peer import (
     Answering,
     Peer,
@@ -54,8 +56,11 @@ from hostile_peer import (
     json_response,
     response,
 )
-from releases import problem, staged
+from releases import problem, run_to, staged
 from test_http import encrypted
+
+if TYPE_CHECKING:
+    from attested_publish.journey.run import Run
 
 __all__ = ["encrypted"]
 
@@ -372,19 +377,19 @@ class TestForeignTexts:
         assert time.monotonic() - started < 0.5
 
 
-def reporter_to(printed: io.StringIO, *, verbose: bool) -> Reporter:
-    report = Report(mode="publish", index=PYPI)
-    return Reporter(report, Console(file=printed, width=200), verbose=verbose)
+def run_printing_to(printed: io.StringIO, *, verbose: bool) -> Run:
+    settings = replace(Settings(), verbose=verbose)
+    return run_to(Targets(Index.at(PYPI)), settings, Console(file=printed, width=200))
 
 
 @pytest.mark.parametrize("verbose", [True, False])
-def test_what_libraries_log_goes_through_the_reporter(
+def test_what_libraries_log_goes_through_the_printer(
     capfd: pytest.CaptureFixture[str], *, verbose: bool
 ) -> None:
     printed = io.StringIO()
     evil = "503: \r::error::x\x1b[31m ##[error] \u202e geheim12"
-    reporter = reporter_to(printed, verbose=verbose)
-    reporter.mask("geheim12")
+    run = run_printing_to(printed, verbose=verbose)
+    secrecy.keep(["geheim12"])
 
     def work() -> None:
         for name in ("twine.repository", "sigstore._internal", "tuf.api", "urllib3", "whoever", ""):
@@ -395,7 +400,7 @@ def test_what_libraries_log_goes_through_the_reporter(
         logging.getLogger("twine").info("not shown")
         logging.getLogger("whoever").error("%s", evil)
 
-    carry_out(work, reporter)
+    carry_out(work, run)
     logging.getLogger("twine").warning("afterwards")
     told = printed.getvalue()
     assert told.count("\\x1b[31m") == (8 if verbose else 1)

@@ -108,7 +108,7 @@ class TestCircleCI:
                 check=False,
             )
             assert done.returncode == 0, done.stdout + done.stderr
-            assert "takes no attestations from CircleCI" in done.stdout
+            assert "accepts no attestations from CircleCI" in done.stdout
             assert {name: file["provenance"] for name, file in stage.served().items()} == {
                 "sample-1.0-py3-none-any.whl": None,
                 "sample-1.0.tar.gz": None,
@@ -242,7 +242,7 @@ class TestCircleCI:
         with staged(dist, CIRCLECI, **{"oidc.circleci.com/ssh-rerun": "true"}) as stage:
             assert "ssh-rerun" in mint(stage).text
             told = problem(stage.run())
-            assert "run again with SSH" in told
+            assert "rerun with SSH" in told
             assert not stage.world.index.issued_tokens
 
     @pytest.mark.parametrize(

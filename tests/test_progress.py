@@ -11,23 +11,22 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from attested_publish.console.progress import FEW, Progress
-from attested_publish.console.reporter import Reporter
+from attested_publish.console.progress import FEW, Progress, progress_of
 from attested_publish.fronts.running import carry_out
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Services
+from attested_publish.journey.targets import Targets
 from attested_publish.rehearsal.rehearse import pretended_job
-from attested_publish.report import Report
 from attested_publish.settings import understand
 from makers import make_wheel
-from releases import staged
+from releases import run_to, staged
 from test_explanations import act
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from attested_publish.console.printer import Printer
     from attested_publish.distributions import Distribution
     from releases import Stage
 
@@ -74,32 +73,31 @@ def test_few_files_are_told_by_name(stage: Stage) -> None:
     ("fault", "settings", "words"),
     [
         ("upload=409*2", {"skip-existing": "true"}, "this one is skipped"),
-        ("upload=html", {"confirm": "false"}, "not in the index's own words"),
+        ("upload=html", {"confirm": "false"}, "not in the index's usual words"),
     ],
 )
 def test_every_outcome_ends_in_the_block(
-    dist: Path, fault: str, settings: dict[str, str], words: str
+    dist: Path, fault: str, settings: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that was skipped, or whose arrival is in doubt, is not on its way any more."""
     watched: list[Progress] = []
 
-    class Watching(Reporter):
-        @contextlib.contextmanager
-        def progress(self, distributions: Sequence[Distribution]) -> Iterator[Progress]:
-            with super().progress(distributions) as progress:
-                watched.append(progress)
-                yield progress
+    @contextlib.contextmanager
+    def watching(distributions: Sequence[Distribution], printer: Printer) -> Iterator[Progress]:
+        with progress_of(distributions, printer) as progress:
+            watched.append(progress)
+            yield progress
 
+    monkeypatch.setattr("attested_publish.journey.upload.progress_of", watching)
     with staged(dist) as stage, pretended_job(stage.world.environment):
         stage.fault(fault)
         values = {"packages-dir": str(dist), "repository-url": stage.world.upload_url, **settings}
-        services = Services(
+        targets = Targets(
             Index.at(stage.world.upload_url), stage.world.trust_config, deadlines=stage.deadlines
         )
         printed = io.StringIO()
-        report = Report(mode="publish", index=stage.world.upload_url)
-        reporter = Watching(report, Console(file=printed, width=200))
-        carry_out(lambda: publish.publish(understand(values), services, reporter), reporter)
+        run = run_to(targets, understand(values), Console(file=printed, width=200))
+        carry_out(lambda: publish.publish(run), run)
         assert words in printed.getvalue()
         assert watched
         assert not any(progress._begun for progress in watched)
@@ -123,11 +121,10 @@ def test_a_terminal_has_one_block_that_stays_live(tmp_path: Path) -> None:
         settings = understand(
             {"packages-dir": str(stage.folder), "repository-url": stage.world.upload_url}
         )
-        report = Report(mode="publish", index=settings.repository_url)
-        reporter = Reporter(report, console)
-        services = Services(Index.at(settings.repository_url), stage.world.trust_config)
+        targets = Targets(Index.at(settings.repository_url), stage.world.trust_config)
+        run = run_to(targets, settings, console)
         with pretended_job(stage.world.environment):
-            result = carry_out(lambda: publish.publish(settings, services, reporter), reporter)
+            result = carry_out(lambda: publish.publish(run), run)
         assert result == "done", text.getvalue()
         printed = text.getvalue()
         assert "━" in printed

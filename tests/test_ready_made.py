@@ -15,7 +15,7 @@ from attested_publish.attestations.verify import load_trust
 from attested_publish.distributions import stage as stage_files
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.confirm import confirm
+from attested_publish.journey.served import wait_until_served
 from attested_publish.net.http import new_session
 from attested_publish.problems import ConfirmationProblem
 from attested_publish.rehearsal.pypi.registry import Registry
@@ -169,7 +169,7 @@ def test_what_does_not_hold_is_replaced_or_refused(stage: Stage) -> None:
         (line,) = (line for line in stage.printed.splitlines() if f"{beside[case].name} is" in line)
         assert why in line, case
         assert kinds(served(stage, wheels[case].name)) == [PUBLISH]
-    assert "made anew" in stage.printed
+    assert "made again" in stage.printed
     assert {case: path.read_bytes() for case, path in beside.items()} == before, "only read"
 
 
@@ -217,7 +217,7 @@ def test_each_attestation_is_looked_for_in_what_the_index_serves(stage: Stage, w
     with stage_files([wheel]) as files, new_session() as session:
         for attestations, holds in ((sent, True), ([*sent, not_sent], False)):
             confirming = partial(
-                confirm,
+                wait_until_served,
                 files.distributions,
                 {WHEEL: attestations},
                 Index.at(stage.world.upload_url),
@@ -241,7 +241,7 @@ def test_one_of_each_kind_goes_up(stage: Stage, wheel: Path) -> None:
     report = stage.run(attestations="true")
     assert report.result == "done", stage.printed
     assert kinds(served(stage, WHEEL)) == [PUBLISH]
-    assert f"{WHEEL}.slsa.attestation is left aside" in stage.printed
+    assert f"{WHEEL}.slsa.attestation is not used" in stage.printed
 
 
 @pytest.mark.parametrize("name", ["{}.sigstore.json", "{}.sigstore", "{}.intoto.jsonl"])
@@ -330,8 +330,8 @@ def test_a_line_about_another_file_does_not_hide_the_next(
         (stage.folder / name).write_text("\n".join(lines))
         report = stage.run(publish.check)
         assert report.result == "done"
-        assert f"{name}  holds for {WHEEL}" in stage.printed
-        assert f"{name}  holds for {SDIST}" in stage.printed
+        assert f"{name}  valid for {WHEEL}" in stage.printed
+        assert f"{name}  valid for {SDIST}" in stage.printed
         (stage.folder / name).unlink()
     (stage.folder / "all.intoto.jsonl").write_text("\n".join(lines))
     assert stage.run().result == "done", stage.printed
@@ -367,7 +367,7 @@ def test_what_was_made_by_another_workflow_is_told_in_words(stage: Stage, wheel:
 def test_only_what_did_not_hold_counts_as_made_anew(stage: Stage, wheel: Path) -> None:
     put(stage.world, wheel, repository="octo-org/another")
     assert stage.run().result == "done"
-    assert "1 attestation will be made anew" in stage.printed
+    assert "1 attestation will be made again" in stage.printed
 
 
 def test_a_provenance_in_the_place_of_an_attestation_is_told(stage: Stage, wheel: Path) -> None:
@@ -389,7 +389,7 @@ def test_a_bundle_about_nothing_here_is_told(stage: Stage, tmp_path: Path) -> No
 def test_nothing_goes_up_where_attestations_are_ruled_out(stage: Stage, wheel: Path) -> None:
     put(stage.world, wheel)
     assert stage.run(attestations="false").result == "done"
-    assert "is left aside" in stage.printed
+    assert "is ignored" in stage.printed
     assert stage.served()[WHEEL]["provenance"] is None
 
 
@@ -423,7 +423,7 @@ def test_one_refused_project_holds_up_the_others_and_they_are_named(dist: Path) 
         assert not stage.served("other")
         assert not stage.served("sample")
         for name in ("other", "sample"):
-            assert f"Nothing is against {name} 1.0 (2 files)" in problem(report)
+            assert f"Nothing is wrong with {name} 1.0 (2 files)" in problem(report)
         assert "against third" not in problem(report)
         assert {each["project"]: each["status"] for each in report.projects()} == {
             "other": "checked",
@@ -440,8 +440,8 @@ def test_what_is_public_is_not_held_up(dist: Path) -> None:
         make_wheel(dist, name="other", tag="py3-none-win32")
         make_wheel(dist, name="third", tag="py3-none-linux_x86_64")
         told = problem(stage.run())
-        assert "against sample" not in told
-        assert "Nothing is against other 1.0 (1 file)" in told
+        assert "wrong with sample" not in told
+        assert "Nothing is wrong with other 1.0 (1 file)" in told
 
 
 def test_each_of_several_projects_is_reported(dist: Path) -> None:

@@ -18,11 +18,12 @@ from attested_publish.distributions import stage as stage_files
 from attested_publish.identity.tokens import understand
 from attested_publish.index.api_token import mint
 from attested_publish.index.contents import New
+from attested_publish.index.credentials import GivenCredentials
 from attested_publish.index.index import Index
-from attested_publish.index.upload import Delivery, GivenCredentials, upload
+from attested_publish.index.upload import Delivery, upload
 from attested_publish.net.http import new_session
 from attested_publish.problems import TokenRefused, UploadRefused, VerificationProblem
-from attested_publish.sandbox.judges import shared
+from attested_publish.sandbox.pool import shared_sandbox
 from makers import make_wheel
 from releases import SHORT, problem, publisher_policy, sign, staged
 
@@ -215,7 +216,7 @@ def test_a_tampered_attestation_is_refused_by_the_index_too(signed: Signed, tmp_
                 deadlines=SHORT,
                 is_there=lambda _: False,
                 tell=lambda _: None,
-                judges=shared(),
+                sandbox=shared_sandbox(),
             ),
             new=New(),
             begun=lambda _: None,

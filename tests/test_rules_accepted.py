@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish import rules
 from attested_publish.findings import Finding, Severity
+from attested_publish.rules import checks
 from makers import make_release, make_sdist, make_wheel, tar_link
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ ODD: dict[str, Callable[[Path], Path]] = {
 
 
 def findings(path: Path) -> list[Finding]:
-    return rules.check_file(path, path.name, path.stat().st_size)
+    return checks.check_file(path, path.name, path.stat().st_size)
 
 
 @pytest.mark.parametrize("make", ODD.values(), ids=list(ODD))
@@ -119,4 +119,4 @@ def test_the_form_decides_not_the_metadata_in_the_wheel(tmp_path: Path) -> None:
         "filetype": ["bdist_wheel"],
         "pyversion": ["py3"],
     }
-    assert rules.refuse_file(form, path.name, path, path.stat().st_size) is None
+    assert checks.refuse_file(form, path.name, path, path.stat().st_size) is None

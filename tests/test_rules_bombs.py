@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attested_publish import rules
-from attested_publish.rules import Limits
+from attested_publish.rules import checks
+from attested_publish.rules.bounds import ArchiveBounds
 from makers import make_sdist, make_wheel
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MEGABYTES = 300
 _LOOK = """
 import json, pathlib, sys, time
 started = time.perf_counter()
-from attested_publish.rules import check_file
+from attested_publish.rules.checks import check_file
 path = pathlib.Path(sys.argv[1])
 found = check_file(path, path.name, path.stat().st_size)
 print(json.dumps({
@@ -146,21 +146,22 @@ def test_a_file_of_two_gigabytes_is_refused_by_its_size(tmp_path: Path) -> None:
     assert "2,048 MiB" in said["messages"][0]
     # It was not opened: for what is not there the same is said.
     path.unlink()
-    assert [one.rule for one in rules.check_file(path, path.name, 2 << 30)] == ["file-beyond-cap"]
+    assert [one.rule for one in checks.check_file(path, path.name, 2 << 30)] == ["file-beyond-cap"]
 
 
 def test_the_limits_are_the_callers(tmp_path: Path) -> None:
     sources = {f"sample/{n}.py": bytes(100) for n in range(10)}
     wheel = make_wheel(tmp_path, extra_files=sources)
-    for limits in (Limits(members=5), Limits(unpacked=500)):
-        found = rules.check_file(wheel, wheel.name, wheel.stat().st_size, limits)
+    for bounds in (ArchiveBounds(members=5), ArchiveBounds(unpacked=500)):
+        found = checks.check_file(wheel, wheel.name, wheel.stat().st_size, bounds)
         assert [one.rule for one in found] == ["archive-not-judged"]
-    assert rules.check_file(wheel, wheel.name, wheel.stat().st_size, Limits(members=20)) == []
+    enough = ArchiveBounds(members=20)
+    assert checks.check_file(wheel, wheel.name, wheel.stat().st_size, enough) == []
 
 
 def test_the_name_is_judged_even_where_the_content_cannot_be(tmp_path: Path) -> None:
     path = make_sdist(tmp_path, filename="Sample-1.0.tar.gz")
-    found = rules.check_file(path, path.name, path.stat().st_size, Limits(members=2))
+    found = checks.check_file(path, path.name, path.stat().st_size, ArchiveBounds(members=2))
     assert {one.rule for one in found} == {"sdist-filename", "archive-not-judged"}
 
 
@@ -178,6 +179,6 @@ def test_damage_never_ends_in_a_traceback(make: Callable[[Path], Path], tmp_path
             damaged[place : place + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
         data = bytes(damaged)
         path.write_bytes(gzip.compress(data, 1) if path.suffix == ".gz" else data)
-        for finding in rules.check_file(path, path.name, len(data)):
+        for finding in checks.check_file(path, path.name, len(data)):
             assert finding.message.isprintable()
             assert len(finding.message) < 700

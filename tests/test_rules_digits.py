@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish import rules
 from attested_publish.findings import Severity
+from attested_publish.rules import checks
 from makers import make_sdist, make_wheel
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ DIGITS = "9" * 5000
     ],
 )
 def test_a_long_number_in_a_form(field: str, value: str, rule: str | None) -> None:
-    refusal = rules.refuse_form(
+    refusal = checks.refuse_form(
         {
             "metadata_version": ["2.4"],
             "name": ["sample"],
@@ -54,7 +54,7 @@ def test_a_long_number_in_a_file(header: str, rule: str, tmp_path: Path) -> None
         make_wheel(tmp_path, metadata={header: DIGITS}),
         make_sdist(tmp_path, metadata={header: DIGITS}),
     ):
-        found = rules.check_file(path, path.name, path.stat().st_size)
+        found = checks.check_file(path, path.name, path.stat().st_size)
         assert [one.rule for one in found] == [rule]
 
 
@@ -72,5 +72,5 @@ def test_a_long_number_in_a_name(filename: str, rule: str, tmp_path: Path) -> No
     # Nothing but the name is known of a file without metadata.
     make = make_wheel if filename.endswith(".whl") else make_sdist
     path = make(tmp_path, omit=["METADATA", "PKG-INFO"])
-    found = rules.check_file(path, filename, path.stat().st_size)
+    found = checks.check_file(path, filename, path.stat().st_size)
     assert (rule, Severity.ERROR) in [(one.rule, one.severity) for one in found]

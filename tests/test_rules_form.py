@@ -13,11 +13,10 @@ from twine.package import PackageFile
 from twine.settings import Settings
 from werkzeug.wrappers import Request
 
-from attested_publish import rules
 from attested_publish.findings import Severity
-from attested_publish.rules import sdist, wheel
+from attested_publish.rules import checks, sdist, wheel
+from attested_publish.rules.bounds import ArchiveBounds
 from attested_publish.rules.form import form_of, read_metadata
-from attested_publish.rules.limits import Limits
 from makers import make_sdist, make_wheel
 
 if TYPE_CHECKING:
@@ -80,10 +79,10 @@ def sent_by_twine(path: Path) -> dict[str, list[str]]:
 def foreseen(path: Path) -> dict[str, list[str]]:
     size = path.stat().st_size
     if path.suffix == ".whl":
-        with wheel.open_wheel(path, path.name, size, Limits()) as opened:
+        with wheel.open_wheel(path, path.name, size, ArchiveBounds()) as opened:
             metadata, _ = wheel.metadata_of(opened)
     else:
-        metadata, _ = sdist.metadata_of(sdist.open_sdist(path, path.name, size, Limits()))
+        metadata, _ = sdist.metadata_of(sdist.open_sdist(path, path.name, size, ArchiveBounds()))
     assert metadata is not None
     raw, findings = read_metadata(metadata)
     assert raw is not None
@@ -130,5 +129,5 @@ def test_what_twine_refuses_is_refused(make: Callable[[Path], Path], tmp_path: P
     path = make(tmp_path)
     with pytest.raises(InvalidDistribution):
         sent_by_twine(path)
-    found = rules.check_file(path, path.name, path.stat().st_size)
+    found = checks.check_file(path, path.name, path.stat().st_size)
     assert Severity.ERROR in [one.severity for one in found]

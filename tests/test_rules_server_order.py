@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish import rules
 from attested_publish.findings import Finding, Severity
+from attested_publish.rules import checks
 from makers import make_sdist, make_wheel
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ FINE = {
 
 
 def first_refusal(**fields: list[str]) -> str | None:
-    refusal = rules.refuse_form({**FINE, **fields})
+    refusal = checks.refuse_form({**FINE, **fields})
     if refusal is None:
         return None
     assert refusal.severity is Severity.ERROR
@@ -64,17 +64,17 @@ def rule_of(refusal: Finding | None) -> str | None:
 def refused_file(path: Path, filename: str | None = None, **fields: list[str]) -> str | None:
     kind = {} if path.suffix == ".whl" else {"filetype": ["sdist"], "pyversion": ["source"]}
     form = {**FINE, **kind, **fields}
-    return rule_of(rules.refuse_file(form, filename or path.name, path, path.stat().st_size))
+    return rule_of(checks.refuse_file(form, filename or path.name, path, path.stat().st_size))
 
 
 def test_the_description_and_the_name_are_judged_without_the_file() -> None:
     rst = {**FINE, "description": ["Title\n=====\n\n:bad:`role`\n"]}
-    assert rule_of(rules.refuse_description(rst)) == "description-not-rendered"
-    assert rules.refuse_description(FINE) is None
-    assert rule_of(rules.refuse_filename(FINE, "a/b.exe")) == "filename-separator"
-    assert rule_of(rules.refuse_filename(FINE, "a\x1fb/c")) == "filename-control-character"
-    assert rule_of(rules.refuse_filename(FINE, "sample-1.0.tar.gz")) == "filename-extension"
-    assert rules.refuse_filename(FINE, "anything.whl") is None
+    assert rule_of(checks.refuse_description(rst)) == "description-not-rendered"
+    assert checks.refuse_description(FINE) is None
+    assert rule_of(checks.refuse_filename(FINE, "a/b.exe")) == "filename-separator"
+    assert rule_of(checks.refuse_filename(FINE, "a\x1fb/c")) == "filename-control-character"
+    assert rule_of(checks.refuse_filename(FINE, "sample-1.0.tar.gz")) == "filename-extension"
+    assert checks.refuse_filename(FINE, "anything.whl") is None
 
 
 def test_order_of_a_wheel(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_forty_bad_files_are_all_reported(tmp_path: Path) -> None:
     ]
     assert len(set(bad)) == 40
     for path in bad:
-        found = rules.check_file(path, path.name, path.stat().st_size)
+        found = checks.check_file(path, path.name, path.stat().st_size)
         assert [one.severity for one in found][:2] == [Severity.ERROR] * 2
         assert {one.rule for one in found} == (
             {"requirement-invalid", "url-invalid"}

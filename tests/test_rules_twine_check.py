@@ -13,8 +13,8 @@ import pytest
 from twine.commands.check import check
 from twine.exceptions import InvalidDistribution
 
-from attested_publish import rules
 from attested_publish.findings import Finding, Severity
+from attested_publish.rules import checks
 from makers import Header, make_sdist, make_wheel
 
 Maker = Callable[[Path], Path]
@@ -127,7 +127,7 @@ def twine(caplog: pytest.LogCaptureFixture) -> Callable[[Path], tuple[Verdict, l
 
 
 def findings(path: Path) -> list[Finding]:
-    return rules.check_file(path, path.name, path.stat().st_size)
+    return checks.check_file(path, path.name, path.stat().st_size)
 
 
 @pytest.mark.parametrize(("make", "rule"), FILES.values(), ids=list(FILES))

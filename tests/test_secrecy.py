@@ -20,15 +20,18 @@ from urllib.parse import quote, quote_plus, unquote, urlencode
 import pytest
 from rich.console import Console
 
-from attested_publish.console.reporter import Reporter
+from attested_publish.console.github import GitHubPrinter
+from attested_publish.console.mask import mask
+from attested_publish.console.printer import Printer
+from attested_publish.console.recorder import Recorder
 from attested_publish.distributions import Distribution
 from attested_publish.findings import Finding, Severity
 from attested_publish.fronts import cli
-from attested_publish.fronts.action import GitHubReporter
 from attested_publish.fronts.action import main as act
 from attested_publish.fronts.running import mask_secrets, write_report
 from attested_publish.fronts.summary import summary
 from attested_publish.index.index import Index
+from attested_publish.journey.run import Run
 from attested_publish.net import secrecy
 from attested_publish.net.http import Answer
 from attested_publish.net.secrecy import Secrets, credentials_in, secrets_in, without_credentials
@@ -392,8 +395,9 @@ def test_a_proxy_that_is_not_there(
     printed = capsys.readouterr()
     assert "ProxyError" in printed.out
     assert "proxy-pw-1" not in printed.out + printed.err
-    reporter, masks = console(GitHubReporter)
-    mask_secrets(reporter, Settings(), os.environ)
+    printer, masks = console(GitHubPrinter)
+    assert isinstance(printer, GitHubPrinter)
+    mask_secrets(printer.mask, Settings(), os.environ)
     assert "::add-mask::proxy-pw-1\n" in masks.getvalue()
 
 
@@ -415,14 +419,15 @@ def test_the_record_has_no_secret(dist: Path, tmp_path: Path) -> None:
 
 def test_a_finding_that_quotes_a_part_of_a_secret() -> None:
     secrecy.keep([TOKEN])
-    for kind in (Reporter, GitHubReporter):
-        reporter, printed = console(kind)
-        file = FileReport("f-1.tar.gz", "f", "1", 1, "")
-        reporter.report.files["f-1.tar.gz"] = file
+    for kind in (Printer, GitHubPrinter):
+        printer, printed = console(kind)
+        run = Run("publish", Settings(), Recorder(printer), mask)
         distribution = Distribution(Path("f-1.tar.gz"), Path("dist/f-1.tar.gz"), 1, "", "", "")
         cut = f"'{TOKEN[:60]}…'"
-        reporter.findings(distribution, [Finding("r", Severity.ERROR, f"Is {cut}.", f"Not {cut}.")])
-        assert (file.findings[0].message, file.findings[0].remedy) == ("Is '***…'.", "Not '***…'.")
+        run.add_files([distribution])
+        run.add_findings(distribution, [Finding("r", Severity.ERROR, f"Is {cut}.", f"Not {cut}.")])
+        (found,) = run.files["f-1.tar.gz"].findings
+        assert (found.message, found.remedy) == ("Is '***…'.", "Not '***…'.")
         assert not leaks(printed.getvalue(), TOKEN)
 
 
@@ -434,9 +439,9 @@ class Torn(io.StringIO):
         return super().write(text)
 
 
-def console(reporter: type[Reporter] = Reporter) -> tuple[Reporter, io.StringIO]:
+def console(kind: type[Printer] = Printer) -> tuple[Printer, io.StringIO]:
     printed = Torn()
-    return reporter(Report(mode="publish", index="i"), Console(file=printed, width=200)), printed
+    return kind(Console(file=printed, width=200)), printed
 
 
 COMMANDS = ("::set-output name=x::y", "##[group]x", "##[error]x")
@@ -455,16 +460,16 @@ def obeyed(text: str) -> list[str]:
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_line_that_a_runner_would_obey(command: str, end: str) -> None:
-    reporter, printed = console()
+    printer, printed = console()
     text = f"before{end} \u3000{command}"
     for tell in (
-        *(reporter.item, reporter.detail, reporter.notice, reporter.warning, reporter.request),
-        *(reporter.waiting, reporter.remark, reporter.heading),
+        *(printer.item, printer.detail, printer.notice, printer.warning, printer.request),
+        *(printer.waiting, Recorder(printer).remark, printer.heading),
     ):
         tell(text)
-    reporter._line((f"before{end}  ", ""), (command[:1], "bold"), (command[1:], "dim"))
-    reporter._line((command[:2], ""), (command[2:], ""))
-    reporter._line((f"{end} ", ""), (":", ""), (":error::x", ""), (" #", ""), ("#[x", ""))
+    printer._line((f"before{end}  ", ""), (command[:1], "bold"), (command[1:], "dim"))
+    printer._line((command[:2], ""), (command[2:], ""))
+    printer._line((f"{end} ", ""), (":", ""), (":error::x", ""), (" #", ""), ("#[x", ""))
     assert not obeyed(printed.getvalue()), printed.getvalue()
     assert "set-output" in printed.getvalue() or "##" in printed.getvalue()
     assert harmless(harmless(text)) == harmless(text)
@@ -473,10 +478,10 @@ def test_a_line_that_a_runner_would_obey(command: str, end: str) -> None:
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_in_an_annotation(command: str, end: str) -> None:
-    reporter, printed = console(GitHubReporter)
-    assert isinstance(reporter, GitHubReporter)
+    printer, printed = console(GitHubPrinter)
+    assert isinstance(printer, GitHubPrinter)
     for title in (None, f"a{end}{command}"):
-        reporter._annotate("warning", f"b{end}{command}", title=title, file=f"c{end}{command}")
+        printer._annotate("warning", f"b{end}{command}", title=title, file=f"c{end}{command}")
     lines = obeyed(printed.getvalue())
     assert len(lines) == 2
     assert all(line.startswith("::warning ") and "##[" not in line for line in lines)
@@ -509,21 +514,22 @@ def test_a_command_among_wrong_arguments(
 
 def test_masks_while_others_print() -> None:
     """With real threads: none fails, no line is torn, and no secret is shown once it is known."""
-    reporter, printed = console(GitHubReporter)
+    printer, printed = console(GitHubPrinter)
+    assert isinstance(printer, GitHubPrinter)
     failures: list[BaseException] = []
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
 
     def mask(number: int) -> None:
         for each in range(12):
-            reporter.mask(f"secret-{number}-{each}-{'x' * 20}")
+            printer.mask(f"secret-{number}-{each}-{'x' * 20}")
 
     def tell(number: int) -> None:
         for each in range(60):
             secret = f"secret-{number}-{each % 12}-{'x' * 20}"
-            reporter.item(f"<{number} {each}", "told>")
-            reporter.clean(f"{secret} {secret}")
-            reporter._command("debug", f"<{number} {each} told>")
+            printer.item(f"<{number} {each}", "told>")
+            harmless(f"{secret} {secret}")
+            printer._command("debug", f"<{number} {each} told>")
 
     def guarded(work: Callable[[int], None], number: int) -> None:
         try:
@@ -549,12 +555,13 @@ def test_masks_while_others_print() -> None:
     )
     assert [line for line in lines if not whole.fullmatch(line)] == []
     for number, each in itertools.product(range(4), range(12)):
-        assert "secret" not in reporter.clean(f"secret-{number}-{each}-{'x' * 20}")
+        assert "secret" not in harmless(f"secret-{number}-{each}-{'x' * 20}")
 
 
 def test_a_step_masks_what_an_upload_is_authorized_with() -> None:
-    reporter, printed = console(GitHubReporter)
-    reporter.mask("first\nsecond", "me")
+    printer, printed = console(GitHubPrinter)
+    assert isinstance(printer, GitHubPrinter)
+    printer.mask("first\nsecond", "me")
     assert printed.getvalue().splitlines() == [
         *("::add-mask::first", "::add-mask::second"),
         f"::add-mask::{b64('first', b'me:')[:8]}{b64('me:first' + chr(10) + 'second')[8:]}",

@@ -15,7 +15,7 @@ import requests
 from attested_publish.fronts.cli import main
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Services
+from attested_publish.journey.targets import Targets
 from attested_publish.rehearsal.faults import parse_fault
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.report import Report, Result
@@ -52,8 +52,8 @@ def run_all(stage: Stage, do: Any = publish.publish, **settings: str) -> Report:
         }
     )
     index, *further = map(Index.at, chosen.repository_urls)
-    services = Services(index, stage.world.trust_config, deadlines=SHORT, further=tuple(further))
-    report, stage.printed = run(do, chosen, services, stage.world)
+    targets = Targets(index, stage.world.trust_config, deadlines=SHORT, further=tuple(further))
+    report, stage.printed = run(do, chosen, targets, stage.world)
     return report
 
 

@@ -126,7 +126,7 @@ def test_the_timeline(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("claims", "inputs", "words"),
     [
-        ({"environment": ""}, {}, "The job runs in no environment"),
+        ({"environment": ""}, {}, "The job has no environment"),
         ({"ref": "refs/heads/main"}, {}, "The release comes from refs/heads/main"),
         ({}, {"password": "token"}, "Uploading with a password"),
     ],

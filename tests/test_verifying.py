@@ -19,23 +19,24 @@ import requests
 from rich.console import Console
 from werkzeug.wrappers import Request, Response
 
-from attested_publish.console.reporter import Reporter
 from attested_publish.consumer.download import Limits, NotFetched, address, sha256_of
 from attested_publish.consumer.verify import Expected
 from attested_publish.fronts import cli
 from attested_publish.fronts import verify as verify_command
 from attested_publish.fronts.running import carry_out
 from attested_publish.index.index import Index, IndexFile
-from attested_publish.journey.targets import Services
+from attested_publish.journey.outcome import report_of
+from attested_publish.journey.targets import Targets
 from attested_publish.rehearsal.jobs.pretended import GITLAB, GOOGLE
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.serving import Server
 from attested_publish.rehearsal.world import World
 from attested_publish.report import Report, Result
+from attested_publish.settings import Settings
 from attesting import attestation
 from index_client import client_of
 from makers import make_release, make_wheel
-from releases import Stage, deadlines, problem, staged
+from releases import Stage, deadlines, problem, run_to, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,18 +93,15 @@ def told(
 ) -> tuple[Report, str]:
     """Verify with the short patience of tests."""
     printed = io.StringIO()
-    report = Report(mode="verify", index=stage.world.upload_url)
-    reporter = Reporter(report, Console(file=printed, width=200))
-    services = Services(
+    targets_of_run = Targets(
         Index.at(upload_url or stage.world.upload_url),
         stage.world.trust_config,
         deadlines=IMPATIENT,
     )
     wanted = verify_command.read_targets(targets)
-    carry_out(
-        lambda: verify_command.verify(wanted, expected, services, reporter) and None, reporter
-    )
-    return report, printed.getvalue()
+    run = run_to(targets_of_run, Settings(), Console(file=printed, width=200), mode="verify")
+    carry_out(lambda: verify_command.verify(run, wanted, expected) and None, run)
+    return report_of(run), printed.getvalue()
 
 
 def test_a_release_holds(verify: Verifier) -> None:

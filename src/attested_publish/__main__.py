@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command and exit with its status."""
-    from attested_publish.journey.failures import guarded
+    from attested_publish.fronts.guard import guarded
     from attested_publish.net.stopping import leave
 
     leave(guarded(_run))

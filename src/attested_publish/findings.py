@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 OTHER_BYTES = "other-bytes"
 """The rule of a file that is skipped as asked for: its warning stops no release."""
+
+_OF_ONE_RULE = 20
 
 
 class Severity(StrEnum):
@@ -33,3 +37,20 @@ class Finding:
     severity: Severity
     message: str
     remedy: str = ""
+
+
+def worst_first(found: Iterable[Finding]) -> list[Finding]:
+    """Sort findings by how much they weigh, nothing twice, and a few of each rule."""
+    kept: list[Finding] = []
+    left_out: Counter[tuple[str, Severity]] = Counter()
+    seen: Counter[tuple[str, Severity]] = Counter()
+    for finding in dict.fromkeys(found):
+        kind = (finding.rule, finding.severity)
+        seen[kind] += 1
+        if seen[kind] <= _OF_ONE_RULE:
+            kept.append(finding)
+        else:
+            left_out[kind] += 1
+    for (rule, severity), count in left_out.items():
+        kept.append(Finding(rule, severity, f"There are {count:,} more findings of this kind."))
+    return sorted(kept, key=lambda finding: tuple(Severity).index(finding.severity))

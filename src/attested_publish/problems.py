@@ -32,7 +32,7 @@ class Topic(StrEnum):
 
     FILES_UNFIT = "Files cannot be published"
     FOLDER_UNREADABLE = "A folder or file cannot be read"
-    NO_JUDGE = "The files cannot be looked into"
+    NO_SANDBOX = "The files cannot be looked into"
     FOLDER_MISSING = "The folder does not exist"
     NOTHING_TO_PUBLISH = "There is nothing to publish"
     ATTESTATIONS_DIR_UNWRITABLE = "The attestation files cannot be written"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ from attested_publish.net.secrecy import all_blotted
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from attested_publish.distributions import Distribution
     from attested_publish.findings import Finding, Severity
 
 SCHEMA = 1
@@ -94,7 +93,10 @@ class FileReport:
 
 @dataclass(frozen=True)
 class ProblemReport:
-    """A problem as it was shown; `read_on` is an address, and not part of the JSON."""
+    """A problem as it was printed.
+
+    `read_on` is an address, `source` where the user has the file; neither is part of the JSON.
+    """
 
     stage: str
     title: str
@@ -102,11 +104,12 @@ class ProblemReport:
     remedy: str
     file: str | None
     read_on: str = ""
+    source: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return what the JSON report holds of the problem."""
         record = asdict(self)
-        del record["read_on"]
+        del record["read_on"], record["source"]
         return record
 
 
@@ -156,18 +159,6 @@ class Report:
     attestations_dir: Path | None = None
     story: Story = field(default_factory=Story)
     indexes: list[Report] = field(default_factory=list)
-
-    def add_files(self, distributions: Sequence[Distribution]) -> None:
-        """Start the record of each distribution."""
-        for each in distributions:
-            self.files[each.filename] = FileReport(
-                filename=each.filename,
-                project=each.project,
-                version=None if each.version is None else str(each.version),
-                size=each.size,
-                sha256=each.sha256,
-                source=each.source.as_posix(),
-            )
 
     def findings(self, *severities: Severity) -> list[tuple[FileReport, Finding]]:
         """Return the findings of these severities with the files they are about."""

@@ -11,24 +11,24 @@ import requests
 from rich.console import Console
 from werkzeug.wrappers import Request, Response
 
-from attested_publish.console.reporter import Reporter
 from attested_publish.consumer.verify import Expected
 from attested_publish.fronts import verify as verify_command
 from attested_publish.fronts.running import carry_out
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Services
+from attested_publish.journey.outcome import report_of
+from attested_publish.journey.targets import Targets
 from attested_publish.rehearsal.serving import Server
-from attested_publish.report import Report
 from attested_publish.settings import understand
 from fuzz.documents import as_bytes, changed
 from fuzz.texts import damaged, encoded, text, word
-from releases import deadlines, run
+from releases import deadlines, run, run_to
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable
 
+    from attested_publish.report import Report
     from releases import Stage
 
 _IMPATIENT = deadlines(0.3, answer=2.0)
@@ -80,18 +80,17 @@ class HostileIndex:
             {"packages-dir": str(self.stage.folder), "repository-url": upload_url}
         )
         world = self.stage.world
-        services = Services(
+        targets = Targets(
             Index.at(upload_url), world.trust_config, ambient=world.ambient, deadlines=_IMPATIENT
         )
-        yield run(publish.check, settings, services, world)
+        yield run(publish.check, settings, targets, world)
         printed = io.StringIO()
-        report = Report(mode="verify", index=upload_url)
-        reporter = Reporter(report, Console(file=printed, width=200))
+        wanted_run = run_to(targets, settings, Console(file=printed, width=200), mode="verify")
         wanted = verify_command.read_targets(["sample"])
         carry_out(
-            lambda: verify_command.verify(wanted, Expected(), services, reporter) and None, reporter
+            lambda: verify_command.verify(wanted_run, wanted, Expected()) and None, wanted_run
         )
-        yield report, printed.getvalue()
+        yield report_of(wanted_run), printed.getvalue()
 
 
 def _change(chance: random.Random, response: Response) -> None:

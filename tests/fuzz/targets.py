@@ -28,10 +28,12 @@ from attested_publish.attestations.verify import (
 )
 from attested_publish.consumer.verify import publisher_text
 from attested_publish.distributions import kind_of, release_of
+from attested_publish.index.package import READ
 from attested_publish.journey.publisher_differences import _publisher_in
 from attested_publish.net.untrusted import sentence, shown
-from attested_publish.rules import check_file
-from attested_publish.sandbox.judges import Judges, NotJudged, NotReadable
+from attested_publish.rules.checks import check_file
+from attested_publish.rules.verdicts import Verdicts
+from attested_publish.sandbox.pool import BeyondBounds, Sandbox, Unreadable
 from attesting import SLSA, attestation, bundle
 from fuzz.answers import HostileIndex
 from fuzz.archives import description, metadata, sdist, wheel, wheel_name
@@ -62,10 +64,10 @@ class Failure(Exception):
 
 @dataclass
 class Ground:
-    """What the cases of one run stand on: judges, an embedded world, real documents of its own."""
+    """What the cases of one run need: a sandbox, an embedded world, real documents of its own."""
 
     folder: Path
-    judges: Judges
+    sandbox: Sandbox
     stage: Stage
     index: HostileIndex
     verifier: Verifier
@@ -74,7 +76,7 @@ class Ground:
     @classmethod
     @contextlib.contextmanager
     def open(cls) -> Iterator[Ground]:
-        """Publish a release in an embedded world, and start judges."""
+        """Publish a release in an embedded world, and start a sandbox."""
         with contextlib.ExitStack() as until_done:
             root = Path(until_done.enter_context(tempfile.TemporaryDirectory()))
             dist = root / "dist"
@@ -82,8 +84,8 @@ class Ground:
             stage = until_done.enter_context(staged(dist))
             report = stage.run()
             assert report.result == "done", stage.printed
-            judges = Judges()
-            until_done.callback(judges.close)
+            sandbox = Sandbox()
+            until_done.callback(sandbox.close)
             index = HostileIndex(stage)
             until_done.callback(index.close)
             path = dist / "sample-1.0-py3-none-any.whl"
@@ -91,7 +93,7 @@ class Ground:
             bundles = [{"publisher": _PUBLISHER, "attestations": [attested, attested]}]
             yield cls(
                 folder=root / "case",
-                judges=judges,
+                sandbox=sandbox,
                 stage=stage,
                 index=index,
                 verifier=load_trust(stage.world.trust_config).verifier,
@@ -130,7 +132,7 @@ def in_time(most: float = SECONDS, clock: Callable[[], float] = time.monotonic) 
 def _judged(path: Path, ground: Ground) -> list[Any]:
     """Hold a file's verdict to what is promised of it."""
     with in_time():
-        findings = ground.judges.verdict(path, path.name, path.stat().st_size)
+        findings = Verdicts(ground.sandbox).find(path, path.name, path.stat().st_size)
     for finding in findings:
         sayable(finding.message)
         sayable(finding.remedy)
@@ -158,8 +160,8 @@ def _metadata(chance: random.Random, ground: Ground) -> None:
     except UnicodeEncodeError:
         path = make(ground.folder, metadata=made.encode("utf-8", "replace").decode())
     _judged(path, ground)
-    with contextlib.suppress(NotJudged, NotReadable), in_time():
-        ground.judges.ask_about("package", path, path.name, path.stat().st_size)
+    with contextlib.suppress(BeyondBounds, Unreadable), in_time():
+        ground.sandbox.ask_about(READ, path, path.name, path.stat().st_size)
 
 
 def _description(chance: random.Random, ground: Ground) -> None:
@@ -204,7 +206,7 @@ def _sidecar(chance: random.Random, ground: Ground) -> None:
     path.write_bytes(as_bytes(chance, changed(chance, chance.choice(ground.documents))))
     try:
         with in_time():
-            documents = found_in(path, ground.judges, ["f" * 64])
+            documents = found_in(path, ground.sandbox, ["f" * 64])
     except NotConvertible as why:
         sayable(why)
         if "Error" in str(why):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pypi_attestations import Attestation
 
 from attested_publish.attestations.convert import Form, NotConvertible
-from attested_publish.attestations.found import Found, found_in
+from attested_publish.attestations.found import QUESTIONS, Found, found_in
 from attested_publish.attestations.sidecars import (
     Fault,
     Judgement,
@@ -25,14 +25,14 @@ from attested_publish.attestations.sidecars import (
     without_suffix,
 )
 from attested_publish.attestations.verify import AttestationRefused, verify_attestation
-from attested_publish.sandbox.judges import NotJudged, NotReadable
+from attested_publish.sandbox.pool import BeyondBounds, Unreadable
 
 if TYPE_CHECKING:
     from sigstore.verify import Verifier
     from sigstore.verify.policy import VerificationPolicy
 
     from attested_publish.distributions import Distribution
-    from attested_publish.sandbox.judges import Judges
+    from attested_publish.sandbox.pool import Sandbox
 
 _SECONDS = 4.0
 _SECONDS_A_DISTRIBUTION = 0.05
@@ -52,7 +52,7 @@ def judge(
     distributions: Sequence[Distribution],
     policy: VerificationPolicy,
     verifier: Verifier,
-    judges: Judges,
+    sandbox: Sandbox,
 ) -> Judgement:
     """Hold what lies beside the distributions against what the index will ask of it.
 
@@ -60,29 +60,29 @@ def judge(
     authorizes the upload (`policy`), and takes one of each predicate type. Where the files
     take too long together, the last ones are left aside.
     """
-    with contextlib.suppress(NotJudged, NotReadable):
+    with contextlib.suppress(BeyondBounds, Unreadable):
         # Not counted among their time; where it fails, so does the first file.
-        judges.load("attestations")
+        sandbox.load(QUESTIONS)
     allowed = _SECONDS + _SECONDS_A_DISTRIBUTION * len(distributions)
-    judging = _Judging(policy, verifier, judges, allowed, time.monotonic() + allowed)
+    placing = _Placing(policy, verifier, sandbox, allowed, time.monotonic() + allowed)
     for path in paths:
         nearby = [each for each in distributions if each.source.parent == path.parent]
-        reasons = list(dict.fromkeys(judging.place(path, nearby)))
+        reasons = list(dict.fromkeys(placing.place(path, nearby)))
         if reasons:
             why = " ".join(reasons[:_MOST_REASONS])
             if len(reasons) > _MOST_REASONS:
                 why += f" There are {len(reasons) - _MOST_REASONS} more reasons."
-            judging.judgement.faults.append(Fault(path, why, is_attestation_file(path)))
-    return judging.judgement
+            placing.judgement.faults.append(Fault(path, why, is_attestation_file(path)))
+    return placing.judgement
 
 
 @dataclass(frozen=True)
-class _Judging:
+class _Placing:
     """What attestations are held against, and until when."""
 
     policy: VerificationPolicy
     verifier: Verifier
-    judges: Judges
+    sandbox: Sandbox
     allowed: float
     until: float
     judgement: Judgement = field(default_factory=Judgement)
@@ -95,7 +95,7 @@ class _Judging:
         try:
             digests = {each.sha256 for each in nearby}
             left = self.until - time.monotonic()
-            documents = found_in(path, self.judges, digests, max(_LEAST, _SHARE * left))
+            documents = found_in(path, self.sandbox, digests, max(_LEAST, _SHARE * left))
         except NotConvertible as error:
             yield str(error)
             return

@@ -1,6 +1,6 @@
-"""Attestations in foreign files: read by a judge, of whose answer this process reads the rest.
+"""Attestations in untrusted files: read in a child process, whose answer is read here.
 
-Whatever a file holds, what comes back is few attestations of the usual form (PEP 740, JSON).
+Whatever is in a file, what comes back is few attestations of the usual form (PEP 740, JSON).
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ from attested_publish.attestations.convert import (
     subjects_of,
 )
 from attested_publish.distributions import Changed, opened
-from attested_publish.sandbox.judges import NotJudged, NotReadable
+from attested_publish.sandbox.pool import BeyondBounds, Unreadable
+from attested_publish.sandbox.questions import Answer, Question, path_in
 
 if TYPE_CHECKING:
     from pypi_attestations import Attestation
 
-    from attested_publish.sandbox.judges import Judges
+    from attested_publish.sandbox.pool import Sandbox
+
+QUESTIONS = "attested_publish.attestations.found"
+"""The module that the child process imports: this one."""
 
 SECONDS = 5.0
 """How long one file may take; reading a real one takes some milliseconds."""
@@ -49,17 +53,22 @@ class Found:
 
 
 def found_in(
-    path: Path, judges: Judges, digests: Collection[str] = (), seconds: float = SECONDS
+    path: Path, sandbox: Sandbox, digests: Collection[str] = (), seconds: float = SECONDS
 ) -> list[Found]:
-    """Have a judge read the file at `path`, which may lead nowhere out of its folder.
+    """Have the file at `path` read, which may lead nowhere out of its folder.
 
     Raises `NotConvertible` where nothing in it can be used.
     """
     try:
-        answer = judges.ask_about(
-            "attestations", path, path.name, 0, seconds=seconds, digests=sorted(digests)
+        answer = sandbox.ask_about(
+            f"{QUESTIONS}:look_into",
+            path,
+            path.name,
+            0,
+            {"digests": sorted(digests)},
+            seconds=seconds,
         )
-    except (NotJudged, NotReadable) as why:
+    except (BeyondBounds, Unreadable) as why:
         raise NotConvertible(f"It cannot be read: {why}.") from why
     if answer["why_not"]:
         raise NotConvertible(answer["why_not"])
@@ -69,10 +78,11 @@ def found_in(
     ]
 
 
-def look_into(path: Path, digests: Collection[str]) -> dict[str, Any]:
-    """Answer a judge's question: what `found_in` asks for, as JSON."""
+def look_into(question: Question) -> Answer:
+    """Read a file in the child process: what `found_in` asks for, as JSON."""
+    digests = question["digests"]
     try:
-        found = [_found(document, digests) for document in documents_in(_content(path))]
+        found = [_found(each, digests) for each in documents_in(_content(path_in(question)))]
     except NotConvertible as why:
         return {"found": [], "why_not": str(why)}
     return {"found": found, "why_not": ""}

@@ -10,7 +10,8 @@ from typing import TextIO
 class Output:
     """What is written goes to a stream for as long as it takes it.
 
-    A closed stream or a full disk is told once, on standard error; a reader that has gone is not.
+    A closed stream or a full disk is reported once, on standard error; a reader that has gone is
+    not.
     `stream`, which is called `name`, is `None` where the process was started without one.
     """
 
@@ -37,7 +38,7 @@ class Output:
                 self._give_up(error)
 
     def isatty(self) -> bool:
-        """Say whether a person may be watching."""
+        """Whether a person may be watching."""
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:

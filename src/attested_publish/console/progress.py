@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich import filesize
+from rich.live import Live
 from rich.text import Text
 
+from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.net.untrusted import shown
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
+    from attested_publish.console.printer import Printer
+    from attested_publish.distributions import Distribution
+
 FEW = 20
-"""So many files are told one by one; of more only how far they are, in as many lines."""
+"""Up to so many files are printed one by one; of more only how far they are, in as many lines."""
 
 _BAR_WIDTH = 30
 
@@ -44,9 +50,9 @@ class Progress:
             self._begun.setdefault(name, time.monotonic())
 
     def done(self, name: str, size: int, note: str | None) -> None:
-        """Count a file of `size` bytes; tell it where there are few, or when it is time to.
+        """Count a file of `size` bytes; print it where there are few, or when it is time to.
 
-        Without a `note` it has been told what became of this one, and it is only counted.
+        Without a `note` it was printed already what became of this one, and it is only counted.
         """
         with self._lock:
             self._done += 1
@@ -85,6 +91,26 @@ class Progress:
             return how_far, ""
         spent, name = self._slowest
         return how_far, f"slowest so far: {shown(name)}, {spent:.1f} s"
+
+
+@contextlib.contextmanager
+def progress_of(distributions: Sequence[Distribution], printer: Printer) -> Iterator[Progress]:
+    """Print how far a stage is with these files: on a terminal in a block that stays live."""
+    size = sum(each.size for each in distributions)
+    progress = Progress(len(distributions), size, printer.item)
+    # A terminal must get its cursor back, also from a run that is stopped.
+    with ended_when_stopped() as until_done:
+        if printer.console.is_terminal:
+            live = Live(
+                progress,
+                console=printer.console,
+                refresh_per_second=8,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            until_done.enter_context(live)
+        yield progress
 
 
 def _sizes(done: int, of_all: int) -> str:

@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import starmap
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from attested_publish.console.github import GitHubPrinter
 from attested_publish.console.output import Output
-from attested_publish.console.reporter import Reporter
-from attested_publish.findings import Severity
+from attested_publish.console.recorder import Recorder
 from attested_publish.fronts.running import carry_out, mask_secrets, write_report
 from attested_publish.fronts.summary import summary
+from attested_publish.journey.outcome import report_of
+from attested_publish.journey.run import Run
 from attested_publish.net import secrecy
 from attested_publish.net.stopping import Stopped, listening, see_through
 from attested_publish.net.untrusted import harmless, shown
 from attested_publish.problems import FilesProblem, Topic, counted
 from attested_publish.report import ProblemReport, Report, Result
-from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand
-
-if TYPE_CHECKING:
-    from attested_publish.distributions import Distribution
-    from attested_publish.findings import Finding
-    from attested_publish.problems import Problem, Stage
+from attested_publish.settings import SETTINGS, Mode, WrongUsage, understand
 
 _LOG_WIDTH = 140
-_ANNOTATIONS = 10
-"""GitHub shows so many of each kind for a step, and drops the rest; one is for the problem."""
-
 _SUMMARY_LIMIT = 1 << 20
-_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "notice"}
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
@@ -54,39 +45,47 @@ def _run(environment: Mapping[str, str]) -> int:
     given = inputs(environment)
     # Before a wrong input is quoted.
     secrecy.keep([given.get("password", "").strip(), *secrecy.secrets_in(environment)])
-    report = Report(mode=Mode.PUBLISH.value, index="")
-    reporter = GitHubReporter(report, _console())
+    printer = GitHubPrinter(_console())
     try:
         settings = understand(given)
-        report.mode = settings.mode.value
-        report.index = secrecy.without_credentials(settings.repository_url)
-        reporter.verbose = settings.verbose
-        mask_secrets(reporter, settings, environment)
-        result = carry_out(lambda: _work(settings, reporter, environment), reporter)
-        status = 0 if result is Result.DONE else 1
     except WrongUsage as error:
-        _tell_wrong_inputs(error, reporter)
-        status = 2
+        report = _wrong_inputs(error, printer, Report(mode=Mode.PUBLISH.value, index=""))
+        return _handed_over(report, environment, printer, status=2)
+    printer.verbose = settings.verbose
+    mask_secrets(printer.mask, settings, environment)
+    run = Run(settings.mode.value, settings, Recorder(printer), printer.mask)
     try:
-        see_through(lambda: hand_over(report, environment, reporter.warning))
+        result = carry_out(lambda: _work(run, environment), run)
+    except WrongUsage as error:
+        report = _wrong_inputs(error, printer, report_of(run))
+        return _handed_over(report, environment, printer, status=2)
+    status = 0 if result is Result.DONE else 1
+    return _handed_over(report_of(run), environment, printer, status=status)
+
+
+def _handed_over(
+    report: Report, environment: Mapping[str, str], printer: GitHubPrinter, *, status: int
+) -> int:
+    """Write outputs and summary; return the exit status, which they do not change."""
+    try:
+        see_through(lambda: hand_over(report, environment, printer.warning))
     except Stopped:
-        reporter.warning("The run was stopped while it wrote its outputs and summary.")
+        printer.warning("The run was stopped while it wrote its outputs and summary.")
     return status
 
 
-def _tell_wrong_inputs(error: WrongUsage, reporter: GitHubReporter) -> None:
-    """Annotate every wrong input, and record them all as what ended the run."""
+def _wrong_inputs(error: WrongUsage, printer: GitHubPrinter, report: Report) -> Report:
+    """Annotate every wrong input; return a report that has them all as what ended the run."""
     for sentence in error.sentences:
-        reporter.wrong_input(harmless(sentence, pieces=True))
-    reporter.report.problems.append(
-        ProblemReport(
-            stage="settings",
-            title=counted(len(error.sentences), "wrong input"),
-            detail=reporter.clean(str(error)),
-            remedy="Correct the inputs of this step in the workflow.",
-            file=None,
-        )
+        printer.wrong_input(harmless(sentence, pieces=True))
+    problem = ProblemReport(
+        stage="settings",
+        title=counted(len(error.sentences), "wrong input"),
+        detail=harmless(str(error)),
+        remedy="Correct the inputs of this step in the workflow.",
+        file=None,
     )
+    return replace(report, problems=[*report.problems, problem])
 
 
 def inputs(environment: Mapping[str, str]) -> dict[str, str]:
@@ -104,107 +103,27 @@ def inputs(environment: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
-def _work(settings: Settings, reporter: Reporter, environment: Mapping[str, str]) -> None:
+def _work(run: Run, environment: Mapping[str, str]) -> None:
     from attested_publish.journey import publish
     from attested_publish.journey.targets import chosen
 
-    match settings.mode:
+    if run.settings.mode is Mode.REHEARSE:
+        from attested_publish.rehearsal.rehearse import rehearse
+
+        rehearse(run, registry_file=None, claims=(), sample=False)
+        return
+    run.targets = chosen(run.settings)
+    match run.settings.mode:
         case Mode.PUBLISH:
-            publish.publish(settings, chosen(settings), reporter)
+            publish.publish(run)
         case Mode.CHECK:
-            publish.check(settings, chosen(settings), reporter)
+            publish.check(run)
         case Mode.ATTEST:
-            services = chosen(settings)
-            if settings.attestations_dir is None:
+            if run.settings.attestations_dir is None:
                 # The output `attestations-dir` says where they are.
-                settings = replace(settings, attestations_dir=_attestations_folder(environment))
-            publish.attest(settings, services, reporter)
-        case Mode.REHEARSE:
-            from attested_publish.rehearsal.rehearse import rehearse
-
-            rehearse(settings, reporter, registry_file=None, claims=(), sample=False)
-
-
-class GitHubReporter(Reporter):
-    """Tells a run to a workflow's log: masks, groups, and annotations."""
-
-    def __init__(self, report: Report, console: Console, *, verbose: bool = False) -> None:
-        super().__init__(report, console, verbose=verbose)
-        self._annotated = dict.fromkeys(_LEVELS.values(), 0)
-
-    def mask(self, secret: str, user: str = "__token__") -> None:
-        """Have the runner blot the secret out too, line by line as it compares lines.
-
-        Also as an upload's `Authorization` header has it: not everything that shows a job's log
-        knows how to find Base64.
-        """
-        super().mask(secret, user)
-        if not secret:
-            return
-        header = base64.b64encode(f"{user}:{secret}".encode()).decode()
-        for line in (*secret.splitlines(), header):
-            # The runner would blot out every `p` for a password of that name.
-            if len(line.strip()) >= secrecy.SHORTEST:
-                self._print(command("add-mask", line))
-
-    def warning(self, text: str) -> None:
-        """Annotate a warning."""
-        super().warning(text)
-        self._annotate("warning", text)
-
-    def findings(self, distribution: Distribution, found: Iterable[Finding]) -> None:
-        """Annotate findings with the file's name."""
-        told = [self._cleaned(finding) for finding in found]
-        super().findings(distribution, told)
-        for finding in told:
-            text = f"{finding.message} {finding.remedy}".strip()
-            title = f"{shown(distribution.filename)}: {finding.rule}"
-            file = distribution.source.as_posix()
-            self._annotate(_LEVELS[finding.severity], text, title=title, file=file)
-
-    def problem(self, problem: Problem) -> None:
-        """Annotate the problem, as it was shown."""
-        super().problem(problem)
-        told = self.report.problems[-1]
-        text = "\n".join(filter(None, (told.detail, told.remedy, f"More: {told.read_on}")))
-        file = self.report.files[problem.file].source if problem.file in self.report.files else None
-        self._command("error", text, title=told.title, file=file)
-
-    def _begin(self, stage: Stage, doing: str) -> None:
-        self._command("group", f"{stage.value}: {doing}")
-
-    def _end(self, spent: float) -> None:
-        super()._end(spent)
-        self._command("endgroup", "")
-
-    def wrong_input(self, sentence: str) -> None:
-        """Annotate an input that the step cannot be run with."""
-        self._command("error", sentence, title="Wrong input")
-
-    def _annotate(
-        self, level: str, text: str, title: str | None = None, file: str | None = None
-    ) -> None:
-        self._annotated[level] += 1
-        if self._annotated[level] < _ANNOTATIONS:
-            self._command(level, text, title=title, file=file)
-
-    def _command(self, name: str, text: str, **properties: str | None) -> None:
-        cleaned = {key: value and self.clean(value) for key, value in properties.items()}
-        self._print(command(name, self.clean(text), **cleaned))
-
-    def _print(self, line: str) -> None:
-        """Print a command for the runner: at once, so that nothing gets in between."""
-        with self._printing:
-            self.console.file.write(f"{line}\n")
-            self.console.file.flush()
-
-
-def command(name: str, text: str, **properties: str | None) -> str:
-    """Return a workflow command, escaped as the runner unescapes it; `None` is left out."""
-    listed = ",".join(
-        f"{key}={_escape_property(value)}" for key, value in properties.items() if value
-    )
-    return f"::{name}{' ' if listed else ''}{listed}::{_escape(text)}"
+                folder = _attestations_folder(environment)
+                run.settings = replace(run.settings, attestations_dir=folder)
+            publish.attest(run)
 
 
 def hand_over(report: Report, environment: Mapping[str, str], warn: Callable[[str], None]) -> None:
@@ -303,11 +222,3 @@ def _console() -> Console:
         color_system=None,
         emoji=False,
     )
-
-
-def _escape(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _escape_property(text: str) -> str:
-    return _escape(shown(text)).replace(":", "%3A").replace(",", "%2C")

@@ -20,8 +20,9 @@ from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, unde
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from attested_publish.console.reporter import Reporter
-    from attested_publish.journey.targets import Services
+    from attested_publish.console.printer import Printer
+    from attested_publish.journey.run import Run
+    from attested_publish.journey.targets import Targets
     from attested_publish.report import Report
 
 PASSWORD_VARIABLE = "ATTESTED_PUBLISH_PASSWORD"  # noqa: S105 - a variable's name
@@ -67,18 +68,20 @@ def _run(options: argparse.Namespace) -> int:
 def _carry_out(options: argparse.Namespace) -> int:
     settings = _settings(options)
 
-    from attested_publish.console.reporter import Reporter
+    from attested_publish.console.mask import mask
+    from attested_publish.console.printer import Printer
+    from attested_publish.console.recorder import Recorder
     from attested_publish.fronts.running import carry_out, mask_secrets
-    from attested_publish.report import Report, Result
+    from attested_publish.journey.outcome import report_of
+    from attested_publish.journey.run import Run
+    from attested_publish.report import Result
 
-    report = Report(
-        mode=settings.mode.value, index=secrecy.without_credentials(settings.repository_url)
-    )
-    reporter = Reporter(report, _console(), verbose=settings.verbose)
-    mask_secrets(reporter, settings, os.environ)
-    result = carry_out(lambda: _work(options, settings, reporter), reporter)
+    mask_secrets(mask, settings, os.environ)
+    printer = Printer(_console(), verbose=settings.verbose)
+    run = Run(settings.mode.value, settings, Recorder(printer), mask)
+    result = carry_out(lambda: _work(options, run), run)
     if options.report is not None:
-        _hand_over(report, options.report, reporter)
+        _hand_over(report_of(run), options.report, printer)
     return 0 if result is Result.DONE else 1
 
 
@@ -102,8 +105,8 @@ def _settings(options: argparse.Namespace) -> Settings:
     return settings
 
 
-def _hand_over(report: Report, path: Path, reporter: Reporter) -> None:
-    """Write the report; where that cannot be, the release is what it is all the same."""
+def _hand_over(report: Report, path: Path, printer: Printer) -> None:
+    """Write the report; where that fails, the release is what it is all the same."""
     from attested_publish.fronts.running import write_report
     from attested_publish.net.stopping import Stopped, see_through
 
@@ -111,7 +114,7 @@ def _hand_over(report: Report, path: Path, reporter: Reporter) -> None:
         see_through(lambda: write_report(report, path))
     except (OSError, Stopped) as error:
         why = getattr(error, "strerror", None) or str(error)
-        reporter.warning(f"The report cannot be written to {shown(path)}: {why}.")
+        printer.warning(f"The report cannot be written to {shown(path)}: {why}.")
 
 
 def _prove_writable(report: Path) -> None:
@@ -140,41 +143,37 @@ def _console() -> Console:
     return Console(file=output, highlight=False, emoji=False, width=width)  # type: ignore[arg-type] # as much of a file as is used
 
 
-def _work(options: argparse.Namespace, settings: Settings, reporter: Reporter) -> None:
+def _work(options: argparse.Namespace, run: Run) -> None:
     from attested_publish.journey import publish
     from attested_publish.journey.targets import chosen
 
-    match settings.mode:
+    if run.settings.mode is Mode.REHEARSE:
+        from attested_publish.rehearsal.rehearse import rehearse
+
+        has_own_files = bool(options.paths) or options.packages_dir is not None
+        rehearse(run, options.registry, options.claim, sample=not has_own_files, job=options.job)
+        return
+    run.targets = chosen(run.settings)
+    match run.settings.mode:
         case Mode.PUBLISH:
-            publish.publish(settings, chosen(settings), reporter)
+            publish.publish(run)
         case Mode.CHECK if options.offline:
-            publish.check_files(settings, chosen(settings), reporter)
+            publish.check_files(run)
         case Mode.CHECK:
-            publish.check(settings, chosen(settings), reporter)
+            publish.check(run)
         case Mode.ATTEST:
-            publish.attest(settings, _with_sign_in(chosen(settings), reporter), reporter)
-        case Mode.REHEARSE:
-            from attested_publish.rehearsal.rehearse import rehearse
-
-            has_own_files = bool(options.paths) or options.packages_dir is not None
-            rehearse(
-                settings,
-                reporter,
-                options.registry,
-                options.claim,
-                sample=not has_own_files,
-                job=options.job,
-            )
+            run.targets = _with_sign_in(run.targets, run.printer)
+            publish.attest(run)
 
 
-def _with_sign_in(services: Services, reporter: Reporter) -> Services:
+def _with_sign_in(targets: Targets, printer: Printer) -> Targets:
     """Let a person sign in where one is at the terminal, and the machine has no identity."""
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
-        return services
+        return targets
     from attested_publish.attestations.sign_in import SignIn
 
-    ambient = SignIn(services.ambient, services.trust_config, reporter.notice)
-    return replace(services, ambient=ambient)
+    ambient = SignIn(targets.ambient, targets.trust_config, printer.notice)
+    return replace(targets, ambient=ambient)
 
 
 def _serve(options: argparse.Namespace) -> int:

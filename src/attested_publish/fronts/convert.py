@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     """Convert a file. Returns 0: done, 1: it cannot be converted (it was said why)."""
     from attested_publish.attestations.convert import NotConvertible
 
-    # The judge imports what takes long at the same time as this process.
+    # The child process imports what takes long at the same time as this process.
     documents = meanwhile(lambda: _read(options.file))
     try:
         made = [text for each in documents() for text in _converted(each, options.to, options.only)]
@@ -101,10 +101,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _read(path: Path) -> list[Found]:
     from attested_publish.attestations.found import found_in
-    from attested_publish.sandbox.judges import shared
+    from attested_publish.sandbox.pool import shared_sandbox
 
     # A link may lead anywhere: it was named.
-    return found_in(path.resolve(), shared())
+    return found_in(path.resolve(), shared_sandbox())
 
 
 def _converted(document: Found, to: str | None, only: str | None) -> Iterator[str]:

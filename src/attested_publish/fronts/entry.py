@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from attested_publish.journey.failures import guarded
+from attested_publish.fronts.guard import guarded
 from attested_publish.net.stopping import listening
 
 

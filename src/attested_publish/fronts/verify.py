@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from attested_publish.attestations.sidecars import KINDS
 from attested_publish.console.output import Output
 from attested_publish.net.addresses import PYPI_UPLOAD_URL
-from attested_publish.net.secrecy import without_credentials
-from attested_publish.net.untrusted import shown
+from attested_publish.net.untrusted import harmless, shown
 from attested_publish.settings import WrongUsage, understand
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
     from rich.console import Console
 
-    from attested_publish.console.reporter import Reporter
+    from attested_publish.console.printer import Printer
     from attested_publish.consumer.verify import (
         Comparison,
         Expected,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
         Verdict,
         Verification,
     )
-    from attested_publish.journey.targets import Services
+    from attested_publish.journey.run import Run
 
 SUMMARY = "verify the provenance of files on an index against an expected publisher"
 
@@ -131,16 +130,19 @@ def run(options: argparse.Namespace, console: Console) -> int:
     )
     if len(settings.repository_urls) > 1:
         raise WrongUsage("verify asks one index, but --repository-url lists several.")
-    from attested_publish.console.reporter import Reporter
+    from attested_publish.console.mask import mask
+    from attested_publish.console.printer import Printer
+    from attested_publish.console.recorder import Recorder
     from attested_publish.fronts.running import carry_out, mask_secrets
+    from attested_publish.journey.run import Run
     from attested_publish.journey.targets import chosen
-    from attested_publish.report import Report, Result
+    from attested_publish.report import Result
 
-    report = Report(mode="verify", index=without_credentials(upload_url))
     if options.pylock:
         console.file = Output(sys.stderr, "standard error")  # type: ignore[assignment] # see cli
-    reporter = Reporter(report, console, verbose=options.verbose)
-    mask_secrets(reporter, settings, os.environ)
+    mask_secrets(mask, settings, os.environ)
+    printer = Printer(console, verbose=options.verbose)
+    run = Run("verify", settings, Recorder(printer), mask)
 
     def work() -> None:
         from attested_publish.consumer.verify import Expected
@@ -148,12 +150,13 @@ def run(options: argparse.Namespace, console: Console) -> int:
         expected = Expected(
             options.repository, options.workflow, options.environment, options.email
         )
-        found = verify(targets, expected, chosen(settings), reporter)
+        run.targets = chosen(settings)
+        found = verify(run, targets, expected)
         if options.pylock and (why_not := _hand_out(pylock_entries(found))):
-            reporter.warning(f"The standard output does not take the entries: {why_not}.")
-            report.result = Result.FAILED
+            printer.warning(f"The entries could not be written to standard output: {why_not}.")
+            run.result = Result.FAILED
 
-    return 0 if carry_out(work, reporter) is Result.DONE else 1
+    return 0 if carry_out(work, run) is Result.DONE else 1
 
 
 def _hand_out(text: str) -> str:
@@ -168,10 +171,8 @@ def _hand_out(text: str) -> str:
     return ""
 
 
-def verify(
-    targets: Targets, expected: Expected, services: Services, reporter: Reporter
-) -> list[tuple[Release, list[Verdict]]]:
-    """Verify releases and files, tell the verdicts, and set the report's result by them.
+def verify(run: Run, targets: Targets, expected: Expected) -> list[tuple[Release, list[Verdict]]]:
+    """Verify releases and files, print the verdicts, and set the run's result by them.
 
     Raises a `Problem` where the index or the Sigstore cannot be asked.
     """
@@ -182,29 +183,29 @@ def verify(
     from attested_publish.report import Result
 
     # Before anything is asked: without it there is nothing to hold the answers against.
-    reporter.current = Stage.VERIFICATION
-    trust = load_trust(services.trust_config)
-    with new_session(read=services.deadlines.answer) as session:
+    run.recorder.current = Stage.VERIFICATION
+    trust = load_trust(run.targets.trust_config)
+    with new_session(read=run.targets.deadlines.answer) as session:
         verification = Verification(
-            index=services.index,
+            index=run.targets.index,
             session=session,
             verifier=trust.verifier,
-            patience=services.deadlines.index,
-            tell=reporter.waiting,
+            patience=run.targets.deadlines.index,
+            tell=run.printer.waiting,
         )
-        with reporter.stage(Stage.INDEX, f"what {services.index.name} serves"):
-            releases = _found(targets, verification, reporter)
+        with run.recorder.stage(Stage.INDEX, f"what {run.targets.index.name} serves"):
+            releases = _found(targets, verification, run.printer)
         found = []
         for release in releases:
             doing = f"{shown(release.project)} {release.version}"
-            with reporter.stage(Stage.VERIFICATION, doing):
+            with run.recorder.stage(Stage.VERIFICATION, doing):
                 verdicts = verification.verdicts(release, expected)
                 comparison = verification.comparison(release, verdicts)
-                _tell_comparison(comparison, reporter)
+                _print_comparison(comparison, run.printer)
             found.append((release, verdicts))
-    _tell(found, expected, reporter)
+    _print_verdicts(found, expected, run.printer)
     is_good = all(verdict.is_good for _, verdicts in found for verdict in verdicts)
-    reporter.report.result = Result.DONE if is_good else Result.REFUSED
+    run.result = Result.DONE if is_good else Result.REFUSED
     return found
 
 
@@ -286,36 +287,36 @@ def _version(requirement: Requirement, text: str) -> Version | None:
     raise WrongUsage(f"{shown(text, 200)!r} does not name one version: PROJECT==VERSION.")
 
 
-def _found(targets: Targets, verification: Verification, reporter: Reporter) -> list[Release]:
+def _found(targets: Targets, verification: Verification, printer: Printer) -> list[Release]:
     releases = verification.of_files(targets.files)
     for project, version in targets.releases:
         releases.append(verification.of_project(project, version))
     for release in releases:
-        reporter.item(
+        printer.item(
             f"{shown(release.project)} {release.version}", f"{len(release.wanted)} to verify"
         )
     return releases
 
 
-def _tell_comparison(comparison: Comparison, reporter: Reporter) -> None:
+def _print_comparison(comparison: Comparison, printer: Printer) -> None:
     from attested_publish.consumer.verify import publisher_text
 
     now = " and ".join(publisher_text(publisher) for publisher in comparison.now)
     then = " and ".join(publisher_text(publisher) for publisher in comparison.then)
     if comparison.before is None:
-        reporter.notice("No earlier release is there to compare the publisher with.")
+        printer.notice("No earlier release is there to compare the publisher with.")
     elif not then:
-        reporter.notice(f"The release before, {comparison.before}, has no attestations that hold.")
+        printer.notice(f"The release before, {comparison.before}, has no attestations that hold.")
     elif comparison.has_changed:
-        reporter.warning(
+        printer.warning(
             f"The publisher has changed: {comparison.before} is by {then}; this release by {now}."
         )
     elif now:
-        reporter.item(f"the same publisher as of {comparison.before}")
+        printer.item(f"the same publisher as of {comparison.before}")
 
 
-def _tell(
-    found: Sequence[tuple[Release, list[Verdict]]], expected: Expected, reporter: Reporter
+def _print_verdicts(
+    found: Sequence[tuple[Release, list[Verdict]]], expected: Expected, printer: Printer
 ) -> None:
     """Print the table of files, and why each that does not hold does not."""
     from rich.box import SIMPLE_HEAD
@@ -340,11 +341,11 @@ def _tell(
             ", ".join(KINDS.get(kind, kind) for kind in verdict.predicate_types) or "-",
             ", ".join(f"#{index}" for index in verdict.log_indexes) or "-",
         )
-        table.add_row(*(Text(reporter.clean(cell)) for cell in cells), Text(mark, style))
-    reporter.table(table)
+        table.add_row(*(Text(harmless(cell)) for cell in cells), Text(mark, style))
+    printer.table(table)
     for verdict in verdicts:
         if not verdict.is_good:
-            reporter.warning(f"{shown(verdict.wanted.filename)}: {verdict.why_not}")
+            printer.warning(f"{shown(verdict.wanted.filename)}: {verdict.why_not}")
     good = sum(verdict.is_good for verdict in verdicts)
     whom = "the publisher expected" if expected else "the publisher that the table names"
-    reporter.notice(f"{good} of {len(verdicts)} files hold, for {whom}.")
+    printer.notice(f"{good} of {len(verdicts)} files hold, for {whom}.")

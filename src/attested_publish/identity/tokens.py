@@ -47,7 +47,7 @@ _KNOWN: Mapping[str, Callable[[Mapping[str, Any]], Identity]] = {
 _REFUSED = re.compile(r"code=4(?!08|29)\d\d")
 _MAY_PASS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 _NOT_IN_A_NAME = re.compile(r"[^A-Z0-9_]|^[0-9]")
-_LONGEST_TOKEN = 32 << 10
+_IDENTITY_TOKEN_LIMIT = 32 << 10
 """Characters; GitHub's have some 2,000. To look for one in every text takes a kilobyte for each."""
 
 _FRESH_SECONDS = 60.0
@@ -111,7 +111,7 @@ class AmbientIdentity:
         An index takes each once only.
         """
         token = persistently(lambda: self._source(audience), self._patience, self._tell)
-        if len(token) > _LONGEST_TOKEN:
+        if len(token) > _IDENTITY_TOKEN_LIMIT:
             raise no_token(audience, f"its token has {len(token):,} characters", may_pass=False)
         self._mask(token)
         return token

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from attested_publish.identity.publishers import Identity, TrustedPublisher
     from attested_publish.identity.tokens import AmbientIdentity
 
-_LONGEST_TOKEN = 16 << 10
-"""Characters; PyPI's have some hundred. To look for one in every text takes a kilobyte for each."""
+_API_TOKEN_LIMIT = 16 << 10
+"""Characters of an API token: no server takes more in a header; PyPI's have some hundred."""
 
 _MARGIN_SECONDS = 120.0
 _MINT_SECONDS = 10.0
@@ -225,19 +225,19 @@ def audience_of(index: Index, session: requests.Session, *, is_provider_local: b
     the index does no trusted publishing, or asks for an audience under which somebody else
     would accept the token.
     """
-    answer = _ask(index, "GET", index.audience_url, session)
+    answer = _ask(index, "GET", _audience_url(index), session)
     if answer.status == HTTPStatus.NOT_FOUND:
         raise TokenProblem(
             f"{index.name} does no trusted publishing",
             topic=Topic.NO_TRUSTED_PUBLISHING,
-            detail=f"{index.audience_url} answered {quoted(index, answer)}.",
+            detail=f"{_audience_url(index)} answered {quoted(index, answer)}.",
             remedy="Give the index's own credentials as user and password.",
         )
     if answer.status != HTTPStatus.OK:
         raise TokenProblem(
             f"{index.name} does not say which identity tokens it takes",
             topic=Topic.AUDIENCE_UNKNOWN,
-            detail=f"{index.audience_url} answered {quoted(index, answer)}.",
+            detail=f"{_audience_url(index)} answered {quoted(index, answer)}.",
             remedy="Trusted publishing may be switched off or out of order there: see the "
             "index's status page, and run again later.",
             may_pass=answer.may_pass,
@@ -248,7 +248,8 @@ def audience_of(index: Index, session: requests.Session, *, is_provider_local: b
         raise TokenProblem(
             f"{index.name} does not say which identity tokens it takes",
             topic=Topic.AUDIENCE_UNKNOWN,
-            detail=f"{index.audience_url} answered without an audience ({quoted(index, answer)}).",
+            detail=f"{_audience_url(index)} answered without an audience "
+            f"({quoted(index, answer)}).",
             remedy="Check that repository-url is the upload address of an index that does "
             "trusted publishing; otherwise give user and password.",
             may_pass=answer.is_broken_off,
@@ -281,7 +282,7 @@ def mint(
     all the same, and another `TokenProblem` where it surely has not been reached.
     """
     try:
-        answer = _ask(index, "POST", index.mint_url, session, identity_token)
+        answer = _ask(index, "POST", _mint_url(index), session, identity_token)
     except TokenProblem as problem:
         if isinstance(problem.__cause__, requests.RequestException) and not never_sent(
             problem.__cause__
@@ -290,11 +291,11 @@ def mint(
         raise
     granted = answer.json_object() or {}
     value = granted.get("token")
-    if answer.status == HTTPStatus.OK and isinstance(value, str) and len(value) > _LONGEST_TOKEN:
+    if answer.status == HTTPStatus.OK and isinstance(value, str) and len(value) > _API_TOKEN_LIMIT:
         raise AnswerLost(
             f"{index.name} took the identity but gave no API token",
             topic=Topic.EXCHANGE_FAILED,
-            detail=f"{index.mint_url} answered 200 with a token of {len(value):,} characters, "
+            detail=f"{_mint_url(index)} answered 200 with a token of {len(value):,} characters, "
             "which no server would take in a header.",
             remedy="Check that repository-url is the upload address of the index that you mean.",
         )
@@ -310,7 +311,7 @@ def mint(
         raise AnswerLost(
             f"{index.name} took the identity but gave no API token",
             topic=Topic.EXCHANGE_FAILED,
-            detail=f"{index.mint_url} answered 200 without a token: {told}.",
+            detail=f"{_mint_url(index)} answered 200 without a token: {told}.",
             remedy="Run again; if it stays so, tell the operators of the index.",
             may_pass=True,
         )
@@ -320,7 +321,7 @@ def mint(
         raise AnswerLost(
             f"{index.name} could not exchange the identity token",
             topic=Topic.EXCHANGE_FAILED,
-            detail=f"{index.mint_url} answered {answer.status}: {told}.",
+            detail=f"{_mint_url(index)} answered {answer.status}: {told}.",
             remedy="The index is out of order: see its status page, and run again later.",
             may_pass=answer.may_pass,
             retry_after=answer.retry_after,
@@ -335,7 +336,7 @@ def burn(
 
     Raises `TokenProblem` where it cannot be done.
     """
-    answer = _ask(index, "POST", index.burn_url, session, token.value, seconds=seconds)
+    answer = _ask(index, "POST", _burn_url(index), session, token.value, seconds=seconds)
     # PyPI answers 202; a 200 may come from something in between.
     if answer.status in {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
         return Revocation.REVOKED
@@ -343,7 +344,7 @@ def burn(
         return Revocation.EXPIRES
     raise TokenProblem(
         f"{index.name} does not revoke its API token",
-        detail=f"{index.burn_url} answered {answer.status}: {answer.told([token.value])}.",
+        detail=f"{_burn_url(index)} answered {answer.status}: {answer.told([token.value])}.",
         may_pass=answer.may_pass or answer.status == HTTPStatus.OK,
         retry_after=answer.retry_after,
     )
@@ -516,3 +517,18 @@ def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str
         for project, exists in projects.items()
     ]
     return "\n".join(links)
+
+
+def _audience_url(index: Index) -> str:
+    """Where the index says which audience its identity tokens must name."""
+    return f"{index.root}/_/oidc/audience"
+
+
+def _mint_url(index: Index) -> str:
+    """Where an identity token is exchanged for an API token."""
+    return f"{index.root}/_/oidc/mint-token"
+
+
+def _burn_url(index: Index) -> str:
+    """Where an API token is revoked (PyPI since August 2026)."""
+    return f"{index.root}/_/oidc/burn-token"

@@ -1,34 +1,20 @@
-"""What an index holds of a release already: done, in the way, or still to come."""
+"""What an index has of a release already."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from attested_publish.distributions import Kind, kind_of, release_of
-from attested_publish.findings import Finding, Severity
+from attested_publish.distributions import release_of
 from attested_publish.index.index import Index, IndexFile, files_of
-from attested_publish.net.untrusted import shown
+from attested_publish.rules.on_index import Presence, presence
 
 if TYPE_CHECKING:
     import requests
     from packaging.version import Version
 
     from attested_publish.distributions import Distribution
-
-CLOSED_AFTER = timedelta(days=14)
-"""PyPI takes no new files for a release older than this (since July 2026)."""
-
-
-class Held(StrEnum):
-    """How a distribution compares with what the index holds under its name."""
-
-    NOT_YET = "not-yet"
-    SAME = "same"
-    OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -40,11 +26,11 @@ class New:
 
 
 @dataclass(frozen=True)
-class Holdings:
+class Contents:
     """The files of the projects of a release that the index serves, by project and filename.
 
     A project that does not exist is `None`. `unreadable` says why the index could
-    not be read in JSON (PEP 691): then nothing is known about what it holds.
+    not be read in JSON (PEP 691): then nothing is known about what it has.
     """
 
     files: Mapping[str, Mapping[str, IndexFile] | None] = field(default_factory=dict)
@@ -55,24 +41,22 @@ class Holdings:
         """The projects that were asked for, and whether they exist."""
         return {project: files is not None for project, files in self.files.items()}
 
-    def of_project(self, project: str | None) -> Mapping[str, IndexFile]:
-        """Return the files of a project; none where it does not exist."""
-        return self.files.get(project or "") or {}
+    @property
+    def by_project(self) -> dict[str, list[IndexFile]]:
+        """The files of each project that was asked for; none where it does not exist."""
+        return {project: list((files or {}).values()) for project, files in self.files.items()}
 
     def file(self, distribution: Distribution) -> IndexFile | None:
         """Return what the index serves under the distribution's filename."""
-        return self.of_project(distribution.project).get(distribution.filename)
+        return (self.files.get(distribution.project or "") or {}).get(distribution.filename)
 
-    def held(self, distribution: Distribution) -> Held:
+    def presence(self, distribution: Distribution) -> Presence:
         """Compare a distribution with what is served under its name, by sha256."""
-        file = self.file(distribution)
-        if file is None or file.sha256 is None:
-            return Held.NOT_YET
-        return Held.SAME if file.sha256 == distribution.sha256 else Held.OTHER
+        return presence(distribution, self.file(distribution))
 
     def missing_of(self, distributions: Sequence[Distribution]) -> list[Distribution]:
         """Return what has still to be uploaded."""
-        return [each for each in distributions if self.held(each) is Held.NOT_YET]
+        return [each for each in distributions if self.presence(each) is Presence.MISSING]
 
     def new_to_the_index(self, distributions: Sequence[Distribution]) -> New:
         """Return what of these distributions' projects and releases the index has not yet."""
@@ -83,116 +67,13 @@ class Holdings:
         )
 
 
-def holdings(
+def read_contents(
     distributions: Sequence[Distribution], index: Index, session: requests.Session
-) -> Holdings:
-    """Ask the index for the project page of every project in the release.
+) -> Contents:
+    """Read the page of every project in the release.
 
     Raises `IndexProblem` where it cannot be reached, `IndexUnusable` where it answers,
     but with no JSON pages (an index other than PyPI need not serve them to everybody).
     """
     projects = sorted({each.project for each in distributions if each.project})
-    return Holdings({project: files_of(index, project, session) for project in projects})
-
-
-def findings_against(
-    held: Holdings, distributions: Sequence[Distribution], now: datetime
-) -> Iterator[tuple[Distribution, Finding]]:
-    """Yield what the index's holdings have against each file that is still to be uploaded.
-
-    The rules are PyPI's (rows 16 and 18 to 21 of its upload). What they cannot know:
-    filenames that were used and deleted, as no page tells of those.
-    """
-    for each in distributions:
-        state = held.held(each)
-        if state is Held.OTHER:
-            yield each, _name_taken(each, held)
-        elif state is Held.NOT_YET:
-            for finding in (
-                _content_taken(each, held),
-                _second_sdist(each, held),
-                _closed_release(each, held, now),
-            ):
-                if finding is not None:
-                    yield each, finding
-    yield from _over_limit(held, distributions)
-
-
-def _name_taken(distribution: Distribution, held: Holdings) -> Finding:
-    file = held.file(distribution)
-    served = shown(file.sha256 if file else None, 64)
-    return Finding(
-        "filename-taken",
-        Severity.ERROR,
-        f"The index holds other bytes under this name: sha256 {served} there, "
-        f"{distribution.sha256} here.",
-        "A filename is taken once and for all: publish these changes under a new version. If "
-        "the file was merely built twice, upload the one built first, or set skip-existing to "
-        "true to leave what is there.",
-    )
-
-
-def _content_taken(distribution: Distribution, held: Holdings) -> Finding | None:
-    for name, file in held.of_project(distribution.project).items():
-        if file.sha256 == distribution.sha256:
-            return Finding(
-                "content-taken",
-                Severity.ERROR,
-                f"The index holds the same bytes already, as {shown(name)}.",
-                "The same content is taken once only: leave this file out, or build it anew.",
-            )
-    return None
-
-
-def _second_sdist(distribution: Distribution, held: Holdings) -> Finding | None:
-    if distribution.kind is not Kind.SDIST:
-        return None
-    for name in held.of_project(distribution.project):
-        if kind_of(name) is Kind.SDIST and release_of(name) == distribution.release:
-            return Finding(
-                "second-sdist",
-                Severity.ERROR,
-                f"The index holds an sdist of this release already: {shown(name)}.",
-                "A release has one sdist: publish this one under a new version.",
-            )
-    return None
-
-
-def _closed_release(distribution: Distribution, held: Holdings, now: datetime) -> Finding | None:
-    times = [
-        file.uploaded_at
-        for name, file in held.of_project(distribution.project).items()
-        if file.uploaded_at is not None and release_of(name) == distribution.release
-    ]
-    if not times or now - min(times) <= CLOSED_AFTER:
-        return None
-    return Finding(
-        "release-closed",
-        Severity.ERROR,
-        f"The release {distribution.version} was begun on {min(times):%Y-%m-%d}; it takes no new "
-        f"files after {CLOSED_AFTER.days} days.",
-        "Publish this file under a new version.",
-    )
-
-
-def _over_limit(
-    held: Holdings, distributions: Sequence[Distribution]
-) -> Iterator[tuple[Distribution, Finding]]:
-    # All rules are imported with it, which a run without them need not wait for.
-    from attested_publish.rules.size import GIB, PROJECT_LIMIT
-
-    for project in held.files:
-        new = [each for each in held.missing_of(distributions) if each.project == project]
-        there = sum(file.size for file in held.of_project(project).values())
-        total = there + sum(each.size for each in new)
-        if new and total > PROJECT_LIMIT:
-            yield (
-                max(new, key=lambda each: each.size),
-                Finding(
-                    "project-size",
-                    Severity.WARNING,
-                    f"With this release {shown(project)} has {total / GIB:.1f} GiB on the index; "
-                    f"a project may have {PROJECT_LIMIT // GIB} GiB, unless it was raised.",
-                    "Delete old releases that nobody needs, or ask PyPI for a higher limit.",
-                ),
-            )
+    return Contents({project: files_of(index, project, session) for project in projects})

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import requests
 
+from attested_publish.distributions import Kind, kind_of, release_of
 from attested_publish.identity.audiences import PYPI_AUDIENCES, RESERVED_AUDIENCES
 from attested_publish.index.project_page import PAGE_LIMIT, NotAPage, entries
 from attested_publish.net.addresses import (
@@ -27,6 +29,9 @@ from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.unreachable import may_pass, why_unreachable
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IndexProblem, IndexUnusable, Topic
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"
@@ -45,16 +50,41 @@ class IndexFile:
     size: int = 0
     uploaded_at: datetime | None = None
 
+    @property
+    def kind(self) -> Kind | None:
+        """What it is by its name; `None`: no distribution."""
+        return kind_of(self.filename)
+
+    @property
+    def release(self) -> tuple[str | None, Version | None]:
+        """Project and version in the filename, as `release_of` reads them."""
+        return release_of(self.filename)
+
+
+class Dialect(StrEnum):
+    """Which rules an index has, and what it can do beyond taking uploads.
+
+    `pypi`: PyPI's rules, trusted publishing and attestations. `other`: nothing is known but the
+    upload and the simple API.
+    """
+
+    PYPI = "pypi"
+    OTHER = "other"
+
 
 @dataclass(frozen=True)
 class Index:
     """A package index, known by the address that distributions are uploaded to."""
 
     upload_url: str
+    dialect: Dialect
 
     @classmethod
-    def at(cls, upload_url: str) -> Index:
+    def at(cls, upload_url: str, dialect: Dialect | None = None) -> Index:
         """Check an upload address and return its index.
+
+        Without a `dialect`, PyPI and TestPyPI have PyPI's, and so has an index on loopback: that
+        is a copy of PyPI's server.
 
         PyPI's server wants `/legacy/` with its last slash, which is added where it is
         missing. Raises `IndexProblem` for an address that is no http(s) URL, carries
@@ -72,7 +102,9 @@ class Index:
             )
         if parts.path.endswith("/legacy"):
             parts = parts._replace(path=f"{parts.path}/")
-        index = cls(urlunsplit(parts))
+        index = cls(urlunsplit(parts), dialect or Dialect.OTHER)
+        if dialect is None and (index.is_pypi or is_loopback(index.host)):
+            index = replace(index, dialect=Dialect.PYPI)
         if index.is_pypi and parts.path != "/legacy/":
             raise _bad_address(upload_url, f"{index.name} takes uploads at /legacy/ only")
         return index
@@ -100,21 +132,6 @@ class Index:
             return f"https://{self.host}"
         parts = urlsplit(self.upload_url)
         return f"{parts.scheme}://{parts.netloc}"
-
-    @property
-    def audience_url(self) -> str:
-        """Where the index says which audience its identity tokens must name."""
-        return f"{self.root}/_/oidc/audience"
-
-    @property
-    def mint_url(self) -> str:
-        """Where an identity token is exchanged for an API token."""
-        return f"{self.root}/_/oidc/mint-token"
-
-    @property
-    def burn_url(self) -> str:
-        """Where an API token is revoked (PyPI since August 2026)."""
-        return f"{self.root}/_/oidc/burn-token"
 
     def may_ask_for(self, audience: str, *, is_provider_local: bool) -> bool:
         """Say whether this index may have identity tokens for `audience`.
@@ -155,11 +172,8 @@ class Index:
 
     @property
     def works_as_pypi(self) -> bool:
-        """Say whether PyPI's rules hold there: PyPI, TestPyPI, and an index on loopback.
-
-        What runs on loopback is a rehearsal, or a copy of PyPI's server.
-        """
-        return self.is_pypi or is_loopback(self.host)
+        """Whether PyPI's rules apply, and it can do what PyPI can."""
+        return self.dialect is Dialect.PYPI
 
     def provenance_url(self, project: str, version: str, filename: str) -> str:
         """Where PyPI serves a file's provenance (PEP 740)."""

@@ -1,31 +1,20 @@
-"""What twine reads in a distribution, before it sends it: the one module that knows how.
-
-It is called in a judge (see `judges`), as what it reads is foreign. Facts: twine 7.0.0,
-`twine/package.py`.
-"""
+"""What twine sends of a distribution, found out in a child process (see `twine_package`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from twine.exceptions import InvalidDistribution
-from twine.package import DIST_TYPES, PackageFile
-
-from attested_publish.distributions import kind_of
-from attested_publish.findings import Severity
-from attested_publish.rules.form import read_metadata
-from attested_publish.rules.metadata import specification_findings
+from attested_publish.net.parallel import in_parallel
+from attested_publish.sandbox.pool import CHILDREN, BeyondBounds, Unreadable
 
 if TYPE_CHECKING:
-    from packaging.metadata import RawMetadata
-
     from attested_publish.distributions import Distribution
-    from attested_publish.sandbox.judges import Judges
+    from attested_publish.sandbox.pool import Sandbox
 
-__all__ = ["InvalidDistribution", "Package", "package_file", "package_of", "read_package"]
+READ = "attested_publish.index.twine_package:read"
+"""The function that the child process calls."""
 
 
 @dataclass(frozen=True)
@@ -40,39 +29,24 @@ class Package:
     filetype: str
 
 
-def read_package(judges: Judges, distribution: Distribution) -> Package:
-    """Have a judge read a distribution. Raises `NotJudged`, `NotReadable`."""
-    read = judges.ask_about("package", distribution.path, distribution.filename, distribution.size)
-    return Package(**read)
+def read_package(sandbox: Sandbox, distribution: Distribution) -> Package:
+    """Have a distribution read as twine does. Raises `BeyondBounds`, `Unreadable`."""
+    path, filename, size = distribution.path, distribution.filename, distribution.size
+    return Package(**sandbox.ask_about(READ, path, filename, size))
 
 
-def package_of(path: Path) -> Package:
-    """Read the distribution at `path` as twine does.
+def unreadable(sandbox: Sandbox, distributions: Sequence[Distribution]) -> dict[str, str]:
+    """Find the files that twine cannot read, and why, by filename."""
 
-    What twine refuses only because its list of versions, licences or fields may be older than the
-    index's is left to the index. Raises `InvalidDistribution`, and on bad files whatever twine's
-    readers let out.
-    """
-    try:
-        package = PackageFile.from_filename(str(path), comment=None)
-    except InvalidDistribution:
-        kind = kind_of(path.name)
-        if kind is None:
-            raise
-        file = DIST_TYPES[kind.value](str(path))
-        raw, findings = read_metadata(file.read())
-        if raw is None or any(
-            finding.severity is Severity.ERROR
-            for finding in (*findings, *specification_findings(raw))
-        ):
-            raise
-        return Package(cast("Mapping[str, Any]", raw), file.py_version, kind.value)
-    return Package(
-        cast("Mapping[str, Any]", package.metadata), package.python_version, package.filetype
-    )
+    def why_unreadable(distribution: Distribution) -> str:
+        try:
+            read_package(sandbox, distribution)
+        except (BeyondBounds, Unreadable) as why:
+            return str(why)
+        return ""
 
-
-def package_file(path: Path, package: Package) -> PackageFile:
-    """Make twine's own object of what was read of the file at `path`; hashes the file."""
-    metadata = cast("RawMetadata", package.metadata)
-    return PackageFile(str(path), None, metadata, package.python_version, package.filetype)
+    found = {
+        distribution.filename: why
+        for distribution, why in in_parallel(why_unreadable, distributions, threads=CHILDREN)
+    }
+    return {each.filename: why for each in distributions if (why := found[each.filename])}

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import requests
 import rich
@@ -20,7 +20,8 @@ from twine.settings import Settings as TwineSettings
 
 from attested_publish.distributions import Distribution, Kind
 from attested_publish.index.index import Index, unreachable
-from attested_publish.index.package import package_file, read_package
+from attested_publish.index.package import read_package
+from attested_publish.index.twine_package import package_file
 from attested_publish.net.http import Answer, Bounds, answer_of, bound
 from attested_publish.net.parallel import in_parallel
 from attested_publish.net.retry import Deadlines, GaveUp, Tell, persistently
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
     from twine.repository import Repository
 
     from attested_publish.index.contents import New
-    from attested_publish.sandbox.judges import Judges
-
-_ANSWER_LIMIT = 1 << 16
+    from attested_publish.index.credentials import Credentials
+    from attested_publish.sandbox.pool import Sandbox
 
 
 class Outcome(Enum):
@@ -46,41 +46,14 @@ class Outcome(Enum):
     NAME_TAKEN = "name taken"
 
 
-class Credentials(Protocol):
-    """What uploads are authorized with; the password may be another one at each look."""
-
-    @property
-    def user(self) -> str:
-        """The user name that goes with the password."""
-
-    @property
-    def password(self) -> str:
-        """The password or API token that is good for now."""
-
-    def renew(self, refused: str) -> bool:
-        """Replace a password that the index calls expired; false where that cannot be."""
-
-
-@dataclass(frozen=True)
-class GivenCredentials:
-    """A user's own password or API token, which nobody can renew."""
-
-    user: str
-    password: str = field(repr=False)
-
-    def renew(self, refused: str) -> bool:  # noqa: ARG002 - there is but one
-        """Say that it cannot be replaced."""
-        return False
-
-
 @dataclass(frozen=True)
 class Delivery:
     """How a release is delivered: where to, how many files at a time, how patiently.
 
     With `skip_existing` a file whose name is taken is left as it is on the index.
     `is_there` asks the index whether it holds a file with the same bytes: after a lost
-    answer the file may have arrived. `tell` is called with every wait. `judges` read the
-    files for twine.
+    answer the file may have arrived. `tell` is called with every wait. The
+    files are read for twine in the `sandbox`.
     """
 
     index: Index
@@ -90,7 +63,7 @@ class Delivery:
     deadlines: Deadlines
     is_there: Callable[[Distribution], bool]
     tell: Tell
-    judges: Judges
+    sandbox: Sandbox
 
 
 def upload(
@@ -235,14 +208,14 @@ class _Courier:
         try:
             # One try: twine's own repetition sends the file again without asking or waiting.
             response = repository.upload(package, max_redirects=1)
-            return answer_of(response, response.content[:_ANSWER_LIMIT])
+            return answer_of(response, response.content)
         except requests.RequestException as error:
             raise _not_sent(self._index, distribution, error) from error
 
     def _package(self, distribution: Distribution) -> PackageFile:
         try:
             package = package_file(
-                distribution.path, read_package(self._delivery.judges, distribution)
+                distribution.path, read_package(self._delivery.sandbox, distribution)
             )
         except Problem:
             raise

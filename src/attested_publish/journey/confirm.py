@@ -1,228 +1,92 @@
-"""Wait until the index serves what was uploaded, and check that it does."""
+"""The last stage: the index serves each file, with its digest and provenance."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
-from attested_publish.index.index import Index, IndexFile, files_of, provenance_of
-from attested_publish.net.parallel import in_parallel, meanwhile
-from attested_publish.net.retry import Patience, Tell, persistently
+from attested_publish.attestations.verify import policy_for
+from attested_publish.console.progress import progress_of
+from attested_publish.journey.ask_index import note_served
+from attested_publish.journey.made import note_attestation, note_publisher
+from attested_publish.journey.run import State
+from attested_publish.journey.served import wait_until_served
 from attested_publish.net.untrusted import shown
-from attested_publish.problems import ConfirmationProblem, IndexProblem, Topic
+from attested_publish.problems import ConfirmationProblem, Stage, Topic, counted
 
 if TYPE_CHECKING:
-    import requests
-    from pypi_attestations import Attestation, Publisher
-    from sigstore.verify.policy import VerificationPolicy
+    from pypi_attestations import Attestation
 
     from attested_publish.attestations.verify import Trust
     from attested_publish.distributions import Distribution
-
-_ASKING = 32
-
-
-@dataclass(frozen=True)
-class Provenanced:
-    """A provenance that holds: its publisher, and its attestations by predicate type.
-
-    They are this run's own, or those of another run for the same bytes and publisher: two
-    that publish at once, or one that was killed before its upload was carried out.
-    """
-
-    publisher: Publisher
-    attestations: Mapping[str, Attestation]
-    is_own: bool
-
-
-@dataclass
-class Confirmation:
-    """What the index serves, by filename; `late` names what it does not serve yet, and why.
-
-    `publisher` is the one that the provenance names, where some was verified.
-    """
-
-    served: dict[str, IndexFile] = field(default_factory=dict)
-    late: dict[str, str] = field(default_factory=dict)
-    publisher: Publisher | None = None
+    from attested_publish.identity.publishers import Identity
+    from attested_publish.index.index import IndexFile
+    from attested_publish.journey.run import Run
+    from attested_publish.journey.served import Provenanced
 
 
 def confirm(
-    distributions: Sequence[Distribution],
+    run: Run,
+    sent: Sequence[Distribution],
     attestations: Mapping[str, Sequence[Attestation]],
-    index: Index,
-    session: requests.Session,
-    *,
-    trust: Trust | None,
-    policy: VerificationPolicy | None,
-    patience: Patience,
-    seen: Callable[[Distribution, IndexFile, Provenanced | None], None],
-    tell: Tell,
-) -> Confirmation:
-    """Ask the index until it serves every file with its digest and provenance.
+    trust: Callable[[], Trust],
+    identity: Identity | None,
+) -> None:
+    """Wait until the index serves what was uploaded, and compare it with what was sent.
 
-    What is served is right when it verifies for these bytes and for the publisher (whose
-    `policy` it is), whichever run signed it. An index may serve cached pages for a while, so
-    what is late when the `patience` is at its end is returned, not raised. `seen` is called
-    once a file is right. Raises `ConfirmationProblem` when the index serves other bytes or a
-    provenance that does not hold.
+    Attestations have to be those of `identity`, which need not have signed them in this run.
+    What is late is a warning. Raises `ConfirmationProblem`.
     """
-    result = Confirmation()
-    missing = {distribution.filename: distribution for distribution in distributions}
+    index = run.targets.index
 
-    def provenance(distribution: Distribution) -> Provenanced | str | None:
-        uploaded = attestations.get(distribution.filename)
-        if not uploaded or trust is None or policy is None:
-            return None
-        return _Judge(index, session, trust, policy).provenance(distribution, uploaded)
+    def seen(distribution: Distribution, served: IndexFile, provenance: Provenanced | None) -> None:
+        file = run.files[distribution.filename]
+        note_served(run, distribution, served)
+        note = f"served, {'digest' if provenance is None else 'digest and provenance'} right"
+        if provenance is not None and not provenance.is_own:
+            file.attestations.clear()
+            for attestation in provenance.attestations.values():
+                note_attestation(run, distribution, attestation)
+            file.state = State.THERE
+            note += "; another run uploaded it"
+        elif file.state is not State.THERE:
+            file.state = State.ARRIVED
+        progress.done(distribution.filename, distribution.size, note)
 
-    def look_again() -> None:
-        waited_for = list(missing.values())
-        projects = {str(each.project) for each in waited_for}
-        # Asked for at the same time as the provenance: neither needs the other.
-        pages = {
-            project: meanwhile(partial(_page, index, project, session)) for project in projects
-        }
-        for each, found in in_parallel(provenance, waited_for, threads=_ASKING):
-            page = pages[str(each.project)]()
-            file = None if isinstance(page, str) else page.get(each.filename)
-            if file is None:
-                unlisted = "its project page does not list the file yet"
-                result.late[each.filename] = page if isinstance(page, str) else unlisted
-                continue
-            _check_digest(each, file, index)
-            if isinstance(found, str):
-                result.late[each.filename] = found
-                continue
-            if found is not None:
-                result.publisher = found.publisher
-            result.served[each.filename] = file
-            result.late.pop(each.filename, None)
-            del missing[each.filename]
-            seen(each, file, found)
-        if missing:
-            raise _late(missing, result)
-
-    # What is late is in the result: it is no failure.
-    with contextlib.suppress(IndexProblem):
-        persistently(look_again, patience, tell)
-    return result
-
-
-def _late(missing: Mapping[str, Distribution], result: Confirmation) -> IndexProblem:
-    first = next(iter(missing))
-    return IndexProblem(
-        "The index does not serve everything yet",
-        detail=f"{len(missing)} not served yet, {shown(first)} among them: {result.late[first]}",
-        may_pass=True,
-    )
-
-
-def _page(index: Index, project: str, session: requests.Session) -> dict[str, IndexFile] | str:
-    """Return what the index serves of a project, or why that cannot be said."""
-    try:
-        return files_of(index, project, session) or {}
-    except IndexProblem as problem:
-        return problem.cause
-
-
-def _check_digest(distribution: Distribution, file: IndexFile, index: Index) -> None:
-    if file.sha256 is not None and file.sha256 != distribution.sha256:
-        raise ConfirmationProblem(
-            f"{index.name} serves other bytes as {shown(distribution.filename)}",
-            topic=Topic.OTHER_BYTES_SERVED,
-            detail=f"sha256 {shown(file.sha256, 80)} is served at {shown(file.url, 200)}, "
-            f"{distribution.sha256} was uploaded.",
-            remedy="Do not announce this release: find out who uploaded that file, and yank "
-            "the release on the index.",
-            file=distribution.filename,
+    is_attested = any(attestations.values())
+    with (
+        run.recorder.stage(Stage.CONFIRMATION, f"until {index.name} serves every file"),
+        progress_of(sent, run.printer) as progress,
+    ):
+        served = wait_until_served(
+            sent,
+            attestations,
+            index,
+            run.means.session,
+            trust=trust() if is_attested else None,
+            policy=policy_for(identity.publisher) if identity and attestations else None,
+            patience=run.targets.deadlines.confirmation,
+            seen=seen,
+            tell=run.printer.waiting,
         )
-
-
-@dataclass(frozen=True)
-class _Judge:
-    """Holds what an index serves of a file against what it should: `policy` is the publisher's."""
-
-    index: Index
-    session: requests.Session
-    trust: Trust
-    policy: VerificationPolicy
-
-    def provenance(
-        self, distribution: Distribution, uploaded: Sequence[Attestation]
-    ) -> str | Provenanced:
-        """Verify the provenance that is served of a file; return it, or why it is late."""
-        from attested_publish.attestations.convert import NotConvertible, read_provenance
-
-        project, version = str(distribution.project), str(distribution.version)
-        try:
-            served = provenance_of(
-                self.index, project, version, distribution.filename, self.session
-            )
-        except IndexProblem as problem:
-            return problem.cause
-        if served is None:
-            return "its provenance is not served yet"
-        try:
-            provenance = read_provenance(served)
-        except NotConvertible as error:
-            raise _wrong(distribution, self.index, str(error)) from error
-        pairs = [
-            (bundle.publisher, attestation)
-            for bundle in provenance.attestation_bundles
-            for attestation in bundle.attestations
-        ]
-        # The log entry may be spelled differently after its way through the index.
-        envelopes = [each.envelope for each in uploaded]
-        own = [pair for pair in pairs if pair[1].envelope in envelopes]
-        if own and any(each not in [it.envelope for _, it in own] for each in envelopes):
-            why = "it does not hold every attestation that was uploaded."
-            raise _wrong(distribution, self.index, why)
-        if not pairs:
-            raise _wrong(distribution, self.index, "it holds no attestation.")
-        return self._verified(distribution, own or pairs, is_own=bool(own))
-
-    def _verified(
-        self,
-        distribution: Distribution,
-        pairs: Sequence[tuple[Publisher, Attestation]],
-        *,
-        is_own: bool,
-    ) -> Provenanced:
-        from sigstore.verify.policy import AllOf
-
-        from attested_publish.attestations.verify import (
-            AttestationRefused,
-            policy_of,
-            verify_attestation,
-        )
-
-        by_type: dict[str, Attestation] = {}
-        for publisher, attestation in pairs:
-            try:
-                predicate_type = verify_attestation(
-                    attestation,
-                    filename=distribution.filename,
-                    sha256=distribution.sha256,
-                    # Consumers take the publisher that the index names.
-                    policy=AllOf([policy_of(publisher), self.policy]),
-                    verifier=self.trust.verifier,
+        note_publisher(run, served.publisher)
+        for filename, reason in served.late.items():
+            if run.files[filename].state in {State.ARRIVED, State.THERE}:
+                run.printer.warning(
+                    f"{shown(filename)} is uploaded, but not confirmed in time: {reason}."
                 )
-            except AttestationRefused as error:
-                raise _wrong(distribution, self.index, str(error)) from error
-            by_type[predicate_type] = attestation
-        return Provenanced(pairs[0][0], by_type, is_own)
 
 
-def _wrong(distribution: Distribution, index: Index, why: str) -> ConfirmationProblem:
-    return ConfirmationProblem(
-        f"{index.name} serves a wrong provenance for {shown(distribution.filename)}",
-        topic=Topic.WRONG_PROVENANCE,
-        detail=f"The provenance was fetched and does not hold: {why}",
-        remedy="The file itself is public. Consumers who verify it will be refused: publish a "
-        "new version, and tell the operators of the index.",
-        file=distribution.filename,
-    )
+def stop_if_doubtful(run: Run) -> None:
+    """Raise `ConfirmationProblem` where an upload seemed to succeed, but the file is not served."""
+    doubtful = [file.distribution.filename for file in run.in_state(State.DOUBTFUL)]
+    if doubtful:
+        raise ConfirmationProblem(
+            f"{counted(len(doubtful), 'file')} may not have been received",
+            topic=Topic.ARRIVAL_DOUBTFUL,
+            detail=f"{run.targets.index.name} answered 200, but not in the index's usual words, "
+            f"and does not serve: {shown(', '.join(doubtful))}.",
+            remedy="Something between this runner and the index may have answered in its "
+            "place (a proxy, a portal). Run again: what has arrived is not sent twice.",
+            file=doubtful[0],
+        )

@@ -1,40 +1,31 @@
-"""What ends a run, or its turn at one index, is told as a problem."""
+"""What ends a run, or its part at one index, in words for the user."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from attested_publish.journey.run import State
 from attested_publish.net.stopping import is_stopped
-from attested_publish.net.untrusted import shown
-from attested_publish.problems import Problem, Stage, Topic
+from attested_publish.net.unexpected import in_words
+from attested_publish.net.untrusted import harmless, shown
+from attested_publish.problems import Stage
+from attested_publish.report import ProblemReport, Result
 from attested_publish.settings import WrongUsage
 
 if TYPE_CHECKING:
-    from attested_publish.console.reporter import Reporter
+    from attested_publish.journey.run import File, Run
+    from attested_publish.problems import Problem
 
-ISSUES = "https://github.com/attested-publish/attested-publish/issues"
-
-
-_SAFE = "A re-run uploads only what is missing."
-
-
-class MachineProblem(Problem):
-    """The machine lacks or refuses something that a run needs."""
-
-
-class UnexpectedProblem(Problem):
-    """Something went wrong that nobody has thought of: a mistake of this tool."""
+_SHOWN_NAMES = 10
 
 
 @contextlib.contextmanager
-def told(reporter: Reporter) -> Iterator[None]:
-    """Tell whatever ends what is done in here as a problem; only `WrongUsage` comes out.
+def failures_explained(run: Run) -> Iterator[None]:
+    """Explain whatever ends what is done in here as a problem; only `WrongUsage` is raised.
 
-    What fails because the run was told to stop comes out too: the main thread tells that.
+    So is what fails because the run was stopped: the main thread explains that.
     """
     try:
         yield
@@ -43,87 +34,53 @@ def told(reporter: Reporter) -> Iterator[None]:
     except Exception as error:
         if is_stopped():
             raise
-        reporter.traceback()
-        # A user must not be left with a traceback alone.
-        reporter.problem(in_words(error, reporter.current))
+        run.printer.traceback()
+        end_with(run, in_words(error, run.recorder.current))
 
 
-def in_words(error: Exception, stage: Stage) -> Problem:
-    """Return what ended a run as a problem: one already, the machine's doing, or a mistake here."""
-    if isinstance(error, Problem):
-        return error
-    problem = _of_the_machine(error) or UnexpectedProblem(
-        "Something unexpected happened",
-        topic=Topic.UNEXPECTED,
-        detail=f"{type(error).__name__}: {shown(error)}",
-        remedy="This is a mistake of attested-publish. Run again with verbose to see where it "
-        f"happened, and please report it: {ISSUES}. A re-run uploads only what is missing.",
-    )
-    problem.stage = stage
-    return problem
-
-
-def guarded(run: Callable[[], int]) -> int:
-    """Run a front; what even its own care does not catch is told in one sentence, with status 1."""
-    try:
-        return run()
-    except Exception as error:  # noqa: BLE001 - nothing is left that could tell it
-        problem = in_words(error, Stage.FILES)
-        line = f"attested-publish: {problem.title}. {problem.detail} {problem.remedy}\n"
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(line)
-        return 1
-
-
-def _of_the_machine(error: BaseException) -> MachineProblem | None:
-    """Say what the machine lacks or refuses, where that is behind an error."""
-    link: BaseException | None = error
-    seen: list[BaseException] = []
-    while link is not None and link not in seen:
-        seen.append(link)
-        if isinstance(link, OSError) and link.errno is not None:
-            return _refused(link)
-        text = str(link)
-        if isinstance(link, MemoryError) or "failed to map segment" in text:
-            return _lacks("memory", "Its limit may be set with ulimit -v, or by a container.")
-        if isinstance(link, RuntimeError) and "can't start new thread" in text:
-            return _lacks(
-                "threads", "Their limit may be set with ulimit -u or -v, or by a container."
-            )
-        link = link.__cause__ or link.__context__
-    return None
-
-
-def _refused(error: OSError) -> MachineProblem:
-    match error.errno:
-        case errno.EMFILE | errno.ENFILE:
-            return _lacks("open files", "Their limit is set with ulimit -n.")
-        case errno.ENOSPC | errno.EDQUOT:
-            return _lacks("room on a disk", "The temporary folder needs room for a private copy.")
-        case errno.ENOMEM:
-            return _lacks("memory", "Its limit may be set with ulimit -v, or by a container.")
-        case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
-            return MachineProblem(
-                "There is no loopback interface",
-                topic=Topic.MACHINE,
-                detail=f"The embedded services need the address 127.0.0.1: {error.strerror}.",
-                remedy="Run where the machine has it up (`ip link set lo up`).",
-            )
-        case _:
-            pass
-    where = f"{shown(error.filename)}: " if error.filename else ""
-    return MachineProblem(
-        "The machine does not let the run go on",
-        topic=Topic.MACHINE,
-        detail=f"{where}{error.strerror or type(error).__name__}.",
-        remedy=f"Change that, and run again. {_SAFE}",
+def end_with(run: Run, problem: Problem) -> None:
+    """Record and print what ended the run, and what it has made public by then."""
+    run.result = Result(problem.result)
+    file = run.files.get(problem.file or "")
+    # What turns out to be wrong afterwards was uploaded all the same.
+    if file is not None and problem.stage is not Stage.CONFIRMATION:
+        if run.result is Result.REFUSED:
+            file.state = State.REFUSED
+        else:
+            file.state = State.DOUBTFUL if problem.stage is Stage.UPLOAD else State.FAILED
+    detail = "\n".join(filter(None, (problem.detail, _what_is_public(run, problem.stage))))
+    is_named = run.name in problem.title
+    run.recorder.problem(
+        ProblemReport(
+            stage=problem.stage.value,
+            title=harmless(problem.title if is_named else f"{run.name}: {problem.title}"),
+            detail=harmless(detail),
+            remedy=harmless(problem.remedy),
+            file=problem.file,
+            read_on=problem.read_on,
+            source="" if file is None else file.distribution.source.as_posix(),
+        )
     )
 
 
-def _lacks(what: str, hint: str) -> MachineProblem:
-    return MachineProblem(
-        f"The run has no {what} left",
-        topic=Topic.MACHINE,
-        detail=f"The machine gave it no more. {hint}",
-        remedy=f"Give it more, and run again. {_SAFE}",
-    )
+def _what_is_public(run: Run, stage: Stage) -> str:
+    """Say what a run that ended in `stage` has made public; empty where that was not its task."""
+    if not run.uploads:
+        return ""
+    sentences = []
+    if uploaded := run.in_state(State.ARRIVED):
+        sentences.append(f"Public already, from this run: {_named(uploaded)}.")
+    else:
+        sentences.append(f"This run uploaded nothing{f' to {run.name}' if run.name else ''}.")
+    if there := run.in_state(State.THERE):
+        sentences.append(f"Public since before: {_named(there)}.")
+    is_past_upload = stage in {Stage.UPLOAD, Stage.CONFIRMATION}
+    if is_past_upload and (doubtful := run.in_state(State.SENT, State.DOUBTFUL)):
+        sentences.append(f"May have arrived, or not: {_named(doubtful)}.")
+    return " ".join(sentences)
+
+
+def _named(files: Sequence[File]) -> str:
+    names = ", ".join(shown(file.distribution.filename) for file in files[:_SHOWN_NAMES])
+    more = f" and {len(files) - _SHOWN_NAMES} more" if len(files) > _SHOWN_NAMES else ""
+    return names + more

@@ -1,4 +1,4 @@
-"""What an identity's claims foretell, before a token is spent on finding out."""
+"""What an identity's claims predict, before a token is spent on finding out."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _TWO_JOBS = """\
 
 @dataclass(frozen=True)
 class AttestationPlan:
-    """Whether to attest, and if not, why (a sentence for the user; empty: asked for).
+    """Whether to sign, and if not, why not (a sentence for the user; empty: as asked for).
 
-    With `takes_made`, attestations that are there already may go up nevertheless: they are
-    in the log, and the index takes some of this publisher.
+    With `takes_made`, existing attestations may be uploaded nevertheless: they are in the log,
+    and the index accepts attestations of this publisher.
     """
 
     attest: bool
@@ -51,14 +51,14 @@ class AttestationPlan:
 
     @property
     def sends(self) -> bool:
-        """Whether any attestation may go up."""
+        """Whether any attestation may be uploaded."""
         return self.attest or self.takes_made
 
 
 def refuse_hopeless(identity: Identity, index: Index) -> None:
     """Raise `IdentityProblem` for an identity whose exchange PyPI surely refuses.
 
-    Another index than PyPI may do as it likes: it is asked.
+    Other indexes have rules of their own, so they are asked.
     """
     if not index.works_as_pypi:
         return
@@ -69,52 +69,52 @@ def refuse_hopeless(identity: Identity, index: Index) -> None:
             _refuse_hopeless_on_gitlab(identity, index)
         case CircleCIIdentity(is_open_to_ssh=True):
             raise IdentityProblem(
-                f"{index.name} takes no releases from a job that was run again with SSH",
+                f"{index.name} accepts no releases from a job that was rerun with SSH",
                 topic=Topic.IDENTITY_UNUSABLE,
-                detail="Whoever has logged in to it could change what is published.",
-                remedy="Run the job again without SSH.",
+                detail="Anybody logged in to the job could change what is published.",
+                remedy="Rerun the job without SSH.",
             )
         case _:
             pass
 
 
 def _refuse_hopeless_on_github(identity: GitHubIdentity, index: Index) -> None:
-    """PyPI holds `job_workflow_ref` to the job's repository, and takes no `pull_request_target`."""
+    """PyPI requires `job_workflow_ref` in the job's repository, and no `pull_request_target`."""
     if identity.event == "pull_request_target":
         raise IdentityProblem(
-            f"{index.name} takes no releases from pull_request_target",
+            f"{index.name} accepts no releases from pull_request_target",
             topic=Topic.PULL_REQUEST_TARGET,
-            detail="Such a job runs with the repository's rights on code that anybody may "
-            "have proposed.",
+            detail="Such a job has the repository's permissions, and runs on code that anybody "
+            "may have proposed.",
             remedy="Publish from a workflow that runs on a release or on a tag:\n\n"
             "    on:\n      release:\n        types: [published]",
         )
     if identity.called_repository.lower() != identity.repository.lower():
         raise IdentityProblem(
-            f"{index.name} takes no releases from a workflow of another repository",
+            f"{index.name} accepts no releases from a reusable workflow in another repository",
             topic=Topic.OTHER_REPOSITORY,
-            detail=f"The job stands in {shown(identity.job_workflow_ref, 200)}, but runs for "
-            f"{shown(identity.repository)}. {index.name}'s token exchange looks at the called "
+            detail=f"The job is defined in {shown(identity.job_workflow_ref, 200)}, but runs for "
+            f"{shown(identity.repository)}. {index.name}'s token exchange looks at the reusable "
             "workflow, which no publisher of this repository can name.",
-            remedy="Let the called workflow build and hand over the files as an artifact, and "
-            f"publish in a job that is written out in the calling workflow:\n\n{_TWO_JOBS}",
+            remedy="Let the reusable workflow build and upload the files as an artifact, and "
+            f"publish in a job of the calling workflow itself:\n\n{_TWO_JOBS}",
         )
 
 
 def _refuse_hopeless_on_gitlab(identity: GitLabIdentity, index: Index) -> None:
-    """PyPI holds `ci_config_ref_uri` to the job's project."""
+    """PyPI requires `ci_config_ref_uri` in the job's project."""
     if identity.config_project.lower() != identity.project_path.lower():
         raise IdentityProblem(
-            f"{index.name} takes no releases from another project's pipeline",
+            f"{index.name} accepts no releases from another project's pipeline",
             topic=Topic.OTHER_REPOSITORY,
-            detail=f"The pipeline is written down in {shown(identity.config_ref, 200)}, but runs "
+            detail=f"The pipeline is defined in {shown(identity.config_ref, 200)}, but runs "
             f"for {shown(identity.project_path)}. No publisher can name both.",
-            remedy="Write the pipeline down in the project itself; it may include files of others.",
+            remedy="Define the pipeline in the project itself; it may include files of others.",
         )
 
 
 def advice(identity: Identity) -> list[str]:
-    """Return what is legal in this identity, but unwise: a sentence each."""
+    """Return what is allowed in this identity, but unwise: a sentence each."""
     match identity:
         case GitHubIdentity():
             return _advice(
@@ -141,15 +141,14 @@ def advice(identity: Identity) -> list[str]:
 
 
 def signers_advice(identity: Identity, index: Index) -> list[str]:
-    """Return what becomes of attestations that this identity makes: a sentence each."""
+    """Return what attestations by this identity are good for: a sentence each."""
     match identity:
         case OtherIdentity():
-            job = "PyPI wants those of the job that is its trusted publisher"
-            told = f"No index takes these attestations with an upload: {job}."
-            return [f"{told} Others can verify them."]
+            job = "PyPI wants those of the job that is the project's trusted publisher"
+            return [f"No index accepts these attestations: {job}. Others can verify them."]
         case CircleCIIdentity() if index.works_as_pypi:
             return [
-                f"{index.name} takes no attestations from CircleCI yet. Others can verify them."
+                f"{index.name} accepts no attestations from CircleCI yet. Others can verify them."
             ]
         case GoogleIdentity():
             return advice(identity)
@@ -160,11 +159,11 @@ def signers_advice(identity: Identity, index: Index) -> list[str]:
 def refuse_to_sign(
     wish: Attestations, identity: Identity, index: Index, *, is_public_log: bool
 ) -> None:
-    """Raise `IdentityProblem` where signing alone would be in vain, or tell what is hidden."""
+    """Raise `IdentityProblem` where signing would be pointless, or would publish what is hidden."""
     obstacle = _obstacle(identity, index)
     if obstacle is not None and obstacle.is_of_the_job:
         raise IdentityProblem(
-            f"Attestations cannot be had {obstacle.where}",
+            f"Attestations cannot be made {obstacle.where}",
             topic=obstacle.topic,
             detail=f"Here {obstacle.why}",
             remedy=f"{obstacle.remedy}.{obstacle.to_paste}",
@@ -173,19 +172,19 @@ def refuse_to_sign(
         raise IdentityProblem(
             "Nothing is signed in public",
             topic=Topic.IDENTITY_UNUSABLE,
-            detail=f"Here {identity.why_hidden}, and signing would tell of it in Sigstore's public "
-            "log for good.",
-            remedy="Set attestations to true if that may be, or use a private Sigstore.",
+            detail=f"Here {identity.why_hidden}, and signing would record that in Sigstore's "
+            "public log for good.",
+            remedy="Set attestations to true to allow it, or use a private Sigstore.",
         )
 
 
 def _advice(
     identity: GitHubIdentity | GitLabIdentity, risk: str, *, is_of_a_release: bool = False
 ) -> list[str]:
-    told = []
+    sentences = []
     if identity.environment is None:
-        told.append(f"The job runs in no environment: {risk}, and name it in the publisher.")
-    return told if is_of_a_release else [*told, *_ref_advice(identity)]
+        sentences.append(f"The job has no environment: {risk}, and name it in the publisher.")
+    return sentences if is_of_a_release else [*sentences, *_ref_advice(identity)]
 
 
 def _ref_advice(identity: Identity) -> list[str]:
@@ -209,7 +208,7 @@ def attestation_plan(
     if obstacle is not None:
         if wish is Attestations.REQUIRED:
             raise IdentityProblem(
-                f"Attestations are required, but cannot be had {obstacle.where}",
+                f"Attestations are required, but cannot be made {obstacle.where}",
                 topic=obstacle.topic,
                 detail=f"Here {obstacle.why}",
                 remedy=f"{obstacle.remedy}, or set attestations to auto to publish without."
@@ -226,7 +225,7 @@ def attestation_plan(
     if is_public_log and identity.why_hidden:
         return AttestationPlan(
             attest=False,
-            why_not=f"No attestations: {identity.why_hidden}, and signing would tell of it in "
+            why_not=f"No attestations: {identity.why_hidden}, and signing would record that in "
             "Sigstore's public log for good. `attestations: true` allows it. "
             f"{_NEVER_LATER}",
             takes_made=index.works_as_pypi,
@@ -234,19 +233,19 @@ def attestation_plan(
     if is_public_log and not index.works_as_pypi:
         return AttestationPlan(
             attest=False,
-            why_not=f"No attestations: {index.name} is not known to take them. "
-            f"`attestations: true` sends them all the same. {_NEVER_LATER}",
+            why_not=f"No attestations: {index.name} is not known to accept them. "
+            f"`attestations: true` sends them anyway. {_NEVER_LATER}",
         )
     return AttestationPlan(attest=True)
 
 
 @dataclass(frozen=True)
 class _Obstacle:
-    """What keeps an index from taking attestations of an identity.
+    """Why an index does not accept attestations of an identity.
 
-    `where` follows "cannot be had", `why` is a sentence, `remedy` the beginning of one;
+    `where` follows "cannot be made", `why` is a sentence, `remedy` the beginning of one;
     `to_paste` may come after it. With `is_of_the_job`, other jobs of the same publisher could
-    make some that the index takes.
+    make some that the index accepts.
     """
 
     where: str
@@ -261,11 +260,11 @@ def _obstacle(identity: Identity, index: Index) -> _Obstacle | None:
     match identity:
         case GitHubIdentity(is_reusable_workflow=True):
             return _Obstacle(
-                where="in a called workflow",
-                why=f"the job stands in a called workflow: {index.name} takes the publisher from "
+                where="in a reusable workflow",
+                why=f"the job is in a reusable workflow: {index.name} takes the publisher from "
                 f"{shown(identity.job_workflow_ref, 200)}, but the attestation's policy from "
                 f"{shown(identity.workflow_ref, 200)}, and no publisher satisfies both.",
-                remedy="Publish in a job that is written out in the calling workflow",
+                remedy="Publish in a job of the calling workflow itself",
                 topic=Topic.CALLED_WORKFLOW,
                 to_paste=f"\n\n{_TWO_JOBS}",
                 is_of_the_job=True,
@@ -274,7 +273,7 @@ def _obstacle(identity: Identity, index: Index) -> _Obstacle | None:
             provider = shown(identity.publisher.provider, 200)
             return _Obstacle(
                 where=f"from {provider}",
-                why=f"{index.name} takes no attestations from {provider} yet.",
+                why=f"{index.name} accepts no attestations from {provider} yet.",
                 remedy="Publish from GitHub, GitLab or Google Cloud",
                 topic=Topic.IDENTITY_UNUSABLE,
             )

@@ -1,180 +1,164 @@
-"""The journey of a release, to one index or several, and its shorter forms: check and attest."""
+"""The modes: publish a release to one index or several, check it, or only attest it."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from attested_publish.console.recorder import Recorder
 from attested_publish.identity.tokens import AmbientIdentity
-from attested_publish.journey.failures import told
-from attested_publish.journey.stages import Journey
-from attested_publish.journey.telling import tell_projects
+from attested_publish.journey.ask_index import ask_index, contents_meanwhile
+from attested_publish.journey.failures import failures_explained
+from attested_publish.journey.files import private_copies
+from attested_publish.journey.judge import judge, mark_checked, stop_if_refused, stop_if_unreadable
+from attested_publish.journey.prove import prove_publisher
+from attested_publish.journey.releases import print_releases
+from attested_publish.journey.run import Means, Run
+from attested_publish.journey.trust import may_attest, stop_if_untrusted, trust_of
 from attested_publish.net.http import new_session
 from attested_publish.net.stopping import ended_when_stopped
-from attested_publish.report import Report, Result
-from attested_publish.sandbox.judges import judging
+from attested_publish.report import Result
+from attested_publish.rules.verdicts import verdicts
 from attested_publish.settings import Attestations, WrongUsage
 
 if TYPE_CHECKING:
-    from pypi_attestations import Attestation
-
-    from attested_publish.console.reporter import Reporter
     from attested_publish.distributions import Distribution
-    from attested_publish.identity.publishers import Identity
-    from attested_publish.journey.targets import Services
-    from attested_publish.settings import Settings
+    from attested_publish.journey.targets import Targets
 
 
-def publish(settings: Settings, services: Services, reporter: Reporter) -> None:
-    """Check, attest, upload and confirm a release; the report tells what became of it.
+def publish(run: Run) -> None:
+    """Check, attest, upload and confirm a release.
 
-    Raises a `Problem` where the release has to stop. Nothing irreversible happens
-    while anything checkable is unchecked, and what the index holds already is done.
+    Raises a `Problem` where the release has to stop. Nothing irreversible happens while
+    anything checkable is unchecked, and what the index has already is done.
 
-    With several indexes each has its own turn, and its own report among the report's
-    `indexes`; a problem at one is told there, and the next has its turn all the same.
+    Each of several indexes has its own part of the run; a problem at one is explained there,
+    and the next has its turn all the same.
     """
-    _at_each_index(_publish, settings, services, reporter)
+    _at_each_index(run, _publish)
 
 
-def _publish(journey: Journey, distributions: Sequence[Distribution]) -> None:
-    settings, attesting = journey.settings, journey.attesting
-    asked = journey.asked(distributions)
-    trust = attesting.trust()
-    journey.follow_rules(distributions)
-    held = journey.holdings(distributions, asked)
-    journey.stop_if_refused(distributions)
-    attesting.prove_trust_config()
-    missing = held.missing_of(distributions)
-    journey.stop_if_unreadable(missing)
-    attestations: Mapping[str, Sequence[Attestation]] = {}
-    identity: Identity | None = None
-    sent: Sequence[Distribution] = ()
-    if not missing:
-        journey.reporter.notice(
-            "The index has a file of each name already: there is nothing to upload."
-        )
-    elif settings.password:
-        sent = journey.upload(missing, {}, held, journey.given_credentials())
+def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
+    answer = contents_meanwhile(run, distributions)
+    if may_attest(run):
+        trust_of(run)
+    judge(run, distributions)
+    contents = ask_index(run, distributions, answer)
+    stop_if_refused(run)
+    stop_if_untrusted(run)
+    missing = contents.missing_of(distributions)
+    stop_if_unreadable(run, missing)
+    if missing:
+        # Loaded in the background since `trust_of`.
+        from attested_publish.journey.deliver import deliver
+
+        deliver(run, missing, contents)
     else:
-        audience = journey.audience()
-        identity, plan = journey.identify(audience)
-        if settings.attestations_dir is not None and plan.sends:
-            attesting.prove_folders(missing)
-        ready = attesting.judge(missing, identity, trust, plan=plan)
-        attesting.reuse(ready, missing, identity, trust, plan)
-        unsigned = ready.unsigned(missing) if plan.attest else []
-        signing = attesting.signing(trust) if unsigned and trust is not None else None
-        with journey.trusted(identity, audience, held) as credentials:
-            made = attesting.sign(unsigned, identity, signing) if signing is not None else {}
-            attestations = ready.together(made)
-            sent = journey.upload(missing, attestations, held, credentials)
-    if sent and settings.confirm and not held.unreadable:
-        journey.confirm(sent, attestations, trust, identity)
-    journey.stop_if_doubtful(missing)
-    tell_projects(journey.reporter)
+        run.printer.notice("The index has a file of each name already: there is nothing to upload.")
+    print_releases(run)
 
 
-def check(settings: Settings, services: Services, reporter: Reporter) -> None:
-    """Say what the index would refuse, for all files at once.
+def check(run: Run) -> None:
+    """Find what the index would refuse, for all files at once.
 
     Where the job has an identity, an API token is minted and revoked at once, to prove
     that the index knows the publisher; nothing else is spent. Several indexes are asked
     as `publish` does it.
     """
-    _at_each_index(_check, settings, services, reporter)
+    _at_each_index(run, _check)
 
 
-def _check(journey: Journey, distributions: Sequence[Distribution]) -> None:
-    asked = journey.asked(distributions)
-    journey.follow_rules(distributions)
-    held = journey.holdings(distributions, asked)
-    journey.stop_if_refused(distributions)
-    journey.mark_checked(distributions)
-    journey.attesting.prove_trust_config()
-    journey.prove_publisher(held.missing_of(distributions), held)
+def _check(run: Run, distributions: Sequence[Distribution]) -> None:
+    answer = contents_meanwhile(run, distributions)
+    judge(run, distributions)
+    contents = ask_index(run, distributions, answer)
+    stop_if_refused(run)
+    mark_checked(run)
+    stop_if_untrusted(run)
+    prove_publisher(run, contents.missing_of(distributions), contents)
 
 
-def check_files(settings: Settings, services: Services, reporter: Reporter) -> None:
-    """Say what can be told from the files alone, without any network."""
-    with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
-        journey.follow_rules(distributions)
-        journey.stop_if_refused(distributions)
-        journey.mark_checked(distributions)
-    reporter.report.result = Result.DONE
+def check_files(run: Run) -> None:
+    """Find what can be known from the files alone, without any network."""
+    with _means(run), private_copies(run) as distributions:
+        judge(run, distributions)
+        stop_if_refused(run)
+        mark_checked(run)
+    run.result = Result.DONE
 
 
-def attest(settings: Settings, services: Services, reporter: Reporter) -> None:
+def attest(run: Run) -> None:
     """Sign and verify, and leave the attestation files; uploads nothing.
 
     Raises `WrongUsage` where the settings want no attestations, else a `Problem`.
     """
-    if settings.attestations is Attestations.NEVER:
+    if run.settings.attestations is Attestations.NEVER:
         raise WrongUsage("attest makes attestations, but attestations is false: drop one of them.")
-    with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
-        attesting = journey.attesting
-        attesting.prove_folders(distributions)
-        journey.follow_rules(distributions)
-        journey.stop_if_refused(distributions)
-        trust = attesting.trust_for_signing()
-        identity = journey.identify_signer()
-        ready = attesting.judge(distributions, identity, trust)
-        unsigned = ready.unsigned(distributions)
-        made: Mapping[str, Attestation] = {}
-        if unsigned:
-            journey.refuse_to_sign(identity)
-            made = attesting.sign(unsigned, identity, attesting.signing(trust))
-        attesting.keep(distributions, ready, made)
-    reporter.report.result = Result.DONE
+    with _means(run), private_copies(run) as distributions:
+        # sigstore takes a second to import, which nothing waits for where there are no files.
+        from attested_publish.journey.attest import prove_folders
+        from attested_publish.journey.deliver import attest_only
+
+        prove_folders(run, distributions)
+        judge(run, distributions)
+        stop_if_refused(run)
+        attest_only(run, distributions)
+    run.result = Result.DONE
 
 
-def _at_each_index(
-    do: Callable[[Journey, Sequence[Distribution]], None],
-    settings: Settings,
-    services: Services,
-    reporter: Reporter,
-) -> None:
-    """Stage the files once and go to every index with them, in order.
+def _at_each_index(run: Run, do: Callable[[Run, Sequence[Distribution]], None]) -> None:
+    """Do the same with the files at every index of a run, in order.
 
-    With one index a problem comes out. With several, it is told, and the worst that came
-    of any of them is the result.
+    With one index a problem is raised. With several it is explained in the index's part of the
+    run, and the worst result of any of them is that of the run.
     """
-    report = reporter.report
-    several = services.each() if services.further else []
-    report.indexes = [Report(report.mode, there.index.upload_url) for there in several]
-    with _journey(settings, services, reporter) as journey, journey.staged() as distributions:
-        if not several:
-            do(journey, distributions)
-        for part in report.indexes:
+    if run.targets.further:
+        run.parts = [_part(run, targets) for targets in run.targets.each()]
+    with _means(run), private_copies(run) as distributions:
+        if not run.parts:
+            do(run, distributions)
+        for part in run.parts:
             part.add_files(distributions)
-        for number, (there, part) in enumerate(zip(several, report.indexes, strict=True), 1):
-            name = there.index.name
-            reporter.heading(f"{name}, index {number} of {len(several)}")
-            with reporter.recording(part, name), told(reporter):
-                with journey.at(there) as onward:
-                    do(onward, distributions)
+        for number, part in enumerate(run.parts, 1):
+            run.part = part
+            run.printer.heading(f"{part.name}, index {number} of {len(run.parts)}")
+            with failures_explained(part), ended_when_stopped() as afterwards:
+                part.means = replace(run.means, afterwards=afterwards)
+                do(part, distributions)
                 part.result = Result.DONE
-    report.result = Result.worst(Result.DONE, *(part.result for part in report.indexes))
-    if several:
-        reporter.heading(f"{len(several)} indexes")
-        for there, part in zip(several, report.indexes, strict=True):
-            tell = reporter.item if part.result is Result.DONE else reporter.warning
-            tell(f"{there.index.name}: {part.result}")
+    run.part = None
+    run.result = Result.worst(Result.DONE, *(part.result for part in run.parts))
+    if run.parts:
+        run.printer.heading(f"{len(run.parts)} indexes")
+        for part in run.parts:
+            report = run.printer.item if part.result is Result.DONE else run.printer.warning
+            report(f"{part.name}: {part.result}")
+
+
+def _part(run: Run, targets: Targets) -> Run:
+    """Return the part of a run at one of its indexes; it shares what is known of the files."""
+    recorder = Recorder(run.printer, run.recorder.started)
+    part = Run(run.mode, run.settings, recorder, run.mask, run.release, name=targets.index.name)
+    part.targets = targets
+    return part
 
 
 @contextlib.contextmanager
-def _journey(settings: Settings, services: Services, reporter: Reporter) -> Iterator[Journey]:
+def _means(run: Run) -> Iterator[None]:
+    """Open what the stages work with, until the end of the block."""
     with (
-        judging() as judges,
-        new_session(read=services.deadlines.answer) as session,
-        ended_when_stopped() as after,
+        verdicts() as found,
+        new_session(read=run.targets.deadlines.answer) as session,
+        ended_when_stopped() as afterwards,
     ):
         ambient = AmbientIdentity(
-            services.ambient,
-            services.deadlines.identity,
-            reporter.mask,
-            reporter.waiting,
-            is_local=services.is_identity_local,
+            run.targets.ambient,
+            run.targets.deadlines.identity,
+            run.mask,
+            run.printer.waiting,
+            is_local=run.targets.is_identity_local,
         )
-        yield Journey(settings, services, reporter, session, ambient, after, judges)
+        run.means = Means(session, ambient, found, found.sandbox, afterwards)
+        yield

@@ -1,4 +1,4 @@
-"""Guess what differs in this job, from whoever published the project's last release."""
+"""A hint for an unknown publisher: how this job differs from the one before it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     import requests
 
     from attested_publish.identity.publishers import TrustedPublisher
-    from attested_publish.index.contents import Holdings
+    from attested_publish.index.contents import Contents
     from attested_publish.index.index import IndexFile
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def differences(
-    publisher: TrustedPublisher, held: Holdings, index: Index, session: requests.Session
+    publisher: TrustedPublisher, held: Contents, index: Index, session: requests.Session
 ) -> Iterator[str]:
     """Yield a sentence for each field in which the last release's publisher was another one.
 
-    PyPI does not tell which publishers it knows, but the provenance of what was published
-    before names one (PEP 740). What cannot be read is passed over: it is only a hint.
+    PyPI does not say which publishers it knows, but the provenance of what was published
+    before names one (PEP 740). What cannot be read is skipped: this is only a hint.
     """
     now = publisher.provenance
     if now is None:

@@ -1,4 +1,4 @@
-"""The services a release is made with: the one seam between a rehearsal and the real thing."""
+"""Where a release goes and who signs for it: all that a rehearsal replaces."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Services:
+class Targets:
     """Where a release goes, who signs for it, and where its identity comes from.
 
-    It goes to `index`, and after that to each index in `further`.
-    `trust_config` is the ClientTrustConfig JSON of a Sigstore instance; `None`
-    stands for the public one. `deadlines` say how patiently they are asked.
-    `is_identity_local` says whether the identity's provider is on loopback; `None`: the
-    job's variables do.
+    It goes to `index`, and after that to each index in `further`. `trust_config` is the
+    ClientTrustConfig JSON of a Sigstore instance; `None` is the public one. `deadlines` are
+    how patiently they are asked. `is_identity_local`: whether the identity's provider is on
+    loopback; with `None` the job's variables decide.
     """
 
     index: Index
@@ -35,18 +34,18 @@ class Services:
     deadlines: Deadlines = field(default_factory=Deadlines)
     further: tuple[Index, ...] = ()
 
-    def each(self) -> list[Services]:
-        """Return the services with one of the indexes at a time, in order."""
+    def each(self) -> list[Targets]:
+        """Return the targets with one of the indexes at a time, in order."""
         return [replace(self, index=index, further=()) for index in (self.index, *self.further)]
 
     @property
     def is_public_log(self) -> bool:
-        """Say whether signatures enter Sigstore's public transparency log."""
+        """Whether signatures enter Sigstore's public transparency log."""
         return self.trust_config is None
 
 
-def chosen(settings: Settings) -> Services:
-    """Return the services that the settings name.
+def chosen(settings: Settings) -> Targets:
+    """Return the targets that the settings name.
 
     Raises `IndexProblem` for an address that cannot be an index, `SigningProblem` for a
     trust configuration that cannot be one, and one `IndexProblem` for several of these.
@@ -67,11 +66,11 @@ def chosen(settings: Settings) -> Services:
     if problems:
         raise problems[0] if len(problems) == 1 else _together(problems)
     index, *further = indexes
-    return Services(index, trust_config, further=tuple(further))
+    return Targets(index, trust_config, further=tuple(further))
 
 
 def _together(problems: Sequence[Problem]) -> IndexProblem:
-    """Tell several problems at once, so that nobody has to run again for the next one."""
+    """Return several problems as one, so that nobody has to run again to see the next one."""
     return IndexProblem(
         f"{len(problems)} settings cannot be used",
         topic=problems[0].topic,

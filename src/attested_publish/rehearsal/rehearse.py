@@ -20,10 +20,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from attested_publish.distributions import Kind, kind_of
-from attested_publish.index.index import Index
+from attested_publish.distributions import Kind
+from attested_publish.index.index import Dialect, Index
+from attested_publish.journey.outcome import report_of
 from attested_publish.journey.publish import publish
-from attested_publish.journey.targets import Services
+from attested_publish.journey.targets import Targets
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import ConfirmationProblem, Topic
@@ -36,9 +37,9 @@ from attested_publish.report import Result
 from attested_publish.settings import WrongUsage
 
 if TYPE_CHECKING:
-    from attested_publish.console.reporter import Reporter
-    from attested_publish.report import FileReport, Report
-    from attested_publish.settings import Settings
+    from attested_publish.distributions import Distribution
+    from attested_publish.journey.run import Run
+    from attested_publish.report import Report
 
 _INSTALL_SECONDS = 120
 
@@ -54,8 +55,7 @@ _PIP_NEEDS = frozenset(
 
 
 def rehearse(
-    settings: Settings,
-    reporter: Reporter,
+    run: Run,
     registry_file: Path | None,
     claims: Sequence[str],
     *,
@@ -71,7 +71,7 @@ def rehearse(
 
     For each index that the settings list there is an embedded one.
     """
-    registry, *further = (read_registry(registry_file) for _ in settings.repository_urls)
+    registry, *further = (read_registry(registry_file) for _ in run.settings.repository_urls)
     overrides = read_claims(claims)
     kind = job_here(os.environ) if job is None else JOBS[job]
     with ended_when_stopped() as until_done:
@@ -79,7 +79,7 @@ def rehearse(
             folder = Path(
                 until_done.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
             )
-            settings = replace(settings, packages_dir=(build_sample(folder),))
+            run.settings = replace(run.settings, packages_dir=(build_sample(folder),))
         world = until_done.enter_context(
             World(
                 claims=kind.claims(os.environ, overrides),
@@ -91,41 +91,38 @@ def rehearse(
         until_done.enter_context(pretended_job(world.environment))
         index_urls = (world.index_url, *(each.index_url for each in world.further))
         upload_urls = (world.upload_url, *(each.upload_url for each in world.further))
-        reporter.report.index = world.upload_url
-        reporter.notice(
+        run.printer.notice(
             f"This is a rehearsal: PyPI, Sigstore and {kind.provider}'s identity provider are "
             "embedded, on loopback, with fresh keys. Nothing leaves this machine. Index: "
             f"{', '.join(index_urls)}"
         )
-        rehearsed = replace(
-            settings,
+        run.settings = replace(
+            run.settings,
             repository_urls=upload_urls,
             user="__token__",
             password="",
             sigstore_trust_config=None,
         )
-        index, *others = map(Index.at, upload_urls)
-        services = Services(
+        index, *others = (Index.at(url, Dialect.PYPI) for url in upload_urls)
+        run.targets = Targets(
             index,
             world.trust_config,
             ambient=world.ambient,
             is_identity_local=True,
             further=tuple(others),
         )
-        publish(rehearsed, services, reporter)
-        reports = reporter.report.indexes or [reporter.report]
-        for report, index_url in zip(reports, index_urls, strict=True):
-            if report.result is Result.DONE:
-                _prove(report, index_url, reporter)
+        publish(run)
+        for part, index_url in zip(run.parts or [run], index_urls, strict=True):
+            if part.result is Result.DONE:
+                _prove(part, index_url)
 
 
-def _prove(report: Report, index_url: str, reporter: Reporter) -> None:
+def _prove(run: Run, index_url: str) -> None:
     """Install what an embedded index serves, and show how it ended."""
-    installed = install_a_wheel(report, index_url)
-    reporter.console.print()
-    reporter.table(result_table(report, index_url))
-    with reporter.recording(report, Index.at(report.index).name):
-        reporter.remark(installed)
+    installed = install_a_wheel([file.distribution for file in run.files.values()], index_url)
+    run.printer.console.print()
+    run.printer.table(result_table(report_of(run), index_url))
+    run.recorder.remark(installed)
 
 
 def read_registry(path: Path | None) -> Registry:
@@ -163,12 +160,12 @@ def pretended_job(environment: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def install_a_wheel(report: Report, index_url: str) -> str:
+def install_a_wheel(distributions: Sequence[Distribution], index_url: str) -> str:
     """Install one of the wheels from the embedded index with pip; say in a line how it went.
 
     Raises `ConfirmationProblem` when pip cannot install what was just published.
     """
-    wheel = _wheel_to_install(report)
+    wheel = _wheel_to_install(distributions)
     if wheel is None:
         return "No wheel was published, so none was installed."
     if not _has_pip():
@@ -243,10 +240,10 @@ def result_table(report: Report, index_url: str) -> Table:
     return table
 
 
-def _wheel_to_install(report: Report) -> FileReport | None:
+def _wheel_to_install(distributions: Sequence[Distribution]) -> Distribution | None:
     """Choose a wheel that suits this Python, or else any."""
-    wheels = [file for file in report.files.values() if kind_of(file.filename) is Kind.WHEEL]
-    fitting = [file for file in wheels if not _tags(file.filename)]
+    wheels = [each for each in distributions if each.kind is Kind.WHEEL]
+    fitting = [each for each in wheels if not _tags(each.filename)]
     return next(iter(fitting or wheels), None)
 
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from attested_publish.rules.bounds import SCANNED_SIZE
 from attested_publish.rules.wording import doubtful, refused, shown
 
 if TYPE_CHECKING:
     from attested_publish.findings import Finding
-
-SCANNED_SIZE: Final = 5 << 20
-"""Bytes of the largest member that PyPI scans."""
 
 _PYARMOR = (
     b"__pyarmor__(__name__, __file__,",
@@ -31,12 +29,12 @@ _TOKEN = re.compile(re.escape(_TOKEN_START) + rb"[a-zA-Z0-9_-]{150,157}")
 
 
 def is_scanned(name: str, size: int) -> bool:
-    """Say whether PyPI scans the member `name` of `size` bytes."""
+    """Whether PyPI scans the member `name` of `size` bytes."""
     return size <= SCANNED_SIZE and name.lower().endswith((".py", ".pye"))
 
 
 def content_findings(name: str, content: bytes) -> Iterator[Finding]:
-    """Say what PyPI refuses in the member `name`. A token found is not repeated."""
+    """Yield what PyPI refuses in the member `name`. A token found is not repeated."""
     encrypted = "Publish the source; PyPI's acceptable use policy excludes encrypted code."
     if b"__pyarmor_" in content and any(mark in content for mark in _PYARMOR):
         yield refused(

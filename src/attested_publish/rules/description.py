@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Final
 
+from attested_publish.rules.bounds import DESCRIPTION
 from attested_publish.rules.wording import discouraged, doubtful, refused, sentence, shown, untried
 
 if TYPE_CHECKING:
     from packaging.metadata import RawMetadata
 
     from attested_publish.findings import Finding
-
-JUDGED: Final = 1 << 20
-"""Characters of a description that are rendered here; docutils needs seconds for more."""
 
 _KNOWN = frozenset({"text/plain", "text/markdown", "text/x-rst"})
 _REPORT: Final = re.compile(r"<string>:(?P<line>\d+): \([A-Z]+/\d\) (?P<text>.*)")
@@ -45,10 +43,10 @@ class Description:
 
 
 def description_of(raw: RawMetadata) -> Description | None:
-    """Give what has to be rendered of the description in `raw`; None if nothing has to be."""
+    """Return what has to be rendered of the description in `raw`; None if nothing has to be."""
     description = raw.get("description")
     content_type, variant = _parsed(raw.get("description_content_type"))
-    if not description or content_type not in _KNOWN or len(description) > JUDGED:
+    if not description or content_type not in _KNOWN or len(description) > DESCRIPTION:
         return None
     return Description(description, content_type, variant)
 
@@ -76,7 +74,7 @@ def description_findings(raw: RawMetadata) -> list[Finding]:
     content_type, _ = _parsed(declared)
     if content_type not in _KNOWN:
         return []
-    if len(description) > JUDGED:
+    if len(description) > DESCRIPTION:
         return [
             doubtful(
                 "description-not-judged",
@@ -97,7 +95,7 @@ def description_findings(raw: RawMetadata) -> list[Finding]:
 
 
 def _parsed(declared: str | None) -> tuple[str, str]:
-    """Give the content type and the Markdown variant of a Description-Content-Type."""
+    """Return the content type and the Markdown variant of a Description-Content-Type."""
     if not declared:
         return "text/x-rst", "GFM"
     header = EmailMessage()

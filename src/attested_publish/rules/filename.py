@@ -26,7 +26,7 @@ _EXTENSIONS = {"sdist": (".tar.gz", ".zip"), "bdist_wheel": (".whl",)}
 
 
 def filename_findings(filename: str, filetype: str) -> Iterator[Finding]:
-    """Say what PyPI refuses in a file name before it looks at the file."""
+    """Yield what PyPI refuses in a file name before it looks at the file."""
     if re.search(r"[\x00-\x1f\x7f]", filename):
         yield refused(
             "filename-control-character",

@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING, cast
 from packaging.metadata import RawMetadata, parse_email
 from packaging.version import Version
 
-from attested_publish.rules.limits import CONTENT_TYPE, FIELDS, VALUE, VALUES, too_much
-from attested_publish.rules.versions import METADATA_VERSIONS, parsed_version
+from attested_publish.rules.bounds import (
+    CONTENT_TYPE,
+    FIELDS,
+    METADATA_VERSIONS,
+    VALUE,
+    VALUES,
+    too_much,
+)
+from attested_publish.rules.versions import parsed_version
 from attested_publish.rules.wording import doubtful, first, refused, sentence, shown
 
 if TYPE_CHECKING:
@@ -186,7 +193,7 @@ def _long_value(raw: RawMetadata) -> Finding | None:
 
 
 def form_of(raw: RawMetadata, filename: str) -> Form:
-    """Give the metadata part of the form that twine sends for a file named `filename`.
+    """Return the metadata part of the form that twine sends for a file named `filename`.
 
     `raw` is what `read_metadata` gave. Digests are not part of it.
     """

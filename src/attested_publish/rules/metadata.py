@@ -20,8 +20,8 @@ from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
-from attested_publish.rules.limits import NESTED
-from attested_publish.rules.versions import METADATA_VERSIONS, parsed_version
+from attested_publish.rules.bounds import METADATA_VERSIONS, NESTED
+from attested_publish.rules.versions import parsed_version
 from attested_publish.rules.wording import doubtful, refused, sentence, shown
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def in_server_order(findings: Sequence[tuple[str, Finding]]) -> list[Finding]:
 
 
 def specification_findings(raw: RawMetadata) -> list[Finding]:
-    """Say what `packaging.metadata` refuses in `raw`, in the server's order."""
+    """Yield what `packaging.metadata` refuses in `raw`, in the server's order."""
     if (depth := _depth(raw.get("license_expression", ""))) > NESTED:
         return [
             refused(
@@ -169,7 +169,7 @@ def _metadata_version(version: str | None) -> Finding:
 
 
 def index_findings(raw: RawMetadata) -> list[Finding]:
-    """Say what PyPI refuses in `raw` beyond the specification, in the server's order.
+    """Yield what PyPI refuses in `raw` beyond the specification, in the server's order.
 
     Values that the specification already refuses are passed over here.
     """

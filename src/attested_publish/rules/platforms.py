@@ -73,7 +73,7 @@ def standing(platform: str) -> Standing:
 
 
 def remedy(platform: str) -> str:
-    """Say what to do about a wheel whose platform tag is refused."""
+    """Return what to do about a wheel whose platform tag is refused."""
     if platform.startswith("linux_"):
         return "Repair the wheel with auditwheel (or build it with cibuildwheel): manylinux tag."
     if macos := _MACOS.fullmatch(platform):

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from attested_publish.rules import zips
+from attested_publish.rules.bounds import ArchiveBounds, too_much
 from attested_publish.rules.contents import content_findings, is_scanned
-from attested_publish.rules.limits import Limits, too_much
 from attested_publish.rules.wording import doubtful, first, refused, sentence, shown
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Sdist:
 
 
 def _top(names: Iterable[str]) -> str:
-    """Give the longest common path, as `posixpath.commonpath`, but without splitting all names."""
+    """Return the longest common path, as `posixpath.commonpath`, without splitting all names."""
     top: str | None = None
     try:
         for name in names:
@@ -65,20 +65,20 @@ class _TooMuch(Exception):
     """The archive is larger than what is looked at."""
 
 
-def open_sdist(path: Path, filename: str, size: int, limits: Limits) -> Sdist:
+def open_sdist(path: Path, filename: str, size: int, bounds: ArchiveBounds) -> Sdist:
     """Look into the sdist at `path`, of `size` bytes, that is to be uploaded as `filename`."""
     sdist = Sdist()
     if filename.endswith(".zip"):
-        _look_into_zip(sdist, path, size, limits)
+        _look_into_zip(sdist, path, size, bounds)
     else:
-        _look_into_tar(sdist, path, limits)
+        _look_into_tar(sdist, path, bounds)
     if sdist.whole:
         sdist.findings.extend(_layout(sdist))
     return sdist
 
 
-def _look_into_zip(sdist: Sdist, path: Path, size: int, limits: Limits) -> None:
-    archive = zips.opened(path, limits)
+def _look_into_zip(sdist: Sdist, path: Path, size: int, bounds: ArchiveBounds) -> None:
+    archive = zips.opened(path, bounds)
     if not isinstance(archive, zipfile.ZipFile):
         sdist.findings.append(archive)
         return
@@ -91,7 +91,7 @@ def _look_into_zip(sdist: Sdist, path: Path, size: int, limits: Limits) -> None:
         sdist.names.update(archive.namelist())
         sdist.top = _top(sdist.names)
         try:
-            content = zips.read(archive, sdist.pkg_info, limits.metadata)
+            content = zips.read(archive, sdist.pkg_info, bounds.metadata)
         except zips.NotRead as why:
             sdist.findings.append(zips.unreadable_member(sdist.pkg_info, why))
             return
@@ -100,7 +100,7 @@ def _look_into_zip(sdist: Sdist, path: Path, size: int, limits: Limits) -> None:
         sdist.whole = True
 
 
-def _look_into_tar(sdist: Sdist, path: Path, limits: Limits) -> None:
+def _look_into_tar(sdist: Sdist, path: Path, bounds: ArchiveBounds) -> None:
     try:
         if zipfile.is_zipfile(path):
             sdist.findings.append(
@@ -110,8 +110,8 @@ def _look_into_tar(sdist: Sdist, path: Path, limits: Limits) -> None:
                     _REBUILD,
                 )
             )
-        with path.open("rb") as file, _Unpacked(file, limits) as unpacked:
-            _walk(sdist, unpacked, limits)
+        with path.open("rb") as file, _Unpacked(file, bounds) as unpacked:
+            _walk(sdist, unpacked, bounds)
         sdist.top = _top(sdist.names)
         sdist.whole = True
     except _TooMuch as why:
@@ -141,20 +141,20 @@ class _Unpacked(io.RawIOBase):
 
     tarfile reads an extended header (a long name, pax records, the map of a sparse file) in one
     piece or block by block, however long it says it is. So what is read as headers is counted:
-    `limits.header` for each member, which `next_header` begins, and `limits.headers` beyond what is
+    `bounds.header` for each member, which `next_header` begins, and `bounds.headers` beyond what is
     usual for all together.
     """
 
-    def __init__(self, file: io.BufferedReader, limits: Limits) -> None:
+    def __init__(self, file: io.BufferedReader, bounds: ArchiveBounds) -> None:
         super().__init__()
         self._gzip = gzip.GzipFile(fileobj=file)
-        self._limits = limits
+        self._bounds = bounds
         self._at = 0
-        self._left = limits.header
-        self._all_left = limits.headers
+        self._left = bounds.header
+        self._all_left = bounds.headers
 
     def next_header(self) -> None:
-        self._left = self._limits.header
+        self._left = self._bounds.header
         self._all_left += _USUAL_HEADER
 
     def content(self, size: int) -> bytes:
@@ -184,8 +184,8 @@ class _Unpacked(io.RawIOBase):
     def _unpack(self, size: int) -> bytes:
         data = self._gzip.read(size)
         self._at += len(data)
-        if self._at > self._limits.unpacked:
-            raise _TooMuch(f"it unpacks to more than {self._limits.unpacked:,} bytes")
+        if self._at > self._bounds.unpacked:
+            raise _TooMuch(f"it unpacks to more than {self._bounds.unpacked:,} bytes")
         return data
 
     def tell(self) -> int:
@@ -196,17 +196,17 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
-def _walk(sdist: Sdist, unpacked: _Unpacked, limits: Limits) -> None:
+def _walk(sdist: Sdist, unpacked: _Unpacked, bounds: ArchiveBounds) -> None:
     count = named = kept = 0
     sparse: list[str] = []
     with tarfile.open(fileobj=unpacked, mode="r:") as archive:
         for member in _members(archive, unpacked):
             count += 1
             named += len(member.name)
-            if count > limits.members:
-                raise _TooMuch(f"it has more than {limits.members:,} members")
-            if named > limits.names:
-                raise _TooMuch(f"the names in it have more than {limits.names:,} characters")
+            if count > bounds.members:
+                raise _TooMuch(f"it has more than {bounds.members:,} members")
+            if named > bounds.names:
+                raise _TooMuch(f"the names in it have more than {bounds.names:,} characters")
             sdist.names.add(member.name)
             if member.issparse():
                 sparse.append(member.name)
@@ -217,8 +217,8 @@ def _walk(sdist: Sdist, unpacked: _Unpacked, limits: Limits) -> None:
             metadata = posixpath.basename(member.name) == "PKG-INFO"
             if not metadata and not is_scanned(member.name, member.size):
                 continue
-            if metadata and kept + member.size > limits.metadata:
-                raise _TooMuch(f"its PKG-INFO files have more than {limits.metadata:,} bytes")
+            if metadata and kept + member.size > bounds.metadata:
+                raise _TooMuch(f"its PKG-INFO files have more than {bounds.metadata:,} bytes")
             content = unpacked.content(member.size)
             if metadata:
                 kept += len(content)
@@ -280,7 +280,7 @@ def _layout(sdist: Sdist) -> Iterator[Finding]:
 
 
 def metadata_of(sdist: Sdist) -> tuple[bytes | None, list[Finding]]:
-    """Give the metadata that twine sends for the sdist, and why there is none."""
+    """Return the metadata that twine sends for the sdist, and why there is none."""
     if not sdist.whole or sdist.pkg_info not in sdist.names:
         return None, []
     content = sdist.metadata.get(sdist.pkg_info)

@@ -18,7 +18,7 @@ _FIELD_REMEDY = "Send the form as twine does."
 
 
 def form_findings(form: Form) -> Iterator[Finding]:
-    """Say what PyPI refuses in `form` before it reads the metadata, in the server's order."""
+    """Yield what PyPI refuses in `form` before it reads the metadata, in the server's order."""
     yield from _name(form)
     yield from _whole(form)
     yield from _digests(form)

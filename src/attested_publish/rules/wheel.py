@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from attested_publish.rules import zips
-from attested_publish.rules.contents import SCANNED_SIZE, content_findings, is_scanned
-from attested_publish.rules.limits import STRAY_LINES, Limits, too_much
+from attested_publish.rules.bounds import SCANNED_SIZE, STRAY_LINES, ArchiveBounds, too_much
+from attested_publish.rules.contents import content_findings, is_scanned
 from attested_publish.rules.wording import doubtful, first, refused, sentence, shown, unwise
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ class Wheel:
     path: Path
     info: str | None
     archive: zipfile.ZipFile | None
-    limits: Limits
+    bounds: ArchiveBounds
     obstacle: Finding | None = None
     infos: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
-        """Give the member names in the order of the directory."""
+        """Return the member names in the order of the directory."""
         return self.archive.namelist() if self.archive else []
 
     @property
@@ -60,33 +60,33 @@ class Wheel:
         """
         if self.archive is None or self.info is None:
             return None
-        bounds = {"RECORD": self.limits.record, "entry_points.txt": self.limits.entry_points}
-        most = bounds.get(name, self.limits.metadata)
+        bounds = {"RECORD": self.bounds.record, "entry_points.txt": self.bounds.entry_points}
+        most = bounds.get(name, self.bounds.metadata)
         return zips.read(self.archive, f"{self.info}/{name}", most)
 
 
 @contextmanager
-def open_wheel(path: Path, filename: str, size: int, limits: Limits) -> Iterator[Wheel]:
+def open_wheel(path: Path, filename: str, size: int, bounds: ArchiveBounds) -> Iterator[Wheel]:
     """Open the wheel at `path`, of `size` bytes, that is to be uploaded as `filename`.
 
     A bomb is not opened.
     """
     parts = filename.split("-", 2)
     info = f"{parts[0]}-{parts[1]}.dist-info" if len(parts) > 2 else None  # noqa: PLR2004
-    archive = zips.opened(path, limits)
+    archive = zips.opened(path, bounds)
     if not isinstance(archive, zipfile.ZipFile):
-        yield Wheel(path, info, None, limits, archive)
+        yield Wheel(path, info, None, bounds, archive)
         return
     with archive:
         if bomb := next(zips.bomb_findings(archive, size), None):
-            yield Wheel(path, info, None, limits, bomb)
+            yield Wheel(path, info, None, bounds, bomb)
             return
         infos = {folder for name in archive.namelist() if (folder := _dist_info(name))}
-        yield Wheel(path, info, archive, limits, infos=tuple(sorted(infos)))
+        yield Wheel(path, info, archive, bounds, infos=tuple(sorted(infos)))
 
 
 def shape_findings(wheel: Wheel) -> Iterator[Finding]:
-    """Say what PyPI refuses in the archive itself, in the server's order."""
+    """Yield what PyPI refuses in the archive itself, in the server's order."""
     if wheel.archive is None:
         if wheel.obstacle is not None:
             yield wheel.obstacle
@@ -148,13 +148,13 @@ def _dist_info(name: str) -> str | None:
 
 def _scanned(wheel: Wheel) -> Iterator[Finding]:
     assert wheel.archive is not None
-    left = wheel.limits.unpacked
+    left = wheel.bounds.unpacked
     for entry in wheel.archive.infolist():
         if not is_scanned(entry.filename, entry.file_size) or entry.is_dir():
             continue
         left -= entry.file_size
         if left < 0:
-            yield too_much(f"its Python files have more than {wheel.limits.unpacked:,} bytes")
+            yield too_much(f"its Python files have more than {wheel.bounds.unpacked:,} bytes")
             return
         try:
             content = zips.read_entry(wheel.archive, entry, SCANNED_SIZE)
@@ -165,7 +165,7 @@ def _scanned(wheel: Wheel) -> Iterator[Finding]:
 
 
 def metadata_of(wheel: Wheel) -> tuple[bytes | None, list[Finding]]:
-    """Give the metadata that twine sends for the wheel, and what is wrong with that choice.
+    """Return the metadata that twine sends for the wheel, and what is wrong with that choice.
 
     twine 7.0.0 takes the least deep, alphabetically first member with METADATA in its name
     and `Metadata-Version` in its content.
@@ -178,7 +178,7 @@ def metadata_of(wheel: Wheel) -> tuple[bytes | None, list[Finding]]:
         name = "/".join(parts)
         try:
             assert wheel.archive is not None
-            content = zips.read(wheel.archive, name, wheel.limits.metadata)
+            content = zips.read(wheel.archive, name, wheel.bounds.metadata)
         except zips.NotRead as why:
             return None, [zips.unreadable_member(name, why)]
         if content is not None and b"Metadata-Version" in content:
@@ -206,7 +206,7 @@ def _nothing_to_send(wheel: Wheel) -> Iterator[Finding]:
 
 
 def dist_info_findings(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Finding]:
-    """Say what PyPI refuses in a wheel's dist-info, in the server's order.
+    """Yield what PyPI refuses in a wheel's dist-info, in the server's order.
 
     Nothing of a misnamed one: that it is misnamed has been said.
     """
@@ -251,7 +251,7 @@ def _record(wheel: Wheel, content: bytes | None) -> Iterator[Finding]:
                     _REPACK,
                 )
                 return
-            if number > _ROWS_A_MEMBER * wheel.limits.members:
+            if number > _ROWS_A_MEMBER * wheel.bounds.members:
                 yield too_much(f"RECORD has more than {number - 1:,} rows")
                 return
             listed.add(row[0].replace("\\", "/"))

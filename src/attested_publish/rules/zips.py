@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Final
 
-from attested_publish.rules.limits import Limits, too_much
+from attested_publish.rules.bounds import ArchiveBounds, too_much
 from attested_publish.rules.wording import refused, shown
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ class TooLarge(NotRead):
     """A member is larger than what is read here."""
 
 
-def opened(path: Path, limits: Limits) -> zipfile.ZipFile | Finding:
+def opened(path: Path, bounds: ArchiveBounds) -> zipfile.ZipFile | Finding:
     """Open the zip at `path`, or say why it cannot be. The caller closes it."""
     try:
         if not zipfile.is_zipfile(path):
             return _not_a_zip("it has no zip directory")
-        if (count := _directory_records(path, limits.members)) > limits.members:
+        if (count := _directory_records(path, bounds.members)) > bounds.members:
             return too_much(f"it lists {count:,} members or more")
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError) as bad:
@@ -119,7 +119,7 @@ def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> by
 
 
 def unreadable_member(name: str, why: NotRead) -> Finding:
-    """Say that a member which PyPI reads cannot be read."""
+    """Make the finding about a member that PyPI reads, and that cannot be read."""
     if isinstance(why, TooLarge):
         return too_much(f"the member {shown(name)} has more than is read here: {why}")
     return refused(
@@ -320,7 +320,7 @@ def _no_control_character(name: bytes) -> None:
 
 
 def _extras(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give the extra fields of a member by their ids."""
+    """Return the extra fields of a member by their ids."""
     seen = set()
     place = 0
     while place < len(data):
@@ -346,7 +346,7 @@ def _extras(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _true_sizes(zip64: bytes | None, method: int, packed: int, unpacked: int) -> tuple[int, int]:
-    """Give packed and unpacked size of a member, taking its zip64 field into account."""
+    """Return packed and unpacked size of a member, taking its zip64 field into account."""
     if zip64 is None:
         return packed, unpacked
     if len(zip64) not in _ZIP64_SIZES:

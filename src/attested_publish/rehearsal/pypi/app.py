@@ -30,8 +30,7 @@ from attested_publish.rehearsal.pypi.reading import Reading
 from attested_publish.rehearsal.pypi.store import Store
 from attested_publish.rehearsal.pypi.tokens import Tokens
 from attested_publish.rehearsal.pypi.uploads import Uploads
-from attested_publish.rules import FILE_LIMIT
-from attested_publish.rules.size import PROJECT_LIMIT
+from attested_publish.rules.bounds import DISTRIBUTION_LIMIT, PROJECT_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -74,7 +73,7 @@ class Index:
         token_lifetime: float = 900.0,
         audience: str = "pypi",
         faults: Faults | None = None,
-        file_limit: int = FILE_LIMIT,
+        file_limit: int = DISTRIBUTION_LIMIT,
         project_limit: int = PROJECT_LIMIT,
     ) -> None:
         faults = faults or Faults()

@@ -6,17 +6,23 @@ import re
 import sys
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from attested_publish.rules.bounds import CLOSED_AFTER
+from attested_publish.rules.on_index import (
+    Presence,
+    is_closed,
+    other_sdist,
+    presence,
+    with_same_content,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-RELEASE_OPEN = timedelta(days=14)
-"""How long after its first file a release takes further ones (PyPI, since July 2026)."""
 
 _STANDARD_LIBRARY = frozenset(canonicalize_name(name) for name in sys.stdlib_module_names)
 
@@ -25,21 +31,31 @@ class StoreRefused(ValueError):
     """The store does not take it; the text is PyPI's reason in one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file of a release, with everything the index serves about it.
-
-    `kind` is ``sdist`` or ``bdist_wheel``, the digests are lower-case hex, `path` is where the
-    content lies. `metadata` is a wheel's METADATA (PEP 658); `provenance` the JSON of PEP 740,
-    `None` for a file without attestations.
-    """
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SentFile:
+    """A file as it is sent: `kind` is ``sdist`` or ``bdist_wheel``, the digest lower-case hex."""
 
     filename: str
     project: NormalizedName
     version: str
     kind: str
-    size: int
     sha256: str
+
+    @property
+    def release(self) -> tuple[NormalizedName, str]:
+        """Its project and canonical version."""
+        return self.project, self.version
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredFile(SentFile):
+    """A file of a release, with everything the index serves about it.
+
+    The digests are lower-case hex, `path` is where the content lies. `metadata` is a wheel's
+    METADATA (PEP 658); `provenance` the JSON of PEP 740, `None` for a file without attestations.
+    """
+
+    size: int
     md5: str
     blake2b_256: str
     requires_python: str
@@ -148,9 +164,7 @@ class Store:
                 del self._projects[file.project].files[filename]
             self._deleted.add(filename)
 
-    def is_new(
-        self, *, filename: str, kind: str, project: str, version: str, sha256: str, blake2b_256: str
-    ) -> bool:
+    def is_new(self, file: SentFile) -> bool:
         """Tell a new file (`True`) from one that is there already, byte for byte (`False`).
 
         Raises `StoreRefused` for a file that can be neither, in PyPI's order: the name or the
@@ -158,36 +172,34 @@ class Store:
         release has its one sdist.
         """
         with self._lock:
-            named = self._files.get(filename)
-            if named is not None and (named.sha256, named.blake2b_256) == (sha256, blake2b_256):
+            named = self._files.get(file.filename)
+            if presence(file, named) is Presence.SAME:
                 return False
-            taken = named or next(
-                (file for file in self._files.values() if file.blake2b_256 == blake2b_256), None
-            )
+            taken = named or with_same_content(file, self._files.values())
             if taken is not None:
                 # Twine's --skip-existing and others look for these three words.
                 raise StoreRefused(
                     f"File already exists ({taken.filename!r},"
                     f" with blake2_256 hash {taken.blake2b_256!r})."
                 )
-            if filename in self._deleted:
+            if file.filename in self._deleted:
                 raise StoreRefused(
-                    f"The filename {filename!r} was previously used by a file that was deleted;"
-                    " publish another version."
+                    f"The filename {file.filename!r} was previously used by a file that was"
+                    " deleted; publish another version."
                 )
-            holder = self._projects.get(canonicalize_name(project))
-            release = holder.releases.get(version) if holder else None
-            if holder is None or release is None:
+            project = self._projects.get(file.project)
+            release = project.releases.get(file.version) if project else None
+            if project is None or release is None:
                 return True
-            if datetime.now(UTC) - release.created_at > RELEASE_OPEN:
+            if is_closed(release.created_at, datetime.now(UTC)):
                 raise StoreRefused(
-                    f"Release {version!r} is older than {RELEASE_OPEN.days} days and takes no new"
-                    " files."
+                    f"Release {file.version!r} is older than {CLOSED_AFTER.days} days and takes no"
+                    " new files."
                 )
-            if kind == "sdist" and any(
-                file.kind == "sdist" and file.version == version for file in holder.files.values()
-            ):
-                raise StoreRefused(f"Release {version!r} has an sdist already, and takes only one.")
+            if other_sdist(file, project.files.values()):
+                raise StoreRefused(
+                    f"Release {file.version!r} has an sdist already, and takes only one."
+                )
             return True
 
     def add(self, file: StoredFile, *, name: str, metadata: Mapping[str, Sequence[str]]) -> bool:
@@ -197,14 +209,7 @@ class Store:
         `StoreRefused` as `is_new` and `create_project` do.
         """
         with self._lock:
-            if not self.is_new(
-                filename=file.filename,
-                kind=file.kind,
-                project=file.project,
-                version=file.version,
-                sha256=file.sha256,
-                blake2b_256=file.blake2b_256,
-            ):
+            if not self.is_new(file):
                 return False
             if file.project not in self._projects:
                 self.create_project(name)

@@ -1,8 +1,8 @@
 """Uploads to the embedded PyPI: judged in the order of PyPI's server, then stored.
 
 The row numbers in the comments count that order (warehouse, `forklift/legacy.py`). What can be
-said about a file by itself is said by `attested_publish.rules`, in the same words as the
-preflight's.
+said about a file by itself is said by `rules.checks`, in the same words as the preflight's; what
+is refused because of what is stored, decides `rules.on_index`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from attested_publish.attestations.verify import (
 )
 from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.pypi.incoming import Content, Incoming, UploadRefused
-from attested_publish.rehearsal.pypi.store import StoredFile, StoreRefused
-from attested_publish.sandbox.judges import NotJudged, NotReadable, shared
+from attested_publish.rehearsal.pypi.store import SentFile, StoredFile, StoreRefused
+from attested_publish.rules.bounds import is_beyond
+from attested_publish.rules.on_index import project_size_beyond
+from attested_publish.sandbox.pool import BeyondBounds, Unreadable, shared_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from attested_publish.rehearsal.pypi.store import Store
     from attested_publish.rehearsal.pypi.tokens import ApiToken, Tokens
 
+_QUESTIONS = "attested_publish.rules.questions"
 _ATTESTATIONS_A_FILE = 2
 _ATTESTATIONS = TypeAdapter(list[Attestation])
 
@@ -80,7 +83,7 @@ class Uploads:
             token = self._authenticated(environ)  # rows 3 and 4
             if fields.get("protocol_version") != ["1"]:  # row 5
                 raise UploadRefused("Unknown protocol version.")
-            _refuse("refuse-form", fields)  # rows 6 and 7
+            _refuse("refuse_form", fields)  # rows 6 and 7
             content = incoming.content()  # row 8
             name = fields["name"][0]
             self._permit(token, name)  # rows 9 and 10
@@ -93,24 +96,24 @@ class Uploads:
         project = canonicalize_name(name)
         version = str(Version(fields["version"][0]))
         kind = fields["filetype"][0]
-        _refuse("refuse-description", fields)  # row 12
-        _refuse("refuse-filename", fields, content)  # row 14
+        _refuse("refuse_description", fields)  # row 12
+        _refuse("refuse_filename", fields, content)  # row 14
         self._check_part(content, name)  # rows 15 and 16
         content.check_digests(fields)  # row 17
+        sent = SentFile(
+            filename=content.filename,
+            project=project,
+            version=version,
+            kind=kind,
+            sha256=content.sha256,
+        )
         try:
-            if not self._store.is_new(  # rows 18 to 21
-                filename=content.filename,
-                kind=kind,
-                project=project,
-                version=version,
-                sha256=content.sha256,
-                blake2b_256=content.blake2b_256,
-            ):
+            if not self._store.is_new(sent):  # rows 18 to 21
                 return
         except StoreRefused as error:
             raise UploadRefused(str(error)) from error
         # Rows 22 to 24.
-        _refuse("refuse-file", fields, content)
+        _refuse("refuse_file", fields, content)
         attestations = self._attestations(fields, content, token)  # rows 25 to 33
         kept = self._folder / secrets.token_hex(16)
         metadata = _wheel_metadata(content) if kind == "bdist_wheel" else None
@@ -187,14 +190,18 @@ class Uploads:
                 "Invalid distribution file: it was sent with the content type"
                 f" {shown(content.content_type, 80)!r}."
             )
-        if content.size > self._file_limit:
+        if is_beyond(content.size, self._file_limit):
             raise UploadRefused(
                 f"File too large: {content.size} bytes; the limit for project {name!r} is"
                 f" {_readable(self._file_limit)}."
             )
         project = self._store.project(name)
-        total = content.size + (project.size if project else 0)
-        if total > self._project_limit:
+        total = project_size_beyond(
+            [content.size],
+            [file.size for file in project.files.values()] if project else [],
+            self._project_limit,
+        )
+        if total is not None:
             raise UploadRefused(
                 f"Project size too large: {name!r} would have {total} bytes; the limit is"
                 f" {_readable(self._project_limit)}."
@@ -264,24 +271,26 @@ def _provenance(token: ApiToken, attestations: list[Attestation]) -> bytes | Non
 
 
 def _wheel_metadata(content: Content) -> bytes | None:
-    encoded = _asked("wheel-metadata", {}, content)["content"]
+    encoded = _asked("wheel_metadata", {}, content)["content"]
     return None if encoded is None else base64.b64decode(encoded)
 
 
-def _refuse(do: str, form: Mapping[str, list[str]], content: Content | None = None) -> None:
-    """Ask a judge for the first refusal of one kind, as what was sent may be anything."""
-    finding = _asked(do, {"form": dict(form)}, content)["finding"]
+def _refuse(name: str, form: Mapping[str, list[str]], content: Content | None = None) -> None:
+    """Ask in a child process for the first refusal of one kind: what was sent may be anything."""
+    finding = _asked(name, {"form": dict(form)}, content)["finding"]
     if finding is not None:
         raise UploadRefused(finding["message"])
 
 
-def _asked(do: str, about: Mapping[str, Any], content: Content | None) -> Mapping[str, Any]:
-    judges = shared()
+def _asked(name: str, about: Mapping[str, Any], content: Content | None) -> Mapping[str, Any]:
+    sandbox = shared_sandbox()
+    function = f"{_QUESTIONS}:{name}"
     try:
         if content is None:
-            return judges.ask(do, **about)
-        return judges.ask_about(do, content.path, content.filename, content.size, **about)
-    except (NotJudged, NotReadable) as why:
+            return sandbox.ask(function, about)
+        path, filename, size = content.path, content.filename, content.size
+        return sandbox.ask_about(function, path, filename, size, about)
+    except (BeyondBounds, Unreadable) as why:
         raise UploadRefused(f"Invalid distribution file: {why}.") from why
 
 

@@ -1,0 +1,160 @@
+"""The third stage: what the index has already, and what of it is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from attested_publish.console.progress import progress_of
+from attested_publish.findings import OTHER_BYTES, Finding, Severity
+from attested_publish.index.contents import Contents, read_contents
+from attested_publish.journey.judge import stopping_findings
+from attested_publish.journey.run import State
+from attested_publish.net.parallel import meanwhile
+from attested_publish.net.retry import persistently
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import IndexProblem, IndexUnusable, Stage, counted
+from attested_publish.rules.on_index import Presence, findings_on_index
+from attested_publish.settings import Attestations
+
+if TYPE_CHECKING:
+    from attested_publish.distributions import Distribution
+    from attested_publish.index.index import Index, IndexFile
+    from attested_publish.journey.run import Run
+
+
+def contents_meanwhile(run: Run, distributions: Sequence[Distribution]) -> Callable[[], Contents]:
+    """Begin to ask the index what it has of these projects; return how to get the answer."""
+    return meanwhile(
+        lambda: persistently(
+            lambda: read_contents(distributions, run.targets.index, run.means.session),
+            run.targets.deadlines.index,
+            run.printer.waiting,
+        )
+    )
+
+
+def ask_index(
+    run: Run, distributions: Sequence[Distribution], answer: Callable[[], Contents]
+) -> Contents:
+    """Return what the index has of these projects; find what is in the way of the release.
+
+    An index that cannot be read is no obstacle where it need not be PyPI: then nothing is known.
+    Raises `IndexProblem`.
+    """
+    index, printer = run.targets.index, run.printer
+    with run.recorder.stage(Stage.INDEX, f"what {index.name} has already"):
+        contents = _answered(run, answer)
+        if contents.unreadable:
+            printer.notice(
+                f"{index.name} does not say which files it has ({contents.unreadable}): "
+                "a re-run cannot know what was uploaded, and nothing will be confirmed."
+            )
+        for project, exists in contents.projects.items():
+            if not exists:
+                printer.notice(_new_project(project, index))
+        _find_what_is_in_the_way(run, distributions, contents)
+        there = _note_what_is_there(run, distributions, contents)
+        if run.settings.attestations is not Attestations.NEVER:
+            _note_unattested(run, there)
+        missing = contents.missing_of(distributions)
+        printer.item(f"{counted(len(missing), 'file')} of {len(distributions)} to upload")
+    return contents
+
+
+def _answered(run: Run, answer: Callable[[], Contents]) -> Contents:
+    try:
+        return answer()
+    except IndexProblem as problem:
+        is_needed = run.targets.index.is_pypi or not isinstance(problem, IndexUnusable)
+        # Where files are refused anyway, that is what the user has to know first.
+        if is_needed and not stopping_findings(run):
+            raise
+        return Contents(unreadable=problem.cause)
+
+
+def _find_what_is_in_the_way(
+    run: Run, distributions: Sequence[Distribution], contents: Contents
+) -> None:
+    """Apply PyPI's rules for what an index has already; elsewhere only the name counts."""
+    found: dict[str, list[Finding]] = {}
+    for each, finding in findings_on_index(distributions, contents.by_project, datetime.now(UTC)):
+        is_skipped = finding.rule == "filename-taken" and run.settings.skip_existing
+        is_known = finding.rule == "filename-taken" or run.targets.index.works_as_pypi
+        if is_known and not is_skipped:
+            found.setdefault(each.filename, []).append(finding)
+    for each in distributions:
+        run.add_findings(each, found.get(each.filename, ()))
+
+
+def _note_what_is_there(
+    run: Run, distributions: Sequence[Distribution], contents: Contents
+) -> list[Distribution]:
+    """Note which files the index has; return those that it has with the same bytes.
+
+    One with other bytes is a finding already, unless such are skipped.
+    """
+    same = []
+    for each in distributions:
+        served = contents.file(each)
+        presence = contents.presence(each)
+        if served is None or presence is Presence.MISSING:
+            continue
+        run.set_state(each, State.THERE)
+        if presence is Presence.SAME:
+            same.append(each)
+            note_served(run, each, served)
+        elif run.settings.skip_existing:
+            run.add_findings(each, [skipped(served, run.targets.index)])
+    with progress_of(same, run.printer) as progress:
+        for each in same:
+            progress.done(each.filename, each.size, "there already, with the same bytes")
+    return same
+
+
+def note_served(run: Run, distribution: Distribution, served: IndexFile) -> None:
+    """Note where a file is served, and since when in this run."""
+    file = run.files[distribution.filename]
+    file.served = served
+    file.served_after = run.recorder.elapsed
+
+
+def skipped(served: IndexFile | None, index: Index) -> Finding:
+    """Return the warning that a file is skipped which is not the one on the index.
+
+    `served` is what the index has under its name, if that is known.
+    """
+    if served is None:
+        there = "refuses this file, as its name or its content is taken"
+    else:
+        digest = f", with sha256 {shown(served.sha256, 80)}" if served.sha256 else ""
+        there = f"has a file of this name with other bytes{digest}"
+    return Finding(
+        OTHER_BYTES,
+        Severity.WARNING,
+        f"{index.name} {there}: this one is skipped.",
+        "Publish these changes under a new version.",
+    )
+
+
+def _note_unattested(run: Run, there: Sequence[Distribution]) -> None:
+    """Say which files have no attestation on the index, as none can be added any more."""
+    index = run.targets.index
+    served = {each.filename: run.files[each.filename].served for each in there}
+    without = [name for name, file in served.items() if not (file and file.provenance_url)]
+    if without and index.works_as_pypi:
+        more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+        run.recorder.improvement(
+            f"Without an attestation on {index.name}: {shown(without[0])}{more}. None "
+            "can be added after the upload, so that only a new version will have them."
+        )
+
+
+def _new_project(project: str, index: Index) -> str:
+    if not index.works_as_pypi:
+        return f"{index.name} has no project {shown(project)} yet."
+    return (
+        f"{index.name} has no project {shown(project)} yet: a pending trusted publisher creates "
+        f"it as soon as the API token is minted ({index.pending_publishers_url})."
+    )

@@ -1,0 +1,78 @@
+"""The second half of a release: identity, API token, attestations, upload, confirmation.
+
+It is loaded in the background while the first half is at work: sigstore and twine, which it
+stands on, take a second to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from attested_publish.attestations.verify import policy_for
+from attested_publish.journey.api_token import api_token, given_credentials
+from attested_publish.journey.attest import (
+    begin_signing,
+    judge_existing,
+    keep,
+    prove_folders,
+    reuse,
+    sign,
+)
+from attested_publish.journey.confirm import confirm, stop_if_doubtful
+from attested_publish.journey.forecast import refuse_to_sign
+from attested_publish.journey.identify import audience_meanwhile, identify, identify_signer
+from attested_publish.journey.trust import trust_of
+from attested_publish.journey.upload import upload
+
+if TYPE_CHECKING:
+    from pypi_attestations import Attestation
+
+    from attested_publish.distributions import Distribution
+    from attested_publish.identity.publishers import Identity
+    from attested_publish.index.contents import Contents
+    from attested_publish.journey.run import Run
+
+
+def deliver(run: Run, missing: Sequence[Distribution], contents: Contents) -> None:
+    """Attest and upload what the index does not have, and wait until it serves that."""
+    attestations: Mapping[str, Sequence[Attestation]] = {}
+    identity: Identity | None = None
+    if run.settings.password:
+        sent = upload(run, missing, {}, contents, given_credentials(run))
+    else:
+        audience = audience_meanwhile(run)
+        identity, plan = identify(run, audience)
+        if run.settings.attestations_dir is not None and plan.sends:
+            prove_folders(run, missing)
+        ready = judge_existing(run, missing, identity, plan=plan)
+        reuse(run, ready, missing, identity, plan)
+        unsigned = ready.unsigned(missing) if plan.attest else []
+        signing = begin_signing(run) if unsigned else None
+        with api_token(run, identity, audience, contents) as token:
+            made = sign(run, unsigned, identity, signing) if signing is not None else {}
+            attestations = ready.together(made)
+            sent = upload(run, missing, attestations, contents, token)
+    if sent and run.settings.confirm and not contents.unreadable:
+        confirm(run, sent, attestations, trust_of(run), identity)
+    stop_if_doubtful(run)
+
+
+def attest_only(run: Run, distributions: Sequence[Distribution]) -> None:
+    """Sign what has no valid attestation yet, and leave the attestation files."""
+    trust_of(run)
+    identity = identify_signer(run)
+    # What nobody could verify afterwards is not signed.
+    policy_for(identity.publisher)
+    ready = judge_existing(run, distributions, identity)
+    unsigned = ready.unsigned(distributions)
+    made: Mapping[str, Attestation] = {}
+    if unsigned:
+        refuse_to_sign(
+            run.settings.attestations,
+            identity,
+            run.targets.index,
+            is_public_log=run.targets.is_public_log,
+        )
+        made = sign(run, unsigned, identity, begin_signing(run))
+    keep(run, distributions, ready, made)

@@ -1,0 +1,122 @@
+"""The second stage: what the index would refuse in the files themselves, all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from attested_publish.findings import OTHER_BYTES, Finding, Severity
+from attested_publish.index.package import unreadable
+from attested_publish.journey.releases import releases
+from attested_publish.journey.run import State
+from attested_publish.net.untrusted import shown
+from attested_publish.problems import RulesProblem, Stage, Topic, counted
+from attested_publish.rules.release import check_release
+from attested_publish.settings import VerifyMetadata
+
+if TYPE_CHECKING:
+    from attested_publish.distributions import Distribution
+    from attested_publish.journey.run import File, Run
+
+
+def judge(run: Run, distributions: Sequence[Distribution]) -> None:
+    """Find what the index would refuse in the files, one by one and together."""
+    if run.settings.verify_metadata is VerifyMetadata.NOTHING:
+        return
+    if run.release.findings is not None:
+        # They were printed at the index before, and apply everywhere.
+        for filename, known in run.release.findings.items():
+            run.files[filename].findings.extend(known)
+        return
+    with run.recorder.stage(Stage.RULES, "what the index would refuse"):
+        of_release = check_release(distributions)
+        for each in distributions:
+            found = (*run.means.verdicts.of(each), *of_release.get(each.filename, ()))
+            run.add_findings(each, found)
+        if not run.found(*Severity):
+            run.printer.item(f"{counted(len(distributions), 'file')} in order")
+    run.release.findings = {name: tuple(file.findings) for name, file in run.files.items()}
+
+
+def stopping_findings(run: Run) -> list[tuple[File, Finding]]:
+    """Return the findings that stop the run: errors, and with `strict` warnings too."""
+    severities = {Severity.ERROR}
+    if run.settings.verify_metadata is VerifyMetadata.STRICT:
+        severities.add(Severity.WARNING)
+    return [(file, each) for file, each in run.found(*severities) if each.rule != OTHER_BYTES]
+
+
+def stop_if_refused(run: Run) -> None:
+    """Raise `RulesProblem` where the index surely refuses something, naming all of it at once."""
+    found = stopping_findings(run)
+    if not found:
+        return
+    refused = {file.distribution.filename: file for file, _ in found}
+    for file in refused.values():
+        file.state = State.REFUSED
+    rules = {each.rule for _, each in found}
+    raise RulesProblem(
+        f"{len(refused)} of {counted(len(run.files), 'file')} would be refused",
+        topic=Topic.FILES_WOULD_BE_REFUSED,
+        detail="\n".join(
+            (
+                *(f"{shown(file.distribution.filename)}: {each.message}" for file, each in found),
+                *_held_up(run),
+            )
+        ),
+        remedy=found[0][1].remedy
+        if len(rules) == 1
+        else "Change what is named, build again, and run again.",
+        file=next(iter(refused)) if len(refused) == 1 else None,
+    )
+
+
+def _held_up(run: Run) -> Iterator[str]:
+    """Yield which other releases have no findings, and mark their files as checked."""
+    for (project, version), files in releases(run).items():
+        pending = [file for file in files if file.state is State.PENDING]
+        if pending and not any(file.state is State.REFUSED for file in files):
+            for file in pending:
+                file.state = State.CHECKED
+            yield (
+                f"Nothing is wrong with {shown(project)} {shown(version)} "
+                f"({counted(len(pending), 'file')}): it could be published on its own."
+            )
+
+
+def stop_if_unreadable(run: Run, distributions: Sequence[Distribution]) -> None:
+    """Raise `RulesProblem` where twine could not send a file, and no rule would have said so.
+
+    Where `verify-metadata` is false, or a file was too large to be judged to its end, whatever the
+    index takes is uploaded; but what cannot be sent must not be signed.
+    """
+    unjudged = [each for each in distributions if not _is_judged(run, each)]
+    refused = unreadable(run.means.sandbox, unjudged)
+    if not refused:
+        return
+    for filename in refused:
+        run.files[filename].state = State.REFUSED
+    raise RulesProblem(
+        f"{len(refused)} of {counted(len(distributions), 'file')} cannot be sent",
+        topic=Topic.FILES_WOULD_BE_REFUSED,
+        detail="\n".join(
+            f"{shown(filename)}: twine cannot read its metadata: {why}."
+            for filename, why in refused.items()
+        ),
+        remedy="Build again with a current build backend, and run again.",
+        file=next(iter(refused)) if len(refused) == 1 else None,
+    )
+
+
+def _is_judged(run: Run, distribution: Distribution) -> bool:
+    """Whether the rules have seen all of a file."""
+    if run.settings.verify_metadata is VerifyMetadata.NOTHING:
+        return False
+    found = run.files[distribution.filename].findings
+    return not any(finding.rule == "archive-not-judged" for finding in found)
+
+
+def mark_checked(run: Run) -> None:
+    """Mark the files that have nothing against them; what the index has stays so."""
+    for file in run.in_state(State.PENDING):
+        file.state = State.CHECKED

@@ -1,0 +1,46 @@
+"""The Sigstore instance of a release, loaded while other things are waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attested_publish.net.parallel import meanwhile
+from attested_publish.settings import Attestations
+
+if TYPE_CHECKING:
+    from attested_publish.attestations.verify import Trust
+    from attested_publish.journey.run import Run
+
+
+def may_attest(run: Run) -> bool:
+    """Whether the settings allow attestations."""
+    return not run.settings.password and run.settings.attestations is not Attestations.NEVER
+
+
+def trust_of(run: Run) -> Callable[[], Trust]:
+    """Load the Sigstore instance in the background, once for all indexes; return how to get it.
+
+    The function returned raises `SigningProblem`.
+    """
+    if run.release.trust is None:
+        run.release.trust = meanwhile(lambda: _load(run.targets.trust_config))
+    return run.release.trust
+
+
+def stop_if_untrusted(run: Run) -> None:
+    """Load a Sigstore instance that was given, before anything is spent; the public one can wait.
+
+    Raises `SigningProblem`.
+    """
+    if may_attest(run) and run.targets.trust_config is not None:
+        trust_of(run)()
+
+
+def _load(trust_config: str | None) -> Trust:
+    # sigstore and twine take a second to import: here, in the background, all that needs them is.
+    from attested_publish.attestations.verify import load_trust
+    from attested_publish.journey import deliver
+
+    _ = deliver
+    return load_trust(trust_config)

@@ -1,0 +1,186 @@
+"""Have untrusted files read in child processes: without secrets, within bounds, ended from outside.
+
+A file that is made to exhaust its reader exhausts a child (`process`, `child`) and nothing else.
+Two children use two cores; their memory, and that of the run itself, stays below what the smallest
+runners have. What is asked about a file is not known here: whoever asks names the function that
+answers, which the child imports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from attested_publish.net.stopping import at_the_end
+from attested_publish.sandbox.process import BeyondBounds, Child, module_of
+from attested_publish.sandbox.questions import Answer, Question, Unreadable, about_file
+
+__all__ = ["CHILDREN", "BeyondBounds", "Sandbox", "Unreadable", "seconds_for", "shared_sandbox"]
+
+CHILDREN = 2
+"""How many questions are answered at the same time."""
+
+_MIB = 1 << 20
+
+# Chosen so that a run stays below 300 MB with two children, or with one that is alone.
+_MEMORY = 90 * _MIB
+_MEMORY_ALONE = 180 * _MIB
+
+# Of processor time, so that a busy machine refuses no honest file.
+_SECONDS = 5.0
+_LEAST_SECONDS = 1.0
+_USUAL_SIZE = 20 * _MIB
+_BYTES_A_SECOND = 10 * _MIB
+
+_Told = TypeVar("_Told")
+
+
+class Sandbox:
+    """Some child processes that wait for questions; threads may share them.
+
+    Each is started when it is needed. `close` ends them all, also those that are at work.
+    """
+
+    def __init__(self) -> None:
+        self._slots = threading.Semaphore(CHILDREN)
+        self._alone = threading.Lock()
+        self._lock = threading.Lock()
+        self._idle: list[Child] = []
+        self._all: set[Child] = set()
+
+    def start(self, module: str) -> None:
+        """Have one child get ready meanwhile, as questions for `module` are sure to come."""
+        with self._lock:
+            if not self._all:
+                self._idle.append(self._new(_MEMORY, module))
+
+    def load(self, module: str) -> None:
+        """Have a child import what later questions need. Raises `BeyondBounds`, `Unreadable`."""
+        with self._borrowed(module) as child:
+            child.load(module)
+
+    def ask(self, function: str, question: Question, seconds: float = _SECONDS) -> Answer:
+        """Have `function` (`module:name`) answer a question, once. Raises as `load` does."""
+        with self._borrowed(module_of(function)) as child:
+            return child.ask(function, question, seconds)
+
+    def ask_about(
+        self,
+        function: str,
+        path: Path,
+        filename: str,
+        size: int,
+        question: Question | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> Answer:
+        """Have `function` answer a question about the file at `path`. Raises as `load` does.
+
+        It may take what the file's size allows, or `seconds`; and it gets a second try, alone,
+        where its memory was not enough.
+        """
+        asked = {**about_file(path, filename, size), **(question or {})}
+        allowed = seconds_for(size) if seconds is None else seconds
+        return self.talk(
+            module_of(function), allowed, lambda child, left: child.ask(function, asked, left)
+        )
+
+    def talk(self, module: str, seconds: float, talk: Callable[[Child, float], _Told]) -> _Told:
+        """Have one child asked several questions, with the seconds that it has for the file.
+
+        Where its memory is not enough, once more with all of it. Raises what `talk` does.
+        """
+        started = time.monotonic()
+        try:
+            with self._borrowed(module) as child:
+                return talk(child, seconds)
+        except BeyondBounds as why:
+            if not why.had_too_little_memory:
+                raise
+        # What is left of its time: a file that takes much memory takes it soon.
+        left = max(_LEAST_SECONDS, seconds - (time.monotonic() - started))
+        with self._alone_with(module) as child:
+            return talk(child, left)
+
+    def close(self) -> None:
+        """End all children, wherever they are."""
+        with self._lock:
+            children = self._all.copy()
+            self._idle.clear()
+            self._all.clear()
+        for child in children:
+            child.end()
+
+    @contextlib.contextmanager
+    def _borrowed(self, module: str) -> Iterator[Child]:
+        """Borrow a child, preferably one that has loaded `module`.
+
+        One that was ended is not given back.
+        """
+        with self._slots:
+            with self._lock:
+                idle = sorted(self._idle, key=lambda each: module in each.loaded)
+                child = idle[-1] if idle else self._new(_MEMORY, module)
+                if idle:
+                    self._idle.remove(child)
+            try:
+                yield child
+            finally:
+                self._give_back(child)
+
+    @contextlib.contextmanager
+    def _alone_with(self, module: str) -> Iterator[Child]:
+        """Borrow a child that has the memory of all for itself."""
+        with self._alone, contextlib.ExitStack() as slots:
+            for _ in range(CHILDREN):
+                slots.enter_context(self._slots)
+            with self._lock:
+                idle = self._idle.copy()
+                self._idle.clear()
+            for other in idle:
+                self._forget(other)
+            with self._lock:
+                child = self._new(_MEMORY_ALONE, module)
+            try:
+                yield child
+            finally:
+                self._forget(child)
+
+    def _new(self, memory: int, module: str) -> Child:
+        child = Child(memory, module)
+        self._all.add(child)
+        return child
+
+    def _give_back(self, child: Child) -> None:
+        if not child.is_free:
+            self._forget(child)
+            return
+        with self._lock:
+            if child in self._all:
+                self._idle.append(child)
+
+    def _forget(self, child: Child) -> None:
+        child.end()
+        with self._lock:
+            self._all.discard(child)
+
+
+@functools.cache
+def shared_sandbox() -> Sandbox:
+    """Return the sandbox of this process: starting a child takes a third of a second.
+
+    Its children end with the process; where that is killed, when there is nobody left to ask them.
+    """
+    sandbox = Sandbox()
+    at_the_end(sandbox.close)
+    return sandbox
+
+
+def seconds_for(size: int) -> float:
+    """How much processor time a file of `size` bytes may take: the usual, more for a large one."""
+    return _SECONDS + max(0, size - _USUAL_SIZE) / _BYTES_A_SECOND
