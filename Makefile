@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, and then miss its hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test bench e2e wheels fuzz lint format lock clean
+.PHONY: rehearse test bench e2e wheels fuzz house lint format lock clean
 
 ## rehearse: publish a sample release in the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -40,11 +40,17 @@ fuzz: $(VENV)/dev
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),120) $(if $(SEED),--seed $(SEED)) \
 		$(foreach target,$(TARGET),--target $(target)) $(if $(CASE),--case $(CASE))
 
-## lint: formatting, types, and the linters of the action's YAML and shell
+## house: how the package is built (modules, layers, circles, sizes), held to its bounds
+house: $(VENV)/dev
+	@$(BIN)/python tools/house.py
+
+## lint: formatting, types, layers, and the linters of the action's YAML and shell
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python tools/house.py
 	$(BIN)/zizmor --offline --no-progress --persona=pedantic .
 	$(BIN)/actionlint
 	PATH="$(abspath $(BIN)):$$PATH" shellcheck launch.sh .ci/run
@@ -65,7 +71,7 @@ lock: $(VENV)/dev
 		--no-annotate --no-header requirements/e2e.in --output-file requirements/e2e.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .grimp_cache .import_linter_cache
 
 # Installing runs under a lock-free rule: a broken installation leaves no stamp,
 # so the next call starts over instead of trusting half of one.

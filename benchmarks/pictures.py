@@ -33,7 +33,6 @@ from attested_publish.journey.targets import Targets
 from attested_publish.net.addresses import PYPI_UPLOAD_URL
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.pypi.registry import Registry
-from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.world import World
 from attested_publish.settings import understand
 
@@ -102,7 +101,6 @@ def staged(registry: Registry, workflow: str) -> Iterator[tuple[World, Path]]:
     with (
         tempfile.TemporaryDirectory() as folder,
         World(claims=job_claims({}, overrides), registry=registry, latency=latency) as world,
-        pretended_job(world.environment),
     ):
         yield world, Path(folder)
 
@@ -112,7 +110,12 @@ def summary_of(world: World, folder: Path) -> str:
     settings = understand({"packages-dir": str(folder), "repository-url": world.upload_url})
     printer = Printer(Console(file=io.StringIO()))
     run = Run("publish", settings, Recorder(printer), mask)
-    run.targets = Targets(Index.at(world.upload_url), world.trust_config)
+    run.targets = Targets(
+        Index.at(world.upload_url),
+        world.trust_config,
+        ambient=world.ambient,
+        is_identity_local=True,
+    )
     carry_out(lambda: publish.publish(run), run)
     report = report_of(run)
     report.story.is_log_public = True

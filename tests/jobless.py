@@ -1,8 +1,12 @@
-"""The environment of these tests without the job that they may be running in themselves."""
+"""The environment of these tests: without the job that they may run in, or with another one."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator, Mapping
+
+from attested_publish.rehearsal.jobs.pretended import without_job
 
 _OF_A_JOB = (
     *("GITHUB_", "ACTIONS_", "RUNNER_", "INPUT_"),
@@ -17,3 +21,16 @@ def without_a_job() -> dict[str, str]:
         for name, value in os.environ.items()
         if name != "CI" and not name.startswith(_OF_A_JOB)
     }
+
+
+@contextlib.contextmanager
+def in_job(environment: Mapping[str, str]) -> Iterator[None]:
+    """Let this process run in the job that has these variables, and in no other."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update({**without_job(before), **environment})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -28,7 +28,6 @@ from attested_publish.net.retry import Deadlines, Patience
 from attested_publish.rehearsal.faults import parse_fault
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.pypi.registry import Registry
-from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.world import World
 from attested_publish.settings import Settings, understand
 
@@ -70,7 +69,6 @@ class Stage:
                 is_identity_local=self.is_identity_local,
                 deadlines=self.deadlines,
             ),
-            self.world,
         )
         return report
 
@@ -156,12 +154,11 @@ def run_to(
     return run
 
 
-def run(do: Any, settings: Settings, targets: Targets, world: World) -> tuple[Report, str]:
-    """Run `do` as a job of this world; return the report and what was printed."""
+def run(do: Any, settings: Settings, targets: Targets) -> tuple[Report, str]:
+    """Run `do` with these targets; return the report and what was printed."""
     printed = io.StringIO()
     release = run_to(targets, settings, Console(file=printed, width=200))
-    with pretended_job(world.environment):
-        carry_out(lambda: do(release), release)
+    carry_out(lambda: do(release), release)
     return report_of(release), printed.getvalue()
 
 

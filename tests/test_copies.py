@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish.distributions import _private_copy, find, stage
+from attested_publish.distributions import find, stage
+from attested_publish.distributions.copying import _private_copy
 from attested_publish.problems import FilesProblem
 from makers import make_wheel
 

@@ -15,8 +15,8 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from attested_publish.fronts import action, cli
-from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.serving import Server
+from jobless import in_job
 from releases import ENDPOINTS, staged
 from test_fronts import job, run_action
 from test_secrecy import FORMS, JWT, TOKEN, leaks
@@ -46,7 +46,7 @@ def run(environment: Mapping[str, str], front: str, verbose: str) -> str:
     report = files[0].with_name("report.json")
     for file in files:
         file.unlink(missing_ok=True)
-    with pretended_job(environment), both_streams() as stream:
+    with in_job(environment), both_streams() as stream:
         if front == "action":
             action.main({**environment, "INPUT_VERBOSE": verbose})
         else:

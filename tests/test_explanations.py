@@ -41,10 +41,10 @@ from attested_publish.journey.outcome import report_of
 from attested_publish.journey.targets import Targets
 from attested_publish.problems import Topic
 from attested_publish.rehearsal.pypi.registry import Registry
-from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.serving import Server
 from attested_publish.settings import understand
 from index_client import TRUE_ROW
+from jobless import in_job
 from makers import make_release, make_wheel
 from releases import deadlines, run_to, staged
 from test_fronts import ROOT, job
@@ -175,7 +175,7 @@ def act_in(environment: dict[str, str]) -> Outcome:
     for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
         Path(environment[name]).unlink(missing_ok=True)
     missing = {"ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"} - set(environment)
-    with printed() as log, pretended_job(environment), without(missing):
+    with printed() as log, in_job(environment), without(missing):
         status = action.main(environment)
     return outcome_of(status, log[0], environment)
 
@@ -199,7 +199,7 @@ def act_soon(stage: Stage, seconds: float = 0.6, **inputs: str) -> Outcome:
         mode=settings.mode.value,
         kind=GitHubPrinter,
     )
-    with pretended_job(environment):
+    with in_job(environment):
         result = carry_out(lambda: publish.publish(run), run)
     hand_over(report_of(run), environment, run.printer.warning)
     return outcome_of(0 if result == "done" else 1, text.getvalue(), environment)

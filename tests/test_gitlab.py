@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import requests
 from pypi_attestations import GitLabPublisher
 
 from attested_publish.identity.gitlab import GitLabIdentity
-from attested_publish.identity.tokens import AmbientIdentity, understand
+from attested_publish.identity.tokens import AmbientIdentity, detect, understand
 from attested_publish.index.api_token import (
     Exchange,
     NoSecondToken,
@@ -232,6 +233,7 @@ class _Fixed:
     def __init__(self, world: World, environment: dict[str, str]) -> None:
         self._world = world
         self.environment = environment
+        self.ambient = partial(detect, environment=environment)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._world, name)

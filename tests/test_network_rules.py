@@ -56,6 +56,7 @@ from hostile_peer import (
     json_response,
     response,
 )
+from jobless import in_job
 from releases import problem, run_to, staged
 from test_http import encrypted
 
@@ -482,8 +483,6 @@ class TestRoutes:
         with Answering({}) as proxy, staged(dist) as stage:
             for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
                 monkeypatch.setenv(name, proxy.url)
-            # What `pretended_job` sets for others.
-            monkeypatch.setattr("attested_publish.rehearsal.rehearse.LOOPBACK", "nowhere")
             report = stage.run()
             assert report.result == "done", stage.printed
             assert not proxy.requests
@@ -736,7 +735,8 @@ class TestAudiences:
                 property(lambda world: {**ENVIRONMENT(world), **changed}),
             )
             stage.is_identity_local = None
-            report = stage.run(repository_url=f"{stranger.url}/legacy/")
+            with in_job(stage.world.environment):
+                report = stage.run(repository_url=f"{stranger.url}/legacy/")
             told = problem(report)
             assert "asks for an identity token that is valid elsewhere" in told
             assert "OIDC_AUDIENCE" in told

@@ -33,11 +33,10 @@ from attested_publish.problems import IdentityProblem
 from attested_publish.rehearsal.jobs import circleci, google
 from attested_publish.rehearsal.jobs.pretended import CIRCLECI, GITHUB, GOOGLE, JOBS, Job, job_here
 from attested_publish.rehearsal.pypi.registry import Registry, RegistryError
-from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.rehearsal.world import World
 from attested_publish.settings import Attestations
 from gitlab_job import verified
-from jobless import without_a_job
+from jobless import in_job, without_a_job
 from releases import Stage, problem
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class TestCircleCI:
     @needs_a_shell
     def test_who_the_machine_is_does_not_matter(self, dist: Path) -> None:
         """Jobs may run on machines of Google Cloud: it is CircleCI that is asked, and it alone."""
-        with staged(dist, CIRCLECI) as stage, pretended_job(stage.world.environment):
+        with staged(dist, CIRCLECI) as stage, in_job(stage.world.environment):
             os.environ["GOOGLE_SERVICE_ACCOUNT_NAME"] = "runner@example.org"
             assert understand(detect("pypi")).issuer == circleci.ISSUER
 
@@ -143,7 +142,7 @@ class TestCircleCI:
             (tmp_path / "circleci").write_text(script)
             (tmp_path / "circleci").chmod(0o700)
         job = {"CIRCLECI": "true", "PATH": str(tmp_path)}
-        with pretended_job(job), pytest.raises(IdentityProblem) as caught:
+        with in_job(job), pytest.raises(IdentityProblem) as caught:
             detect("pypi")
         assert why in caught.value.detail
         assert "eyJ" not in caught.value.detail
@@ -275,7 +274,7 @@ class TestCircleCI:
     def test_the_program_goes_with_the_world_and_does_no_more_than_it_says(self) -> None:
         told = circleci.job_claims({}, {})
         with World(claims=told, registry=Registry.open(), job=CIRCLECI) as world:
-            with pretended_job(world.environment):
+            with in_job(world.environment):
                 assert detect_credential("anybody")
             folder = Path(world.environment["PATH"].partition(os.pathsep)[0])
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -426,3 +425,16 @@ def test_a_row_that_cannot_be_is_refused_in_one_sentence(row: dict[str, Any], sa
         registry(row)
     assert says in str(refusal.value)
     assert str(refusal.value).endswith(".")
+
+
+@needs_a_shell
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
+def test_a_pretended_job_is_not_the_one_around_it(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "BUILDKITE"):
+        monkeypatch.setenv(name, "true")
+    before = dict(os.environ)
+    with World(claims=job.claims({}, {}), registry=Registry.open(), job=job) as world:
+        assert understand(world.ambient("pypi")).issuer == job.issuer
+    assert dict(os.environ) == before

@@ -16,8 +16,8 @@ from attested_publish.fronts.running import carry_out
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
 from attested_publish.journey.targets import Targets
-from attested_publish.rehearsal.rehearse import pretended_job
 from attested_publish.settings import understand
+from jobless import in_job
 from makers import make_wheel
 from releases import run_to, staged
 from test_explanations import act
@@ -89,7 +89,7 @@ def test_every_outcome_ends_in_the_block(
             yield progress
 
     monkeypatch.setattr("attested_publish.journey.upload.progress_of", watching)
-    with staged(dist) as stage, pretended_job(stage.world.environment):
+    with staged(dist) as stage, in_job(stage.world.environment):
         stage.fault(fault)
         values = {"packages-dir": str(dist), "repository-url": stage.world.upload_url, **settings}
         targets = Targets(
@@ -123,7 +123,7 @@ def test_a_terminal_has_one_block_that_stays_live(tmp_path: Path) -> None:
         )
         targets = Targets(Index.at(settings.repository_url), stage.world.trust_config)
         run = run_to(targets, settings, console)
-        with pretended_job(stage.world.environment):
+        with in_job(stage.world.environment):
             result = carry_out(lambda: publish.publish(run), run)
         assert result == "done", text.getvalue()
         printed = text.getvalue()

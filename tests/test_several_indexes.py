@@ -52,8 +52,15 @@ def run_all(stage: Stage, do: Any = publish.publish, **settings: str) -> Report:
         }
     )
     index, *further = map(Index.at, chosen.repository_urls)
-    targets = Targets(index, stage.world.trust_config, deadlines=SHORT, further=tuple(further))
-    report, stage.printed = run(do, chosen, targets, stage.world)
+    targets = Targets(
+        index,
+        stage.world.trust_config,
+        ambient=stage.world.ambient,
+        is_identity_local=True,
+        deadlines=SHORT,
+        further=tuple(further),
+    )
+    report, stage.printed = run(do, chosen, targets)
     return report
 
 

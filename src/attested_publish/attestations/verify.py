@@ -13,25 +13,30 @@ import urllib3
 from cryptography import x509
 from cryptography.hazmat import asn1
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
-from pypi_attestations import Attestation, AttestationError, AttestationType
+from pydantic import TypeAdapter
+from pypi_attestations import Attestation, AttestationError, AttestationType, Publisher
 from sigstore.models import ClientTrustConfig
 from sigstore.sign import SigningContext
 from sigstore.verify import Verifier
+from sigstore.verify.policy import Identity as PersonPolicy
+from tuf.api.exceptions import RepositoryError
 
 from attested_publish.attestations.sidecars import PUBLISH_SUFFIX, SLSA_SUFFIX
+from attested_publish.identity.other import PersonTrustedPublisher
 from attested_publish.net.parallel import meanwhile
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IdentityProblem, SigningProblem, Topic, VerificationProblem
 
 if TYPE_CHECKING:
     import requests
-    from pypi_attestations import Publisher
     from sigstore.verify.policy import VerificationPolicy
 
     from attested_publish.distributions import Distribution
     from attested_publish.identity.publishers import TrustedPublisher
 
 PUBLISH_PREDICATE = AttestationType.PYPI_PUBLISH_V1.value
+
+_PUBLISHER: TypeAdapter[Publisher] = TypeAdapter(Publisher)
 
 _BUILD_CONFIG = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.18")
 """Fulcio's extension for the file that says what the job does."""
@@ -125,8 +130,6 @@ def no_root(error: sigstore.errors.TUFError) -> SigningProblem:
     A root that is shipped with a release of sigstore leads to the current one as long as
     enough of its keys have signed the roots between them (TUF, 5.3).
     """
-    from tuf.api.exceptions import RepositoryError
-
     if isinstance(error.__cause__, RepositoryError):
         return SigningProblem(
             "Sigstore's root of trust cannot be followed",
@@ -229,20 +232,31 @@ def policy_of(publisher: Publisher) -> VerificationPolicy:
     return publisher._as_policy()  # noqa: SLF001
 
 
-def policy_for(publisher: TrustedPublisher) -> VerificationPolicy:
-    """Return the policy that an index verifies this publisher's attestations with.
+def publisher_of(trusted: TrustedPublisher) -> Publisher | None:
+    """Return a publisher as provenance names it; `None` if provenance has no name for it."""
+    if trusted.provenance is None:
+        return None
+    return _PUBLISHER.validate_python(dict(trusted.provenance))
 
-    Raises `IdentityProblem` where it is not known.
+
+def policy_for(trusted: TrustedPublisher) -> VerificationPolicy:
+    """Return the policy with which an index verifies a trusted publisher's attestations.
+
+    A person's policy is for their own use: no index accepts one. Raises `IdentityProblem` if the
+    policy is not known.
     """
-    if publisher.provenance is None:
+    if isinstance(trusted, PersonTrustedPublisher):
+        return PersonPolicy(identity=trusted.subject, issuer=trusted.issuer)
+    publisher = publisher_of(trusted)
+    if publisher is None:
         raise IdentityProblem(
             "What a certificate of this identity holds is not known",
             topic=Topic.IDENTITY_UNUSABLE,
-            detail=f"The identity is {publisher}.",
+            detail=f"The identity is {trusted}.",
             remedy="Sign in a job on GitHub, GitLab, Google Cloud or CircleCI, or in person "
             "on a terminal.",
         )
-    return policy_of(publisher.provenance)
+    return policy_of(publisher)
 
 
 def certificate_of(attestation: Attestation) -> x509.Certificate:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from attested_publish.identity.publishers import (
     Claims,
     Identity,
+    Provenance,
     TrustedPublisher,
     optional_text,
     text_of,
 )
-
-if TYPE_CHECKING:
-    from pypi_attestations import Publisher
 
 ISSUER = "https://oidc.circleci.com"
 
@@ -63,13 +61,13 @@ class CircleCITrustedPublisher(TrustedPublisher):
         }
 
     @property
-    def provenance(self) -> Publisher:
+    def provenance(self) -> Provenance:
         """See `TrustedPublisher`; PyPI's server does not know this kind yet."""
-        from pypi_attestations import CircleCIPublisher
-
-        return CircleCIPublisher(
-            project_id=self.project_id, pipeline_definition_id=self.pipeline_definition_id
-        )
+        return {
+            "kind": "CircleCI",
+            "project_id": self.project_id,
+            "pipeline_definition_id": self.pipeline_definition_id,
+        }
 
 
 @dataclass(frozen=True)

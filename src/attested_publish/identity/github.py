@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from attested_publish.identity.publishers import (
     Claims,
     FilePublisher,
+    Provenance,
     RepositoryIdentity,
     optional_text,
     text_of,
 )
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IdentityProblem, Topic
-
-if TYPE_CHECKING:
-    from pypi_attestations import Publisher
 
 ISSUER = "https://token.actions.githubusercontent.com"
 
@@ -67,13 +65,14 @@ class GitHubTrustedPublisher(FilePublisher):
         }
 
     @property
-    def provenance(self) -> Publisher:
+    def provenance(self) -> Provenance:
         """See `TrustedPublisher`."""
-        from pypi_attestations import GitHubPublisher
-
-        return GitHubPublisher(
-            repository=self.path, workflow=self.workflow, environment=self.environment
-        )
+        return {
+            "kind": "GitHub",
+            "repository": self.path,
+            "workflow": self.workflow,
+            "environment": self.environment,
+        }
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from attested_publish.identity.publishers import (
     Claims,
     Identity,
+    Provenance,
     TrustedPublisher,
     optional_text,
     text_of,
 )
-
-if TYPE_CHECKING:
-    from pypi_attestations import Publisher
 
 ISSUER = "https://accounts.google.com"
 METADATA_HOST = "metadata"
@@ -43,11 +41,9 @@ class GoogleTrustedPublisher(TrustedPublisher):
         return {"provider": "google", "email": self.email, "sub": self.subject}
 
     @property
-    def provenance(self) -> Publisher:
+    def provenance(self) -> Provenance:
         """See `TrustedPublisher`."""
-        from pypi_attestations import GooglePublisher
-
-        return GooglePublisher(email=self.email)
+        return {"kind": "Google", "email": self.email}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from attested_publish.identity.publishers import (
     Claims,
@@ -12,9 +12,6 @@ from attested_publish.identity.publishers import (
     optional_text,
     text_of,
 )
-
-if TYPE_CHECKING:
-    from sigstore.verify.policy import VerificationPolicy
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,10 @@ class OtherTrustedPublisher(TrustedPublisher):
 
 @dataclass(frozen=True)
 class PersonTrustedPublisher(OtherTrustedPublisher):
-    """A person. No index lets one publish like this, but their signatures can be verified."""
+    """A person: `subject` is the e-mail address, `issuer` whom they have signed in to.
 
-    def policy(self) -> VerificationPolicy:
-        """Return the policy that takes this person's certificates: e-mail address and issuer."""
-        from sigstore.verify.policy import Identity as IdentityPolicy
-
-        return IdentityPolicy(identity=self.subject, issuer=self.issuer)
+    No index lets one publish like this, but their signatures can be verified.
+    """
 
 
 @dataclass(frozen=True)

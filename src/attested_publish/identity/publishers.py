@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from attested_publish.problems import IdentityProblem, Topic
 
-if TYPE_CHECKING:
-    from pypi_attestations import Publisher
-
 Claims = Mapping[str, Any]
+Provenance = Mapping[str, str | None]
+"""A publisher as PEP 740 provenance names it: a JSON object, its `kind` first."""
 
 
 class TrustedPublisher(ABC):
@@ -40,7 +39,7 @@ class TrustedPublisher(ABC):
 
     @property
     @abstractmethod
-    def provenance(self) -> Publisher | None:
+    def provenance(self) -> Provenance | None:
         """The publisher as PEP 740 provenance names it; `None`: it has no name for it."""
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import id as oidc
 import requests
+import urllib3
 
 from attested_publish.identity import circleci, github, gitlab, google
 from attested_publish.identity.audiences import RESERVED_AUDIENCES
@@ -153,24 +155,21 @@ def _is_here(url: object) -> bool:
         return False
 
 
-def detect(audience: str) -> str:
-    """Ask the machine the job runs on for an identity token.
+def detect(audience: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Ask the machine the job runs on for an identity token; `environment` has its variables.
 
     GitHub's jobs ask here, so that the request has our bounds; for the others than GitLab and
-    CircleCI there is the `id` package. Raises `IdentityProblem` where there is no token to be
-    had, saying which of the usual causes it is.
+    CircleCI there is the `id` package, which goes by the variables of this process. Raises
+    `IdentityProblem` where there is no token, with the usual cause that it is.
     """
-    if os.environ.get("GITHUB_ACTIONS"):
-        return _from_github(audience)
+    if environment.get("GITHUB_ACTIONS"):
+        return _from_github(audience, environment)
     # On other machines than GitHub's the package asks Google's metadata service first, which
     # may be near, and is not whom the job is of.
-    if os.environ.get("GITLAB_CI"):
-        return _from_gitlab(audience)
-    if os.environ.get("CIRCLECI"):
-        return _from_circleci(audience)
-    import id as oidc
-    import urllib3
-
+    if environment.get("GITLAB_CI"):
+        return _from_gitlab(audience, environment)
+    if environment.get("CIRCLECI"):
+        return _from_circleci(audience, environment)
     try:
         # Its session is its own, and the programs that it starts have no time limit.
         token = meanwhile(lambda: oidc.detect_credential(audience))(_PROGRAM_SECONDS * 2)
@@ -218,6 +217,7 @@ def understand(token: str) -> Identity:
 
 
 def _claims(token: str) -> Mapping[str, Any]:
+    # It imports cryptography, which a run that finds no files need not wait for.
     import jwt
 
     try:
@@ -249,12 +249,12 @@ def is_taken_once(token: str) -> bool:
     return "jti" in _claims(token)
 
 
-def _from_github(audience: str) -> str:
+def _from_github(audience: str, environment: Mapping[str, str]) -> str:
     """Ask the address that GitHub puts into the job's variables, as its toolkit does."""
-    url = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL")
-    secret = os.environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+    url = environment.get("ACTIONS_ID_TOKEN_REQUEST_URL")
+    secret = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     if not url or not secret:
-        raise _no_permission(os.environ)
+        raise _no_permission(environment)
     try:
         parts = checked(url)
     except BadAddress as error:
@@ -286,10 +286,10 @@ def _from_github(audience: str) -> str:
     )
 
 
-def _from_gitlab(audience: str) -> str:
+def _from_gitlab(audience: str, environment: Mapping[str, str]) -> str:
     """Return the token that GitLab has put into a variable of the job."""
     variable = f"{_NOT_IN_A_NAME.sub('_', audience.upper())}_ID_TOKEN"
-    token = os.environ.get(variable, "").strip()
+    token = environment.get(variable, "").strip()
     if not token:
         raise NoIdentity(
             f"The job has no identity token for {shown(audience, 80)}",
@@ -312,12 +312,12 @@ def _from_gitlab(audience: str) -> str:
     return token
 
 
-def _from_circleci(audience: str) -> str:
+def _from_circleci(audience: str, environment: Mapping[str, str]) -> str:
     """Return a token from the program that CircleCI puts into its jobs.
 
     One of the issuer that all organizations share: that is whom PyPI knows.
     """
-    program = shutil.which("circleci")
+    program = shutil.which("circleci", path=environment.get("PATH"))
     if program is None:
         raise no_token(
             audience,
@@ -330,6 +330,7 @@ def _from_circleci(audience: str) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - CircleCI's own program, no shell
             [program, "run", "oidc", "get", "--claims", claims, "--root-issuer"],
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -13,6 +13,7 @@ from attested_publish.attestations.verify import (
     AttestationRefused,
     log_index,
     policy_for,
+    publisher_of,
     verify,
     verify_attestation,
 )
@@ -121,7 +122,7 @@ def reuse(
         run.printer.item(
             f"{counted(len(before) - len(unsigned), 'attestation')} in order", "not signed again"
         )
-    note_publisher(run, identity.publisher.provenance)
+    note_publisher(run, publisher_of(identity.publisher))
 
 
 def begin_signing(run: Run) -> Signing:
@@ -152,7 +153,7 @@ def sign(
         made = signing.sign_all(
             distributions, signed, begun=lambda each: progress.begun(each.filename)
         )
-    note_publisher(run, identity.publisher.provenance)
+    note_publisher(run, publisher_of(identity.publisher))
     with run.recorder.stage(Stage.VERIFICATION, "each attestation, as the index will verify it"):
         verify(distributions, made, policy_for(identity.publisher), signing.trust)
         run.printer.item(f"{counted(len(made), 'attestation')} in order")

@@ -29,10 +29,9 @@ def differences(
     PyPI does not say which publishers it knows, but the provenance of what was published
     before names one (PEP 740). What cannot be read is skipped: this is only a hint.
     """
-    now = publisher.provenance
-    if now is None:
+    fields = publisher.provenance
+    if fields is None:
         return
-    fields = now.model_dump(mode="json")
     for project, files in held.files.items():
         last = _last_attested(files or {})
         version = release_of(last.filename)[1] if last else None

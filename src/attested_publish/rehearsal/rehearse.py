@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,10 +27,9 @@ from attested_publish.journey.targets import Targets
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import ConfirmationProblem, Topic
-from attested_publish.rehearsal.jobs.pretended import JOBS, job_here, without_job
+from attested_publish.rehearsal.jobs.pretended import JOBS, job_here
 from attested_publish.rehearsal.pypi.registry import Registry, RegistryError
 from attested_publish.rehearsal.sample import build_sample
-from attested_publish.rehearsal.serving import LOOPBACK
 from attested_publish.rehearsal.world import World
 from attested_publish.report import Result
 from attested_publish.settings import WrongUsage
@@ -88,7 +86,6 @@ def rehearse(
                 further=further,
             )
         )
-        until_done.enter_context(pretended_job(world.environment))
         index_urls = (world.index_url, *(each.index_url for each in world.further))
         upload_urls = (world.upload_url, *(each.upload_url for each in world.further))
         run.printer.notice(
@@ -142,22 +139,6 @@ def read_claims(texts: Sequence[str]) -> dict[str, str]:
             raise WrongUsage(f"--claim is {shown(text, 80)!r}; it has the form NAME=VALUE.")
         claims[name.strip()] = value
     return claims
-
-
-@contextlib.contextmanager
-def pretended_job(environment: Mapping[str, str]) -> Iterator[None]:
-    """Let this process look like the job, so that the identity comes the ordinary way."""
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update({**without_job(before), **environment})
-    # A proxy of the machine must not be asked for what is on this machine.
-    for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, (before.get(name), LOOPBACK, "localhost")))
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def install_a_wheel(distributions: Sequence[Distribution], index_url: str) -> str:

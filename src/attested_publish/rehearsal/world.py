@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from attested_publish.identity.tokens import detect
 from attested_publish.rehearsal.faults import Faults, faulty, index_endpoint
 from attested_publish.rehearsal.jobs import circleci, google
 from attested_publish.rehearsal.jobs.issuer import Issuer
-from attested_publish.rehearsal.jobs.pretended import FIXED_AUDIENCES, GITHUB, Source
+from attested_publish.rehearsal.jobs.pretended import FIXED_AUDIENCES, GITHUB, Source, without_job
 from attested_publish.rehearsal.private import make_folder, write_in_place, write_private
 from attested_publish.rehearsal.pypi.app import Index
 from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed, prove_loopback
@@ -143,27 +144,10 @@ class World:
 
         with contextlib.ExitStack() as made:
             doors = _Doors(made, latency)
-            issuer, authority, log = (
-                doors.open(app, endpoint, endpoint, self.faults)
-                for app, endpoint in (
-                    (self.issuer.app, partial(_only, {"/token", google.METADATA}, "identity")),
-                    (self.authority.app, partial(_only, CERTIFICATES, "certificate")),
-                    (self.log.app, partial(_only, {"/api/v1/log/entries"}, "log")),
-                )
+            issuer, authority, log = self._open_services(doors)
+            self.trust_config, self.trusted_root, self.signing_config = _trust_texts(
+                self.authority, self.log, ca_url=authority.url, log_url=log.url, oidc_url=issuer.url
             )
-            root = trusted_root(
-                ca_url=authority.url,
-                ca_chain=self.authority.chain,
-                ct_log=self.authority.ct_log,
-                log_url=log.url,
-                log=self.log.key,
-            )
-            config = client_trust_config(
-                root, ca_url=authority.url, oidc_url=issuer.url, log_url=log.url
-            )
-            self.trusted_root = json.dumps(root, indent=2)
-            self.signing_config = json.dumps(config["signingConfig"], indent=2)
-            self.trust_config = json.dumps(config, indent=2)
             index_of = partial(
                 Index,
                 jwks=self.issuer.jwks,
@@ -171,32 +155,40 @@ class World:
                 trusted_root=ClientTrustConfig.from_json(self.trust_config).trusted_root,
                 token_lifetime=token_lifetime,
             )
-            beside = [
+            self.further = tuple(
                 doors.open_index(index_of(registry=each, faults=faults), faults)
                 for each, faults in ((each, Faults()) for each in further)
-            ]
+            )
             self.index = index_of(registry=registry, faults=self.faults)
             index = doors.open_index(self.index, self.faults, port)
-            self._servers = (
-                issuer,
-                authority,
-                log,
-                index.server,
-                *(each.server for each in beside),
-            )
+            indexes = (index.server, *(each.server for each in self.further))
+            self._servers = (issuer, authority, log, *indexes)
             self._made = made.pop_all()
 
-        self.further = tuple(beside)
         self.index_url = index.index_url
         self.upload_url = index.upload_url
         self._job = job
         self._issuer_url = issuer.url
         self._request = self.issuer.request_url(issuer.url), self.issuer.request_token
-        self._program: dict[str, str] = {}
-        if job.source is Source.PROGRAM:
-            folder = tempfile.TemporaryDirectory(prefix="attested-publish-")
-            path = Path(self._made.enter_context(folder))
-            self._program = circleci.write_program(path, *self._request)
+        self._program = self._write_program() if job.source is Source.PROGRAM else {}
+
+    def _open_services(self, doors: _Doors) -> tuple[Server, Server, Server]:
+        """Put the issuer and the two halves of Sigstore, authority and log, behind their ports."""
+        issuer, authority, log = (
+            doors.open(app, endpoint, endpoint, self.faults)
+            for app, endpoint in (
+                (self.issuer.app, partial(_only, {"/token", google.METADATA}, "identity")),
+                (self.authority.app, partial(_only, CERTIFICATES, "certificate")),
+                (self.log.app, partial(_only, {"/api/v1/log/entries"}, "log")),
+            )
+        )
+        return issuer, authority, log
+
+    def _write_program(self) -> dict[str, str]:
+        """Write the program that jobs ask, for as long as this lasts; return its `PATH`."""
+        folder = tempfile.TemporaryDirectory(prefix="attested-publish-")
+        path = Path(self._made.enter_context(folder))
+        return circleci.write_program(path, *self._request)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -205,10 +197,10 @@ class World:
 
     @property
     def ambient(self) -> Ambient:
-        """Where a process with these variables gets the job's identity tokens."""
+        """Where the pretended job gets its identity tokens, whatever job this process runs in."""
         if self._job.source is Source.METADATA:
             return partial(google.token_from, self._issuer_url)
-        return detect
+        return partial(detect, environment={**without_job(os.environ), **self.environment})
 
     def _ways_to_tokens(self) -> dict[str, str]:
         match self._job.source:
@@ -262,6 +254,27 @@ class World:
         write_private(folder / "issuer-key.pem", self.issuer.key_pem())
         environment = json.dumps(self.environment, indent=2)
         write_private(folder / "env.json", environment.encode())
+
+
+def _trust_texts(
+    authority: CertificateAuthority,
+    log: TransparencyLog,
+    *,
+    ca_url: str,
+    log_url: str,
+    oidc_url: str,
+) -> tuple[str, str, str]:
+    """Return a ClientTrustConfig, and its two parts alone: trusted root and signing config."""
+    root = trusted_root(
+        ca_url=ca_url,
+        ca_chain=authority.chain,
+        ct_log=authority.ct_log,
+        log_url=log_url,
+        log=log.key,
+    )
+    config = client_trust_config(root, ca_url=ca_url, oidc_url=oidc_url, log_url=log_url)
+    whole, signing = (json.dumps(part, indent=2) for part in (config, config["signingConfig"]))
+    return whole, json.dumps(root, indent=2), signing
 
 
 def _only(paths: Collection[str], name: str, environ: WSGIEnvironment) -> str | None:

@@ -1,7 +1,7 @@
 """What PyPI refuses in the metadata of an upload.
 
-Two judges in this order, as on the server: `packaging.metadata`, which knows the core metadata
-specification, and PyPI's own additions (`warehouse/forklift/metadata.py`). A judge's refusals
+Two checks in this order, as on the server: `packaging.metadata`, which knows the core metadata
+specification, and PyPI's own additions (`warehouse/forklift/metadata.py`). A check's refusals
 are ordered by field: metadata version, name, version, then by the alphabet.
 """
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from attested_publish.rules import zips
 from attested_publish.rules.bounds import ArchiveBounds, too_much
-from attested_publish.rules.contents import content_findings, is_scanned
+from attested_publish.rules.scanned import content_findings, is_scanned
 from attested_publish.rules.wording import doubtful, first, refused, sentence, shown
 
 if TYPE_CHECKING:
