@@ -60,6 +60,7 @@ def deliver(run: Run, missing: Sequence[Distribution], contents: Contents) -> No
 
 def attest_only(run: Run, distributions: Sequence[Distribution]) -> None:
     """Sign what has no valid attestation yet, and leave the attestation files."""
+    prove_folders(run, distributions)
     trust_of(run)
     identity = identify_signer(run)
     # What nobody could verify afterwards is not signed.

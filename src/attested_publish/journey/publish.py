@@ -18,6 +18,7 @@ from attested_publish.journey.releases import print_releases
 from attested_publish.journey.run import Means, Run
 from attested_publish.journey.trust import may_attest, stop_if_untrusted, trust_of
 from attested_publish.net.http import new_session
+from attested_publish.net.parallel import meanwhile
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.report import Result
 from attested_publish.rules.verdicts import verdicts
@@ -25,6 +26,7 @@ from attested_publish.settings import Attestations, WrongUsage
 
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
+    from attested_publish.index.contents import Contents
     from attested_publish.journey.targets import Targets
 
 
@@ -42,6 +44,7 @@ def publish(run: Run) -> None:
 
 def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
     answer = contents_meanwhile(run, distributions)
+    delivery = meanwhile(_delivery)
     if may_attest(run):
         trust_of(run)
     judge(run, distributions)
@@ -51,13 +54,17 @@ def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
     missing = contents.missing_of(distributions)
     stop_if_unreadable(run, missing)
     if missing:
-        # Loaded in the background since `trust_of`.
-        from attested_publish.journey.deliver import deliver
-
-        deliver(run, missing, contents)
+        delivery()(run, missing, contents)
     else:
         run.printer.notice("The index has a file of each name already: there is nothing to upload.")
     print_releases(run)
+
+
+def _delivery() -> Callable[[Run, Sequence[Distribution], Contents], None]:
+    # sigstore and twine take a second to import: that is done here, in the background.
+    from attested_publish.journey.deliver import deliver
+
+    return deliver
 
 
 def check(run: Run) -> None:
@@ -97,13 +104,11 @@ def attest(run: Run) -> None:
     if run.settings.attestations is Attestations.NEVER:
         raise WrongUsage("attest makes attestations, but attestations is false: drop one of them.")
     with _means(run), private_copies(run) as distributions:
-        # sigstore takes a second to import, which nothing waits for where there are no files.
-        from attested_publish.journey.attest import prove_folders
-        from attested_publish.journey.deliver import attest_only
-
-        prove_folders(run, distributions)
         judge(run, distributions)
         stop_if_refused(run)
+        # sigstore takes most of a second to import, and is not needed before.
+        from attested_publish.journey.deliver import attest_only
+
         attest_only(run, distributions)
     run.result = Result.DONE
 

@@ -38,9 +38,7 @@ def stop_if_untrusted(run: Run) -> None:
 
 
 def _load(trust_config: str | None) -> Trust:
-    # sigstore and twine take a second to import: here, in the background, all that needs them is.
+    # sigstore takes most of a second to import: that is done here, in the background.
     from attested_publish.attestations.verify import load_trust
-    from attested_publish.journey import deliver
 
-    _ = deliver
     return load_trust(trust_config)

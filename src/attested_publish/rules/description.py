@@ -126,6 +126,7 @@ def _rendered(description: str, content_type: str, variant: str) -> tuple[Findin
         if content_type == "text/x-rst":
             html = rst.render(description, stream=warnings)
         elif content_type == "text/markdown":
+            # It fails where comrak is not installed.
             from readme_renderer import markdown
 
             html = markdown.render(description, variant=variant)

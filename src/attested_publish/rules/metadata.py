@@ -15,10 +15,14 @@ from email.message import EmailMessage
 from email.utils import getaddresses
 from typing import TYPE_CHECKING
 
+import trove_classifiers as trove
 from packaging.errors import ExceptionGroup as PackagingErrors
 from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
+from rfc3986 import uri_reference  # type: ignore[import-untyped]
+from rfc3986.exceptions import RFC3986Exception  # type: ignore[import-untyped]
+from rfc3986.validators import Validator  # type: ignore[import-untyped]
 
 from attested_publish.rules.bounds import METADATA_VERSIONS, NESTED
 from attested_publish.rules.versions import parsed_version
@@ -222,7 +226,7 @@ def _email(field: str, value: str | None) -> Iterator[Finding]:
     # To a newer Python, which PyPI has, a domain in brackets is no address either.
     if len(addresses) != 1 or not addresses[0][1] or addresses[0][1].endswith("]"):
         return
-    # Slow to import, and few files come here.
+    # It imports a DNS library, which takes a while, and few files come here.
     from email_validator import EmailNotValidError, validate_email
 
     address = addresses[0][1]
@@ -238,8 +242,6 @@ def _email(field: str, value: str | None) -> Iterator[Finding]:
 
 
 def _classifiers_unknown(raw: RawMetadata) -> Iterator[Finding]:
-    import trove_classifiers as trove
-
     unknown = set(raw.get("classifiers", [])) - set(trove.all_classifiers)
     # The list has the deprecated ones too; those have their own rule.
     unknown -= set(trove.deprecated_classifiers)
@@ -294,8 +296,6 @@ def _by_plain_spelling(known: tuple[str, ...]) -> dict[str, str]:
 
 
 def _classifiers_deprecated(raw: RawMetadata) -> Iterator[Finding]:
-    import trove_classifiers as trove
-
     for classifier in sorted(set(raw.get("classifiers", [])) & set(trove.deprecated_classifiers)):
         instead = trove.deprecated_classifiers[classifier]
         yield refused(
@@ -307,10 +307,6 @@ def _classifiers_deprecated(raw: RawMetadata) -> Iterator[Finding]:
 
 def _is_web_address(url: str) -> bool:
     """Judge as PyPI does: a scheme, http or https, and valid parts; a host is not required."""
-    from rfc3986 import uri_reference  # type: ignore[import-untyped]
-    from rfc3986.exceptions import RFC3986Exception  # type: ignore[import-untyped]
-    from rfc3986.validators import Validator  # type: ignore[import-untyped]
-
     validator = Validator().allow_schemes("http", "https").require_presence_of("scheme")
     validator.check_validity_of("scheme", "host", "port", "path", "query")
     try:

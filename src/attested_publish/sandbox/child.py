@@ -17,9 +17,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 from attested_publish.sandbox.questions import Answer, Question, Unreadable
+
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:
+    # Windows has none.
+    resource = None
 
 OUT_OF_MEMORY = 86
 """The exit status of a child that had too little memory for what it read."""
@@ -112,9 +120,7 @@ def _limit_memory(most: int) -> None:
     or nothing, so that a thread looks at how much there is; it cannot while a library written in
     another language keeps the interpreter for itself.
     """
-    with contextlib.suppress(ImportError):
-        import resource
-
+    if resource is not None:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_DATA, (most, most))
         with contextlib.suppress(ValueError, OSError):
@@ -132,16 +138,15 @@ def _watch_memory(most: int) -> None:
 
 def _memory() -> int:
     """The most bytes of memory that this process has had."""
-    try:
-        import resource
-    except ImportError:
+    if resource is None:
         return _memory_on_windows()
     unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
 def _memory_on_windows() -> int:
     """PeakWorkingSetSize of PROCESS_MEMORY_COUNTERS (psapi.h); 0 where it cannot be read."""
+    # Only needed there.
     import ctypes
 
     class Counters(ctypes.Structure):

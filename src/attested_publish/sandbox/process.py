@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import packaging
+
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import FilesProblem, Topic
 from attested_publish.sandbox import child
@@ -197,8 +199,6 @@ def module_of(function: str) -> str:
 
 def _module_folders() -> list[str]:
     """Where the child finds this package and the ones that it stands on."""
-    import packaging
-
     folders = (Path(__file__).parents[2], Path(packaging.__file__).parents[1])
     return list(dict.fromkeys(str(folder) for folder in folders))
 

@@ -101,8 +101,10 @@ class Index:
             file_limit=file_limit,
             project_limit=project_limit,
         )
-        reading = Reading(self._store, faults)
-        self._map = Map(
+        self._map = self._routes(Reading(self._store, faults))
+
+    def _routes(self, reading: Reading) -> Map:
+        return Map(
             [
                 Rule("/", endpoint=reading.front, methods=["GET"]),
                 Rule("/_/oidc/audience", endpoint=self._audience, methods=["GET"]),
