@@ -49,7 +49,7 @@ def make_wheel(folder: Path, project: str, build: int, *, payload: int = 0) -> P
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(_entry(name), content)
-            record += _record_line(name, hashlib.sha256(content), len(content))
+            record += _record_line(name, hashlib.sha256(content).digest(), len(content))
         if payload:
             name = f"{project}/payload.bin"
             record += _record_line(name, _write_payload(archive, name, payload, build), payload)
@@ -92,7 +92,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def _write_payload(archive: zipfile.ZipFile, name: str, size: int, seed: int) -> hashlib._Hash:
+def _write_payload(archive: zipfile.ZipFile, name: str, size: int, seed: int) -> bytes:
     digest = hashlib.sha256()
     chance = random.Random(seed)
     with archive.open(_entry(name), "w") as member:
@@ -100,9 +100,9 @@ def _write_payload(archive: zipfile.ZipFile, name: str, size: int, seed: int) ->
             chunk = chance.randbytes(min(_CHUNK, size - start))
             digest.update(chunk)
             member.write(chunk)
-    return digest
+    return digest.digest()
 
 
-def _record_line(name: str, digest: hashlib._Hash, size: int) -> str:
-    coded = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
+def _record_line(name: str, digest: bytes, size: int) -> str:
+    coded = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
     return f"{name},sha256={coded},{size}\n"

@@ -13,6 +13,8 @@ from ruamel.yaml import YAML
 from sigstore.models import TrustedRoot
 from sigstore.verify import Verifier
 
+from attested_publish.attestations.verify import policy_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -88,7 +90,7 @@ def verified(files: Iterable[dict[str, Any]], trusted_root: Path) -> dict[str, P
         provenance = Provenance.model_validate_json(answer.content)
         (bundle,) = provenance.attestation_bundles
         (attestation,) = bundle.attestations
-        _, payload = verifier.verify_dsse(attestation.to_bundle(), bundle.publisher._as_policy())
+        _, payload = verifier.verify_dsse(attestation.to_bundle(), policy_of(bundle.publisher))
         (subject,) = json.loads(payload)["subject"]
         assert subject == {
             "name": file["filename"],

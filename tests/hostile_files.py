@@ -67,8 +67,10 @@ def bzip2_metadata(folder: Path) -> Path:
 
 
 def lzma_metadata(folder: Path) -> Path:
-    filters = [{"id": lzma.FILTER_LZMA1, "preset": 0}]
-    head = struct.pack("<BBH", 9, 4, 5) + lzma._encode_filter_properties(filters[0])  # type: ignore[attr-defined] # as zipfile does
+    window = 1 << 18
+    filters = [{"id": lzma.FILTER_LZMA1, "preset": 0, "dict_size": window}]
+    # What a zip's member begins with (APPNOTE.TXT, 5.8.8): version, and the preset's properties.
+    head = struct.pack("<BBHBI", 9, 4, 5, 0x5D, window)
     packed = head + lzma.compress(bytes(150 << 20), lzma.FORMAT_RAW, filters=filters)
     return lying_wheel(folder, f"{INFO}/METADATA", packed, 14)
 
@@ -139,7 +141,8 @@ def _padded(content: bytes) -> bytes:
 def negative_size(folder: Path) -> Path:
     """A member whose size leads tarfile back to its own header, again and again."""
     header = bytearray(_header("sample-1.0/x"))
-    header[124:136] = tarfile.itn(-1024, 12, tarfile.GNU_FORMAT)  # type: ignore[attr-defined] # as tarfile writes it
+    # As GNU tar writes what is no octal number.
+    header[124:136] = (-1024).to_bytes(12, "big", signed=True)
     header[148:156] = b"        "
     header[148:156] = b"%06o\0 " % sum(header)
     member = _header("sample-1.0/PKG-INFO", 5) + _padded(b"Name:")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pypi_attestations import Attestation
 from werkzeug.wrappers import Request, Response
 
-from attested_publish.attestations.sign import _renewal_time
+from attested_publish.attestations.sign import renewal_time
 from attested_publish.attestations.verify import AttestationRefused, load_trust, verify_attestation
 from attested_publish.distributions import stage as stage_files
 from attested_publish.identity.tokens import AmbientIdentity, expires_at, understand
@@ -214,9 +214,4 @@ def test_the_dates_of_a_certificate(begin: datetime, end: datetime) -> None:
     certificate = x509.CertificateBuilder(name, name, key.public_key(), 1, begin, end).sign(
         key, hashes.SHA256()
     )
-
-    class Signer:
-        def _signing_cert(self) -> x509.Certificate:
-            return certificate
-
-    assert _renewal_time(Signer()) <= end.timestamp()  # type: ignore[arg-type]
+    assert renewal_time(certificate) <= end.timestamp()

@@ -168,6 +168,42 @@ def test_what_is_installed_gets_checked(file):
     assert checks >= [each for each, _ in COMMANDS].count(file)
 
 
+def imported_in(folders):
+    """The distributions whose modules the Python files in `folders` import, each with a file."""
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    ours = {name for path in files for name in (path.stem, path.parent.name)}
+    provided = importlib.metadata.packages_distributions()
+    found = {}
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = []
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                modules = [node.module]
+            # Type checkers bring `_typeshed`; it is not there when anything runs.
+            names = {module.partition(".")[0] for module in modules} - {"_typeshed"}
+            for name in names - sys.stdlib_module_names - {"attested_publish"}:
+                assert name in provided or name in ours, f"{path} imports {name}: whose is it?"
+                found.update(dict.fromkeys(map(canonicalize_name, provided.get(name, ())), path))
+    return found
+
+
+def test_what_runs_imports_what_is_declared_and_nothing_else():
+    declared = {canonicalize_name(each.name) for each in read_requirements("runtime")}
+    assert imported_in(["src"]).keys() == declared
+
+
+def test_tools_and_tests_import_what_is_declared():
+    declared = {
+        canonicalize_name(each.name)
+        for name in ("runtime", "dev")
+        for each in read_requirements(name)
+    }
+    imported = imported_in(["tools", "tests", "benchmarks"])
+    assert {name: str(path) for name, path in imported.items() if name not in declared} == {}
+
+
 # What is locked.
 
 

@@ -580,7 +580,8 @@ class TestDeadlines:
         with world, new_session() as session:
             for _ in range(3):
                 ask(session, "GET", world.index_url, headers={})
-            (pool,) = session.get_adapter("http://").poolmanager.pools._container.values()
+            asked = requests.Request("GET", world.index_url).prepare()
+            pool = session.get_adapter("http://").get_connection_with_tls_context(asked, True)
             assert pool.num_connections == 1
 
     def test_nothing_is_left_open(self) -> None:

@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from sigstore.models import TrustedRoot
 from sigstore.verify import Verifier
 
+from attested_publish.attestations.verify import policy_of
 from attested_publish.fronts.cli import _parser
 from attested_publish.identity.circleci import CircleCIIdentity
 from attested_publish.identity.tokens import detect, understand
@@ -151,17 +152,17 @@ class TestCircleCI:
         with staged(dist, CIRCLECI) as stage:
             assert stage.run(publish.attest).result == "done", stage.printed
             verifier = Verifier(trusted_root=TrustedRoot.from_file(str(root_of(stage))))
-            policy = CircleCIPublisher(
+            publisher = CircleCIPublisher(
                 project_id=PIPELINE["circleci_project_id"],
                 pipeline_definition_id=PIPELINE["pipeline_definition_id"],
                 vcs_origin="github.com/octo-org/sample-project",
                 vcs_ref="refs/tags/v1.0.0",
-            )._as_policy()
+            )
             paths = sorted(dist.glob("*.attestation"))
             assert len(paths) == 2
             for path in paths:
                 bundle = Attestation.model_validate_json(path.read_bytes()).to_bundle()
-                verifier.verify_dsse(bundle, policy)
+                verifier.verify_dsse(bundle, policy_of(publisher))
 
     @needs_a_shell
     def test_the_index_takes_no_attestations_all_the_same(self, dist: Path) -> None:

@@ -27,6 +27,7 @@ from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 from sigstore.verify import Verifier, policy
 
+from attested_publish.attestations.verify import policy_of
 from attested_publish.rehearsal.faults import (
     ENDPOINTS,
     Fault,
@@ -85,9 +86,9 @@ def publisher() -> GitHubPublisher:
 
 def verify(world, attestation, *, who=None) -> dict:
     """Verify as PyPI does, with the world's trusted root."""
-    who = (who or publisher())._as_policy()
     verifier = Verifier(trusted_root=config_of(world).trusted_root)
-    _, statement = verifier.verify_dsse(attestation.to_bundle(), who)
+    policy = policy_of(who or publisher())
+    _, statement = verifier.verify_dsse(attestation.to_bundle(), policy)
     return json.loads(statement)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import pytest
+from requests import PreparedRequest, Response
+from requests.adapters import BaseAdapter
 from twine.exceptions import InvalidDistribution
 from twine.package import PackageFile
-from twine.repository import Repository
+from twine.settings import Settings
+from werkzeug.wrappers import Request
 
 from attested_publish.findings import Severity
 from attested_publish.rules import checks, sdist, wheel
@@ -37,15 +41,39 @@ RICH = {
 }
 
 
+class Recorder(BaseAdapter):
+    """Takes down the form that is sent, and sends nothing."""
+
+    def send(self, request: PreparedRequest, *_: object, **__: object) -> Response:
+        body = io.BytesIO(request.body.read())
+        content_type = request.headers["Content-Type"]
+        received = Request.from_values(method="POST", input_stream=body, content_type=content_type)
+        self.form = received.form.to_dict(flat=False)
+        answer = Response()
+        answer.status_code = 200
+        return answer
+
+    def close(self) -> None:
+        pass
+
+
 def sent_by_twine(path: Path) -> dict[str, list[str]]:
-    package = PackageFile.from_filename(str(path), None)
-    form: dict[str, list[str]] = {}
-    for field, value in Repository._convert_metadata_to_list_of_tuples(
-        package.metadata_dictionary()
-    ):
-        if not field.endswith("_digest"):
-            form.setdefault(field, []).append(value)
-    return form
+    repository = Settings(
+        repository_url="https://index.invalid/legacy/",
+        username="nobody",
+        password="none",
+        non_interactive=True,
+        disable_progress_bar=True,
+    ).create_repository()
+    recorder = Recorder()
+    repository.session.mount("https://", recorder)
+    repository.upload(PackageFile.from_filename(str(path), None))
+    around = {":action", "protocol_version"}
+    return {
+        field: values
+        for field, values in recorder.form.items()
+        if field not in around and not field.endswith("_digest")
+    }
 
 
 def foreseen(path: Path) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -90,10 +91,10 @@ def subjects_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     try:
         _check_values(document)
         bundle = Bundle.from_json(json.dumps(document))
-        envelope = bundle._inner.dsse_envelope  # noqa: SLF001
-        if envelope is None or _values_in(envelope.payload) > _MOST_IN_STATEMENT:
+        payload = b64decode(json.loads(bundle.to_json())["dsseEnvelope"]["payload"])
+        if _values_in(payload) > _MOST_IN_STATEMENT:
             return []
-        statement = json.loads(envelope.payload)
+        statement = json.loads(payload)
         return [
             (str(subject.get("name", "")), str(subject["digest"].get("sha256", "")))
             for subject in statement.get("subject", ())

@@ -13,6 +13,7 @@ from pypi_attestations import Distribution as AttestedDistribution
 from sigstore.oidc import ExpiredIdentity, IdentityError, IdentityToken
 from sigstore.sign import ExpiredCertificate  # type: ignore[attr-defined] # not in its __all__
 
+from attested_publish.attestations.verify import certificate_of
 from attested_publish.identity.audiences import SIGSTORE_AUDIENCE
 from attested_publish.net.connections import within
 from attested_publish.net.http import Bounds, answer_of, bound
@@ -23,6 +24,7 @@ from attested_publish.net.untrusted import shown
 from attested_publish.problems import Problem, SigningProblem, Topic
 
 if TYPE_CHECKING:
+    from cryptography import x509
     from sigstore.sign import Signer
 
     from attested_publish.attestations.verify import Trust
@@ -33,6 +35,10 @@ _SIGNERS = 32
 """Measured with a log that takes 0.7 s: 100 files in 7.2 s with 8, 5.0 with 16, 2.9 with 32."""
 
 _MARGIN_SECONDS = 90.0
+_UNSEEN_SECONDS = 60.0
+"""How long a certificate is used before its dates are known: sigstore returns it with the first
+signature. Fulcio's are valid for ten minutes."""
+
 _LOG_ENTRIES_PER_MINUTE = 450
 """Rekor's public instance accepts about 500 requests a minute."""
 
@@ -51,7 +57,6 @@ class Signing:
         self, trust: Trust, ambient: AmbientIdentity, deadlines: Deadlines, tell: Tell
     ) -> None:
         self.trust = trust
-        self._context = trust.signing
         self._ambient = ambient
         self._deadlines = deadlines
         self._tell = tell
@@ -62,8 +67,7 @@ class Signing:
         self._pace = Pace(_LOG_ENTRIES_PER_MINUTE, 60.0)
         # sigstore sets no time limits, and offers no way to set any.
         self._bounds = Bounds(silence=deadlines.answer, total=deadlines.answer)
-        fulcio = self._context._fulcio.session  # noqa: SLF001
-        bound(fulcio, self._bounds, guards_redirects=True)
+        bound(trust.authority, self._bounds, guards_redirects=True)
         self._first_certificate = meanwhile(self._current_signer)
 
     def sign_all(
@@ -115,6 +119,7 @@ class Signing:
                 attestation = Attestation.sign(signer, attested)
             # Shows at once whether PEP 740 supports this kind of log entry.
             attestation.to_bundle()
+            self._note_dates(signer, certificate_of(attestation))
         except Exception as error:
             if any(isinstance(link, ExpiredCertificate) for link in _chain(error)):
                 self._discard(signer)
@@ -128,7 +133,7 @@ class Signing:
                 self._signer = persistently(
                     self._new_signer, self._deadlines.certificate, self._tell, self._given_up
                 )
-                self._renew_at = _renewal_time(self._signer)
+                self._renew_at = time.time() + _UNSEEN_SECONDS
             return self._signer
 
     def _new_signer(self) -> Signer:
@@ -136,12 +141,17 @@ class Signing:
         try:
             with (
                 within(self._bounds.total),
-                self._context.signer(IdentityToken(token)) as signer,
+                self.trust.signing.signer(IdentityToken(token)) as signer,
             ):
                 return signer
         except Exception as error:
             # sigstore lets any exception of its libraries escape: see `_why_not_signed`.
             raise _not_signed(error, "No signing certificate could be obtained") from error
+
+    def _note_dates(self, signer: Signer, certificate: x509.Certificate) -> None:
+        with self._lock:
+            if self._signer is signer:
+                self._renew_at = renewal_time(certificate)
 
     def _discard(self, signer: Signer) -> None:
         with self._lock:
@@ -150,17 +160,15 @@ class Signing:
 
     def _limit_log_time(self) -> None:
         """Set time limits on this thread's session with the log (sigstore has one per thread)."""
-        session = self._context._rekor._session  # type: ignore[attr-defined]  # noqa: SLF001
-        bound(session, self._bounds, guards_redirects=True)
+        bound(self.trust.log(), self._bounds, guards_redirects=True)
 
 
-def _renewal_time(signer: Signer) -> float:
-    """Return when a signer's certificate should be replaced (epoch seconds): well before its end.
+def renewal_time(certificate: x509.Certificate) -> float:
+    """Return when a certificate should be replaced (epoch seconds): well before its end.
 
     The time of a log entry must be within the certificate's validity, even if the log is slow. If
     the certificate's dates cannot be read, it is now: verification will report what is wrong.
     """
-    certificate = signer._signing_cert()  # noqa: SLF001 - the cached one
     try:
         end = certificate.not_valid_after_utc.timestamp()
         life = end - certificate.not_valid_before_utc.timestamp()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from attested_publish.net.untrusted import shown
 from attested_publish.problems import IdentityProblem, SigningProblem, Topic, VerificationProblem
 
 if TYPE_CHECKING:
+    import requests
     from sigstore.verify.policy import VerificationPolicy
 
     from attested_publish.distributions import Distribution
@@ -64,11 +65,17 @@ class AttestationRefused(ValueError):
 
 @dataclass(frozen=True)
 class Trust:
-    """A Sigstore instance: where to get signatures, and what to verify them with."""
+    """A Sigstore instance: where to get signatures, and what to verify them with.
+
+    `authority` is the session with the certificate authority; `log` returns the calling thread's
+    session with the transparency log.
+    """
 
     config: ClientTrustConfig
     signing: SigningContext
     verifier: Verifier
+    authority: requests.Session
+    log: Callable[[], requests.Session]
 
 
 def load_trust(config_json: str | None) -> Trust:
@@ -84,14 +91,18 @@ def load_trust(config_json: str | None) -> Trust:
         else:
             config = ClientTrustConfig.from_json(config_json)
         config.force_tlog_version = 1
-        # Not `from_trust_config`: that also requests a timestamp for each signature, and
-        # PEP 740 has no field for it.
-        signing = SigningContext(
-            fulcio=config.signing_config.get_fulcio(),
-            rekor=config.signing_config.get_tlogs()[0],
-            trusted_root=config.trusted_root,
+        fulcio = config.signing_config.get_fulcio()
+        rekor = config.signing_config.get_tlogs()[0]
+        return Trust(
+            config,
+            # Not `from_trust_config`: that also requests a timestamp for each signature, and
+            # PEP 740 has no field for it.
+            SigningContext(fulcio=fulcio, rekor=rekor, trusted_root=config.trusted_root),
+            Verifier(trusted_root=config.trusted_root),
+            fulcio.session,
+            # The annotation names what logs of all versions have in common.
+            lambda: rekor.log.session,  # type: ignore[attr-defined]
         )
-        return Trust(config, signing, Verifier(trusted_root=config.trusted_root))
     except sigstore.errors.TUFError as error:
         raise no_root(error) from error
     except TimeoutError as error:
@@ -248,13 +259,19 @@ def policy_for(trusted: TrustedPublisher) -> VerificationPolicy:
     return policy_of(publisher)
 
 
+def certificate_of(attestation: Attestation) -> x509.Certificate:
+    """Return the certificate that an attestation was signed with. Raises `ValueError`."""
+    return x509.load_der_x509_certificate(attestation.verification_material.certificate)
+
+
 def extension_text(attestation: Attestation, extension: x509.ObjectIdentifier) -> str | None:
     """Return the value of one of Fulcio's extensions in the certificate; `None` if it has none.
 
-    Raises `ValueError` if the value is not text.
+    Raises `ValueError` if the value is not text. `Attestation.certificate_claims` reads fewer
+    extensions: the one for the environment is missing.
     """
     try:
-        found = _certificate_of(attestation).extensions.get_extension_for_oid(extension)
+        found = certificate_of(attestation).extensions.get_extension_for_oid(extension)
     except x509.ExtensionNotFound:
         return None
     return asn1.decode_der(str, found.value.public_bytes())
@@ -262,7 +279,7 @@ def extension_text(attestation: Attestation, extension: x509.ObjectIdentifier) -
 
 def certificate_identity(attestation: Attestation) -> str:
     """Return the subject alternative name in the certificate: a URI, or an email address."""
-    certificate = _certificate_of(attestation)
+    certificate = certificate_of(attestation)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     return ", ".join(str(name.value) for name in names.value)
 
@@ -300,10 +317,6 @@ def _in_words(error: sigstore.errors.VerificationError, attestation: Attestation
     if built_by is None:
         return shown(error)
     return shown(_PRINTED_EXTENSION.sub(lambda _: built_by, str(error)))
-
-
-def _certificate_of(attestation: Attestation) -> x509.Certificate:
-    return x509.load_der_x509_certificate(attestation.verification_material.certificate)
 
 
 def _verify_statement(payload: bytes, filename: str, sha256: str) -> str:

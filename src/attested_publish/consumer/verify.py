@@ -37,8 +37,6 @@ _AT_A_TIME = 4
 _ENVIRONMENT = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.23")
 """Fulcio's extension for the deployment environment of the job."""
 
-_CHUNK = 1 << 20
-
 
 @dataclass(frozen=True)
 class Expected:
@@ -370,12 +368,9 @@ def _fetched(file: IndexFile, page: str, session: requests.Session, limits: Limi
 
 
 def _sha256_of_file(path: Path) -> str:
-    sha256 = hashlib.sha256()
     real = path.resolve()
     with opened(real, [real]) as file:
-        for chunk in iter(lambda: file.read(_CHUNK), b""):
-            sha256.update(chunk)
-    return sha256.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _version_in(filename: str, project: str) -> Version | None:

@@ -6,9 +6,10 @@ import contextlib
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -18,7 +19,7 @@ class Changed(Exception):
 
 
 @contextlib.contextmanager
-def opened(source: Path, packages: Sequence[Path]) -> Iterator[BinaryIO]:
+def opened(source: Path, packages: Sequence[Path]) -> Iterator[io.BufferedReader]:
     """Open a regular file in one of `packages` (files and folders) for reading.
 
     The path may be replaced at any time: by a pipe, which would block until somebody writes to

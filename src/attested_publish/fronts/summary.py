@@ -146,8 +146,14 @@ def _verdict(report: Report) -> str:
             return f"✅ The rehearsal passed: {names} can be published"
         case "rehearse":
             return f"❌ The rehearsal failed: {names} could not be published like this"
-    if is_done:
-        return f"✅ {names} {'published' if uploaded else 'was already'} on {index}"
+        case _ if is_done:
+            return f"✅ {names} {'published' if uploaded else 'was already'} on {index}"
+        case _:
+            return _how_public(report, names, index)
+
+
+def _how_public(report: Report, names: str, index: str) -> str:
+    """Return how much of a release that was not published as it should be is on the index."""
     public = report.with_status(Status.UPLOADED, Status.ALREADY_THERE)
     if public and len(public) == len(report.files):
         return f"❌ {names} is public on {index}, but something is wrong with it"

@@ -74,6 +74,8 @@ def refuse_hopeless(identity: Identity, index: Index) -> None:
                 detail="Anybody logged in to the job could change what is published.",
                 remedy="Rerun the job without SSH.",
             )
+        case _:
+            pass
 
 
 def _refuse_hopeless_on_github(identity: GitHubIdentity, index: Index) -> None:
@@ -134,7 +136,8 @@ def advice(identity: Identity) -> list[str]:
             return [
                 f"A certificate names this service account ({shown(identity.email)}): {logged}."
             ]
-    return []
+        case _:
+            return []
 
 
 def signers_advice(identity: Identity, index: Index) -> list[str]:
@@ -149,7 +152,8 @@ def signers_advice(identity: Identity, index: Index) -> list[str]:
             ]
         case GoogleIdentity():
             return advice(identity)
-    return []
+        case _:
+            return []
 
 
 def refuse_to_sign(

@@ -69,13 +69,14 @@ def _refused(error: OSError) -> MachineProblem:
                 detail=f"The embedded services need the address 127.0.0.1: {error.strerror}.",
                 remedy="Run where the machine has it up (`ip link set lo up`).",
             )
-    where = f"{shown(error.filename)}: " if error.filename else ""
-    return MachineProblem(
-        "The machine does not let the run go on",
-        topic=Topic.MACHINE,
-        detail=f"{where}{error.strerror or type(error).__name__}.",
-        remedy=f"Change that, and run again. {_SAFE}",
-    )
+        case _:
+            where = f"{shown(error.filename)}: " if error.filename else ""
+            return MachineProblem(
+                "The machine does not let the run go on",
+                topic=Topic.MACHINE,
+                detail=f"{where}{error.strerror or type(error).__name__}.",
+                remedy=f"Change that, and run again. {_SAFE}",
+            )
 
 
 def _lacks(what: str, hint: str) -> MachineProblem:

@@ -61,6 +61,11 @@ def why_unreachable(error: BaseException) -> str:
             return str(error)
         case TooLarge():
             return f"its answer is too large: {error}"
+        case _:
+            return _cause_in_words(error)
+
+
+def _cause_in_words(error: BaseException) -> str:
     for kind, meaning in _CAUSES:
         if isinstance(error, kind):
             return meaning

@@ -283,12 +283,13 @@ def faulty(
                 body, status, headers = run_wsgi_app(app, environ, buffered=True)
                 start_response(status, headers.to_wsgi_list())
                 return _half(b"".join(body))
-        if fault.kind in hostile.KINDS:
-            _exhaust(environ)
-            pace = 1.0 if fault.value is None else fault.value
-            faults.harm(environ["werkzeug.socket"], hostile.KINDS[fault.kind](pace))
-            raise ConnectionAbortedError
-        return _wrong_answer(fault, environ)(environ, start_response)
+            case kind if kind in hostile.KINDS:
+                _exhaust(environ)
+                pace = 1.0 if fault.value is None else fault.value
+                faults.harm(environ["werkzeug.socket"], hostile.KINDS[kind](pace))
+                raise ConnectionAbortedError
+            case _:
+                return _wrong_answer(fault, environ)(environ, start_response)
 
     return respond
 
@@ -304,16 +305,20 @@ def _wrong_answer(fault: Fault, environ: WSGIEnvironment) -> WSGIApplication:
             )
         case "garbage":
             return Response('{"rehearsal": ["breaks off', mimetype="application/json")
-    status = int(fault.kind)
+        case status:
+            return _with_status(int(status), fault.value)
+
+
+def _with_status(status: int, retry_after: float | None) -> Response:
     phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else "Fault"
     response = Response(
         f"{status} {phrase}: a fault of the rehearsal\n",
         f"{status} {phrase}",
         mimetype="text/plain",
     )
-    if fault.value is not None:
+    if retry_after is not None:
         # HTTP allows only whole seconds (RFC 9110, 10.2.3).
-        response.headers["Retry-After"] = str(max(0, round(fault.value)))
+        response.headers["Retry-After"] = str(max(0, round(retry_after)))
     return response
 
 

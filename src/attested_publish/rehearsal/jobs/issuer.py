@@ -130,7 +130,8 @@ class Issuer:
                 return self._sign_in.agree(request)
             case "POST", "/person/token":
                 return self._sign_in.token(request)
-        raise Refused(404, "The rehearsal's token issuer has no such address.")
+            case _:
+                raise Refused(404, "The rehearsal's token issuer has no such address.")
 
     def _tell_machine(self, request: Request) -> Response:
         # Prevents a page in a browser from requesting a token.

@@ -110,7 +110,8 @@ class CertificateAuthority:
                 return json_response({"chains": [{"certificates": _pems(self.chain)}]})
             case "GET", "/api/v1/rootCert":
                 return Response("".join(_pems(self.chain)), mimetype=_PEM_CHAIN)
-        raise Refused(404, "Not Found", code=_NOT_FOUND)
+            case _:
+                raise Refused(404, "Not Found", code=_NOT_FOUND)
 
     def _certified(
         self, request: Request, key_of: Callable[[Mapping[str, Any]], tuple[object, bytes]]

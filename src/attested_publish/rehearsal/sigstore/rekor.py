@@ -94,7 +94,8 @@ class TransparencyLog:
                 return Response(self.key.public_pem, mimetype="application/x-pem-file")
             case "GET", path if path.startswith(f"{_ENTRIES}/"):
                 return json_response(self._told(self._called(path.removeprefix(f"{_ENTRIES}/"))))
-        raise Refused(404, "The rehearsal's log has no such address")
+            case _:
+                raise Refused(404, "The rehearsal's log has no such address")
 
     def _add(self, request: Request) -> Response:
         body = rfc8785.dumps(_checked(json_body(request)))
