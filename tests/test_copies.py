@@ -13,7 +13,7 @@ import pytest
 
 from attested_publish.distributions import _private_copy, find, stage
 from attested_publish.problems import FilesProblem
-from makers import make_wheel
+from support.makers import make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
