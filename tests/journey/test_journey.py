@@ -186,14 +186,6 @@ def test_several_projects_share_one_token(dist: Path) -> None:
         ]
 
 
-def test_sdists_go_last_and_the_first_file_of_a_release_alone(stage: Stage) -> None:
-    for tag in ("cp311-cp311-win_amd64", "cp312-cp312-win_amd64"):
-        make_wheel(stage.folder, tag=tag)
-    stage.run()
-    times = {name: file["upload-time"] for name, file in stage.served().items()}
-    assert max(times, key=times.__getitem__) == "sample-1.0.tar.gz"
-
-
 def test_without_attestations_when_asked(stage: Stage) -> None:
     report = stage.run(attestations="false")
     assert report.result == "done"

@@ -34,6 +34,7 @@ from attested_publish.net.untrusted import harmless, sentence, shown
 from attested_publish.problems import IndexProblem
 from attested_publish.report import FileReport, Report
 from attested_publish.settings import Settings
+from support.orders import obeyed
 from support.secret_forms import FORMS, JWT, TOKEN, b64, leaks
 
 if TYPE_CHECKING:
@@ -338,15 +339,6 @@ def console(reporter: type[Reporter] = Reporter) -> tuple[Reporter, io.StringIO]
 
 COMMANDS = ("::set-output name=x::y", "##[group]x", "##[error]x")
 ENDS = ("\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029")
-
-
-def obeyed(text: str) -> list[str]:
-    """Return the lines that a runner may obey, however it divides lines."""
-    return [
-        line
-        for line in re.split("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", text)
-        if line.strip().startswith("::") or "##[" in line
-    ]
 
 
 @pytest.mark.parametrize("end", ENDS)

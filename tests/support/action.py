@@ -92,12 +92,16 @@ def outputs(environment: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class Outcome:
-    """What a step left: its exit status, log, annotations, JSON report and summary."""
+    """What a step left: its exit status, log, annotations, JSON report and summary.
+
+    `errors` is what it printed to standard error, which the runner reads like the log.
+    """
 
     status: int
     log: str
     report: dict[str, Any]
     summary: str
+    errors: str = ""
 
     @property
     def annotations(self) -> list[tuple[str, dict[str, str], str]]:
@@ -150,13 +154,19 @@ def unescaped(text: str) -> str:
 
 @contextlib.contextmanager
 def printed() -> Iterator[list[str]]:
-    """Catch what a front prints, which wants a real text stream."""
+    """Catch what a front prints to either stream; it wants real text streams."""
     caught: list[str] = []
-    with io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) as stream:
-        with contextlib.redirect_stdout(stream):
+    with _stream() as log, _stream() as errors:
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(errors):
             yield caught
-        stream.seek(0)
-        caught.append(stream.read())
+        for stream in (log, errors):
+            stream.seek(0)
+            caught.append(stream.read())
+
+
+def _stream() -> io.TextIOWrapper:
+    # With the line ends as they were printed.
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True)
 
 
 def act(stage: Stage, **inputs: str) -> Outcome:
@@ -171,7 +181,7 @@ def act_in(environment: dict[str, str]) -> Outcome:
     missing = {"ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"} - set(environment)
     with printed() as log, pretended_job(environment), without(missing):
         status = action.main(environment)
-    return outcome_of(status, log[0], environment)
+    return outcome_of(status, log[0], environment, errors=log[1])
 
 
 def act_soon(stage: Stage, seconds: float = 0.6, **inputs: str) -> Outcome:
@@ -201,9 +211,9 @@ def without(names: set[str]) -> Iterator[None]:
     os.environ.update(kept)
 
 
-def outcome_of(status: int, log: str, environment: dict[str, str]) -> Outcome:
+def outcome_of(status: int, log: str, environment: dict[str, str], *, errors: str = "") -> Outcome:
     output = Path(environment["GITHUB_OUTPUT"]).read_text()
     path = re.search(r"^report<<(.*)\n(.*)\n\1$", output, re.MULTILINE)
     assert path is not None
     summary = Path(environment["GITHUB_STEP_SUMMARY"]).read_text()
-    return Outcome(status, log, json.loads(Path(path[2]).read_text()), summary)
+    return Outcome(status, log, json.loads(Path(path[2]).read_text()), summary, errors)

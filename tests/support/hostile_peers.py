@@ -30,6 +30,7 @@ class Peer:
         """Heads of the requests, as far as they were read."""
         self._open: list[socket.socket] = []
         self.stopped = threading.Event()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
 
     @property
     def url(self) -> str:
@@ -49,11 +50,15 @@ class Peer:
         return head
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
+        # Closing it would not wake who waits for a connection.
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        self._accepting.join()
         self._socket.close()
         for connection in self._open:
             with contextlib.suppress(OSError):
@@ -61,12 +66,11 @@ class Peer:
             connection.close()
 
     def _accept(self) -> None:
-        while not self.stopped.is_set():
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
+        while True:
+            connection, _ = self._socket.accept()
             self._open.append(connection)
+            if self.stopped.is_set():
+                return
             threading.Thread(target=self._treat, args=(connection,), daemon=True).start()
 
     def _treat(self, connection: socket.socket) -> None:
