@@ -28,7 +28,7 @@ bench: $(VENV)/runtime
 
 ## e2e: the real action, on Debian as root: a Docker engine, the image, act and its callers
 e2e: $(VENV)/dev $(VENV)/e2e/act
-	$(BIN)/python -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py' -o pythonpath=tests tests/e2e tests/test_machine.py $(TESTS)
+	$(BIN)/python -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py' tests/e2e tests/fronts/test_machine.py $(TESTS)
 	$(BIN)/python -m pytest -n auto -m slow
 
 ## wheels: check that every supported platform has a wheel for every locked package (WRITE=1 corrects the tables)

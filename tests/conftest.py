@@ -1,43 +1,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish.net import secrecy
-from makers import make_release
-from releases import Stage, staged
+# Before any of it is imported: so that its asserts say what they compared, too.
+pytest.register_assert_rewrite("support")
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+pytest_plugins = ["support.fixtures"]
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: one more than there are cores, as the tests wait a third of their time."""
     return (os.cpu_count() or 1) + 1
-
-
-@pytest.fixture(autouse=True)
-def no_secrets_of_other_tests() -> Iterator[None]:
-    """A process is one run, and has its secrets; these tests are many in one."""
-    secrecy.forget()
-    yield
-    secrecy.forget()
-
-
-@pytest.fixture
-def dist(tmp_path: Path) -> Path:
-    """A folder with a wheel and an sdist of `sample` 1.0."""
-    folder = tmp_path / "dist"
-    folder.mkdir()
-    make_release(folder)
-    return folder
-
-
-@pytest.fixture
-def stage(dist: Path) -> Iterator[Stage]:
-    """An embedded world, and the release of `dist` to publish to it."""
-    with staged(dist) as stage:
-        yield stage

@@ -14,7 +14,7 @@ import pytest
 from attested_publish.distributions import find, stage
 from attested_publish.distributions.copying import _private_copy
 from attested_publish.problems import FilesProblem
-from makers import make_wheel
+from support.makers import make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,13 +9,11 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
-import io
 import json
 import re
 import shutil
 import socket
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sigstore.errors
 from markdown_it import MarkdownIt
-from rich.console import Console
 from ruamel.yaml import YAML
 from tuf.api.exceptions import DownloadError, UnsignedMetadataError
 from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
@@ -31,39 +28,27 @@ from werkzeug.wrappers import Request, Response
 
 from attested_publish import problems
 from attested_publish.attestations.verify import no_root
-from attested_publish.console.github import GitHubPrinter
-from attested_publish.fronts import action
-from attested_publish.fronts.action import hand_over
-from attested_publish.fronts.running import carry_out
-from attested_publish.index.index import Index
-from attested_publish.journey import publish
-from attested_publish.journey.outcome import report_of
-from attested_publish.journey.targets import Targets
 from attested_publish.problems import Topic
-from attested_publish.rehearsal.pypi.registry import Registry
-from attested_publish.rehearsal.serving import Server
-from attested_publish.settings import understand
-from index_client import TRUE_ROW
-from jobless import in_job
-from makers import make_release, make_wheel
-from releases import deadlines, run_to, staged
-from test_fronts import ROOT, job
+from support.action import Outcome, act, act_in, act_soon, job
+from support.makers import make_release, make_wheel
+from support.orders import OUR_ORDERS, orders_in
+from support.paths import ROOT
+from support.releases import SDIST, WHEEL, registry_of, staged
+from support.servers import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from releases import Stage
+    from support.releases import Stage
 
-WHEEL = "sample-1.0-py3-none-any.whl"
-SDIST = "sample-1.0.tar.gz"
 CALLER = "octo-org/sample-project/.github/workflows/release.yml@refs/tags/v1.0.0"
 CALLED = "octo-org/sample-project/.github/workflows/called.yml@refs/tags/v1.0.0"
 ELSEWHERE = "octo-org/shared/.github/workflows/release.yml@refs/heads/main"
 
 ROWS: dict[int, Topic | str] = {
-    1: "tests/test_action_files.py::test_the_action_uses_no_other_action",
+    1: "tests/repository/test_action_files.py::test_the_action_uses_no_other_action",
     2: "tests/e2e/e2e_container.py::test_the_image_that_the_commit_names",
-    3: "tests/test_action_files.py::test_the_image_is_fixed",
+    3: "tests/repository/test_action_files.py::test_the_image_is_fixed",
     4: "tests/e2e/e2e_python.py::test_a_release_without_docker",
     5: "tests/e2e/e2e_container.py::test_an_image_that_cannot_be_had",
     6: "prevented: folders are looked into, one down",
@@ -80,7 +65,7 @@ ROWS: dict[int, Topic | str] = {
     17: Topic.EXCHANGE_FAILED,
     18: Topic.WRONG_PROJECT,
     19: Topic.FOREIGN_AUDIENCE,
-    20: "tests/test_faults.py::test_short_lives_are_renewed_in_the_middle_of_a_release",
+    20: "tests/journey/test_faults.py::test_short_lives_are_renewed_in_the_middle_of_a_release",
     21: Topic.NOT_SIGNED,
     22: Topic.SIGSTORE_ROOT,
     23: Topic.ATTESTATION_INVALID,
@@ -97,131 +82,6 @@ ROWS: dict[int, Topic | str] = {
 }
 
 
-@dataclass
-class Outcome:
-    """What a step left: its exit status, log, annotations, JSON report and summary."""
-
-    status: int
-    log: str
-    report: dict[str, Any]
-    summary: str
-
-    @property
-    def annotations(self) -> list[tuple[str, dict[str, str], str]]:
-        """Kind, properties and text of each annotation, as the runner reads them."""
-        found = re.findall(r"^::(error|warning|notice)(?: (.*?))?::(.*)$", self.log, re.MULTILINE)
-        return [
-            (
-                kind,
-                {
-                    name: unescaped(value)
-                    for name, _, value in (pair.partition("=") for pair in given.split(",") if pair)
-                },
-                unescaped(text),
-            )
-            for kind, given, text in found
-        ]
-
-    def explains(self, topic: Topic, *words: str, file: str | None = None) -> str:
-        """Hold that it failed with one problem, shown everywhere alike; return its text."""
-        assert self.status == 1, self.log
-        assert "Traceback" not in self.log
-        (problem,) = self.report["problems"]
-        text = f"{problem['title']}\n{problem['detail']}\n{problem['remedy']}"
-        for word in words:
-            assert word in text, text
-        assert problem["remedy"]
-        assert problem["file"] == file
-        (annotation,) = [
-            (given, told)
-            for kind, given, told in self.annotations
-            if kind == "error" and given.get("title") == problem["title"]
-        ]
-        given, told = annotation
-        assert problem["detail"] in told
-        assert problem["remedy"] in told
-        assert topic.link in told
-        assert (Path(given["file"]).name if file else None) == file
-        assert problem["title"] in self.log
-        assert topic.link in self.log
-        assert topic.link in self.summary
-        assert self.summary.startswith("## ❌")
-        return text
-
-
-def unescaped(text: str) -> str:
-    for code, char in (("%2C", ","), ("%3A", ":"), ("%0A", "\n"), ("%0D", "\r"), ("%25", "%")):
-        text = text.replace(code, char)
-    return text
-
-
-@contextlib.contextmanager
-def printed() -> Iterator[list[str]]:
-    """Catch what a front prints, which wants a real text stream."""
-    caught: list[str] = []
-    with io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) as stream:
-        with contextlib.redirect_stdout(stream):
-            yield caught
-        stream.seek(0)
-        caught.append(stream.read())
-
-
-def act(stage: Stage, **inputs: str) -> Outcome:
-    """Run the action as a step of a job of this world."""
-    return act_in(job(stage.world, stage.folder, **inputs))
-
-
-def act_in(environment: dict[str, str]) -> Outcome:
-    for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
-        Path(environment[name]).unlink(missing_ok=True)
-    missing = {"ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"} - set(environment)
-    with printed() as log, in_job(environment), without(missing):
-        status = action.main(environment)
-    return outcome_of(status, log[0], environment)
-
-
-def act_soon(stage: Stage, seconds: float = 0.6, **inputs: str) -> Outcome:
-    """Run the same with seconds of patience instead of minutes."""
-    environment = job(stage.world, stage.folder, **inputs)
-    for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
-        Path(environment[name]).unlink(missing_ok=True)
-    settings = understand(action.inputs(environment))
-    text = io.StringIO()
-    targets = Targets(
-        Index.at(settings.repository_url),
-        stage.world.trust_config,
-        deadlines=deadlines(seconds, answer=0.5),
-    )
-    run = run_to(
-        targets,
-        settings,
-        Console(file=text, width=140),
-        mode=settings.mode.value,
-        kind=GitHubPrinter,
-    )
-    with in_job(environment):
-        result = carry_out(lambda: publish.publish(run), run)
-    hand_over(report_of(run), environment, run.printer.warning)
-    return outcome_of(0 if result == "done" else 1, text.getvalue(), environment)
-
-
-@contextlib.contextmanager
-def without(names: set[str]) -> Iterator[None]:
-    import os
-
-    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
-    yield
-    os.environ.update(kept)
-
-
-def outcome_of(status: int, log: str, environment: dict[str, str]) -> Outcome:
-    output = Path(environment["GITHUB_OUTPUT"]).read_text()
-    path = re.search(r"^report<<(.*)\n(.*)\n\1$", output, re.MULTILINE)
-    assert path is not None
-    summary = Path(environment["GITHUB_STEP_SUMMARY"]).read_text()
-    return Outcome(status, log, json.loads(Path(path[2]).read_text()), summary)
-
-
 def statuses(outcome: Outcome) -> dict[str, str]:
     return {file["filename"]: file["status"] for file in outcome.report["files"]}
 
@@ -230,11 +90,6 @@ def pasted(text: str) -> Any:
     """Read the YAML in a remedy, as somebody does who pastes it."""
     block = [line[4:] for line in text.splitlines() if line.startswith("    ") or not line]
     return YAML(typ="safe").load("\n".join(block))
-
-
-def registry_of(*projects: str, **changed: str) -> Registry:
-    row = {**TRUE_ROW, "environment": "", "projects": list(projects), **changed}
-    return Registry.parse(json.dumps({"publishers": [row], "pending_publishers": []}))
 
 
 @pytest.mark.parametrize("row", [row for row, held in ROWS.items() if "::" in str(held)])
@@ -471,14 +326,10 @@ def test_row_18_not_valid_for_this_project(dist: Path) -> None:
 
 
 @contextlib.contextmanager
-def serving(answer: Callable[[Request], Response]) -> Iterator[str]:
-    """Serve another index; gives its upload address."""
-    server = Server(Request.application(answer))
-    server.start()
-    try:
+def another_index(answer: Callable[[Request], Response]) -> Iterator[str]:
+    """Serve an index; gives its upload address."""
+    with serving(Request.application(answer)) as server:
         yield f"{server.url}/legacy/"
-    finally:
-        server.stop()
 
 
 def test_row_19_a_foreign_audience(stage: Stage) -> None:
@@ -487,7 +338,7 @@ def test_row_19_a_foreign_audience(stage: Stage) -> None:
             return Response('{"audience": "sigstore"}', content_type="application/json")
         return Response("nothing here", 404)
 
-    with serving(answer) as address:
+    with another_index(answer) as address:
         outcome = act(stage, repository_url=address)
     outcome.explains(Topic.FOREIGN_AUDIENCE, "'sigstore'", "repository-url")
     assert outcome.log.count("add-mask::eyJ") <= 1, "no identity token was made for it"
@@ -627,7 +478,7 @@ def test_row_29_too_many_new_projects(stage: Stage) -> None:
         uploads.append(request.form["name"])
         return Response("Too many new projects created", "429 Too many new projects created")
 
-    with serving(answer) as address:
+    with another_index(answer) as address:
         outcome = act(stage, repository_url=address, password="pypi-something")
     outcome.explains(
         Topic.TOO_MANY_PROJECTS, "429", "Too many new projects created", "tomorrow", file=WHEEL
@@ -636,7 +487,7 @@ def test_row_29_too_many_new_projects(stage: Stage) -> None:
 
 
 def test_row_30_a_closed_release(stage: Stage) -> None:
-    """Foreseen from the index's upload times (tests/test_foresight.py), else told by it."""
+    """Foreseen from the index's upload times (tests/journey/test_foresight.py), else told by it."""
     begun = datetime.now(UTC) - timedelta(days=15)
     stage.world.index.add_release("sample", "1.0", begun)
     outcome = act(stage)
@@ -676,20 +527,16 @@ def test_row_33_released_without_attestations(stage: Stage) -> None:
 if sys.platform == "win32":  # pragma: no cover - names that Windows cannot have
     HOSTILE = "sample-1.0-py3-none-any-[x].whl"
 else:
-    HOSTILE = "::error::owned\n##[group]x|`<b>\x1b[31m\u202e-1.0-py3-none-any.whl"
+    HOSTILE = "::error::owned\n##[group]x|`<b>\x1b[31m\u202e\r::warning::y-1.0-py3-none-any.whl"
 
 
 def is_tame(outcome: Outcome) -> None:
     """Hold that nothing in a log, a report or a summary is obeyed or steers a terminal."""
-    for line in outcome.log.splitlines():
-        if line.lstrip().startswith("::"):
-            assert re.match(r"::(add-mask|group|endgroup|error|warning|notice)[ :]", line), line
-            assert "owned" not in line.split("::")[0]
-        assert "##[" not in line
+    assert orders_in(outcome.log) <= OUR_ORDERS
+    assert not orders_in(outcome.errors)
     assert not re.search(r"^\s*::\w+::owned", outcome.log, re.MULTILINE)
-    for text in (outcome.log, outcome.summary):
-        assert "\x1b" not in text
-        assert "\u202e" not in text
+    for text in (outcome.log, outcome.errors, outcome.summary):
+        assert not {"\x1b", "\u202e", "\r"} & set(text)
     page = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(outcome.summary)
     tags = set(re.findall(r"<([a-z0-9]+)[ >]", page))
     assert not tags & {"b", "h1", "script", "img"}, page
@@ -720,7 +567,7 @@ def test_what_an_index_says_gives_no_commands(
             return Response("nothing here", 404)
         return Response(body, status, content_type=content_type)
 
-    with serving(answer) as address:
+    with another_index(answer) as address:
         outcome = act(stage, repository_url=address, password="pypi-something")
     outcome.explains(Topic.UPLOAD_REFUSED, "owned", file=WHEEL)
     is_tame(outcome)

@@ -15,8 +15,8 @@ from attested_publish.settings import (
     WrongUsage,
     understand,
 )
+from support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 INCUMBENT = {
     "user",
     "password",

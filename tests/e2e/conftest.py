@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from launching import Launch
-from machine import ENDING, ROOT, Machine, plain_machine, run
-from world import World, running_world
 
-from makers import make_sdist, make_wheel
+from support.e2e.launch import Launch
+from support.e2e.machine import ENDING, Machine, plain_machine, run
+from support.e2e.world import World, running_world
+from support.makers import make_sdist, make_wheel
+from support.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from acting import Caller
-from world import CALLED_REF, running_world, secrets_in
+
+from support.e2e.act import Caller
+from support.e2e.world import CALLED_REF, running_world, secrets_in
 
 pytestmark = pytest.mark.usefixtures("image")
 

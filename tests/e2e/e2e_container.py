@@ -11,15 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from launching import Launch, only_tools
-from machine import run
-from world import CLAIMS, World, running_world, secrets_in
 
 from attested_publish.rehearsal import services as embedded
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.pypi.registry import Registry
-from jobless import without_a_job
-from makers import make_wheel
+from support.e2e.launch import Launch, only_tools
+from support.e2e.machine import run
+from support.e2e.world import CLAIMS, World, running_world, secrets_in
+from support.environment import without_a_job
+from support.makers import make_wheel
 
 _PROBE = Path(__file__).parent / "probe.py"
 

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 import requests
-from machine import finished, unpacked
 
-from jobless import without_a_job
+from support.e2e.machine import finished, unpacked
+from support.environment import without_a_job
 
 _TYPE = "https://docs.pypi.org/attestations/publish/v1"
 _ISSUER = "https://token.actions.githubusercontent.com"

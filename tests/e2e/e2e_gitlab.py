@@ -7,11 +7,12 @@ import json
 import shutil
 
 import pytest
-from machine import run
-from world import running_world, secrets_in
 
-from gitlab_job import PROJECT, ROW, component, verified
-from jobless import without_a_job
+from support.e2e.machine import run
+from support.e2e.world import running_world, secrets_in
+from support.environment import without_a_job
+from support.gitlab import PROJECT, ROW, component
+from support.provenance import verified
 
 # What GitLab's runner starts in a job's image: a shell, looked for, that reads the script.
 _SHELL = "if [ -x /bin/bash ]; then exec /bin/bash; else exec /bin/sh; fi"

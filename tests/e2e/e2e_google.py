@@ -10,12 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
-from machine import run
 from pypi_attestations import GooglePublisher
-from world import running_world, secrets_in
 
-from gitlab_job import verified
-from jobless import without_a_job
+from support.e2e.machine import run
+from support.e2e.world import running_world, secrets_in
+from support.environment import without_a_job
+from support.provenance import verified
 
 _ACCOUNT = "release@sample-project.iam.gserviceaccount.com"
 _METADATA = "127.0.0.80"

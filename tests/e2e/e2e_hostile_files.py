@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hostile_files import ARCHIVES, DESCRIPTIONS
-from measuring import command, watched
+from support.command import command_line
+from support.hostile_files import ARCHIVES, DESCRIPTIONS
+from support.measuring import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ FILES = {**ARCHIVES, **DESCRIPTIONS}
 @pytest.mark.parametrize("build", FILES.values(), ids=FILES.keys())
 def test_a_hostile_file_is_judged_or_refused(build: Callable[[Path], Path], tmp_path: Path) -> None:
     build(tmp_path)
-    run = watched(command("check", "--offline", tmp_path))
+    run = watched(command_line("check", "--offline", tmp_path))
     assert run.status in {0, 1}
     assert run.seconds < 10
     assert run.megabytes < 300

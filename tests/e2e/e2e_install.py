@@ -10,7 +10,8 @@ import zipfile
 
 import pytest
 
-from test_locks import OPTIONS, ROOT, assert_installed, install, write_index
+from support.locks import OPTIONS, assert_installed, install, write_index
+from support.paths import ROOT
 
 # Python 3.11 began with the first; Debian 12 has the third; from 23.3 on extras resolve as locked.
 PIPS = ("22.3", "23.0", "23.0.1", "24.0", "newest")

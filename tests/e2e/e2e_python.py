@@ -10,8 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from launching import Launch, only_tools
-from machine import run
+
+from support.e2e.launch import Launch, only_tools
+from support.e2e.machine import run
 
 _OLDEST = (3, 11)
 

@@ -22,14 +22,14 @@ from attested_publish.rehearsal.serving import Server
 from attested_publish.settings import understand
 from fuzz.documents import as_bytes, changed
 from fuzz.texts import damaged, encoded, text, word
-from releases import deadlines, run, run_to
+from support.releases import deadlines, run, run_to
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable
 
     from attested_publish.report import Report
-    from releases import Stage
+    from support.releases import Stage
 
 _IMPATIENT = deadlines(0.3, answer=2.0)
 _STATUS = (200, 200, 201, 204, 302, 400, 401, 403, 404, 405, 409, 422, 429, 500, 503, 599)

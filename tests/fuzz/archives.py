@@ -10,7 +10,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from fuzz.texts import damaged, encoded, repeated, text, word
-from makers import make_sdist, make_wheel, metadata_text, sdist_files, tar_file
+from support.makers import make_sdist, make_wheel, metadata_text, sdist_files, tar_file
 
 if TYPE_CHECKING:
     import random

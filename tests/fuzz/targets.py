@@ -34,20 +34,20 @@ from attested_publish.net.untrusted import sentence, shown
 from attested_publish.rules.checks import check_file
 from attested_publish.rules.verdicts import Verdicts
 from attested_publish.sandbox.pool import BeyondBounds, Sandbox, Unreadable
-from attesting import SLSA, attestation, bundle
 from fuzz.answers import HostileIndex
 from fuzz.archives import description, metadata, sdist, wheel, wheel_name
 from fuzz.documents import as_bytes, changed
 from fuzz.texts import UNITS, encoded, text, word
-from makers import make_release, make_sdist, make_wheel, metadata_text
-from releases import publisher_policy, staged
+from support.makers import make_release, make_sdist, make_wheel, metadata_text
+from support.releases import publisher_policy, staged
+from support.sidecars import SLSA, attestation, bundle
 
 if TYPE_CHECKING:
     import random
 
     from sigstore.verify import Verifier
 
-    from releases import Stage
+    from support.releases import Stage
 
 SECONDS = 10.0
 """How long anything may take."""

@@ -1,0 +1,63 @@
+"""The pip that a rehearsal starts to prove that what was published can be installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from support.environment import without_a_job
+
+
+def environments_of_children(pid: int, seen: list[str]) -> None:
+    """Note the environment of every pip below a process, while it lives."""
+    while Path(f"/proc/{pid}/stat").exists():
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                for child in task.read_text().split():
+                    command = Path(f"/proc/{child}/cmdline").read_bytes()
+                    if b"\0pip\0" in command:
+                        seen.append(Path(f"/proc/{child}/environ").read_text())
+            except OSError:
+                pass
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_it_gets_no_secret_and_no_other_index(dist: Path, tmp_path: Path) -> None:
+    hostile = {
+        "HOME": str(tmp_path),
+        "TWINE_PASSWORD": "a-secret",
+        "ATTESTED_PUBLISH_PASSWORD": "a-secret",
+        "AWS_SECRET_ACCESS_KEY": "a-secret",
+        "PIP_INDEX_URL": "http://a-secret.invalid/",
+        "PIP_REQUIREMENT": "/nowhere",
+        "HTTP_PROXY": "http://a-secret.invalid:1",
+        "http_proxy": "http://a-secret.invalid:1",
+    }
+    command = [sys.executable, "-m", "attested_publish", "rehearse", str(dist)]
+    seen: list[str] = []
+    with subprocess.Popen(
+        command,
+        env=without_a_job() | hostile,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    ) as process:
+        watcher = threading.Thread(target=environments_of_children, args=(process.pid, seen))
+        watcher.start()
+        said, _ = process.communicate(timeout=100)
+        watcher.join()
+    assert process.returncode == 0, said
+    assert "pip installed sample-1.0-py3-none-any.whl" in said
+    started = [each for each in seen if "PIP_CONFIG_FILE=" in each]
+    assert started
+    for environment in started:
+        names = {line.partition("=")[0] for line in environment.split("\0")}
+        assert "a-secret" not in environment
+        assert f"HOME={tmp_path}\0" not in environment
+        assert not names & {"ACTIONS_ID_TOKEN_REQUEST_TOKEN", "HTTP_PROXY", "PIP_INDEX_URL"}

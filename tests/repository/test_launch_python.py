@@ -1,0 +1,243 @@
+"""Plain Python as a runtime: launch.sh and install.py with real shells, Pythons and pips.
+
+The locks here have one or two packages, made up for the test, in a folder that pip's settings
+name: so nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.environment import without_a_job
+from support.locks import write_wheel
+from support.paths import ROOT
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="bash may be that of another system there"
+)
+
+
+@dataclass
+class Job:
+    """A copy of the action whose lock is a made-up one, and the environment of a job."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    @property
+    def wheels(self):
+        return self.folder / "wheels"
+
+    def wheel(self, name, version="1", tag="py3-none-any", files=None):
+        """Put a wheel into the index; return its line of a lock."""
+        path = write_wheel(self.wheels, name, version, files=files)
+        path = path.rename(path.with_name(f"{name}-{version}-{tag}.whl"))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return f"{name}=={version} --hash=sha256:{digest}\n"
+
+    def lock(self, *lines):
+        (self.folder / "action/requirements/runtime.txt").write_text("".join(lines))
+
+    def prepare(self, **variables):
+        return subprocess.run(
+            [shutil.which("bash"), self.folder / "action/launch.sh", "prepare"],
+            env=self.environment | {"INPUT_RUNTIME": "python"} | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def installed(self):
+        """The names of what is in the environment that was made."""
+        (venv,) = (self.folder / "temp").glob("attested-publish-*")
+        found = {path.name.partition("-")[0] for path in venv.glob("lib*/**/*.dist-info")}
+        return found - {"pip", "setuptools"}
+
+
+@pytest.fixture
+def job(tmp_path):
+    action = tmp_path / "action"
+    (action / "requirements").mkdir(parents=True)
+    for name in ("launch.sh", "install.py"):
+        shutil.copy(ROOT / name, action)
+    for name in ("temp", "wheels", "home", "bin"):
+        (tmp_path / name).mkdir()
+    tools = ("bash", "cat", "dirname", "mktemp", "od", "rm", "tr", "uname")
+    for name in tools:
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name))
+    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
+    kept = {name: value for name, value in without_a_job().items() if not name.startswith("PIP_")}
+    environment = kept | {
+        "PATH": str(tmp_path / "bin"),
+        "HOME": str(tmp_path / "home"),
+        "RUNNER_TEMP": str(tmp_path / "temp"),
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "PIP_FIND_LINKS": str(tmp_path / "wheels"),
+        "PIP_NO_INDEX": "1",
+    }
+    job = Job(tmp_path, environment)
+    job.lock(job.wheel("locked"))
+    return job
+
+
+def test_nothing_in_the_environment_changes_what_is_installed(job):
+    more = job.folder / "more.txt"
+    more.write_text(job.wheel("added"))
+    evil = job.folder / "evil"
+    evil.mkdir()
+    (evil / "sitecustomize.py").write_text("raise SystemExit('imported')")
+    (evil / "pip.py").write_text("raise SystemExit('imported')")
+    # Runs whenever the new environment's Python starts, as for `pip check`.
+    told = job.folder / "told"
+    spy = f"import os; open({str(told)!r}, 'a').write(repr(dict(os.environ)))\n"
+    job.lock(job.wheel("locked", files={"spy.pth": spy}))
+    done = job.prepare(
+        TWINE_PASSWORD="a-secret",
+        ACTIONS_ID_TOKEN_REQUEST_TOKEN="a-secret",
+        GITHUB_ENV=str(evil / "env"),
+        PIP_REQUIREMENT=str(more),
+        PIP_EDITABLE=str(evil),
+        PIP_CONSTRAINT=str(more),
+        PIP_TARGET=str(evil),
+        PIP_PREFIX=str(evil),
+        PIP_ROOT=str(evil),
+        PIP_USER="1",
+        PIP_PYTHON="/nowhere",
+        PIP_DRY_RUN="1",
+        PIP_PLATFORM="win32",
+        PIP_LOG=str(evil / "log"),
+        PIP_NO_BINARY=":all:",
+        PYTHONPATH=str(evil),
+        PYTHONHOME=str(evil),
+        PYTHONSTARTUP=str(evil / "pip.py"),
+        PYTHONPLATLIBDIR="elsewhere",
+        PYTHONUSERBASE=str(evil),
+        PYTHONWARNINGS="error",
+    )
+    assert done.returncode == 0, done.stdout
+    assert job.installed() == {"locked"}
+    seen = told.read_text()
+    assert "PIP_FIND_LINKS" in seen
+    assert [name for name in ("a-secret", "GITHUB_", "PYTHON", "PIP_USER") if name in seen] == []
+    assert {path.name for path in evil.iterdir()} == {"sitecustomize.py", "pip.py"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("section", "where"), [("global", "the user's"), ("install", "named")])
+def test_of_a_configuration_file_only_the_way_to_the_packages_counts(job, section, where):
+    more = job.folder / "more.txt"
+    more.write_text(job.wheel("added"))
+    for name in ("PIP_FIND_LINKS", "PIP_NO_INDEX"):
+        del job.environment[name]
+    settings = job.folder / "home" / ".config" / "pip" / "pip.conf"
+    if where == "named":
+        settings = job.folder / "some.conf"
+        job.environment["PIP_CONFIG_FILE"] = str(settings)
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(
+        f"[{section}]\nfind-links =\n    {job.folder}/nothing-here\n    {job.wheels}\n"
+        f"no-index = true\nrequirement = {more}\ntarget = {job.folder}/elsewhere\n"
+        "quiet = 2\ndry-run = true\n"
+    )
+    done = job.prepare()
+    assert done.returncode == 0, done.stdout
+    assert job.installed() == {"locked"}
+    assert not (job.folder / "elsewhere").exists()
+
+
+def test_where_no_wheel_fits_it_says_so_and_tries_the_next_python(job):
+    job.lock(job.wheel("locked", tag="cp27-cp27m-win32"))
+    other = job.folder / "bin" / "python3.13"
+    other.write_text(f'#!{shutil.which("bash")}\nexec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    # Another name for the same Python is no other Python.
+    done = job.prepare()
+    version = re.escape(".".join(map(str, sys.version_info[:3])))
+    misfit = rf"locked 1 has no wheel for CPython {version} on [\w.-]+"
+    assert done.returncode == 1
+    assert re.search(rf"^{misfit}\.$", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(
+        rf"::error title=attested-publish cannot run here::runtime is python, but the locked "
+        rf"packages have no wheels for a Python on PATH \({misfit}\): add a step",
+        done.stdout,
+    ), done.stdout
+    assert done.stdout.count("::group::") == 1
+    assert list((job.folder / "temp").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_next_python_on_path_may_do(job):
+    others = [path for path in pythons() if path[0] != sys.version_info[:2]]
+    if not others:
+        pytest.skip("there is only one Python from 3.11 on here")
+    (major, minor), program = others[0]
+    (job.folder / "bin" / f"python{major}.{minor}").symlink_to(program)
+    job.lock(job.wheel("locked", tag=f"cp{major}{minor}-none-any"))
+    done = job.prepare()
+    assert done.returncode == 0, done.stdout
+    assert "locked 1 has no wheel for CPython 3." in done.stdout
+    assert f"Runtime: Python {major}.{minor}." in done.stdout
+    assert job.installed() == {"locked"}
+
+
+def pythons():
+    """Other Pythons of this machine: on PATH, or kept by pyenv."""
+    candidates = [shutil.which(f"python3.{minor}") for minor in range(11, 15)]
+    candidates += Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(
+        "versions/3.1[1-4]*/bin/python3"
+    )
+    script = "import ensurepip, sys, venv; print(*sys.version_info[:2], sys.executable)"
+    found = {}
+    for candidate in filter(None, candidates):
+        done = subprocess.run(
+            [candidate, "-I", "-c", script], capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            major, minor, program = done.stdout.split()
+            found[int(major), int(minor)] = program
+    return sorted(found.items())
+
+
+@pytest.mark.slow
+def test_an_index_that_cannot_be_reached_is_not_taken_for_a_python_that_does_not_fit(job):
+    done = job.prepare(
+        PIP_NO_INDEX="0", PIP_FIND_LINKS="", PIP_INDEX_URL="http://127.0.0.1:9/", PIP_RETRIES="0"
+    )
+    assert done.returncode == 1
+    assert "the locked packages could not be installed (pip names above" in done.stdout
+    assert "has no wheel" not in done.stdout
+
+
+@pytest.mark.slow
+def test_what_prepares_cannot_speak_to_the_runner(job):
+    # pip prints what an index says of a file it was taken back for, as it is.
+    page = job.folder / "index" / "locked"
+    page.mkdir(parents=True)
+    (wheel,) = job.wheels.glob("*.whl")
+    page.joinpath("index.html").write_text(
+        f'<a href="{wheel.as_uri()}" data-yanked="bad&#10;::error::spoken&#10;::add-path::/evil">'
+        f"{wheel.name}</a>"
+    )
+    done = job.prepare(
+        PIP_NO_INDEX="0", PIP_FIND_LINKS="", PIP_INDEX_URL=(job.folder / "index").as_uri()
+    )
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert "::error::spoken" in lines
+    (start,) = (at for at, line in enumerate(lines) if line.startswith("::stop-commands::"))
+    word = lines[start].removeprefix("::stop-commands::")
+    assert re.fullmatch("[0-9a-f]{32}", word)
+    end = lines.index(f"::{word}::")
+    assert start < lines.index("::error::spoken") < end
+    assert lines[start - 1] == "::group::Install the locked packages"
+    assert lines[end + 1] == "::endgroup::"

@@ -1,0 +1,104 @@
+"""Whole workflows, run by act on this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from support.e2e.machine import finished, run
+from support.environment import without_a_job
+from support.paths import ROOT, TESTS
+
+if TYPE_CHECKING:
+    from support.e2e.machine import Machine
+    from support.e2e.world import World
+
+ACT = ROOT / ".venv" / "e2e" / "bin" / "act"
+CALLER = TESTS / "e2e" / "caller"
+_SECONDS = 200
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a workflow said, with debug logging on, and the outputs that it kept."""
+
+    succeeded: bool
+    log: str
+    result: str
+    files: list[dict[str, Any]]
+
+
+class Caller:
+    """A repository of a user, with distributions in `dist` and workflows that release them."""
+
+    def __init__(self, folder: Path, dist: Path, action: Path, machine: Machine) -> None:
+        self._action = action
+        self._machine = machine
+        self._folder = folder / "caller"
+        self._keep = folder / "kept"
+        self._home = folder / "home"
+        shutil.copytree(CALLER, self._folder)
+        shutil.copytree(dist, self._folder / "dist")
+        self._keep.mkdir()
+        self._home.mkdir()
+        # act takes the job's repository and tag from git, as a checkout would leave it.
+        for command in (
+            ("init", "--quiet"),
+            ("remote", "add", "origin", "https://github.com/octo-org/sample-project"),
+            ("add", "--all"),
+            ("-c", "user.name=e2e", "-c", "user.email=e2e", "commit", "--quiet", "-m", "Release"),
+            ("tag", "v1.0.0"),
+        ):
+            run("git", *command, cwd=self._folder)
+
+    def run(
+        self,
+        workflow: str,
+        world: World,
+        runtime: str,
+        *,
+        variables: dict[str, str] | None = None,
+        secrets: dict[str, str] | None = None,
+    ) -> Outcome:
+        """Run a workflow of the repository as a push to the tag would."""
+        given = {
+            "INDEX": world.upload_url,
+            "TRUST": str(world.trust_config),
+            "RUNTIME": runtime,
+            "KEEP": str(self._keep),
+        } | (variables or {})
+        hidden = {"REQUEST_TOKEN": world.request_token}
+        hidden |= secrets or {}
+        job = world.request | {
+            "ATTESTED_PUBLISH_DOCKER_ARGS": self._machine.run_arguments,
+            "ATTESTED_PUBLISH_DOCKER_BUILD_ARGS": self._machine.build_arguments,
+        }
+        done = finished(
+            *(str(ACT), "push", "--verbose", "--rm", "--pull=false", "--no-cache-server"),
+            *("-W", f".github/workflows/{workflow}.yml", "-P", "ubuntu-latest=-self-hosted"),
+            *("--local-repository", f"attested-publish/attested-publish@v1={self._action}"),
+            *(f"--var={name}={value}" for name, value in given.items()),
+            # Known to the runner as secrets, as GitHub's runner knows its own token.
+            *(f"--secret={name}={value}" for name, value in hidden.items()),
+            *(f"--env={name}={value}" for name, value in job.items()),
+            cwd=self._folder,
+            env=without_a_job()
+            | self._machine.environment
+            | {"HOME": str(self._home), "XDG_CACHE_HOME": str(self._home / "cache")},
+            stderr=subprocess.STDOUT,
+            timeout=_SECONDS,
+        )
+        return Outcome(
+            done.returncode == 0,
+            done.stdout,
+            self._kept("result"),
+            json.loads(self._kept("files") or "[]"),
+        )
+
+    def _kept(self, name: str) -> str:
+        path = self._keep / name
+        return path.read_text() if path.exists() else ""

@@ -1,0 +1,338 @@
+"""A Docker engine and the image's base on a plain Debian machine, with no trace left of either."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from support.paths import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+STAND_IN = "attested-publish-e2e-base"
+"""The image that stands in for the Dockerfile's base where no registry can be reached."""
+
+_ENGINE_SECONDS = 60
+_PULL_SECONDS = 120
+_MADE_BY_ENGINE = ("/etc/docker/key.json", "/etc/docker", "/run/docker", "/run/containerd")
+_CGROUPS = Path("/sys/fs/cgroup")
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a session early."""
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where images are built and containers run: the variables and arguments it takes."""
+
+    environment: dict[str, str]
+    base: str
+    build_arguments: str
+    run_arguments: str = "--network host"
+
+    def docker(self, *arguments: str, **options: Any) -> str:
+        """Run a docker command and return what it prints."""
+        return run("docker", *arguments, env=os.environ | self.environment, **options)
+
+    @property
+    def socket(self) -> str:
+        """Path of the engine's socket."""
+        host = self.environment.get("DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
+        return host.removeprefix("unix://") or "/var/run/docker.sock"
+
+
+@contextlib.contextmanager
+def plain_machine(work: Path) -> Iterator[Machine]:
+    """Give an engine (the machine's own, if it has one) and an image to build upon.
+
+    Raises where there is no engine and none can be started.
+    """
+    with contextlib.ExitStack() as until_done:
+        environment: dict[str, str] = {}
+        if not _answers(environment):
+            until_done.enter_context(_installed("dockerd", "docker.io"))
+            environment = until_done.enter_context(_own_engine(work))
+        base = re.search(
+            r"^ARG PYTHON_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+        )[1]
+        build_arguments = "--network host"
+        until_done.callback(_remove_images, environment, keep=_our_images(environment))
+        if not _can_pull(base, environment):
+            with _installed("mmdebstrap", "mmdebstrap"):
+                _make_stand_in(work, environment)
+            base = STAND_IN
+            build_arguments += f" --build-arg PYTHON_IMAGE={STAND_IN}"
+        yield Machine(environment, base, build_arguments)
+
+
+def unpacked(package: str, suite: str, folder: Path) -> Path:
+    """Unpack a package of a Debian suite into `folder`, which is returned.
+
+    Without what it depends on, and without installing it.
+    """
+    with _installed("mmdebstrap", "mmdebstrap"):
+        _debian(suite, folder, "--variant=extract", f"--include={package}")
+    return folder
+
+
+def run(*command: str, **options: Any) -> str:
+    """Run a command; return its output, and show it where it fails."""
+    done = finished(*command, **{"stderr": subprocess.PIPE} | options)
+    if done.returncode != 0:
+        raise RuntimeError(
+            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
+    return done.stdout
+
+
+def finished(
+    *command: str, timeout: float = 300.0, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command and return how it ended, with its output."""
+    with started(*command, **options) as process:
+        said, errors = process.communicate(timeout=timeout)
+    return subprocess.CompletedProcess(command, process.returncode, said, errors)
+
+
+@contextlib.contextmanager
+def started(*command: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start a command. If this fails or is interrupted, all that it started ends with it."""
+    settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **settings | options) as process:
+        try:
+            yield process
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
+def _answers(environment: dict[str, str]) -> bool:
+    if shutil.which("docker") is None:
+        return False
+    try:
+        run("docker", "info", env=os.environ | environment, timeout=20)
+    except (RuntimeError, subprocess.TimeoutExpired):
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _own_engine(work: Path) -> Iterator[dict[str, str]]:
+    """Run an engine that leaves the host's network, services and folders alone."""
+    folder = work / "engine"
+    folder.mkdir()
+    environment = {"DOCKER_HOST": f"unix://{folder}/docker.sock"}
+    log = folder / "log"
+    with _without_traces(folder):
+        with log.open("wb") as output:
+            daemon = subprocess.Popen(
+                [
+                    # Should this process be killed, the engine ends too.
+                    *("setpriv", "--pdeathsig", "TERM", "dockerd"),
+                    *("--bridge=none", "--iptables=false", "--ip-forward=false"),
+                    *("--data-root", folder / "data", "--exec-root", folder / "exec"),
+                    *("--pidfile", folder / "pid", "--host", environment["DOCKER_HOST"]),
+                ],
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            deadline = time.monotonic() + _ENGINE_SECONDS
+            while not _answers(environment):
+                if daemon.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"dockerd does not start:\n{log.read_text()[-4000:]}")
+                time.sleep(0.3)
+            yield environment
+        finally:
+            with _undisturbed():
+                _stop(daemon, environment)
+
+
+def _stop(daemon: subprocess.Popen[bytes], environment: dict[str, str]) -> None:
+    containers = _docker_quietly(environment, "ps", "--all", "--quiet").split()
+    if containers:
+        _docker_quietly(environment, "rm", "--force", *containers)
+    daemon.terminate()
+    try:
+        daemon.wait(30)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
+
+
+@contextlib.contextmanager
+def _without_traces(folder: Path) -> Iterator[None]:
+    """Remove what an engine leaves outside of its own `folder`, and its mounts inside."""
+    before = _left_by_engine()
+    try:
+        yield
+    finally:
+        with _undisturbed():
+            for line in Path("/proc/mounts").read_text().splitlines():
+                if line.split()[1].startswith(f"{folder}/"):
+                    subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
+            for path in sorted(_left_by_engine() - before, reverse=True):
+                if path.is_relative_to(_CGROUPS):
+                    path.rmdir()
+                elif path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+
+
+def _left_by_engine() -> set[Path]:
+    paths = {Path(path) for path in _MADE_BY_ENGINE if Path(path).exists()}
+    return paths | {*_CGROUPS.glob("docker"), *_CGROUPS.glob("*/docker")}
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no second Ctrl-C leave half of it behind."""
+    handlers = {each: signal.signal(each, signal.SIG_IGN) for each in ENDING}
+    try:
+        yield
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def _installed(program: str, package: str) -> Iterator[None]:
+    """Have a Debian package, for as long as needed, unless its program is there.
+
+    Its services are not started, and what came with it goes with it.
+    """
+    if shutil.which(program):
+        yield
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise RuntimeError(
+            f"There is no {program} here, and it cannot be installed: `make e2e` needs a Docker "
+            "engine, or root on Debian."
+        )
+    before = _packages()
+    try:
+        with _no_services_started():
+            _update_lists()
+            _apt_get("install", "--no-install-recommends", package)
+        yield
+    finally:
+        with _undisturbed():
+            new = _packages() - before
+            if new:
+                _apt_get("purge", *sorted(new))
+
+
+@contextlib.contextmanager
+def _no_services_started() -> Iterator[None]:
+    if _POLICY.exists():
+        yield
+        return
+    try:
+        _POLICY.write_text("#!/bin/sh\nexit 101\n")
+        _POLICY.chmod(0o755)
+        yield
+    finally:
+        _POLICY.unlink(missing_ok=True)
+
+
+@functools.cache
+def _update_lists() -> None:
+    _apt_get("update")
+
+
+def _apt_get(*arguments: str) -> None:
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    # Half an installation would be worse than a late interrupt: those that come meanwhile,
+    # to it or to us, wait until it is done.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        run("apt-get", "--yes", "-qq", *arguments, env=environment)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _packages() -> set[str]:
+    return set(run("dpkg-query", "--show", "--showformat", "${Package}\\n").split())
+
+
+def _can_pull(image: str, environment: dict[str, str]) -> bool:
+    try:
+        run(
+            *("docker", "pull", "--quiet", image),
+            env=os.environ | environment,
+            timeout=_PULL_SECONDS,
+        )
+    except (RuntimeError, subprocess.TimeoutExpired):
+        return False
+    return True
+
+
+def _make_stand_in(work: Path, environment: dict[str, str]) -> None:
+    """Make an image like python:3.13-slim from Debian's packages, and import it."""
+    root = work / "stand-in"
+    packages = "ca-certificates,netbase,python3,python3-venv,python3-pip"
+    try:
+        _debian("trixie", root, "--variant=minbase", f"--include={packages}")
+        for name in ("python", "python3"):
+            (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
+        for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
+            marker.unlink()
+        for certificate in Path("/usr/local/share/ca-certificates").glob("**/*.crt"):
+            shutil.copy(certificate, root / "usr/local/share/ca-certificates")
+        run("chroot", str(root), "update-ca-certificates")
+        (root / "etc/pip.conf").write_text(
+            "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n", encoding="utf-8"
+        )
+        archive = work / "stand-in.tar"
+        run("tar", "-C", str(root), "-cf", str(archive), ".")
+        run("docker", "import", str(archive), STAND_IN, env=os.environ | environment)
+        archive.unlink()
+    finally:
+        with _undisturbed():
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def _debian(suite: str, root: Path, *options: str) -> None:
+    run(
+        # Its mounts, and all that it starts, exist in there only.
+        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        *("mmdebstrap", "--quiet", *options, suite, str(root)),
+    )
+
+
+def _docker_quietly(environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        ["docker", *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout
+
+
+def _our_images(environment: dict[str, str]) -> list[str]:
+    names = _docker_quietly(
+        environment, "images", "--format", "{{.Repository}}:{{.Tag}}", "attested-publish*"
+    )
+    return names.split()
+
+
+def _remove_images(environment: dict[str, str], keep: list[str]) -> None:
+    for name in _our_images(environment):
+        if name not in keep:
+            _docker_quietly(environment, "rmi", name)
