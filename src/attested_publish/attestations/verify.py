@@ -239,7 +239,7 @@ def policy_for(trusted: TrustedPublisher) -> VerificationPolicy:
     publisher = publisher_of(trusted)
     if publisher is None:
         raise IdentityProblem(
-            "What a certificate of this identity holds is not known",
+            "The contents of certificates for this identity are not known",
             topic=Topic.IDENTITY_UNUSABLE,
             detail=f"The identity is {trusted}.",
             remedy="Sign in a job on GitHub, GitLab, Google Cloud or CircleCI, or in person "
