@@ -86,7 +86,7 @@ def attest_with_the_browser(stage: Stage) -> None:
     assert status == 0, shown
     told = " ".join(shown.split())
     assert "email address will be in each attestation" in told
-    assert "No index takes these attestations" in told
+    assert "No index accepts these attestations" in told
     assert "eyJ" not in shown
     assert len((folder / "visits").read_text().splitlines()) == 1, "nobody is asked twice"
     root = folder / "trusted_root.json"
@@ -159,5 +159,5 @@ def test_a_person_publishes_without_attestations_where_an_index_lets_them(stage:
     index = Index.at("https://upload.pypi.org/legacy/")
     plan = attestation_plan(Attestations.AUTO, person, index, is_public_log=True)
     assert not plan.attest
-    with pytest.raises(IdentityProblem, match="cannot be had"):
+    with pytest.raises(IdentityProblem, match="cannot be made"):
         attestation_plan(Attestations.REQUIRED, person, index, is_public_log=True)

@@ -193,7 +193,7 @@ def test_unreachable_index(tmp_path: Path) -> None:
         gone = server.url
     report = tmp_path / "report.json"
     done = command("publish", tmp_path, "--report", report, "--repository-url", f"{gone}/legacy/")
-    fails(done, report, "cannot be reached", "connection was refused")
+    fails(done, report, "could not be reached", "connection was refused")
 
 
 @pytest.mark.parametrize("mode", ["publish", "check"])
@@ -290,8 +290,11 @@ def rootless(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
-        (trusted_root_alone, ["it is a trusted root", "lacks the signing configuration", "jq"]),
-        (signing_config_alone, ["it is a signing configuration", "lacks the trusted root"]),
+        (
+            trusted_root_alone,
+            ["it is a trusted root", "the signing configuration is missing", "jq"],
+        ),
+        (signing_config_alone, ["it is a signing configuration", "the trusted root is missing"]),
         (empty_file, ["it is empty"]),
         (folder_as_config, ["Is a directory"]),
         (file_of_a_gigabyte, ["more than 4 MiB"]),
@@ -372,7 +375,7 @@ def test_a_folder_named_twice_is_one(tmp_path: Path) -> None:
     done = command("check", "--offline", *every, "--report", report)
     assert done.returncode == 0, done.stdout
     assert len(json.loads(report.read_text())["files"]) == 2
-    assert done.stdout.count("notes.txt is no distribution") == 1
+    assert done.stdout.count("notes.txt is not a distribution") == 1
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def sentence(done: subprocess.CompletedProcess[str], words: str) -> None:
     assert done.returncode == 1, told
     assert words in told
     assert "Traceback" not in told
-    assert "mistake of attested-publish" not in told
+    assert "bug in attested-publish" not in told
 
 
 @pytest.mark.parametrize("limit", ["-v 45000", "-v 60000"])

@@ -179,9 +179,9 @@ class Child:
         status = self._process.returncode
         megabytes = f"{self._memory // _MIB} MB"
         if self._is_expired or -status in _OUT_OF_TIME:
-            return BeyondBounds(f"{seconds:.0f} seconds and {megabytes} were not enough for it")
+            return BeyondBounds(f"it exceeded {seconds:.0f} seconds, with {megabytes} of memory")
         if status == child.OUT_OF_MEMORY:
-            return BeyondBounds(f"{megabytes} were not enough for it", had_too_little_memory=True)
+            return BeyondBounds(f"it exceeded {megabytes} of memory", had_too_little_memory=True)
         try:
             name = signal.Signals(-status).name
         except ValueError:
