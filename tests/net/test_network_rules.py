@@ -194,7 +194,7 @@ class TestAddresses:
             monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"https://a\\@127.0.0.1:{peer.port}")
             with pytest.raises(IdentityProblem, match="could not be obtained") as caught:
                 detect("pypi")
-            assert "is not an address" in caught.value.detail
+            assert "is not a valid address" in caught.value.detail
             assert not peer.requests
 
 
@@ -378,7 +378,7 @@ class TestForeignTexts:
 
 def run_printing_to(printed: io.StringIO, *, verbose: bool) -> Run:
     settings = replace(Settings(), verbose=verbose)
-    return run_to(Targets(Index.at(PYPI)), settings, Console(file=printed, width=200))
+    return run_to(Targets(Index.at(f"{PYPI}/legacy/")), settings, Console(file=printed, width=200))
 
 
 @pytest.mark.parametrize("verbose", [True, False])

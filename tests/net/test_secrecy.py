@@ -209,7 +209,7 @@ def test_what_stands_before_at_in_an_address(
     assert cli.main(["check", *options, "--verbose", "true"]) == 1
     printed = capsys.readouterr()
     assert "pw-secret" not in printed.out + printed.err + report.read_text()
-    assert "cannot be an index" in printed.out
+    assert "is not an index" in printed.out
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
