@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish.distributions import find, stage
+from attested_publish.distributions import copy_privately, find
 from attested_publish.distributions.copying import _private_copy
 from attested_publish.problems import FilesProblem
 from support.makers import make_wheel
@@ -156,7 +156,7 @@ def outcomes(dist: Path, right: bytes) -> set[str]:
     while time.monotonic() < until:
         started = time.monotonic()
         try:
-            with stage([dist]) as staged:
+            with copy_privately([dist]) as staged:
                 for each in staged.distributions:
                     assert each.path.read_bytes() == right
                 found.add("copied")
@@ -222,7 +222,7 @@ def test_a_file_that_grows_is_copied_as_it_was_or_not_at_all(inner: Path, tmp_pa
         for _ in range(10):
             started = time.monotonic()
             try:
-                with stage([inner.parent]) as staged:
+                with copy_privately([inner.parent]) as staged:
                     (only,) = staged.distributions
                     content = only.path.read_bytes()
                     assert len(content) == only.size

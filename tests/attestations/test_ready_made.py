@@ -12,7 +12,7 @@ import requests
 from pypi_attestations import Provenance
 
 from attested_publish.attestations.verify import load_trust
-from attested_publish.distributions import stage as stage_files
+from attested_publish.distributions import copy_privately
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
 from attested_publish.journey.served import wait_until_served
@@ -214,7 +214,7 @@ def test_each_attestation_is_looked_for_in_what_the_index_serves(stage: Stage, w
     stage.run()
     sent = served(stage, WHEEL)
     not_sent = attestation(stage.world, wheel, predicate_type=SLSA)
-    with stage_files([wheel]) as files, new_session() as session:
+    with copy_privately([wheel]) as files, new_session() as session:
         for attestations, holds in ((sent, True), ([*sent, not_sent], False)):
             confirming = partial(
                 wait_until_served,

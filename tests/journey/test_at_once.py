@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from attested_publish.attestations.verify import load_trust
-from attested_publish.distributions import stage as stage_files
+from attested_publish.distributions import copy_privately
 from attested_publish.index.index import Index
 from attested_publish.journey.served import wait_until_served
 from attested_publish.net.http import new_session
@@ -143,7 +143,7 @@ def test_what_another_run_published_is_named_in_the_report_and_the_summary(stage
 def test_an_attestation_by_another_publisher_is_wrong(stage: Stage) -> None:
     assert stage.run().result == "done"
     trust = load_trust(stage.world.trust_config)
-    with stage_files([stage.folder]) as files, new_session() as session:
+    with copy_privately([stage.folder]) as files, new_session() as session:
         signed_again = {
             name: [attestation]
             for name, attestation in sign(stage, files.distributions, trust).items()

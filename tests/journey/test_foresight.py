@@ -64,9 +64,9 @@ def test_a_closed_release_takes_no_new_file(stage: Stage) -> None:
         name: IndexFile(name, file["hashes"]["sha256"], "", None, file["size"], long_ago())
         for name, file in stage.served().items()
     }
-    from attested_publish.distributions import stage as stage_files
+    from attested_publish.distributions import copy_privately
 
-    with stage_files([stage.folder]) as staged_files:
+    with copy_privately([stage.folder]) as staged_files:
         found = list(
             findings_on_index(
                 staged_files.distributions,
@@ -99,10 +99,10 @@ def test_a_second_sdist_of_a_release(stage: Stage) -> None:
 
 
 def test_project_size_is_a_warning_only(dist: Path) -> None:
-    from attested_publish.distributions import stage as stage_files
+    from attested_publish.distributions import copy_privately
 
     big = IndexFile("sample-0.9-py3-none-any.whl", "0" * 64, "", None, 10 << 30, None)
-    with stage_files([dist]) as staged_files:
+    with copy_privately([dist]) as staged_files:
         found = list(
             findings_on_index(staged_files.distributions, {"sample": [big]}, datetime.now(UTC))
         )
@@ -113,9 +113,9 @@ def test_project_size_is_a_warning_only(dist: Path) -> None:
 
 def test_the_limit_of_a_project_is_the_server_s(dist: Path) -> None:
     """10 GiB, though its text says GB; a release that just fits is not warned of."""
-    from attested_publish.distributions import stage as stage_files
+    from attested_publish.distributions import copy_privately
 
-    with stage_files([dist]) as staged_files:
+    with copy_privately([dist]) as staged_files:
         there = (10 << 30) - sum(each.size for each in staged_files.distributions)
         for size, rules in ((there, []), (there + 1, ["project-size"])):
             file = IndexFile("sample-0.9-py3-none-any.whl", "0" * 64, "", None, size, None)

@@ -14,7 +14,7 @@ from attested_publish.attestations.verify import (
     verify,
     verify_attestation,
 )
-from attested_publish.distributions import stage as stage_files
+from attested_publish.distributions import copy_privately
 from attested_publish.identity.tokens import understand
 from attested_publish.index.api_token import mint
 from attested_publish.index.contents import New
@@ -101,7 +101,7 @@ class Signed:
 
 @pytest.fixture
 def signed(stage: Stage) -> Iterator[Signed]:
-    with stage_files([stage.folder]) as files:
+    with copy_privately([stage.folder]) as files:
         trust = load_trust(stage.world.trust_config)
         made = sign(stage, files.distributions, trust)
         yield Signed(files.distributions, made, trust, stage)

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Request, Response
 
 from attested_publish.attestations.sign import renewal_time
 from attested_publish.attestations.verify import AttestationRefused, load_trust, verify_attestation
-from attested_publish.distributions import stage as stage_files
+from attested_publish.distributions import copy_privately
 from attested_publish.identity.tokens import AmbientIdentity, expires_at, understand
 from attested_publish.index.api_token import ApiToken, Exchange, Revocation, TrustedCredentials
 from attested_publish.index.contents import read_contents
@@ -83,7 +83,7 @@ def page_of(number: str, date: str) -> str:
 def test_a_project_page(number: str, date: str, dist: Path) -> None:
     kind = "application/vnd.pypi.simple.v1+json"
     app = Request.application(lambda _: Response(page_of(number, date), content_type=kind))
-    with serving(app) as server, new_session() as session, stage_files([dist]) as files:
+    with serving(app) as server, new_session() as session, copy_privately([dist]) as files:
         index = Index.at(f"{server.url}/legacy/")
         (file,) = (files_of(index, "sample", session) or {}).values()
         assert 0 <= file.size < 1 << 63
@@ -183,7 +183,7 @@ def test_the_times_of_an_identity_token(claim: str, number: str) -> None:
 )
 def test_the_numbers_of_a_log_entry(name: str, value: str, stage: Stage) -> None:
     trust = load_trust(stage.world.trust_config)
-    with stage_files([stage.folder]) as files:
+    with copy_privately([stage.folder]) as files:
         (each, *_) = files.distributions
         document = json.loads(sign(stage, [each], trust)[each.filename].model_dump_json())
         entry = document["verification_material"]["transparency_entries"][0]

@@ -28,7 +28,7 @@ from attested_publish.attestations.verify import (
     log_index,
     verify_attestation,
 )
-from attested_publish.distributions import stage as stage_files
+from attested_publish.distributions import copy_privately
 from attested_publish.identity.tokens import AmbientIdentity
 from attested_publish.index.contents import New
 from attested_publish.index.credentials import GivenCredentials
@@ -120,7 +120,7 @@ def test_our_verification_agrees_with_pypi_attestations(
     (cache / "trusted_root.json").write_text(json.dumps(config["trustedRoot"]))
     (cache / "signing_config.v0.2.json").write_text(json.dumps(config["signingConfig"]))
     trust = load_trust(stage.world.trust_config)
-    with stage_files([stage.folder]) as files:
+    with copy_privately([stage.folder]) as files:
         attestations = sign(stage, files.distributions, trust)
         (wheel,) = (each for each in files.distributions if each.filename.endswith(".whl"))
     change, other = CASES[case]
@@ -165,7 +165,7 @@ def test_our_verification_agrees_with_pypi_attestations(
 def test_a_certificate_of_another_workflow_is_refused_in_readable_words(stage: Stage) -> None:
     """pypi-attestations prints the object that the library has for an extension."""
     trust = load_trust(stage.world.trust_config)
-    with stage_files([stage.folder]) as files:
+    with copy_privately([stage.folder]) as files:
         signed = sign(stage, files.distributions, trust)
         first = files.distributions[0]
     with pytest.raises(AttestationRefused) as caught:
@@ -186,7 +186,7 @@ def test_sigstore_s_clients_answer_within_our_bounds(stage: Stage, endpoint: str
     stage.fault(f"{endpoint}=trickle:0.2")
     started = time.monotonic()
     with (
-        stage_files([stage.folder]) as files,
+        copy_privately([stage.folder]) as files,
         pytest.raises(SigningProblem) as caught,
     ):
         sign(stage, files.distributions, load_trust(stage.world.trust_config))
@@ -197,7 +197,7 @@ def test_sigstore_s_clients_answer_within_our_bounds(stage: Stage, endpoint: str
 def test_a_certificate_that_ended_before_it_was_used_is_replaced(dist: Path) -> None:
     """Its dates are known from the first signature only: sigstore says that it has ended."""
     told: list[str] = []
-    with staged(dist, certificate_lifetime=2) as stage, stage_files([dist]) as files:
+    with staged(dist, certificate_lifetime=2) as stage, copy_privately([dist]) as files:
         ambient = AmbientIdentity(
             stage.world.issuer.issue, SHORT.identity, lambda _: None, lambda _: None
         )
@@ -208,7 +208,7 @@ def test_a_certificate_that_ended_before_it_was_used_is_replaced(dist: Path) -> 
 
 
 def test_a_certificate_is_renewed_by_the_dates_in_the_first_attestation(dist: Path) -> None:
-    with staged(dist, certificate_lifetime=5) as stage, stage_files([dist]) as files:
+    with staged(dist, certificate_lifetime=5) as stage, copy_privately([dist]) as files:
         ambient = AmbientIdentity(
             stage.world.issuer.issue, SHORT.identity, lambda _: None, lambda _: None
         )
@@ -237,7 +237,7 @@ def test_a_log_of_version_2_is_passed_by(stage: Stage) -> None:
         config["signingConfig"]["rekorTlogUrls"].append(
             {**service, "url": newer.url, "majorApiVersion": 2}
         )
-        with stage_files([stage.folder]) as files:
+        with copy_privately([stage.folder]) as files:
             signed = sign(stage, files.distributions, load_trust(json.dumps(config)))
         assert newer.requests == []
     assert {log_index(attestation) for attestation in signed.values()} == {1, 2}
@@ -251,7 +251,7 @@ def test_no_timestamp_authority_is_asked(stage: Stage) -> None:
         config["signingConfig"]["tsaUrls"] = [{**service, "url": f"{authority.url}/timestamp"}]
         config["signingConfig"]["tsaConfig"] = {"selector": "ANY"}
         assert ClientTrustConfig.from_json(json.dumps(config)).signing_config.get_tsas()
-        with stage_files([stage.folder]) as files:
+        with copy_privately([stage.folder]) as files:
             assert len(sign(stage, files.distributions, load_trust(json.dumps(config)))) == 2
         assert authority.requests == []
 
@@ -324,7 +324,7 @@ def upload_to(
 def test_an_upload_is_what_twine_upload_sends(
     stage: Stage, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with stage_files([stage.folder]) as files, recording() as index:
+    with copy_privately([stage.folder]) as files, recording() as index:
         attestations: dict[str, list[Path]] = {}
         for name, made in sign(
             stage, files.distributions, load_trust(stage.world.trust_config)
@@ -364,7 +364,7 @@ def by_filename(requests: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]
 
 def test_twine_follows_no_redirect(dist: Path) -> None:
     there = Response("", 307, headers={"Location": "/elsewhere/"})
-    with stage_files([dist]) as files, recording(there) as index:
+    with copy_privately([dist]) as files, recording(there) as index:
         with pytest.raises(UploadProblem, match="redirects uploads"):
             upload_to(index, files.distributions[:1], {})
         assert [each["path"] for each in index.requests] == ["/legacy/"]
@@ -372,7 +372,7 @@ def test_twine_follows_no_redirect(dist: Path) -> None:
 
 def test_twine_sends_once_before_the_index_is_asked_again(dist: Path) -> None:
     asked_after: list[int] = []
-    with stage_files([dist]) as files, recording(Response("", 503), Response("")) as index:
+    with copy_privately([dist]) as files, recording(Response("", 503), Response("")) as index:
 
         def is_there(_: Distribution) -> bool:
             asked_after.append(len(index.requests))

@@ -18,8 +18,8 @@ from pypi_attestations import Attestation
 from attested_publish.attestations.convert import Form, NotConvertible
 from attested_publish.attestations.found import QUESTIONS, Found, found_in
 from attested_publish.attestations.sidecars import (
+    Existing,
     Fault,
-    Judgement,
     Ready,
     is_attestation_file,
     without_suffix,
@@ -47,13 +47,13 @@ _LEAST = 0.1
 _MOST_REASONS = 3
 
 
-def judge(
+def verify_beside(
     paths: Sequence[Path],
     distributions: Sequence[Distribution],
     policy: VerificationPolicy,
     verifier: Verifier,
     sandbox: Sandbox,
-) -> Judgement:
+) -> Existing:
     """Verify what is next to the distributions as the index will.
 
     The index verifies each attestation for its file and for the publisher whose token
@@ -72,8 +72,8 @@ def judge(
             why = " ".join(reasons[:_MOST_REASONS])
             if len(reasons) > _MOST_REASONS:
                 why += f" There are {len(reasons) - _MOST_REASONS} more reasons."
-            placing.judgement.faults.append(Fault(path, why, is_attestation_file(path)))
-    return placing.judgement
+            placing.found.faults.append(Fault(path, why, is_attestation_file(path)))
+    return placing.found
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _Placing:
     sandbox: Sandbox
     allowed: float
     until: float
-    judgement: Judgement = field(default_factory=Judgement)
+    found: Existing = field(default_factory=Existing)
 
     def place(self, path: Path, nearby: Sequence[Distribution]) -> Iterator[str]:
         """Add the valid attestations of a file to the result, and yield why the others are not."""
@@ -109,7 +109,7 @@ class _Placing:
             try:
                 for distribution in _about(document, path, nearby):
                     ready = self._verified(path, document, distribution)
-                    _place(ready, distribution, self.judgement)
+                    _place(ready, distribution, self.found)
             except (NotConvertible, AttestationRefused) as error:
                 yield str(error)
 
@@ -159,9 +159,9 @@ def _attestation_of(document: Found) -> Attestation:
     return Attestation.model_validate_json(document.attestations[0])
 
 
-def _place(ready: Ready, distribution: Distribution, judgement: Judgement) -> None:
-    taken = judgement.usable.setdefault(distribution.filename, [])
+def _place(ready: Ready, distribution: Distribution, found: Existing) -> None:
+    taken = found.usable.setdefault(distribution.filename, [])
     if any(other.predicate_type == ready.predicate_type for other in taken):
-        judgement.spare.append(ready)
+        found.spare.append(ready)
     else:
         taken.append(ready)

@@ -55,7 +55,7 @@ class Fault:
 
 
 @dataclass
-class Judgement:
+class Existing:
     """What can be uploaded, by distribution filename, what cannot, and what exists twice."""
 
     usable: dict[str, list[Ready]] = field(default_factory=dict)

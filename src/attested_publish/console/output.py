@@ -42,7 +42,7 @@ class Output:
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:
-        """Tell which file it is: rich writes to an old Windows console by its handle."""
+        """Return the file descriptor: rich writes to an old Windows console by its handle."""
         if self._stream is None:
             raise OSError("there is none")
         return self._stream.fileno()

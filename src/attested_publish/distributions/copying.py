@@ -72,7 +72,7 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class Staged:
+class Copies:
     """What was found: distributions sorted by filename, and the files that are ignored."""
 
     distributions: tuple[Distribution, ...]
@@ -80,11 +80,11 @@ class Staged:
 
 
 @contextlib.contextmanager
-def stage(
+def copy_privately(
     packages: Sequence[Path],
     is_too_large: Callable[[int], bool] = lambda _size: False,
     copied: Callable[[Distribution], None] = lambda _distribution: None,
-) -> Iterator[Staged]:
+) -> Iterator[Copies]:
     """Copy the distributions in `packages` to a private folder that is removed afterwards.
 
     `packages` are files and folders; folders are searched one level deep (download-artifact
@@ -104,7 +104,7 @@ def stage(
         for source in sorted(candidates, key=_by_name):
             distributions.append(_private_copy(source, packages, Path(folder), is_too_large))
             copied(distributions[-1])
-        yield Staged(tuple(distributions), tuple(sorted(ignored)))
+        yield Copies(tuple(distributions), tuple(sorted(ignored)))
 
 
 def _private_copy(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations import existing, files, sidecars
-from attested_publish.attestations.sidecars import Judgement, Ready, without_suffix
+from attested_publish.attestations.sidecars import Existing, Ready, without_suffix
 from attested_publish.attestations.sign import Signing
 from attested_publish.attestations.verify import (
     PUBLISH_PREDICATE,
@@ -38,13 +38,13 @@ _SHOWN = 20
 """How many files are listed with the reason why they are not used."""
 
 
-def judge_existing(
+def verify_existing(
     run: Run,
     distributions: Sequence[Distribution],
     identity: Identity,
     *,
     plan: AttestationPlan | None = None,
-) -> Judgement:
+) -> Existing:
     """Find which attestation files beside the distributions the index will accept.
 
     They are in the log already, so they are uploaded even where the `plan` is not to sign.
@@ -54,14 +54,14 @@ def judge_existing(
     paths = sidecars.beside(distributions) if may_attest(run) else []
     may_send = plan is None or plan.sends
     if not paths or not may_send:
-        return Judgement()
+        return Existing()
     printer = run.printer
     policy = policy_for(identity.publisher)
     with run.recorder.stage(Stage.VERIFICATION, "the attestations beside the files"):
         verifier = trust_of(run)().verifier
-        judgement = existing.judge(paths, distributions, policy, verifier, run.means.sandbox)
+        found = existing.verify_beside(paths, distributions, policy, verifier, run.means.sandbox)
         for each in distributions:
-            for ready in judgement.usable.get(each.filename, ()):
+            for ready in found.usable.get(each.filename, ()):
                 note_attestation(run, each, ready.attestation)
                 printer.item(shown(ready.path.name), f"valid for {shown(each.filename)}")
         _notices(
@@ -69,24 +69,24 @@ def judge_existing(
             (
                 f"{shown(spare.path.name)} is not used: it is valid, but another file has an "
                 f"attestation of the same kind ({spare.predicate_type}), and one is enough."
-                for spare in judgement.spare
+                for spare in found.spare
             ),
         )
-        refused = [fault for fault in judgement.faults if fault.was_made_for_upload]
+        refused = [fault for fault in found.faults if fault.was_made_for_upload]
         if refused and run.settings.attestations is Attestations.REQUIRED:
             raise _not_accepted(refused)
-        _notices(run, (_not_used(fault) for fault in judgement.faults))
+        _notices(run, (_not_used(fault) for fault in found.faults))
         replaced = {without_suffix(fault.path) for fault in refused}
-        unsigned = judgement.unsigned(distributions)
+        unsigned = found.unsigned(distributions)
         again = [each for each in unsigned if each.filename in replaced]
         if again and (plan is None or plan.attest):
             printer.notice(f"{counted(len(again), 'attestation')} will be made again.")
-    return judgement
+    return found
 
 
 def reuse(
     run: Run,
-    ready: Judgement,
+    ready: Existing,
     distributions: Sequence[Distribution],
     identity: Identity,
     plan: AttestationPlan,
@@ -163,7 +163,7 @@ def sign(
 def keep(
     run: Run,
     distributions: Sequence[Distribution],
-    ready: Judgement,
+    ready: Existing,
     made: Mapping[str, Attestation],
 ) -> None:
     """Leave attestation files in `attestations-dir`, or next to each distribution."""

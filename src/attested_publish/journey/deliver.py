@@ -13,11 +13,11 @@ from attested_publish.attestations.verify import policy_for
 from attested_publish.journey.api_token import api_token, given_credentials
 from attested_publish.journey.attest import (
     begin_signing,
-    judge_existing,
     keep,
     prove_folders,
     reuse,
     sign,
+    verify_existing,
 )
 from attested_publish.journey.confirm import confirm, stop_if_doubtful
 from attested_publish.journey.forecast import refuse_to_sign
@@ -45,7 +45,7 @@ def deliver(run: Run, missing: Sequence[Distribution], contents: Contents) -> No
         identity, plan = identify(run, audience)
         if run.settings.attestations_dir is not None and plan.sends:
             prove_folders(run, missing)
-        ready = judge_existing(run, missing, identity, plan=plan)
+        ready = verify_existing(run, missing, identity, plan=plan)
         reuse(run, ready, missing, identity, plan)
         unsigned = ready.unsigned(missing) if plan.attest else []
         signing = begin_signing(run) if unsigned else None
@@ -65,7 +65,7 @@ def attest_only(run: Run, distributions: Sequence[Distribution]) -> None:
     identity = identify_signer(run)
     # What nobody could verify afterwards is not signed.
     policy_for(identity.publisher)
-    ready = judge_existing(run, distributions, identity)
+    ready = verify_existing(run, distributions, identity)
     unsigned = ready.unsigned(distributions)
     made: Mapping[str, Attestation] = {}
     if unsigned:

@@ -11,7 +11,7 @@ from rich import filesize
 
 from attested_publish.attestations import sidecars
 from attested_publish.console.progress import FEW
-from attested_publish.distributions import Distribution, is_sidecar, stage
+from attested_publish.distributions import Distribution, copy_privately, is_sidecar
 from attested_publish.journey.trust import may_attest
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.net.untrusted import shown
@@ -45,13 +45,13 @@ def private_copies(run: Run) -> Iterator[tuple[Distribution, ...]]:
             run.means.verdicts.prepare()
         folders = ", ".join(shown(path) for path in run.settings.packages_dir)
         with run.recorder.stage(Stage.FILES, f"a private copy of what is in {folders}"):
-            staged = until_done.enter_context(
-                stage(run.settings.packages_dir, is_too_large, copied)
+            copies = until_done.enter_context(
+                copy_privately(run.settings.packages_dir, is_too_large, copied)
             )
-            run.add_files(staged.distributions)
-            _print_files(run, staged.distributions)
-            _print_ignored(run, staged.ignored, staged.distributions)
-        yield staged.distributions
+            run.add_files(copies.distributions)
+            _print_files(run, copies.distributions)
+            _print_ignored(run, copies.ignored, copies.distributions)
+        yield copies.distributions
 
 
 def _print_files(run: Run, distributions: Sequence[Distribution]) -> None:

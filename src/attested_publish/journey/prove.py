@@ -35,9 +35,9 @@ def prove_publisher(run: Run, distributions: Sequence[Distribution], contents: C
         return
     if may_attest(run) and sidecars.beside(distributions):
         # sigstore takes a second to import, and most releases have no such files.
-        from attested_publish.journey.attest import judge_existing
+        from attested_publish.journey.attest import verify_existing
 
-        judge_existing(run, distributions, identity, plan=plan)
+        verify_existing(run, distributions, identity, plan=plan)
     new = [project for project, exists in contents.projects.items() if not exists]
     if new:
         run.recorder.remark(
