@@ -142,7 +142,7 @@ class _Courier:
         )
         self._per_thread = threading.local()
         self._repositories: list[Repository] = []
-        # twine prints on rich's global console; our output goes through a reporter.
+        # twine prints on rich's global console; our output goes through a printer.
         rich.get_console().quiet = True
 
     def deliver(self, distribution: Distribution) -> Outcome:
