@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from attested_publish.rehearsal import services as embedded
+from attested_publish.rehearsal import world as embedded
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.pypi.registry import Registry
 from support.e2e.launch import Launch, only_tools
