@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations.verify import policy_for
@@ -11,13 +11,13 @@ from attested_publish.journey.ask_index import note_served
 from attested_publish.journey.made import note_attestation, note_publisher
 from attested_publish.journey.run import State
 from attested_publish.journey.served import wait_until_served
+from attested_publish.journey.trust import trust_of
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import ConfirmationProblem, Stage, Topic, counted
 
 if TYPE_CHECKING:
     from pypi_attestations import Attestation
 
-    from attested_publish.attestations.verify import Trust
     from attested_publish.distributions import Distribution
     from attested_publish.identity.publishers import Identity
     from attested_publish.index.index import IndexFile
@@ -29,7 +29,6 @@ def confirm(
     run: Run,
     sent: Sequence[Distribution],
     attestations: Mapping[str, Sequence[Attestation]],
-    trust: Callable[[], Trust],
     identity: Identity | None,
 ) -> None:
     """Wait until the index serves what was uploaded, and compare it with what was sent.
@@ -63,7 +62,7 @@ def confirm(
             attestations,
             index,
             run.means.session,
-            trust=trust() if is_attested else None,
+            trust=trust_of(run)() if is_attested else None,
             policy=policy_for(identity.publisher) if identity and attestations else None,
             patience=run.targets.deadlines.confirmation,
             seen=seen,

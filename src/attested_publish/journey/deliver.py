@@ -54,13 +54,12 @@ def deliver(run: Run, missing: Sequence[Distribution], contents: Contents) -> No
             attestations = ready.together(made)
             sent = upload(run, missing, attestations, contents, token)
     if sent and run.settings.confirm and not contents.unreadable:
-        confirm(run, sent, attestations, trust_of(run), identity)
+        confirm(run, sent, attestations, identity)
     stop_if_doubtful(run)
 
 
 def attest_only(run: Run, distributions: Sequence[Distribution]) -> None:
     """Sign what has no valid attestation yet, and leave the attestation files."""
-    prove_folders(run, distributions)
     trust_of(run)
     identity = identify_signer(run)
     # What nobody could verify afterwards is not signed.

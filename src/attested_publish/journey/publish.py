@@ -104,11 +104,13 @@ def attest(run: Run) -> None:
     if run.settings.attestations is Attestations.NEVER:
         raise WrongUsage("attest makes attestations, but attestations is false: drop one of them.")
     with _means(run), private_copies(run) as distributions:
-        judge(run, distributions)
-        stop_if_refused(run)
-        # sigstore takes most of a second to import, and is not needed before.
+        # sigstore takes most of a second to import: not for a folder that is not there.
+        from attested_publish.journey.attest import prove_folders
         from attested_publish.journey.deliver import attest_only
 
+        prove_folders(run, distributions)
+        judge(run, distributions)
+        stop_if_refused(run)
         attest_only(run, distributions)
     run.result = Result.DONE
 
@@ -128,11 +130,13 @@ def _at_each_index(run: Run, do: Callable[[Run, Sequence[Distribution]], None]) 
             part.add_files(distributions)
         for number, part in enumerate(run.parts, 1):
             run.part = part
+            part.recorder.current = run.recorder.current
             run.printer.heading(f"{part.name}, index {number} of {len(run.parts)}")
             with failures_explained(part), ended_when_stopped() as afterwards:
                 part.means = replace(run.means, afterwards=afterwards)
                 do(part, distributions)
                 part.result = Result.DONE
+            run.recorder.current = part.recorder.current
     run.part = None
     run.result = Result.worst(Result.DONE, *(part.result for part in run.parts))
     if run.parts:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.console.printer import cleaned
+from attested_publish.findings import Severity
 from attested_publish.report import AttestationReport, Result
 from attested_publish.settings import Mode
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
     from attested_publish.distributions import Distribution
-    from attested_publish.findings import Finding, Severity
+    from attested_publish.findings import Finding
     from attested_publish.identity.publishers import Identity
     from attested_publish.identity.tokens import AmbientIdentity
     from attested_publish.index.index import IndexFile
@@ -136,9 +137,10 @@ class Run:
         self.files = {each.filename: File(each) for each in distributions}
 
     def add_findings(self, distribution: Distribution, found: Sequence[Finding]) -> None:
-        """Add what was found in a file, and print it."""
+        """Add what was found in a file, worst first, and print it."""
         harmless = [cleaned(finding) for finding in found]
-        self.files[distribution.filename].findings.extend(harmless)
+        worst_first = sorted(harmless, key=lambda each: tuple(Severity).index(each.severity))
+        self.files[distribution.filename].findings.extend(worst_first)
         self.printer.findings(distribution, harmless)
 
     def found(self, *severities: Severity) -> list[tuple[File, Finding]]:
@@ -151,8 +153,13 @@ class Run:
         ]
 
     def in_state(self, *states: State) -> list[File]:
-        """Return the files in one of these states."""
-        return [file for file in self.files.values() if file.state in states]
+        """Return the files in one of these states, of every part."""
+        return [
+            file
+            for part in self.parts or [self]
+            for file in part.files.values()
+            if file.state in states
+        ]
 
     def set_state(self, distribution: Distribution, state: State) -> None:
         """Set how far a file is."""

@@ -159,7 +159,7 @@ def _against_new(
     if is_closed(begun, now):
         yield refused(
             "release-closed",
-            f"The release {distribution.version} was begun on {begun:%Y-%m-%d}; it takes no new "
+            f"The release {distribution.version} was begun on {begun:%Y-%m-%d}; it takes no "
             f"new files after {CLOSED_AFTER.days} days.",
             "Publish this file under a new version.",
         )
