@@ -188,7 +188,9 @@ def test_a_summary_stays_within_github_s_limit() -> None:
     assert "more lines" in text
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    "name", ["SIGTERM", "SIGINT", *(["SIGHUP"] if hasattr(signal, "SIGHUP") else [])]
+)
 def test_a_stopped_run_revokes_its_token_and_says_so(dist: Path, name: str) -> None:
     with staged(dist, latency={"log": 5.0}) as stage:
         environment = job(stage.world, dist)

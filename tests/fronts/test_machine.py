@@ -170,6 +170,19 @@ def test_a_finished_release_is_done_without_outputs(stage: Stage, name: str, pat
         assert outputs(environment)["result"] == "done"
 
 
+@pytest.mark.parametrize("path", ["/dev/full", "/nowhere/file"])
+def test_a_refused_release_stays_refused_without_outputs(stage: Stage, path: str) -> None:
+    """What cannot be written hides neither the problem nor that the step failed."""
+    make_wheel(stage.folder, version="1.0+local")
+    environment = job(stage.world, stage.folder)
+    done = run_action({**environment, "GITHUB_OUTPUT": path, "GITHUB_STEP_SUMMARY": path})
+    assert done.returncode == 1, done.stdout
+    assert "::error title=sample-1.0+local" in done.stdout
+    assert "could not be written" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not stage.served()
+
+
 def test_an_output_that_nobody_takes(stage: Stage) -> None:
     """The log's own end may be gone or full; the release is done, and the job is told."""
     environment = job(stage.world, stage.folder)

@@ -64,7 +64,7 @@ def end_with(run: Run, problem: Problem) -> None:
 
 
 def _what_is_public(run: Run, stage: Stage) -> str:
-    """Return what a run that ended in `stage` has made public; empty where that was not its task."""
+    """Return what a run that ended in `stage` has made public; empty if that was not its task."""
     if not run.uploads:
         return ""
     sentences = []
