@@ -158,9 +158,9 @@ def _is_here(url: object) -> bool:
 def detect(audience: str, environment: Mapping[str, str] = os.environ) -> str:
     """Ask the machine the job runs on for an identity token; `environment` has its variables.
 
-    Requests for GitHub's jobs are made here, within our limits; GitLab and CircleCI have their
-    CircleCI there is the `id` package, which goes by the variables of this process. Raises
-    `IdentityProblem` where there is no token, with the usual cause that it is.
+    GitHub, GitLab and CircleCI are asked here, within our limits. For all else there is the `id`
+    package, which uses the variables of this process. Raises `IdentityProblem` if there is no
+    token, with the usual cause.
     """
     if environment.get("GITHUB_ACTIONS"):
         return _from_github(audience, environment)
