@@ -247,6 +247,11 @@ def test_where_all_is_signed_nothing_is_in_vain(dist: Path) -> None:
         assert len(stage.world.log) == entries
 
 
+def test_publishing_proves_no_folder_that_it_does_not_write_to(stage: Stage) -> None:
+    (stage.folder / "sample-1.0-py3-none-any.whl.publish.attestation").mkdir()
+    assert stage.run().result == "done", stage.printed
+
+
 def test_what_the_index_would_refuse_is_not_signed(stage: Stage) -> None:
     make_wheel(stage.folder, metadata={"Summary": "x" * 600})
     before = set(stage.folder.iterdir())
