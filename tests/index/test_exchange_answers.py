@@ -94,6 +94,15 @@ def test_where_a_token_may_have_been_minted_the_answer_is_lost(
     assert caught.value.may_pass == may_pass
 
 
+def test_a_token_is_no_longer_than_a_header_may_be() -> None:
+    longest = "x" * (16 << 10)
+    assert minted({"token": longest}).value == longest
+    with pytest.raises(AnswerLost) as caught:
+        minted({"token": f"{longest}x"})
+    assert "16,385 characters" in caught.value.detail
+    assert not caught.value.may_pass
+
+
 class HangingUp(Peer):
     """Reads a request, and closes the connection without an answer."""
 
