@@ -22,6 +22,7 @@ from attested_publish.rehearsal.jobs import circleci, github, google
 from attested_publish.rehearsal.jobs.issuer import Issuer
 from attested_publish.settings import Attestations, WrongUsage
 from support.index_client import client_of
+from support.makers import make_wheel
 from support.releases import problem, staged
 from support.sidecars import PUBLISH, SLSA, bundle, put
 
@@ -244,6 +245,19 @@ def test_where_all_is_signed_nothing_is_in_vain(dist: Path) -> None:
         entries = len(stage.world.log)
         assert stage.run(publish.attest).result == "done", stage.printed
         assert len(stage.world.log) == entries
+
+
+def test_publishing_proves_no_folder_that_it_does_not_write_to(stage: Stage) -> None:
+    (stage.folder / "sample-1.0-py3-none-any.whl.publish.attestation").mkdir()
+    assert stage.run().result == "done", stage.printed
+
+
+def test_what_the_index_would_refuse_is_not_signed(stage: Stage) -> None:
+    make_wheel(stage.folder, metadata={"Summary": "x" * 600})
+    before = set(stage.folder.iterdir())
+    assert stage.run(publish.attest).result == "refused"
+    assert len(stage.world.log) == 0
+    assert set(stage.folder.iterdir()) == before
 
 
 def test_attest_without_attestations_is_wrong_usage(stage: Stage) -> None:

@@ -152,6 +152,21 @@ def test_what_is_final_is_not_tried_again(
         tell_the_truth(stage, report)
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "service"),
+    [("certificate", "certificate authority"), ("log", "transparency log")],
+)
+def test_a_part_of_sigstore_that_cannot_be_reached_is_named(
+    dist: Path, endpoint: str, service: str
+) -> None:
+    with staged(dist) as stage:
+        stage.deadlines = deadlines(0.6, answer=0.5)
+        stage.fault(f"{endpoint}=refuse")
+        told = problem(stage.run())
+    assert f"No answer from Sigstore's {service}" in told
+    assert "closed" in told
+
+
 def test_html_from_something_in_between_is_not_taken_for_an_upload(stage: Stage) -> None:
     stage.fault("upload=html*1")
     report = stage.run()

@@ -12,16 +12,18 @@ import pytest
 
 from attested_publish.identity.tokens import understand
 from attested_publish.index.contents import Contents
-from attested_publish.index.index import Index, IndexFile
+from attested_publish.index.index import Dialect, Index, IndexFile
 from attested_publish.journey import publish
 from attested_publish.journey.forecast import advice
+from attested_publish.journey.targets import Targets
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.jobs.issuer import Issuer
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rules.on_index import findings_on_index
+from attested_publish.settings import understand as settings
 from support.index_client import TRUE_ROW
 from support.makers import make_release, make_sdist, make_wheel
-from support.releases import problem, staged
+from support.releases import SHORT, problem, run, staged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +56,28 @@ def test_the_same_bytes_under_another_name(stage: Stage) -> None:
     assert report.result == "refused"
     assert rules(report) == {"sample-1.0-1-py3-none-any.whl": ["content-taken"]}
     assert "sample-1.0-py3-none-any.whl" in problem(report)
+
+
+def test_elsewhere_only_a_name_that_is_taken_is_in_the_way(stage: Stage) -> None:
+    """PyPI takes the same bytes under one name only; what other indexes do is not known."""
+    wheel = stage.folder / "sample-1.0-py3-none-any.whl"
+    stage.run()
+    wheel.rename(stage.folder / "sample-1.0-1-py3-none-any.whl")
+    chosen = settings({"packages-dir": str(stage.folder), "repository-url": stage.world.upload_url})
+    elsewhere = Targets(
+        Index.at(stage.world.upload_url, Dialect.OTHER),
+        stage.world.trust_config,
+        ambient=stage.world.ambient,
+        is_identity_local=True,
+        deadlines=SHORT,
+    )
+    report, printed = run(publish.check, chosen, elsewhere)
+    assert report.result == "done", printed
+    assert rules(report) == {}
+    make_wheel(stage.folder, metadata={"Summary": "Other bytes"})
+    report, printed = run(publish.check, chosen, elsewhere)
+    assert report.result == "refused", printed
+    assert rules(report) == {wheel.name: ["filename-taken"]}
 
 
 def test_a_closed_release_takes_no_new_file(stage: Stage) -> None:

@@ -186,6 +186,39 @@ def test_several_projects_share_one_token(dist: Path) -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("settings", "fault"), [({"confirm": "false"}, "integrity=404"), ({}, "simple=garbage")]
+)
+def test_what_is_not_to_be_or_cannot_be_confirmed_is_not_waited_for(
+    stage: Stage, settings: dict[str, str], fault: str
+) -> None:
+    stage.fault(fault)
+    report = stage.run(**settings)
+    assert report.result == "done", stage.printed
+    assert "not confirmed in time" not in stage.printed
+    assert [file.served_after for file in report.files.values()] == [None, None]
+
+
+def test_what_the_identity_s_claims_advise_is_told(dist: Path) -> None:
+    with staged(dist, claims={"environment": ""}) as stage:
+        report = stage.run(confirm="false")
+    assert any("The job has no environment" in each for each in report.story.improvements)
+
+
+def test_consumers_are_told_whom_to_pin_and_what_lacks_an_attestation(stage: Stage) -> None:
+    assert stage.run().story.consumers_see == {
+        "kind": "GitHub",
+        "repository": "octo-org/sample-project",
+        "workflow": "release.yml",
+    }
+    make_wheel(stage.folder, tag="cp312-cp312-win_amd64")
+    assert stage.run(attestations="false").result == "done"
+    (told,) = [
+        each for each in stage.run().story.improvements if each.startswith("Without an attestation")
+    ]
+    assert "sample-1.0-cp312-cp312-win_amd64.whl. None can" in told
+
+
 def test_without_attestations_when_asked(stage: Stage) -> None:
     report = stage.run(attestations="false")
     assert report.result == "done"

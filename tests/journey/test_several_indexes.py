@@ -255,6 +255,8 @@ def test_a_run_stopped_at_the_second_says_what_the_first_got(two: Stage) -> None
     assert (first["result"], last["result"]) == ("done", "failed")
     assert {file["status"] for file in first["files"]} == {"uploaded"}
     assert {file["status"] for file in last["files"]} <= {"failed", "not-attempted"}
+    assert first["problems"] == []
+    assert [name_of(second.upload_url) in each["title"] for each in last["problems"]] == [True]
 
 
 def test_the_command_takes_several(two: Stage, tmp_path: Path) -> None:

@@ -1,0 +1,141 @@
+"""What an index says to an upload, and what is made of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from attested_publish.distributions import stage as stage_files
+from attested_publish.index.contents import New
+from attested_publish.index.credentials import GivenCredentials
+from attested_publish.index.index import Index
+from attested_publish.index.upload import Delivery, Outcome, upload
+from attested_publish.problems import Problem, Topic
+from attested_publish.sandbox.pool import shared_sandbox
+from support.hostile_peers import Answering, response
+from support.makers import make_wheel
+from support.releases import deadlines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_wheel(tmp_path)
+    return tmp_path
+
+
+def outcome(
+    folder: Path,
+    status: str,
+    body: str = "",
+    *,
+    is_there: bool = False,
+    skip_existing: bool = False,
+    **headers: str,
+) -> Outcome:
+    """Upload the wheel in `folder` to an index that answers like this."""
+    answer = response(body.encode(), status=status, kind="text/plain", **headers)
+    outcomes = []
+    with Answering({"/legacy/": answer}) as peer, stage_files([folder]) as staged:
+        delivery = Delivery(
+            index=Index.at(f"{peer.url}/legacy/"),
+            credentials=GivenCredentials("__token__", "secret"),
+            parallel=1,
+            skip_existing=skip_existing,
+            deadlines=deadlines(0.2),
+            is_there=lambda _: is_there,
+            tell=lambda _: None,
+            sandbox=shared_sandbox(),
+        )
+        upload(
+            staged.distributions,
+            {},
+            delivery,
+            new=New(),
+            begun=lambda _: None,
+            done=lambda _, outcome: outcomes.append(outcome),
+        )
+    (only,) = outcomes
+    return only
+
+
+@pytest.mark.parametrize(
+    ("status", "topic", "remedy"),
+    [
+        ("400 The project cannot create new projects", Topic.WRONG_PROJECT, "pending"),
+        ("400 File already exists", Topic.FILES_WOULD_BE_REFUSED, "new version"),
+        ("400 Previously used name", Topic.FILES_WOULD_BE_REFUSED, "new version"),
+        ("400 Release older than 14 days", Topic.UPLOAD_REFUSED, "two weeks"),
+        ("403 API token is expired", Topic.UPLOAD_REFUSED, "gets a new token"),
+        ("403 Not valid for project", Topic.WRONG_PROJECT, "to that project as well"),
+        ("403 It isn't allowed to upload", Topic.WRONG_PROJECT, "to that project as well"),
+        ("401 Unauthorized", Topic.UPLOAD_REFUSED, "Check the credentials"),
+        ("403 Forbidden", Topic.UPLOAD_REFUSED, "Check the credentials"),
+        ("400 Bad", Topic.UPLOAD_REFUSED, "Fix what the index names"),
+        ("429 Too many new projects created", Topic.TOO_MANY_PROJECTS, "tomorrow"),
+        ("429 Slow down", Topic.UPLOAD_FAILED, "status page"),
+        ("503 Down", Topic.UPLOAD_FAILED, "status page"),
+    ],
+)
+def test_every_refusal_has_its_own_explanation(
+    folder: Path, status: str, topic: Topic, remedy: str
+) -> None:
+    with pytest.raises(Problem) as caught:
+        outcome(folder, status)
+    assert caught.value.topic is topic
+    assert remedy in caught.value.remedy
+    assert status.split(maxsplit=1)[0] in caught.value.detail
+
+
+def test_a_redirect_says_where_to(folder: Path) -> None:
+    with pytest.raises(Problem) as caught:
+        outcome(folder, "302 Found", Location="https://packages.example.org/legacy/")
+    assert caught.value.topic is Topic.UPLOAD_ELSEWHERE
+    assert "packages.example.org/legacy/" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("409 Conflict", ""),
+        ("400 File Already Exists", ""),
+        ("400 Bad Request", "This file Already Exists."),
+    ],
+)
+def test_a_name_that_is_taken_is_known_by_status_reason_or_body(
+    folder: Path, status: str, body: str
+) -> None:
+    assert outcome(folder, status, body, is_there=True) is Outcome.THERE
+    assert outcome(folder, status, body, skip_existing=True) is Outcome.NAME_TAKEN
+    with pytest.raises(Problem) as caught:
+        outcome(folder, status, body)
+    assert not caught.value.may_pass
+
+
+def test_another_refusal_is_no_name_that_is_taken(folder: Path) -> None:
+    for status, body in (("400 Bad", "no"), ("403 Forbidden", "it does already exist")):
+        with pytest.raises(Problem):
+            outcome(folder, status, body, is_there=True, skip_existing=True)
+
+
+def test_what_could_not_be_accepted_may_have_arrived(folder: Path) -> None:
+    """A file that is there is uploaded, and only one that is there."""
+    assert outcome(folder, "503 Down", is_there=True) is Outcome.UPLOADED
+    with pytest.raises(Problem) as caught:
+        outcome(folder, "503 Down")
+    assert caught.value.may_pass
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("", Outcome.UPLOADED),
+        ("<p>200 OK</p>", Outcome.UPLOADED),
+        ("Welcome to the hotel", Outcome.DOUBTFUL),
+    ],
+)
+def test_a_success_is_one_in_the_index_s_words(folder: Path, body: str, expected: Outcome) -> None:
+    assert outcome(folder, "200 OK", body) is expected
