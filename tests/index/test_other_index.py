@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request, Response
 
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Services
+from attested_publish.journey.targets import Targets
 from attested_publish.settings import understand
 from support.releases import SDIST, SHORT, WHEEL, problem, run, staged
 from support.servers import serving
@@ -98,14 +98,14 @@ class Publisher:
             **{name.replace("_", "-"): value for name, value in settings.items()},
         }
         world = self.stage.world
-        services = Services(
+        targets = Targets(
             Index.at(self.address),
             world.trust_config,
             ambient=world.ambient,
             is_identity_local=True,
             deadlines=SHORT,
         )
-        report, self.printed = run(publish.publish, understand(values), services, world)
+        report, self.printed = run(publish.publish, understand(values), targets)
         return report
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish.distributions import stage as stage_files
+from attested_publish.distributions import copy_privately
 from attested_publish.index.contents import New
 from attested_publish.index.credentials import GivenCredentials
 from attested_publish.index.index import Index
@@ -39,7 +39,7 @@ def outcome(
     """Upload the wheel in `folder` to an index that answers like this."""
     answer = response(body.encode(), status=status, kind="text/plain", **headers)
     outcomes = []
-    with Answering({"/legacy/": answer}) as peer, stage_files([folder]) as staged:
+    with Answering({"/legacy/": answer}) as peer, copy_privately([folder]) as staged:
         delivery = Delivery(
             index=Index.at(f"{peer.url}/legacy/"),
             credentials=GivenCredentials("__token__", "secret"),
