@@ -91,7 +91,8 @@ def bombs(folder: Path) -> Iterator[Path]:
             yield path
 
 
-@pytest.mark.parametrize("attestations", ["auto", pytest.param("true", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("attestations", ["auto", "true"])
 def test_bombs_beside_the_files_are_left_aside(tmp_path: Path, attestations: str) -> None:
     dist = tmp_path / "dist"
     dist.mkdir()

@@ -97,7 +97,7 @@ def test_no_loopback(mode: str, dist: Path) -> None:
         (["check", "--offline", "dist"], 1, "no longer exists"),
         (["check", "--offline", "{dist}"], 0, "in order"),
         (["check", "--offline", "{dist}", "--report", "r.json"], 2, "--report cannot be written"),
-        (["rehearse", "{dist}"], 0, "pip installed"),
+        pytest.param(["rehearse", "{dist}"], 0, "pip installed", marks=pytest.mark.slow),
     ],
 )
 def test_a_working_directory_that_is_gone(
@@ -201,7 +201,7 @@ def test_an_output_that_nobody_takes(stage: Stage) -> None:
     assert outputs(environment)["result"] == "done"
 
 
-@pytest.mark.parametrize("mode", ["publish", "attest"])
+@pytest.mark.parametrize("mode", ["publish", pytest.param("attest", marks=pytest.mark.slow)])
 def test_a_runner_without_its_temporary_folder(stage: Stage, tmp_path: Path, mode: str) -> None:
     environment = job(stage.world, stage.folder, mode=mode)
     for temp in (None, str(tmp_path / "not" / "yet")):

@@ -100,6 +100,7 @@ def test_two_runs_at_once_are_both_done(tmp_path: Path, turn: int) -> None:
         assert "wrong provenance" not in "".join(printed)
 
 
+@pytest.mark.slow
 def test_a_killed_upload_that_arrives_late_is_done(tmp_path: Path) -> None:
     dist = tmp_path / "dist"
     dist.mkdir()

@@ -282,6 +282,7 @@ def test_the_command_takes_several(two: Stage, tmp_path: Path) -> None:
     assert len(two.world.log) == len(FILES)
 
 
+@pytest.mark.slow
 def test_a_rehearsal_pretends_as_many_as_are_listed(dist: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     done = subprocess.run(

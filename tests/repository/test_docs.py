@@ -204,7 +204,11 @@ def runnable(page):
 @needs_bash
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if any(block.language == "console" for block, _ in runnable(page))],
+    [
+        pytest.param(page, marks=[] if page.name == "README.md" else pytest.mark.slow)
+        for page in PAGES
+        if any(block.language == "console" for block, _ in runnable(page))
+    ],
     ids=by_name,
 )
 def test_what_a_page_says_to_run_does_what_it_shows(page, tmp_path):

@@ -90,6 +90,7 @@ def job(tmp_path):
     return job
 
 
+@pytest.mark.slow
 def test_nothing_in_the_environment_changes_what_is_installed(job):
     more = job.folder / "more.txt"
     more.write_text(job.wheel("added"))
@@ -155,6 +156,7 @@ def test_of_a_configuration_file_only_the_way_to_the_packages_counts(job, sectio
     assert not (job.folder / "elsewhere").exists()
 
 
+@pytest.mark.slow
 def test_where_no_wheel_fits_it_says_so_and_tries_the_next_python(job):
     job.lock(job.wheel("locked", tag="cp27-cp27m-win32"))
     other = job.folder / "bin" / "python3.13"
