@@ -83,7 +83,7 @@ class HostileIndex:
         targets = Targets(
             Index.at(upload_url), world.trust_config, ambient=world.ambient, deadlines=_IMPATIENT
         )
-        yield run(publish.check, settings, targets, world)
+        yield run(publish.check, settings, targets)
         printed = io.StringIO()
         wanted_run = run_to(targets, settings, Console(file=printed, width=200), mode="verify")
         wanted = verify_command.read_targets(["sample"])
