@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from attested_publish.index.credentials import Credentials
     from attested_publish.sandbox.pool import Sandbox
 
+_ANSWER_LIMIT = 1 << 16
+"""Bytes of an answer to an upload that are looked at; an index says what it has to in a few."""
+
 
 class Outcome(Enum):
     """The outcome for a file that was sent."""
@@ -208,7 +211,7 @@ class _Courier:
         try:
             # One try: twine's own retries send the file again without asking or waiting.
             response = repository.upload(package, max_redirects=1)
-            return answer_of(response, response.content)
+            return answer_of(response, response.content[:_ANSWER_LIMIT])
         except requests.RequestException as error:
             raise _not_sent(self._index, distribution, error) from error
 
