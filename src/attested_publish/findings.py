@@ -53,4 +53,9 @@ def worst_first(found: Iterable[Finding]) -> list[Finding]:
             left_out[kind] += 1
     for (rule, severity), count in left_out.items():
         kept.append(Finding(rule, severity, f"There are {count:,} more findings of this kind."))
-    return sorted(kept, key=lambda finding: tuple(Severity).index(finding.severity))
+    return by_severity(kept)
+
+
+def by_severity(found: Iterable[Finding]) -> list[Finding]:
+    """Sort findings by severity, worst first; those of the same stay in their order."""
+    return sorted(found, key=lambda finding: tuple(Severity).index(finding.severity))

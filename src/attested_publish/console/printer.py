@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from attested_publish.findings import Finding, Severity
+from attested_publish.findings import Finding, Severity, by_severity
 from attested_publish.net.untrusted import harmless, shown
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Printer:
 
     def findings(self, distribution: Distribution, found: Iterable[Finding]) -> None:
         """Print what was found in a file below the file's name, worst first."""
-        worst_first = sorted(found, key=lambda each: tuple(Severity).index(each.severity))
+        worst_first = by_severity(found)
         if not worst_first:
             return
         self._line((f"  {shown(distribution.filename)}", "bold"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from attested_publish.attestations import existing, files, sidecars
+from attested_publish.attestations import existing, files
 from attested_publish.attestations.sidecars import Existing, Ready, without_suffix
 from attested_publish.attestations.sign import Signing
 from attested_publish.attestations.verify import (
@@ -20,7 +20,7 @@ from attested_publish.attestations.verify import (
 from attested_publish.console.progress import progress_of
 from attested_publish.journey.made import note_attestation, note_publisher
 from attested_publish.journey.run import State
-from attested_publish.journey.trust import may_attest, trust_of
+from attested_publish.journey.trust import beside, may_attest, trust_of
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import AttestationNotAccepted, Stage, Topic, counted
 from attested_publish.settings import Attestations
@@ -51,7 +51,7 @@ def verify_existing(
     Raises `AttestationNotAccepted` where attestations are required and one of them is not valid;
     otherwise one that is not valid is named and not used.
     """
-    paths = sidecars.beside(distributions) if may_attest(run) else []
+    paths = beside(run, distributions)
     may_send = plan is None or plan.sends
     if not paths or not may_send:
         return Existing()

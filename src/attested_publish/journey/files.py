@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from rich import filesize
 
-from attested_publish.attestations import sidecars
 from attested_publish.console.progress import FEW
 from attested_publish.distributions import Distribution, copy_privately, is_sidecar
-from attested_publish.journey.trust import may_attest
+from attested_publish.journey.trust import beside
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import Stage, counted
@@ -78,7 +77,7 @@ def _print_ignored(
     run: Run, ignored: Sequence[Path], distributions: Sequence[Distribution]
 ) -> None:
     """Print which files are left out; those that may hold attestations are looked at later."""
-    existing = sidecars.beside(distributions) if may_attest(run) else []
+    existing = beside(run, distributions)
     aside = [path for path in ignored if path not in existing]
     for path in aside[:_SHOWN_ASIDE]:
         kind = "not a distribution itself" if is_sidecar(path) else "not a distribution"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attested_publish.attestations import sidecars
 from attested_publish.journey.api_token import api_token
 from attested_publish.journey.identify import audience_meanwhile, identify
-from attested_publish.journey.trust import may_attest
+from attested_publish.journey.trust import beside
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import NoIdentity
 
@@ -33,7 +32,7 @@ def prove_publisher(run: Run, distributions: Sequence[Distribution], contents: C
     except NoIdentity as problem:
         run.recorder.remark(f"The trusted publisher was not checked: {problem.title}.")
         return
-    if may_attest(run) and sidecars.beside(distributions):
+    if beside(run, distributions):
         # sigstore takes a second to import, and most releases have no such files.
         from attested_publish.journey.attest import verify_existing
 

@@ -169,5 +169,5 @@ def _means(run: Run) -> Iterator[None]:
             run.printer.waiting,
             is_local=run.targets.is_identity_local,
         )
-        run.means = Means(session, ambient, found, found.sandbox, afterwards)
+        run.means = Means(session, ambient, found, afterwards)
         yield

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.console.printer import cleaned
-from attested_publish.findings import Severity
+from attested_publish.findings import by_severity
 from attested_publish.report import AttestationReport, Result
 from attested_publish.settings import Mode
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
     from attested_publish.distributions import Distribution
-    from attested_publish.findings import Finding
+    from attested_publish.findings import Finding, Severity
     from attested_publish.identity.publishers import Identity
     from attested_publish.identity.tokens import AmbientIdentity
     from attested_publish.index.index import IndexFile
@@ -91,8 +91,12 @@ class Means:
     session: requests.Session
     ambient: AmbientIdentity
     verdicts: Verdicts
-    sandbox: Sandbox
     afterwards: ExitStack
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The child processes that read untrusted files."""
+        return self.verdicts.sandbox
 
 
 @dataclass
@@ -139,8 +143,7 @@ class Run:
     def add_findings(self, distribution: Distribution, found: Sequence[Finding]) -> None:
         """Add what was found in a file, worst first, and print it."""
         harmless = [cleaned(finding) for finding in found]
-        worst_first = sorted(harmless, key=lambda each: tuple(Severity).index(each.severity))
-        self.files[distribution.filename].findings.extend(worst_first)
+        self.files[distribution.filename].findings.extend(by_severity(harmless))
         self.printer.findings(distribution, harmless)
 
     def found(self, *severities: Severity) -> list[tuple[File, Finding]]:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from attested_publish.attestations import sidecars
 from attested_publish.net.parallel import meanwhile
 from attested_publish.settings import Attestations
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from attested_publish.attestations.verify import Trust
+    from attested_publish.distributions import Distribution
     from attested_publish.journey.run import Run
 
 
 def may_attest(run: Run) -> bool:
     """Whether the settings allow attestations."""
     return not run.settings.password and run.settings.attestations is not Attestations.NEVER
+
+
+def beside(run: Run, distributions: Sequence[Distribution]) -> list[Path]:
+    """Return the files next to the distributions that may be attestations, if those are used."""
+    return sidecars.beside(distributions) if may_attest(run) else []
 
 
 def trust_of(run: Run) -> Callable[[], Trust]:
