@@ -15,6 +15,7 @@ import requests
 import urllib3
 
 from attested_publish.identity.tokens import is_taken_once
+from attested_publish.index.discovery import TokenExchange, token_exchange
 from attested_publish.index.index import Index, quoted, unreachable
 from attested_publish.net.figures import seconds
 from attested_publish.net.http import Answer, ask
@@ -78,6 +79,7 @@ class Exchange:
     """
 
     index: Index
+    addresses: TokenExchange
     ambient: AmbientIdentity
     identity: Identity
     projects: Mapping[str, bool]
@@ -103,6 +105,7 @@ class Exchange:
             try:
                 token = mint(
                     self.index,
+                    self.addresses.mint_url,
                     identity_token,
                     self.identity.publisher,
                     self.projects,
@@ -124,10 +127,13 @@ class Exchange:
 
     def revoke(self, token: ApiToken) -> Revocation:
         """Revoke a token, even if the run is stopped; never raises, because it expires anyway."""
+        burn_url = self.addresses.burn_url
+        if burn_url is None:
+            return Revocation.EXPIRES
         seconds = min(_LAST_SECONDS if is_stopped() else _BURN_SECONDS, self.deadlines.answer)
         try:
             return persistently(
-                lambda: burn(self.index, token, self.session, seconds),
+                lambda: burn(self.index, burn_url, token, self.session, seconds),
                 self.deadlines.burn,
                 self.tell,
                 GaveUp(heeds_stop=False),
@@ -138,6 +144,10 @@ class Exchange:
 
 class NoSecondToken(TokenProblem):
     """The job's only identity token has been used, so it can get no other API token."""
+
+
+class NoTrustedPublishing(TokenProblem):
+    """The index has no token exchange."""
 
 
 class AnswerLost(TokenProblem):
@@ -217,26 +227,36 @@ class TrustedCredentials:
         self._exchange.mint(self._audience, self._tokens.append)
 
 
-def audience_of(index: Index, session: requests.Session, *, is_provider_local: bool) -> str:
+@dataclass(frozen=True)
+class Audience:
+    """The audience that an index wants in identity tokens, and where it exchanges them."""
+
+    name: str
+    exchange: TokenExchange
+
+
+def audience_of(index: Index, session: requests.Session, *, is_provider_local: bool) -> Audience:
     """Ask the index for the audience of identity tokens.
 
-    `is_provider_local` says whether the tokens come from loopback. Raises `TokenProblem` if the
-    index does not support trusted publishing, or asks for an audience for which another service
-    would accept the token.
+    `is_provider_local` says whether the tokens come from loopback. Raises `TokenProblem`:
+    `NoTrustedPublishing` if the index does not support it, and another if it asks for an
+    audience for which another service would accept the token.
     """
-    answer = _ask(index, "GET", _audience_url(index), session)
+    exchange = token_exchange(index, session)
+    url = exchange.audience_url
+    answer = _ask(index, "GET", url, session)
     if answer.status == HTTPStatus.NOT_FOUND:
-        raise TokenProblem(
+        raise NoTrustedPublishing(
             f"{index.name} does not support trusted publishing",
             topic=Topic.NO_TRUSTED_PUBLISHING,
-            detail=f"{_audience_url(index)} answered {quoted(index, answer)}.",
+            detail=f"{url} answered {quoted(index, answer)}.",
             remedy="Set the index's own credentials as user and password.",
         )
     if answer.status != HTTPStatus.OK:
         raise TokenProblem(
             f"{index.name} does not report its audience",
             topic=Topic.AUDIENCE_UNKNOWN,
-            detail=f"{_audience_url(index)} answered {quoted(index, answer)}.",
+            detail=f"{url} answered {quoted(index, answer)}.",
             remedy="Trusted publishing may be disabled or have an outage there: see the "
             "index's status page, and run again later.",
             may_pass=answer.may_pass,
@@ -247,8 +267,7 @@ def audience_of(index: Index, session: requests.Session, *, is_provider_local: b
         raise TokenProblem(
             f"{index.name} does not report its audience",
             topic=Topic.AUDIENCE_UNKNOWN,
-            detail=f"{_audience_url(index)} answered without an audience "
-            f"({quoted(index, answer)}).",
+            detail=f"{url} answered without an audience ({quoted(index, answer)}).",
             remedy="Check that repository-url is the upload address of an index that supports "
             "trusted publishing; otherwise set user and password.",
             may_pass=answer.is_broken_off,
@@ -263,11 +282,12 @@ def audience_of(index: Index, session: requests.Session, *, is_provider_local: b
             "its own (a copy of PyPI's server: OIDC_AUDIENCE), or use an identity provider on "
             "loopback, too.",
         )
-    return audience
+    return Audience(audience, exchange)
 
 
 def mint(
     index: Index,
+    url: str,
     identity_token: str,
     publisher: TrustedPublisher,
     projects: Mapping[str, bool],
@@ -275,13 +295,13 @@ def mint(
     session: requests.Session,
     mask: Callable[[str], None],
 ) -> ApiToken:
-    """Exchange an identity token for an API token.
+    """Exchange an identity token for an API token at `url`.
 
     Raises `TokenRefused` if the index refuses, `AnswerLost` if it may have minted one anyway,
     and another `TokenProblem` if the index was certainly not reached.
     """
     try:
-        answer = _ask(index, "POST", _mint_url(index), session, identity_token)
+        answer = _ask(index, "POST", url, session, identity_token)
     except TokenProblem as problem:
         if isinstance(problem.__cause__, requests.RequestException) and not never_sent(
             problem.__cause__
@@ -294,7 +314,7 @@ def mint(
         raise AnswerLost(
             f"{index.name} accepted the identity but issued no API token",
             topic=Topic.EXCHANGE_FAILED,
-            detail=f"{_mint_url(index)} answered 200 with a token of {len(value):,} characters, "
+            detail=f"{url} answered 200 with a token of {len(value):,} characters, "
             "which no server would accept in a header.",
             remedy="Check that repository-url is the upload address of the right index.",
         )
@@ -310,7 +330,7 @@ def mint(
         raise AnswerLost(
             f"{index.name} accepted the identity but issued no API token",
             topic=Topic.EXCHANGE_FAILED,
-            detail=f"{_mint_url(index)} answered 200 without a token: {told}.",
+            detail=f"{url} answered 200 without a token: {told}.",
             remedy="Run again; if this happens every time, tell the operators of the index.",
             may_pass=True,
         )
@@ -320,7 +340,7 @@ def mint(
         raise AnswerLost(
             f"{index.name} could not exchange the identity token",
             topic=Topic.EXCHANGE_FAILED,
-            detail=f"{_mint_url(index)} answered {answer.status}: {told}.",
+            detail=f"{url} answered {answer.status}: {told}.",
             remedy="The index has an outage: see its status page, and run again later.",
             may_pass=answer.may_pass,
             retry_after=answer.retry_after,
@@ -329,13 +349,13 @@ def mint(
 
 
 def burn(
-    index: Index, token: ApiToken, session: requests.Session, seconds: float | None = None
+    index: Index, url: str, token: ApiToken, session: requests.Session, seconds: float | None = None
 ) -> Revocation:
-    """Revoke an API token (PyPI's burn-token), within `seconds`.
+    """Revoke an API token at `url` (PyPI's burn-token), within `seconds`.
 
     Raises `TokenProblem` if that fails.
     """
-    answer = _ask(index, "POST", _burn_url(index), session, token.value, seconds=seconds)
+    answer = _ask(index, "POST", url, session, token.value, seconds=seconds)
     # PyPI answers 202; a 200 may come from something in between, such as a proxy.
     if answer.status in {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
         return Revocation.REVOKED
@@ -343,7 +363,7 @@ def burn(
         return Revocation.EXPIRES
     raise TokenProblem(
         f"{index.name} does not revoke its API token",
-        detail=f"{_burn_url(index)} answered {answer.status}: {answer.told([token.value])}.",
+        detail=f"{url} answered {answer.status}: {answer.told([token.value])}.",
         may_pass=answer.may_pass or answer.status == HTTPStatus.OK,
         retry_after=answer.retry_after,
     )
@@ -516,18 +536,3 @@ def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str
         for project, exists in projects.items()
     ]
     return "\n".join(links)
-
-
-def _audience_url(index: Index) -> str:
-    """Where the index reports the audience of its identity tokens."""
-    return f"{index.root}/_/oidc/audience"
-
-
-def _mint_url(index: Index) -> str:
-    """Where an identity token is exchanged for an API token."""
-    return f"{index.root}/_/oidc/mint-token"
-
-
-def _burn_url(index: Index) -> str:
-    """Where an API token is revoked (PyPI since August 2026)."""
-    return f"{index.root}/_/oidc/burn-token"

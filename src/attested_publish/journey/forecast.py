@@ -218,7 +218,7 @@ def attestation_plan(
             attest=False,
             why_not=f"No attestations: {obstacle.why} {obstacle.remedy} to have them. "
             f"{_NEVER_LATER}",
-            takes_made=obstacle.is_of_the_job and index.works_as_pypi,
+            takes_made=obstacle.is_of_the_job and index.takes_attestations,
         )
     if wish is Attestations.REQUIRED:
         return AttestationPlan(attest=True)
@@ -228,9 +228,9 @@ def attestation_plan(
             why_not=f"No attestations: {identity.why_hidden}, and signing would record that in "
             "Sigstore's public log for good. `attestations: true` allows it. "
             f"{_NEVER_LATER}",
-            takes_made=index.works_as_pypi,
+            takes_made=index.takes_attestations,
         )
-    if is_public_log and not index.works_as_pypi:
+    if is_public_log and not index.takes_attestations:
         return AttestationPlan(
             attest=False,
             why_not=f"No attestations: {index.name} is not known to accept them. "

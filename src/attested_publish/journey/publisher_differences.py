@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from attested_publish.distributions import release_of
-from attested_publish.index.index import Index, provenance_of
+from attested_publish.index.provenance import provenance_of
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IndexProblem
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from attested_publish.identity.publishers import TrustedPublisher
     from attested_publish.index.contents import Contents
-    from attested_publish.index.index import IndexFile
+    from attested_publish.index.index import Index
+    from attested_publish.index.pages import IndexFile
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -33,7 +34,7 @@ def differences(
     if fields is None:
         return
     for project, files in held.files.items():
-        last = _last_attested(files or {})
+        last = _last_attested(files)
         version = release_of(last.filename)[1] if last else None
         if last is None or version is None:
             continue

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from attested_publish.distributions import Distribution
     from attested_publish.index.credentials import Credentials
-    from attested_publish.index.index import IndexFile
+    from attested_publish.index.pages import IndexFile
     from attested_publish.journey.run import Run
 
 
@@ -99,7 +99,7 @@ def _new(run: Run, distributions: Sequence[Distribution], contents: Contents) ->
     missing = [each for each in distributions if each.project in new.projects]
     if len(contents.projects) > 1 and missing:
         with contextlib.suppress(IndexProblem):
-            now = read_contents(missing, run.targets.index, run.means.session)
+            now = read_contents(missing, run.pages)
             return replace(new, projects=now.new_to_the_index(missing).projects)
     return new
 
@@ -113,7 +113,7 @@ def _is_there(run: Run, distribution: Distribution) -> bool:
 def _served(run: Run, distribution: Distribution) -> IndexFile | None:
     """Return what the index serves under this name; `None`: nothing, or it does not say."""
     try:
-        contents = read_contents([distribution], run.targets.index, run.means.session)
+        contents = read_contents([distribution], run.pages)
     except IndexProblem:
         return None
     return contents.file(distribution)

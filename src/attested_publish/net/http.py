@@ -290,11 +290,13 @@ def ask(
     headers: Mapping[str, str],
     limit: int = BODY_LIMIT,
     seconds: float | None = None,
+    follows: bool = True,
 ) -> Answer:
     """Send a request and read the answer, at most `limit` bytes of it, within `seconds`.
 
-    Without `seconds`, the session's own limit applies. A redirect of a POST is returned, not
-    followed, because that would send the body to another address. Raises
+    Without `seconds`, the session's own limit applies. A redirect of a GET is followed, unless
+    `follows` is false; that of a POST is returned, because following it would send the body to
+    another address. Raises
     `requests.RequestException`; `TooLarge` if a successful answer exceeds the limit.
     """
     adapter = session.get_adapter(url)
@@ -308,7 +310,7 @@ def ask(
             json=payload,
             headers=dict(headers),
             stream=True,
-            allow_redirects=method == "GET",
+            allow_redirects=follows and method == "GET",
         ) as response,
     ):
         return answer_of(response, body_of(response, limit))

@@ -35,6 +35,7 @@ class Patience:
 class Deadlines:
     """The patience with each kind of request, and how long one may take in total (seconds).
 
+    `confirmation` is for PyPI, whose pages are cached; `confirmation_elsewhere` for other indexes.
     `answer` is for queries; an upload has `upload_answer`, and more depending on its size.
 
     Sigstore, whose outages have been minutes long, and uploads get minutes. Before anything
@@ -50,6 +51,7 @@ class Deadlines:
     log: Patience = Patience(300)
     upload: Patience = Patience(300)
     confirmation: Patience = Patience(300, first=0.5, longest=15)
+    confirmation_elsewhere: Patience = Patience(30, first=0.5, longest=5)
     answer: float = 60.0
     upload_answer: float = 300.0
 
