@@ -171,25 +171,9 @@ def test_a_used_identity_token_is_told_apart(stage: Stage) -> None:
     identity = understand(token)
     url = usual_exchange(index).mint_url
     with new_session() as session:
-        mint(
-            index,
-            usual_exchange(index).mint_url,
-            token,
-            identity.publisher,
-            {},
-            session=session,
-            mask=lambda _: None,
-        )
+        mint(index, url, token, identity.publisher, {}, session=session, mask=lambda _: None)
         with pytest.raises(TokenRefused) as caught:
-            mint(
-                index,
-                usual_exchange(index).mint_url,
-                token,
-                identity.publisher,
-                {},
-                session=session,
-                mask=lambda _: None,
-            )
+            mint(index, url, token, identity.publisher, {}, session=session, mask=lambda _: None)
     assert "invalid-reuse-token" in caught.value.detail
     assert token not in caught.value.detail
 
