@@ -127,8 +127,7 @@ class World:
         further: Sequence[Registry] = (),
         seed: int = 1,
     ) -> None:
-        if unknown := sorted(latency.keys() - set(STAGES)):
-            raise ValueError(f"There is no stage {unknown[0]!r}; choose from {', '.join(STAGES)}.")
+        _check_stages(latency)
         prove_loopback()
         self.claims = dict(claims)
         self.faults = Faults(faults)
@@ -169,10 +168,8 @@ class World:
             self._servers = (issuer, authority, log, *indexes)
             self._made = made.pop_all()
 
-        self.index_url = index.index_url
-        self.upload_url = index.upload_url
-        self._job = job
-        self._issuer_url = issuer.url
+        self.index_url, self.upload_url = index.index_url, index.upload_url
+        self._job, self._issuer_url = job, issuer.url
         self._request = self.issuer.request_url(issuer.url), self.issuer.request_token
         self._program = self._write_program() if job.source is Source.PROGRAM else {}
 
@@ -279,6 +276,11 @@ def _trust_texts(
     config = client_trust_config(root, ca_url=ca_url, oidc_url=oidc_url, log_url=log_url)
     whole, signing = (json.dumps(part, indent=2) for part in (config, config["signingConfig"]))
     return whole, json.dumps(root, indent=2), signing
+
+
+def _check_stages(latency: Mapping[str, float]) -> None:
+    if unknown := sorted(latency.keys() - set(STAGES)):
+        raise ValueError(f"There is no stage {unknown[0]!r}; choose from {', '.join(STAGES)}.")
 
 
 def _only(paths: Collection[str], name: str, environ: WSGIEnvironment) -> str | None:

@@ -287,11 +287,25 @@ def test_the_newest_release_is_a_final_one(tmp_path):
             assert newest == ("2.0rc1" if version == "2.0rc1" else "1.10")
 
 
+def test_versions_that_are_equal_are_one_release(tmp_path):
+    with serving(trusted_root=trusted_root(), registry=Registry.open()) as (client, _):
+        token = client.token()
+        wheel, sdist = make_wheel(tmp_path), make_sdist(tmp_path, version="1.0.0")
+        for path in (wheel, sdist):
+            assert client.upload(path, token).status_code == 200
+        assert client.simple("sample")["versions"] == ["1.0"]
+        for version in ("1.0", "1", "v1.0.0"):
+            urls = client.get(f"/pypi/sample/{version}/json").json()["urls"]
+            assert {each["filename"] for each in urls} == {wheel.name, sdist.name}
+        another = make_sdist(tmp_path / "more", version="1.0.0.0")
+        assert "only one" in client.upload(another, token).reason
+
+
 def test_a_project_has_a_page_for_people(client):
     for path, words in {
         "/project/sample/": "Releases: 1.0",
         "/project/Sample/": "Releases: 1.0",
-        "/project/sample/v1.0/": "Releases: 1.0",
+        "/project/sample/1.0.0/": "Releases: 1.0",
     }.items():
         answer = client.get(path)
         assert answer.status_code == 200

@@ -8,7 +8,7 @@ from packaging.version import Version
 from werkzeug.exceptions import NotFound
 
 from attested_publish.rehearsal.pypi.answers import CORS, SERIAL, json_answer
-from attested_publish.rehearsal.pypi.reading import canonical_version, held
+from attested_publish.rehearsal.pypi.reading import held, release_of
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
@@ -46,10 +46,7 @@ class JsonApi:
     def release(self, request: Request, project: str, version: str) -> Response:
         """Describe one release."""
         found = held(self._store, project)
-        canonical = canonical_version(version)
-        if canonical is None or canonical not in found.releases:
-            raise NotFound
-        return _answer(found, _description(request, found, canonical))
+        return _answer(found, _description(request, found, release_of(found, version)))
 
 
 def _answer(project: Project, document: dict[str, Any]) -> Response:

@@ -134,10 +134,7 @@ class Reading:
     def release_page(self, request: Request, project: str, version: str) -> Response:
         """Show one release to people."""
         found = held(self._store, project)
-        canonical = canonical_version(version)
-        if canonical is None or canonical not in found.releases:
-            raise NotFound
-        return _project_html(request, found, [canonical])
+        return _project_html(request, found, [release_of(found, version)])
 
     def file(self, request: Request, digest: str, filename: str) -> Response:
         """Serve a file, or a wheel's METADATA if its name ends in ``.metadata``."""
@@ -156,8 +153,9 @@ class Reading:
         return Response(stored.metadata, mimetype="application/octet-stream")
 
     def _file(self, project: str, version: str, filename: str) -> StoredFile:
-        file = held(self._store, project).files.get(filename)
-        if file is None or file.version != canonical_version(version):
+        found = held(self._store, project)
+        file = found.files.get(filename)
+        if file is None or file.version != release_of(found, version):
             raise NotFound
         return file
 
@@ -202,10 +200,13 @@ def held(store: Store, name: str) -> Project:
     return project
 
 
-def canonical_version(version: str) -> str | None:
-    """Return a version of an address as it is stored; `None` if it is none."""
+def release_of(project: Project, version: str) -> str:
+    """Return the release that an address names by any spelling; raises `NotFound`."""
     parsed = parsed_version(version)
-    return None if parsed is None else str(parsed)
+    spelling = None if parsed is None else project.spelling(parsed)
+    if spelling is None:
+        raise NotFound
+    return spelling
 
 
 def _meta(serial: int) -> dict[str, Any]:

@@ -132,6 +132,10 @@ class Project:
         """Its name in addresses."""
         return canonicalize_name(self.name)
 
+    def spelling(self, version: Version) -> str | None:
+        """Return how its release that equals `version` is spelled; `None` if there is none."""
+        return next((each for each in self.releases if Version(each) == version), None)
+
     @property
     def versions(self) -> list[str]:
         """Its releases, sorted as versions."""

@@ -116,7 +116,7 @@ class Uploads:
     ) -> None:
         """Check and store the file, unless it already exists."""
         project = canonicalize_name(name)
-        version = str(Version(fields["version"][0]))
+        version = self._release_of(name, Version(fields["version"][0]))
         kind = fields["filetype"][0]
         _refuse("refuse_description", fields)  # row 12
         _refuse("refuse_filename", fields, content)  # row 14
@@ -161,6 +161,11 @@ class Uploads:
                 return
             turn.store()
             self._keep(file, content, name, fields)
+
+    def _release_of(self, name: str, version: Version) -> str:
+        """Return the version of the release that a file is for: 1.0.0 is added to 1.0."""
+        project = self._store.project(name)
+        return (project.spelling(version) if project else None) or str(version)
 
     def _is_new(self, file: SentFile) -> bool:
         try:
