@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import csv
 import re
 import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from attested_publish.rules import zips
 from attested_publish.rules.bounds import SCANNED_SIZE, STRAY_LINES, ArchiveBounds, too_much
+from attested_publish.rules.encoding import nothing_to_send
 from attested_publish.rules.scanned import content_findings, is_scanned
 from attested_publish.rules.wording import doubtful, first, refused, sentence, shown, unwise
 
@@ -25,6 +26,24 @@ _CANDIDATES: Final = 50
 _INDENT: Final = 80
 _ROWS_A_MEMBER: Final = 2
 _REBUILD: Final = "Rebuild the wheel with a build backend."
+_DUPLICATES_BY: Final = {
+    "hatchling": "With Hatch, an entry under [tool.hatch.build.targets.wheel.force-include] adds "
+    "files that `packages` (or `only-include`) has added already: remove that entry.",
+    "poetry": "With Poetry, `include` matches files that are in `packages` already, or a build "
+    "script adds them: remove that pattern.",
+    "meson": "With meson-python, a meson.build installs the file twice, for instance in two "
+    "`py.install_sources`: remove one.",
+    "maturin": "With maturin, `include` matches files that are in `python-source` already: remove "
+    "that pattern.",
+}
+"""The setting that makes duplicates, by the beginning of WHEEL's Generator."""
+_DUPLICATES: Final = (
+    "Find what adds the file for a second time, and rebuild: with Hatch, an entry of "
+    "`force-include` for what `packages` adds already; with Poetry, an `include` for what is in "
+    "`packages`; with meson-python, a file that is installed twice. A wheel that was added to with "
+    "`zip` or `cat` has to be rebuilt."
+)
+_GENERATOR: Final = re.compile(rb"^Generator:[ \t]*([a-z]+)", re.MULTILINE | re.IGNORECASE)
 _REPACK: Final = "Rebuild the wheel, or repack it with `wheel pack`, which writes RECORD."
 
 
@@ -65,7 +84,7 @@ class Wheel:
         return zips.read(self.archive, f"{self.info}/{name}", most)
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_wheel(path: Path, filename: str, size: int, bounds: ArchiveBounds) -> Iterator[Wheel]:
     """Open the wheel at `path`, of `size` bytes, that will be uploaded as `filename`.
 
@@ -96,6 +115,24 @@ def shape_findings(wheel: Wheel) -> Iterator[Finding]:
     yield from _wheel_file(wheel)
     yield from zips.framing_findings(wheel.path, wheel.archive.infolist())
     yield from _scanned(wheel)
+
+
+def duplicate_findings(wheel: Wheel) -> Iterator[Finding]:
+    """Report members that exist twice, with the build setting that makes them.
+
+    PyPI may find something else first that follows from them: see `zips.duplicate_findings`.
+    """
+    if wheel.archive is not None:
+        yield from zips.duplicate_findings(wheel.archive, _duplicates_remedy(wheel))
+
+
+def _duplicates_remedy(wheel: Wheel) -> str:
+    try:
+        generator = _GENERATOR.search(wheel.read("WHEEL") or b"")
+    except zips.NotRead:
+        return _DUPLICATES
+    name = generator[1].decode().lower() if generator else ""
+    return _DUPLICATES_BY.get(name, _DUPLICATES)
 
 
 def _also_a_tar(wheel: Wheel) -> Iterator[Finding]:
@@ -196,13 +233,11 @@ def _other_metadata(wheel: Wheel, name: str) -> Iterator[Finding]:
 
 
 def _nothing_to_send(wheel: Wheel) -> Iterator[Finding]:
-    # A missing METADATA is reported separately.
-    if f"{wheel.info}/METADATA" in wheel.names():
-        yield refused(
-            "metadata-empty",
-            "METADATA has no Metadata-Version, so twine has nothing to send.",
-            _REBUILD,
-        )
+    # A missing METADATA, and one that cannot be read, are reported separately.
+    with contextlib.suppress(zips.NotRead):
+        content = wheel.read("METADATA")
+        if content is not None:
+            yield nothing_to_send("METADATA", content)
 
 
 def dist_info_findings(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Finding]:
