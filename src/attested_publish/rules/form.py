@@ -6,6 +6,7 @@ that metadata. Based on twine 7.0.0, `twine/package.py` and `twine/repository.py
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -152,6 +153,34 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
     if unparsed:
         return None, [_unsent(metadata, sorted(unparsed))]
     return raw, list(nul_characters(metadata))
+
+
+def readable_metadata(metadata: bytes) -> RawMetadata:
+    """Parse what can be read of METADATA or PKG-INFO, whether it is valid or not.
+
+    For indexes that are to judge it themselves. A field that may occur once has its first value,
+    and bytes that are not UTF-8 are replaced; unknown fields are left out, as no form has them.
+    Raises what packaging does for metadata that it cannot parse at all.
+    """
+    raw, unparsed = parse_email(metadata.removeprefix(codecs.BOM_UTF8))
+    found = cast("dict[str, object]", raw)
+    for field, values in unparsed.items():
+        name = field.replace("-", "_")
+        # The description may be bytes, whatever its type says.
+        texts = [
+            each.decode(errors="replace") if isinstance(each, bytes) else each
+            for each in cast("Sequence[str | bytes]", values)
+        ]
+        if name == "keywords":
+            found[name] = [keyword.strip() for keyword in texts[0].split(",")]
+        elif name in SINGLE_FIELDS:
+            found[name] = texts[0]
+        elif field == "project-url":
+            found["project_urls"] = dict(map(_label_and_url, texts))
+    declared = parsed_version(raw.get("metadata_version", "0"))
+    if declared is not None and declared < _LICENSE_FILES_SINCE:
+        found.pop("license_files", None)
+    return raw
 
 
 def _unsent(metadata: bytes, fields: Sequence[str]) -> Finding:
