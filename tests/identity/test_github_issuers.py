@@ -10,10 +10,11 @@ from attested_publish.identity.github import ISSUER, other_issuer
 from attested_publish.identity.tokens import understand
 from attested_publish.index.index import Dialect, Index
 from attested_publish.journey import publish
-from attested_publish.journey.forecast import advice, refuse_hopeless
+from attested_publish.journey.forecast import advice, attestation_plan, refuse_hopeless
 from attested_publish.problems import IdentityProblem
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.jobs.issuer import Issuer
+from attested_publish.settings import Attestations
 from support.releases import problem, staged
 
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ def test_pypi_accepts_none_of_them(issuer: str, what: str, remedy: str, address:
 def test_for_other_indexes_it_is_no_obstacle(issuer: str) -> None:
     index = Index.at("https://packages.example.org/legacy/", Dialect.OTHER)
     refuse_hopeless(identity_of(issuer), index)
+    # Not even with a Sigstore of their own: what its certificates contain is not known here.
+    plan = attestation_plan(Attestations.AUTO, identity_of(issuer), index, is_public_log=False)
+    assert not plan.sends
+    assert issuer in plan.why_not
+    with pytest.raises(IdentityProblem, match="required"):
+        attestation_plan(Attestations.REQUIRED, identity_of(issuer), index, is_public_log=False)
 
 
 @pytest.mark.parametrize(

@@ -292,4 +292,14 @@ def _obstacle(identity: Identity, index: Index) -> _Obstacle | None:
                 remedy="Publish from GitHub, GitLab or Google Cloud",
                 topic=Topic.IDENTITY_UNUSABLE,
             )
-    return None
+        case OtherIdentity(is_person=False):
+            issuer = shown(identity.issuer, 200)
+            return _Obstacle(
+                where=f"with an identity from {issuer}",
+                why=f"what certificates say of identities from {issuer} is not known, so nobody "
+                "could verify them.",
+                remedy="Publish from github.com, gitlab.com, Google Cloud or CircleCI",
+                topic=Topic.IDENTITY_UNUSABLE,
+            )
+        case _:
+            return None
