@@ -183,6 +183,12 @@ class TestVariants:
 
 
 class TestNotADistribution:
+    def test_a_wheel_with_a_folder_around_everything(self, tmp_path: Path) -> None:
+        members = [(f"sample-1.0/{name}", data) for name, data in wheel_files().items()]
+        finding = only_finding(write_zip(tmp_path / WHEEL, members))
+        assert "one folder too deep" in finding.message
+        assert "'sample-1.0'" in finding.message
+
     @pytest.mark.parametrize("name", ["dist.zip", WHEEL, "artifact-1.0.zip"])
     @pytest.mark.parametrize("folder", ["", "dist/"])
     def test_a_zip_of_distributions(self, name: str, folder: str, tmp_path: Path) -> None:

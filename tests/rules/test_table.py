@@ -135,6 +135,11 @@ def vendoring(folder: Path) -> Path:
     return make_wheel(folder, extra_files={"sample/pip-1.0-py3-none-any.whl": b"", WHEEL_NAME: b""})
 
 
+def one_folder_down(folder: Path) -> Path:
+    files = wheel_files().items()
+    return write_zip(folder / WHEEL_NAME, [(f"sample-1.0/{name}", data) for name, data in files])
+
+
 def sized(size: int) -> Maker:
     """A file with a hole: `size` bytes that take no room."""
 
@@ -497,6 +502,7 @@ CASES = [
     ),
     # What is in a wheel.
     Case("dist-info-misnamed", ERROR, wheel(filename="sample-1.0.0-py3-none-any.whl")),
+    Case("dist-info-misplaced", ERROR, one_folder_down),
     Case(
         "wheel-file-missing", ERROR, wheel(omit=["WHEEL"]), holding(f"{INFO}/WHEEL", b"\xff junk")
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import csv
+import functools
 import re
 import tarfile
 import zipfile
@@ -47,7 +48,7 @@ _GENERATOR: Final = re.compile(rb"^Generator:[ \t]*([a-z]+)", re.MULTILINE | re.
 _REPACK: Final = "Rebuild the wheel, or repack it with `wheel pack`, which writes RECORD."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wheel:
     """An open wheel, or the finding that says why it cannot be read.
 
@@ -71,6 +72,14 @@ class Wheel:
     def is_misnamed(self) -> bool:
         """Whether it has dist-info folders, but not the one that the filename requires."""
         return bool(self.infos) and self.info not in self.infos
+
+    @functools.cached_property
+    def one_folder_down(self) -> str | None:
+        """The folder that has the dist-info folder in it, if there is none at the top."""
+        if self.infos:
+            return None
+        below = (name.split("/", 2) for name in self.names() if name.count("/") > 1)
+        return next((top for top, info, _ in below if info.endswith(".dist-info")), None)
 
     def read(self, name: str) -> bytes | None:
         """Read a member of dist-info by its name there; None if there is none.
@@ -151,6 +160,15 @@ def _wheel_file(wheel: Wheel) -> Iterator[Finding]:
     """Look for WHEEL, which PyPI reads, but whose content it does not check."""
     if wheel.info is None:
         return
+    if wheel.one_folder_down is not None:
+        yield refused(
+            "dist-info-misplaced",
+            f"Everything in the wheel is one folder too deep: its dist-info folder is in "
+            f"{shown(wheel.one_folder_down)}, and PyPI looks for it at the top.",
+            "Pack what is in that folder, not the folder itself; `wheel pack` does, and so does a "
+            "build backend.",
+        )
+        return
     if wheel.is_misnamed:
         yield refused(
             "dist-info-misnamed",
@@ -224,7 +242,8 @@ def metadata_of(wheel: Wheel) -> tuple[bytes | None, list[Finding]]:
 
 
 def _other_metadata(wheel: Wheel, name: str) -> Iterator[Finding]:
-    if wheel.info is not None and name != f"{wheel.info}/METADATA":
+    is_known = wheel.one_folder_down is not None
+    if wheel.info is not None and name != f"{wheel.info}/METADATA" and not is_known:
         yield doubtful(
             "metadata-from-elsewhere",
             f"twine sends the metadata in {shown(name)}, not in {shown(wheel.info)}.",
@@ -243,9 +262,10 @@ def _nothing_to_send(wheel: Wheel) -> Iterator[Finding]:
 def dist_info_findings(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Finding]:
     """Yield what PyPI refuses in a wheel's dist-info, in the server's order.
 
-    A misnamed one is not checked: that it is misnamed has already been reported.
+    A misnamed or misplaced one is not checked: that has already been reported.
     """
-    if wheel.archive is None or wheel.info is None or wheel.is_misnamed:
+    is_elsewhere = wheel.is_misnamed or wheel.one_folder_down is not None
+    if wheel.archive is None or wheel.info is None or is_elsewhere:
         return
     yield from _license_files(wheel, license_files)
     rules = {"RECORD": _record, "entry_points.txt": _entry_points, "METADATA": _metadata}
