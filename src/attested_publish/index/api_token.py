@@ -520,10 +520,14 @@ def never_sent(error: requests.RequestException) -> bool:
 
 
 def _form_fields(publisher: TrustedPublisher) -> str:
-    return "\n".join(
+    """List what to enter, a line each; then what is compared besides, if anything is."""
+    lines = [
         f"    {label}: {shown(value) or '(leave empty)'}"
         for label, value in publisher.fields.items()
-    )
+    ]
+    if publisher.compared_besides:
+        lines.append(publisher.compared_besides)
+    return "\n".join(lines)
 
 
 def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str, bool]) -> str:

@@ -56,7 +56,8 @@ class Delivery:
     With `skip_existing` a file whose name is taken is left as it is on the index.
     `is_there` asks the index whether it holds a file with the same bytes: after a lost
     answer the file may have arrived. `tell` is called with every wait. The
-    files are read for twine in the `sandbox`.
+    files are read for twine in the `sandbox`; with `index_judges`, twine does not refuse any
+    that it can read.
     """
 
     index: Index
@@ -67,6 +68,7 @@ class Delivery:
     is_there: Callable[[Distribution], bool]
     tell: Tell
     sandbox: Sandbox
+    index_judges: bool = False
 
 
 def upload(
@@ -217,9 +219,10 @@ class _Courier:
 
     def _package(self, distribution: Distribution) -> PackageFile:
         try:
-            package = package_file(
-                distribution.path, read_package(self._delivery.sandbox, distribution)
+            read = read_package(
+                self._delivery.sandbox, distribution, index_judges=self._delivery.index_judges
             )
+            package = package_file(distribution.path, read)
         except Problem:
             raise
         except Exception as error:

@@ -16,6 +16,7 @@ from attested_publish.index.upload import Delivery, Outcome
 from attested_publish.index.upload import upload as send
 from attested_publish.journey.ask_index import skipped
 from attested_publish.journey.attest import keep_in_folder
+from attested_publish.journey.judge import index_judges
 from attested_publish.journey.run import State
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IndexProblem, Stage
@@ -78,6 +79,7 @@ def upload(
         is_there=lambda distribution: _is_there(run, distribution),
         tell=run.printer.waiting,
         sandbox=run.means.sandbox,
+        index_judges=index_judges(run),
     )
     keep_in_folder(run, distributions, attestations)
     with (
