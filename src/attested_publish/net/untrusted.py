@@ -133,16 +133,34 @@ def _from_json(text: str) -> str:
     errors = answer.get("errors")
     if isinstance(errors, list):
         descriptions = [
-            f"{_text(error.get('code'))}: {_text(error.get('description'))}".strip(": ")
+            # PyPI names it `description`, Artifactory `message`.
+            f"{_text(error.get('code'))}: "
+            f"{_text(error.get('description')) or _text(error.get('message'))}".strip(": ")
             for error in errors[:LINE_LIMIT]
             if isinstance(error, dict)
         ]
-        if descriptions:
-            return "; ".join(descriptions)
+        if any(descriptions):
+            return "; ".join(filter(None, descriptions))
     for key in ("message", "detail", "error", "title"):
         if isinstance(answer.get(key), str) and answer[key]:
             return str(answer[key])
-    return ""
+    return "; ".join(_sentences_in(answer))
+
+
+def _sentences_in(fields: dict[str, object]) -> list[str]:
+    """Return the sentences of an answer that has a list of them for each field, or an object.
+
+    The former is what pulp and GitLab do, the latter Google.
+    """
+    sentences: list[str] = []
+    for name, value in list(fields.items())[:LINE_LIMIT]:
+        given = value
+        if isinstance(value, dict):
+            inner = [value.get("message"), *value.values()]
+            given = next((each for each in inner if isinstance(each, str | list)), None)
+        listed = given if isinstance(given, list) else [given] if given is not value else []
+        sentences += [f"{name}: {each}" for each in listed[:LINE_LIMIT] if isinstance(each, str)]
+    return sentences
 
 
 def _text(value: object) -> str:
