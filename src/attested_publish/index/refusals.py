@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from attested_publish.index.index import Index, unreachable
 from attested_publish.net.untrusted import shown, without_markup
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import requests
 
     from attested_publish.distributions import Distribution
+    from attested_publish.identity.publishers import TrustedPublisher
     from attested_publish.net.http import Answer
 
 
@@ -59,6 +61,7 @@ def _words(*alternatives: str) -> re.Pattern[str]:
 
 _REDIRECTS = range(300, 400)
 _REFUSALS = range(400, 500)
+_EXCHANGE_STATUS = HTTPStatus.UNPROCESSABLE_ENTITY
 _PASSING = (HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600))
 
 _RERUN = "run again: a re-run uploads only what is missing."
@@ -69,6 +72,15 @@ _BUSY = Cause(
     "The index has an outage or is overloaded: see its status page{status_page}, and run again "
     "later; a re-run uploads only what is missing.",
     statuses=_PASSING,
+)
+
+_NEW_PROJECTS_PAUSED = Cause(
+    "new-projects-paused",
+    Topic.UPLOADS_PAUSED,
+    "{index} creates no new projects at the moment, whoever asks. Wait until its status "
+    "page{status_page} says that it does, and " + _RERUN,
+    words=_words("^new project registration (?:is )?temporarily disabled"),
+    statuses=_REFUSALS,
 )
 
 _REDIRECTED = (
@@ -119,14 +131,7 @@ _CLOSED = (
         ),
         statuses=_REFUSALS,
     ),
-    Cause(
-        "new-projects-paused",
-        Topic.UPLOADS_PAUSED,
-        "{index} creates no new projects at the moment, whoever asks. Wait until its status "
-        "page{status_page} says that it does, and " + _RERUN,
-        words=_words("^new project registration (?:is )?temporarily disabled"),
-        statuses=_REFUSALS,
-    ),
+    _NEW_PROJECTS_PAUSED,
     Cause(
         "attestations-paused",
         Topic.ATTESTATION_REFUSED,
@@ -297,6 +302,92 @@ NAMES = (
     ),
 )
 """Causes that prevent a new project: at an upload, or when a pending publisher is used."""
+
+_NO_PUBLISHER = r"no corresponding publisher \("
+
+EXCHANGES = (
+    *NAMES,
+    _NEW_PROJECTS_PAUSED,
+    Cause(
+        "exchange-not-a-token",
+        Topic.IDENTITY_REFUSED,
+        "What arrived is no identity token: run the job again. If it happens again, something "
+        "between this job and the index changes requests.",
+        words=_words("^malformed jwt"),
+    ),
+    Cause(
+        "exchange-unknown-issuer",
+        Topic.IDENTITY_UNUSABLE,
+        "{index} does not know the issuer of this job's identity token: it takes those of the "
+        "providers' own services, and not of a GitHub Enterprise Server, a GitHub enterprise with "
+        "an issuer of its own, or a self-managed GitLab. Publish with an API token.",
+        words=_words("^unknown trusted publishing issuer"),
+    ),
+    Cause(
+        "exchange-claim-missing",
+        Topic.IDENTITY_UNUSABLE,
+        "The job's identity token lacks the claim that {index} names, so no publisher can match. "
+        "Publish from another kind of job on {provider}, or with an API token.",
+        words=_words(f"{_NO_PUBLISHER}missing claim"),
+    ),
+    Cause(
+        "exchange-claim-empty",
+        Topic.IDENTITY_UNUSABLE,
+        "The job's identity token does not say which workflow, branch or tag it runs for. Publish "
+        "from a job that a push, a tag or a release starts.",
+        words=_words(
+            f"{_NO_PUBLISHER}the job_workflow_ref claim is empty",
+            f"{_NO_PUBLISHER}the ref and sha claims are empty",
+        ),
+    ),
+    Cause(
+        "exchange-workflow-name",
+        Topic.IDENTITY_UNUSABLE,
+        "Give the workflow's file a name that ends in .yml or .yaml, in lower case, and register "
+        "that name.",
+        words=_words(f"{_NO_PUBLISHER}could not (?:job )?extract workflow filename"),
+    ),
+    Cause(
+        "exchange-environment",
+        Topic.UNKNOWN_PUBLISHER,
+        "A publisher with this repository and workflow is registered, but for another environment. "
+        "Correct `environment:` of the job, or the environment name of the publisher:",
+        words=_words(f"{_NO_PUBLISHER}check failed for optional claim"),
+    ),
+    Cause(
+        "exchange-claim-differs",
+        Topic.UNKNOWN_PUBLISHER,
+        "A publisher with this repository and workflow is registered, but the claim that {index} "
+        "names differs from it. If it is `repository_owner_id`, the account was deleted and "
+        "created again, or the name has passed to another account: remove the publisher, and "
+        "register it again:",
+        words=_words(f"{_NO_PUBLISHER}check failed for required claim"),
+    ),
+    Cause(
+        "exchange-other-workflow",
+        Topic.OTHER_REPOSITORY,
+        "The job is defined in a reusable workflow of another repository or at another ref, which "
+        "{index} does not support: publish from a job that is defined in this repository.",
+        words=_words(f"{_NO_PUBLISHER}the job_workflow_ref claim does not match"),
+    ),
+    Cause(
+        "exchange-pull-request-target",
+        Topic.PULL_REQUEST_TARGET,
+        "Publish on a tag or a release.",
+        words=_words(f"{_NO_PUBLISHER}publishing from a workflow invoked via '…'"),
+    ),
+    Cause(
+        "exchange-other-issuer",
+        Topic.UNKNOWN_PUBLISHER,
+        "A publisher is registered, but for another issuer than the one of this job's identity "
+        "token. Register one for the service that this job runs on:",
+        words=_words(f"{_NO_PUBLISHER}jwt issuer .*does not match expected issuer"),
+    ),
+)
+"""Causes of a refused exchange that PyPI describes, where its code does not name them.
+
+The remedies that end in a colon are followed by the fields and the form of the publisher.
+"""
 
 _FILES = (
     Cause(
@@ -760,6 +851,18 @@ def is_name_taken(answer: Answer) -> bool:
     return not answer.is_success and cause_of(answer).is_name_taken
 
 
+def exchange_cause(description: str) -> Cause | None:
+    """Return the cause of a refused exchange that PyPI describes so; `None` for others."""
+    message = plain(shown(description))
+    return next((each for each in EXCHANGES if each.explains(_EXCHANGE_STATUS, message)), None)
+
+
+def remedy_for_job(cause: Cause, index: Index, publisher: TrustedPublisher) -> str:
+    """Return the remedy for a refused exchange."""
+    values = {**_links(index), "index": index.name, "provider": shown(publisher.provider)}
+    return cause.remedy.format_map(values)
+
+
 def not_sent(
     index: Index, distribution: Distribution, error: requests.RequestException
 ) -> UploadProblem:
@@ -817,22 +920,28 @@ def _is_bare_page(answer: Answer) -> bool:
 
 
 def _values(index: Index, distribution: Distribution) -> Mapping[str, str]:
-    """Return what remedies are filled in with; a link only where PyPI's pages exist."""
+    """Return what remedies are filled in with."""
     project = shown(distribution.project)
-    manage = f"{index.root}/manage"
+    return {
+        "index": index.name,
+        "file": shown(distribution.filename),
+        "project": project,
+        **_links(index, project),
+    }
+
+
+def _links(index: Index, project: str = "") -> Mapping[str, str]:
+    """Return the links in remedies, in brackets; empty for an index without PyPI's pages."""
     links = {
         "publishers": index.publishers_url(project, {}).rstrip("?"),
         "pending": index.pending_publishers_url,
-        "settings": f"{manage}/project/{project}/settings/",
-        "account": f"{manage}/account/",
+        "settings": f"{index.root}/manage/project/{quote(project, safe='')}/settings/",
+        "account": f"{index.root}/manage/account/",
         "names": f"{index.root}/help/#project-name",
         "limits": "https://docs.pypi.org/project-management/storage-limits/",
         "quarantine": "https://blog.pypi.org/posts/2024-12-30-quarantine/",
     }
     return {
-        "index": index.name,
-        "file": shown(distribution.filename),
-        "project": project,
         "status_page": " (https://status.python.org)" if index.is_pypi else "",
         **{name: f" ({url})" if index.works_as_pypi else "" for name, url in links.items()},
     }

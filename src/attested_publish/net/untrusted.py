@@ -152,15 +152,24 @@ def _sentences_in(fields: dict[str, object]) -> list[str]:
 
     The former is what pulp and GitLab do, the latter Google.
     """
-    sentences: list[str] = []
-    for name, value in list(fields.items())[:LINE_LIMIT]:
-        given = value
-        if isinstance(value, dict):
-            inner = [value.get("message"), *value.values()]
-            given = next((each for each in inner if isinstance(each, str | list)), None)
-        listed = given if isinstance(given, list) else [given] if given is not value else []
-        sentences += [f"{name}: {each}" for each in listed[:LINE_LIMIT] if isinstance(each, str)]
-    return sentences
+    return [
+        f"{name}: {each}"
+        for name, value in list(fields.items())[:LINE_LIMIT]
+        for each in _listed(value)[:LINE_LIMIT]
+        if isinstance(each, str)
+    ]
+
+
+def _listed(value: object) -> list[object]:
+    match value:
+        case list():
+            return value
+        case {"message": str(text)}:
+            return [text]
+        case dict():
+            return [each for inner in value.values() if isinstance(inner, list) for each in inner]
+        case _:
+            return []
 
 
 def _text(value: object) -> str:
