@@ -442,14 +442,20 @@ def _refused(
             detail=said,
             remedy="See the index's status page, and run again later.",
         )
+    return _not_exchanged(index, said, errors, publisher)
+
+
+def _not_exchanged(
+    index: Index, said: str, errors: Mapping[str, str], publisher: TrustedPublisher
+) -> TokenRefused:
+    """Return the problem for an error whose code names no cause (`invalid-payload`), if any."""
     cause = exchange_cause(next(iter(errors.values()), ""))
+    topic = Topic.EXCHANGE_REFUSED
     if cause is not None:
         topic, remedy = cause.topic, remedy_for_job(cause, index, publisher)
     elif errors:
-        topic = Topic.EXCHANGE_REFUSED
         remedy = f"Check the trusted publisher that is registered on {index.name}. More: {_HELP}"
     else:
-        topic = Topic.EXCHANGE_REFUSED
         remedy = (
             "An index with trusted publishing gives its reason in another form, so this may come "
             "from a firewall or proxy in front of it: ask its operators, and check repository-url."

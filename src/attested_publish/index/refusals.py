@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from attested_publish.index.index import Index, unreachable
-from attested_publish.net.untrusted import shown, without_markup
+from attested_publish.net.untrusted import LINE_LIMIT, shown, without_markup
 from attested_publish.problems import Problem, Topic, UploadProblem, UploadRefused
 
 if TYPE_CHECKING:
@@ -904,10 +904,13 @@ _PREAMBLE = re.compile(
 
 
 def _messages(answer: Answer) -> Iterator[str]:
-    told = plain(answer.told())
+    told = answer.told()
+    field, _, sentence = told.partition(": ")
+    told = plain(sentence if field in (answer.json_object() or {}) else told)
     # A login page is recognized by where it is.
     yield f"{told} redirects to {answer.location.lower()}" if answer.location else told
-    yield plain(shown(answer.reason))
+    # Not shown to anybody, so nothing needs to be masked in it.
+    yield plain(answer.reason[:LINE_LIMIT])
     if answer.json_object() is None:
         yield plain(without_markup(answer.body.decode("utf-8", errors="replace")))
 
