@@ -118,9 +118,9 @@ PYPI_SAYS: list[tuple[int, str, str]] = [
         400,
         (
             "Non-user identities cannot create new projects. This was probably caused by "
-            "successfully using a pending publisher but specifying the project name incorrectly (either "
-            "in the publisher or in your project's metadata). Please ensure that both match. See: "
-            "https://docs.pypi.org/trusted-publishers/troubleshooting/"
+            "successfully using a pending publisher but specifying the project name incorrectly "
+            "(either in the publisher or in your project's metadata). Please ensure that both "
+            "match. See: https://docs.pypi.org/trusted-publishers/troubleshooting/"
         ),
         "no-new-project",
     ),
