@@ -17,6 +17,7 @@ import urllib3
 from attested_publish.identity.tokens import is_taken_once
 from attested_publish.index.discovery import TokenExchange, token_exchange
 from attested_publish.index.index import Index, quoted, unreachable
+from attested_publish.index.refusals import exchange_cause, remedy_for_job
 from attested_publish.net.figures import seconds
 from attested_publish.net.http import Answer, ask
 from attested_publish.net.parallel import Outcome, meanwhile
@@ -345,7 +346,7 @@ def mint(
             may_pass=answer.may_pass,
             retry_after=answer.retry_after,
         )
-    raise _refused(index, said, _codes(granted), publisher, projects)
+    raise _refused(index, said, _errors(granted), publisher, projects)
 
 
 def burn(
@@ -407,28 +408,28 @@ def _unless_stopped(outcome: Outcome[Revocation | None]) -> Revocation | None:
                 return Revocation.FAILED
 
 
-def _codes(answer: Mapping[str, Any]) -> set[object]:
+def _errors(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the descriptions of the errors that the index lists, by their codes."""
     errors = answer.get("errors")
     listed = errors if isinstance(errors, list) else ()
-    return {error.get("code") for error in listed if isinstance(error, dict)}
+    return {
+        str(error["code"]): str(error.get("description", ""))
+        for error in listed
+        if isinstance(error, dict) and isinstance(error.get("code"), str)
+    }
 
 
 def _refused(
     index: Index,
     said: str,
-    codes: set[object],
+    errors: Mapping[str, str],
     publisher: TrustedPublisher,
     projects: Mapping[str, bool],
 ) -> TokenRefused:
-    if "invalid-publisher" in codes:
-        return TokenRefused(
-            f"{index.name} has no trusted publisher for this job",
-            topic=Topic.UNKNOWN_PUBLISHER,
-            detail=f"{said}\nThis job is:\n{_form_fields(publisher)}",
-            remedy="Register a publisher with exactly these fields, or correct the one that "
-            f"differs:\n{_form_links(index, publisher, projects)}\nMore: {_HELP}",
-        )
-    if "invalid-reuse-token" in codes:
+    """Return the problem with the remedy for the first error that the index gives (one, so far)."""
+    if "invalid-publisher" in errors:
+        return _no_publisher(index, said, errors["invalid-publisher"], publisher, projects)
+    if "invalid-reuse-token" in errors:
         return IdentityReused(
             f"The identity token has already been used at {index.name}",
             topic=Topic.IDENTITY_REUSED,
@@ -436,7 +437,7 @@ def _refused(
             + (" A check in the same job uses it up, too." if publisher.has_one_token else ""),
             remedy="Run the job again: it gets a new one.",
         )
-    if "invalid-token" in codes:
+    if "invalid-token" in errors:
         return TokenRefused(
             f"{index.name} does not accept the job's identity token",
             topic=Topic.IDENTITY_REFUSED,
@@ -444,25 +445,76 @@ def _refused(
             "meant for another index.",
             remedy="Run the job again. On a self-hosted runner, check the clock.",
         )
-    if "invalid-pending-publisher" in codes:
+    if "invalid-pending-publisher" in errors:
         return TokenRefused(
             f"The pending publisher's project name is taken on {index.name}",
             topic=Topic.PENDING_PUBLISHER_LATE,
-            detail=f"{said}\nSomebody else has created a project of that name in the meantime.",
-            remedy="Choose another project name, and register a pending publisher for it.",
+            detail=f"{said}\nA project of that name has been created in the meantime, which ends "
+            "the pending publisher.",
+            remedy="If the project is yours, register this job's publisher on it:\n"
+            f"{_links_to_existing(index, publisher, projects)}\n"
+            "Otherwise choose another project name, and register a pending publisher for it.",
         )
-    if "not-enabled" in codes:
+    if "not-enabled" in errors:
         return TokenRefused(
             f"{index.name} has disabled trusted publishing from {shown(publisher.provider)}",
             topic=Topic.TRUSTED_PUBLISHING_OFF,
             detail=said,
             remedy="See the index's status page, and run again later.",
         )
+    return _not_exchanged(index, said, errors, publisher)
+
+
+def _not_exchanged(
+    index: Index, said: str, errors: Mapping[str, str], publisher: TrustedPublisher
+) -> TokenRefused:
+    """Return the problem for an error whose code names no cause (`invalid-payload`), if any."""
+    cause = exchange_cause(next(iter(errors.values()), ""))
+    topic = Topic.EXCHANGE_REFUSED
+    if cause is not None:
+        topic, remedy = cause.topic, remedy_for_job(cause, index, publisher)
+    elif errors:
+        remedy = f"Check the trusted publisher that is registered on {index.name}. More: {_HELP}"
+    else:
+        remedy = (
+            "An index with trusted publishing gives its reason in another form, so this may come "
+            "from a firewall or proxy in front of it: ask its operators, and check repository-url."
+        )
     return TokenRefused(
         f"{index.name} refused to exchange the identity token",
-        topic=Topic.EXCHANGE_REFUSED,
+        topic=topic,
         detail=said,
-        remedy=f"Check the trusted publisher that is registered on {index.name}. More: {_HELP}",
+        remedy=remedy,
+    )
+
+
+def _no_publisher(
+    index: Index,
+    said: str,
+    description: str,
+    publisher: TrustedPublisher,
+    projects: Mapping[str, bool],
+) -> TokenRefused:
+    """Return the problem that no publisher corresponds, by the reason that PyPI gives for it."""
+    cause = exchange_cause(description)
+    forms = f"{_form_links(index, publisher, projects)}\nMore: {_HELP}"
+    if cause is not None and cause.topic is not Topic.UNKNOWN_PUBLISHER:
+        return TokenRefused(
+            f"{index.name} accepts no publisher for this job",
+            topic=cause.topic,
+            detail=said,
+            remedy=f"{remedy_for_job(cause, index, publisher)}\nMore: {_HELP}",
+        )
+    what = (
+        "Register a publisher with exactly these fields, or correct the one that differs:"
+        if cause is None
+        else remedy_for_job(cause, index, publisher)
+    )
+    return TokenRefused(
+        f"{index.name} has no trusted publisher for this job",
+        topic=Topic.UNKNOWN_PUBLISHER,
+        detail=f"{said}\nThis job is:\n{_form_fields(publisher)}",
+        remedy=f"{what}\n{forms}",
     )
 
 
@@ -540,3 +592,10 @@ def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str
         for project, exists in projects.items()
     ]
     return "\n".join(links)
+
+
+def _links_to_existing(
+    index: Index, publisher: TrustedPublisher, projects: Mapping[str, bool]
+) -> str:
+    """Return where to register the publisher, now that every project exists."""
+    return _form_links(index, publisher, dict.fromkeys(projects, True))

@@ -19,14 +19,15 @@ import rich
 from twine.settings import Settings as TwineSettings
 
 from attested_publish.distributions import Distribution, Kind
-from attested_publish.index.index import Index, unreachable
+from attested_publish.index.credentials import GivenCredentials
 from attested_publish.index.package import read_package
+from attested_publish.index.refusals import is_name_taken, not_sent, refusal
 from attested_publish.index.twine_package import package_file
 from attested_publish.net.http import Answer, Bounds, answer_of, bound
 from attested_publish.net.parallel import in_parallel
 from attested_publish.net.retry import Deadlines, GaveUp, Tell, persistently
 from attested_publish.net.untrusted import shown
-from attested_publish.problems import Problem, Topic, UploadProblem, UploadRefused
+from attested_publish.problems import Problem, Topic, UploadRefused
 
 if TYPE_CHECKING:
     from twine.package import PackageFile
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from attested_publish.index.contents import New
     from attested_publish.index.credentials import Credentials
+    from attested_publish.index.index import Index
     from attested_publish.sandbox.pool import Sandbox
 
 _ANSWER_LIMIT = 1 << 16
@@ -194,13 +196,14 @@ class _Courier:
             answer = self._post(distribution, package, password)
         if answer.is_success:
             return Outcome.UPLOADED if self._is_own_word(answer) else Outcome.DOUBTFUL
-        if _is_name_taken(answer):
+        if is_name_taken(answer):
             # Some indexes refuse the same bytes, too, and another run may have been faster.
             if self._delivery.is_there(distribution):
                 return Outcome.THERE
             if self._delivery.skip_existing:
                 return Outcome.NAME_TAKEN
-        raise self._not_taken(distribution, answer, password)
+        is_minted = not isinstance(self._delivery.credentials, GivenCredentials)
+        raise refusal(self._index, distribution, answer, password, is_minted=is_minted)
 
     def _is_own_word(self, answer: Answer) -> bool:
         """Whether a success is worded as PyPI words it; other indexes use other words."""
@@ -215,7 +218,7 @@ class _Courier:
             response = repository.upload(package, max_redirects=1)
             return answer_of(response, response.content[:_ANSWER_LIMIT])
         except requests.RequestException as error:
-            raise _not_sent(self._index, distribution, error) from error
+            raise not_sent(self._index, distribution, error) from error
 
     def _package(self, distribution: Distribution) -> PackageFile:
         try:
@@ -248,115 +251,3 @@ class _Courier:
             self._per_thread.repository = repository
             self._repositories.append(repository)
         return repository
-
-    def _not_taken(
-        self, distribution: Distribution, answer: Answer, password: str
-    ) -> UploadProblem:
-        name = shown(distribution.filename)
-        told = answer.told([password])
-        said = f"{self._index.name} answered {answer.status} to {name}: {told}."
-        if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
-            return UploadProblem(
-                f"{self._index.name} redirects uploads",
-                topic=Topic.UPLOAD_ELSEWHERE,
-                detail=f"{said} It redirects to {shown(answer.location or 'no address', 200)}.",
-                remedy="If that address is right, set repository-url to it.",
-                file=distribution.filename,
-            )
-        if answer.may_pass and "too many new projects" not in told.lower():
-            return UploadProblem(
-                f"{self._index.name} could not accept {name}",
-                topic=Topic.UPLOAD_FAILED,
-                detail=said,
-                remedy="The index has an outage or is overloaded: see its status page, and run "
-                "again later; a re-run uploads only what is missing.",
-                file=distribution.filename,
-                may_pass=True,
-                retry_after=answer.retry_after,
-            )
-        topic, remedy = _advice(self._index, distribution, answer.status, told)
-        return UploadRefused(
-            f"{self._index.name} refused {name}",
-            topic=topic,
-            detail=said,
-            remedy=remedy,
-            file=distribution.filename,
-        )
-
-
-def _is_name_taken(answer: Answer) -> bool:
-    """Whether an index refuses a file because it already has one with that name.
-
-    PyPI, TestPyPI and Google's answer 400 with these words, pypiserver 409. The same check is
-    in twine, but its own option for this works only with PyPI.
-    """
-    return answer.status == HTTPStatus.CONFLICT or (
-        answer.status == HTTPStatus.BAD_REQUEST
-        and ("already exist" in answer.reason.lower() or b"already exist" in answer.body.lower())
-    )
-
-
-def _advice(index: Index, distribution: Distribution, status: int, told: str) -> tuple[Topic, str]:
-    """Return the topic of a refusal, and the remedy."""
-    text = told.lower()
-    if "too many new projects" in text:
-        return Topic.TOO_MANY_PROJECTS, (
-            "A user may create only a few new projects a day, and trying again today may make the "
-            "wait longer. Run again tomorrow: a re-run uploads only what is missing."
-        )
-    if "cannot create new projects" in text:
-        project = shown(distribution.project)
-        where = f" here: {index.pending_publishers_url}" if index.works_as_pypi else ""
-        return Topic.WRONG_PROJECT, (
-            f"The project {project} does not exist, and a trusted publisher creates a project only "
-            f"as a pending publisher. Register a pending publisher for this job{where}, or check "
-            "the project name in the file."
-        )
-    if "already exist" in text or "previously used" in text:
-        return Topic.FILES_WOULD_BE_REFUSED, (
-            "A filename can never be used again, even after the file was deleted: publish these "
-            "changes under a new version."
-        )
-    if "older than" in text:
-        return Topic.UPLOAD_REFUSED, (
-            "A release is closed two weeks after its first file: publish this file under a new "
-            "version."
-        )
-    if "token is expired" in text:
-        return (
-            Topic.UPLOAD_REFUSED,
-            "Run again: a re-run gets a new token and uploads only what is missing.",
-        )
-    if "not valid for project" in text or "isn't allowed to upload" in text:
-        project = shown(distribution.project)
-        where = (
-            f" Add it here: {index.publishers_url(project, {}).rstrip('?')}"
-            if index.works_as_pypi
-            else ""
-        )
-        return Topic.WRONG_PROJECT, (
-            f"{shown(distribution.filename)} belongs to the project {project}. Add this job's "
-            "trusted publisher to that project as well (one token is valid for every project that "
-            f"has it), or check the project name in the file.{where}"
-        )
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return (
-            Topic.UPLOAD_REFUSED,
-            "Check the credentials: the token may be revoked, or meant for another index.",
-        )
-    return Topic.UPLOAD_REFUSED, "Fix what the index names, build again, and run again."
-
-
-def _not_sent(
-    index: Index, distribution: Distribution, error: requests.RequestException
-) -> UploadProblem:
-    why = unreachable(index, index.upload_url, error)
-    return UploadProblem(
-        f"{shown(distribution.filename)} could not be uploaded to {index.name}",
-        topic=Topic.UPLOAD_FAILED,
-        detail=why.detail,
-        remedy="The file may or may not have been received. Run again: a re-run asks the index "
-        "what it has, and uploads only what is missing.",
-        file=distribution.filename,
-        may_pass=why.may_pass,
-    )
