@@ -141,11 +141,11 @@ class Order:
         releases = [each.release for each in in_flight]
         is_wheel_waiting = any(not _is_sdist(each) for each in waiting)
         blocked: set[Release] = set()
-        for each in sorted(waiting, key=lambda each: self.firsts.get(each.release) is not each):
+        for each in sorted(waiting, key=lambda each: self.firsts.get(each.release) != each):
             if (_is_sdist(each) and is_wheel_waiting) or each.release in blocked:
                 continue
             first = self.firsts.get(each.release, each)
-            is_its_turn = first is each or not (first in waiting or first in in_flight)
+            is_its_turn = first == each or not (first in waiting or first in in_flight)
             if is_its_turn and limits.allow(each.release, releases):
                 return each
             blocked.add(each.release)
