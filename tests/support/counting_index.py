@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
     from attested_publish.problems import Problem
 
+_LONGEST = 3.0
+"""Seconds."""
+
 OK = Response("<title>200 OK</title>", mimetype="text/html")
 
 
@@ -42,19 +45,22 @@ class Sent:
 class CountingIndex:
     """Keeps each file for `seconds`, and gives the answer of `answer`.
 
-    `answer` is called with the filename, and how often that file was sent before.
+    `answer` is called with the filename, and how often that file was sent before. A file is kept
+    longer, up to `_LONGEST`, as long as `until` is not true, which is called with this and the
+    filename: so that a slow machine can show that something happens at the same time.
     """
 
     seconds: float = 0.1
     answer: Callable[[str, int], Response] = lambda *_: OK
+    until: Callable[[CountingIndex, str], bool] = lambda *_: True
     sent: list[Sent] = field(default_factory=list)
     _here: list[str] = field(default_factory=list)
     _done: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        request = Request(environ)
-        filename = request.files["content"].filename or ""
+        with Request(environ) as request:
+            filename = request.files["content"].filename or ""
         with self._lock:
             before = sum(each.filename == filename for each in self.sent)
             response = self.answer(filename, before)
@@ -62,6 +68,9 @@ class CountingIndex:
             self.sent.append(Sent(filename, beside, after, response.status_code))
             self._here.append(filename)
         time.sleep(self.seconds)
+        end = time.monotonic() + _LONGEST
+        while not self.until(self, filename) and time.monotonic() < end:
+            time.sleep(0.01)
         with self._lock:
             self._here.remove(filename)
             self._done.append(filename)
@@ -128,6 +137,11 @@ def send(
             failed=lambda each, problem: told.failed.update({each.filename: problem}),
         )
     return told
+
+
+def until_together(number: int) -> Callable[[CountingIndex, str], bool]:
+    """Keep what is sent until so many files were here at the same time, if that ever happens."""
+    return lambda index, _: index.most() >= number
 
 
 def all_new(distributions: list[Distribution]) -> New:

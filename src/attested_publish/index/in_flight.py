@@ -122,14 +122,17 @@ class Order:
         waiting: Sequence[Distribution],
         in_flight: Sequence[Distribution],
         limits: Limits,
+        unsent: Sequence[Distribution] = (),
     ) -> Distribution | None:
-        """Return the file to start now; `None`: first something in flight has to end.
+        """Return the file to start now; `None`: something in flight has to go on or end first.
+
+        `unsent` are those in flight that are still being prepared.
 
         * A file that creates a project goes before everything else, and alone.
         * The first file of a new release goes before the others of that release, and alone among
           them; those of several releases may go together.
-        * An sdist starts when no wheel of the whole run is waiting, so that hardly any installer
-          builds from source while wheels are still being uploaded.
+        * An sdist starts when no wheel of the whole run is still to be sent, so that hardly any
+          installer builds from source while wheels are still being uploaded.
         """
         if len(in_flight) >= limits.now:
             return None
@@ -139,7 +142,7 @@ class Order:
             if each in waiting:
                 return None if in_flight else each
         releases = [each.release for each in in_flight]
-        is_wheel_waiting = any(not _is_sdist(each) for each in waiting)
+        is_wheel_waiting = any(not _is_sdist(each) for each in (*waiting, *unsent))
         blocked: set[Release] = set()
         for each in sorted(waiting, key=lambda each: self.firsts.get(each.release) != each):
             if (_is_sdist(each) and is_wheel_waiting) or each.release in blocked:
@@ -177,6 +180,7 @@ class Flights:
         self.given_up = GaveUp()
         self._tell = tell
         self._in_flight: list[Distribution] = []
+        self._unsent: list[Distribution] = []
         self._sent: list[Release] = []
         self._changed = threading.Condition()
 
@@ -196,10 +200,13 @@ class Flights:
         """See `net.parallel.Source`; `None` also after a final failure."""
         with self._changed:
             while self._waiting and not self.given_up:
-                chosen = self._order.next(self._waiting, self._in_flight, self._limits)
+                chosen = self._order.next(
+                    self._waiting, self._in_flight, self._limits, self._unsent
+                )
                 if chosen is not None:
                     self._waiting.remove(chosen)
                     self._in_flight.append(chosen)
+                    self._unsent.append(chosen)
                     return chosen
                 self._changed.wait(_LOOK_AGAIN)
         return None
@@ -208,6 +215,7 @@ class Flights:
         """Note that a file that was taken is done with, however it ended."""
         with self._changed:
             self._in_flight.remove(distribution)
+            self._no_longer_unsent(distribution)
             self._changed.notify_all()
 
     @contextlib.contextmanager
@@ -222,6 +230,8 @@ class Flights:
                 self.given_up.heed()
                 self._changed.wait(_LOOK_AGAIN)
             self._sent.append(distribution.release)
+            self._no_longer_unsent(distribution)
+            self._changed.notify_all()
             sent_under = self._limits
         try:
             yield
@@ -233,6 +243,10 @@ class Flights:
             with self._changed:
                 self._sent.remove(distribution.release)
                 self._changed.notify_all()
+
+    def _no_longer_unsent(self, distribution: Distribution) -> None:
+        if distribution in self._unsent:
+            self._unsent.remove(distribution)
 
     def _answered(
         self, distribution: Distribution, sent_under: Limits, problem: Problem | None = None
