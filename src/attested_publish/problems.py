@@ -106,11 +106,12 @@ class Problem(Exception):
     `file` is the distribution it concerns. None of them may contain a secret.
 
     `may_pass` is true when the same request may succeed later; `retry_after` is how many
-    seconds the server asked to wait.
+    seconds the server asked to wait. `may_have_arrived`: the index may have `file` all the same.
     """
 
     stage: Stage
     result = "failed"
+    may_have_arrived = False
 
     def __init__(
         self,
@@ -216,12 +217,14 @@ class UploadProblem(Problem):
     """The index refused a file, or the file could not be sent."""
 
     stage = Stage.UPLOAD
+    may_have_arrived = True
 
 
 class UploadRefused(UploadProblem):
     """The index refused a file."""
 
     result = "refused"
+    may_have_arrived = False
 
 
 class ConfirmationProblem(Problem):

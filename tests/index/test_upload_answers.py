@@ -99,15 +99,3 @@ def test_what_could_not_be_accepted_may_have_arrived(folder: Path) -> None:
     with pytest.raises(Problem) as caught:
         outcome(folder, "503 Down")
     assert caught.value.may_pass
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ("", Outcome.UPLOADED),
-        ("<p>200 OK</p>", Outcome.UPLOADED),
-        ("Welcome to the hotel", Outcome.DOUBTFUL),
-    ],
-)
-def test_a_success_is_one_in_the_index_s_words(folder: Path, body: str, expected: Outcome) -> None:
-    assert outcome(folder, "200 OK", body) is expected

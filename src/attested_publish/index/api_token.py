@@ -525,7 +525,7 @@ def _no_second_token(index: Index, publisher: TrustedPublisher) -> NoSecondToken
         detail=f"{shown(publisher.provider)} gives a job one identity token for each audience, "
         f"{index.name} accepts each once, and the API token it issues expires after 15 minutes.",
         remedy="Run the job again: files that were received are not sent twice. If a release takes "
-        "longer every time, raise parallel-uploads or publish its files in several jobs.",
+        "longer every time, publish its files in several jobs, one after the other.",
     )
 
 

@@ -18,14 +18,15 @@ import requests
 import rich
 from twine.settings import Settings as TwineSettings
 
-from attested_publish.distributions import Distribution, Kind
 from attested_publish.index.credentials import GivenCredentials
+from attested_publish.index.in_flight import Flights, Limits, Order
 from attested_publish.index.package import read_package
 from attested_publish.index.refusals import is_name_taken, not_sent, refusal
 from attested_publish.index.twine_package import package_file
 from attested_publish.net.http import Answer, Bounds, answer_of, bound
 from attested_publish.net.parallel import in_parallel
-from attested_publish.net.retry import Deadlines, GaveUp, Tell, persistently
+from attested_publish.net.retry import Deadlines, Tell, persistently
+from attested_publish.net.stopping import Stopped
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import Problem, Topic, UploadRefused
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from twine.package import PackageFile
     from twine.repository import Repository
 
+    from attested_publish.distributions import Distribution
     from attested_publish.index.contents import New
     from attested_publish.index.credentials import Credentials
     from attested_publish.index.index import Index
@@ -41,13 +43,19 @@ if TYPE_CHECKING:
 _ANSWER_LIMIT = 1 << 16
 """Bytes of an answer to an upload that are looked at; an index says what it has to in a few."""
 
+_PLAIN_SUCCESSES = {HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}
+"""What only something that takes uploads answers; 200 is also what any web page has."""
+
+_GATEWAY_GAVE_UP = ("timeout", "timed out", "read error")
+"""How a cache in front of an index words a 503 for an upload that it did pass on (Fastly)."""
+
 
 class Outcome(Enum):
     """The outcome for a file that was sent."""
 
     UPLOADED = "uploaded"
     THERE = "refused, because the index has the same bytes"
-    DOUBTFUL = "answered with success, but not as the index words it"
+    DOUBTFUL = "answered with success, but with a web page"
     NAME_TAKEN = "name taken"
 
 
@@ -55,16 +63,17 @@ class Outcome(Enum):
 class Delivery:
     """How to upload a release: where to, how many files at a time, how patiently.
 
-    With `skip_existing` a file whose name is taken is left as it is on the index.
-    `is_there` asks the index whether it holds a file with the same bytes: after a lost
-    answer the file may have arrived. `tell` is called with every wait. The
+    `parallel` is the setting `parallel-uploads`, `None` its `auto` (see `Limits`). With
+    `skip_existing` a file whose name is taken is left as it is on the index. `is_there` asks the
+    index whether it holds a file with the same bytes: after a lost answer the file may have
+    arrived. `tell` is called with every wait, and when a release goes on one file at a time. The
     files are read for twine in the `sandbox`; with `index_judges`, twine does not refuse any
     that it can read.
     """
 
     index: Index
     credentials: Credentials
-    parallel: int
+    parallel: int | None
     skip_existing: bool
     deadlines: Deadlines
     is_there: Callable[[Distribution], bool]
@@ -81,47 +90,36 @@ def upload(
     new: New,
     begun: Callable[[Distribution], None],
     done: Callable[[Distribution, Outcome], None],
+    failed: Callable[[Distribution, Problem], None] = lambda *_: None,
 ) -> None:
     """Upload distributions, each with its attestation files, if it has any.
 
     The first file of a project that the index does not have is uploaded alone: if the index
-    refuses to create the project, nothing has been uploaded to the existing projects. Then come
-    the first files of the other new releases (which create these releases), then the other
-    wheels, several at a time, then the sdists, so that no installer builds from source while
-    wheels are still being uploaded. `begun` is called before a file is first sent, `done` when
-    the index has received it: if a run is stopped in between, the outcome is unknown.
+    refuses to create the project, nothing has been uploaded to the existing projects. The first
+    file of any other new release goes before the rest of that release, and sdists are started
+    last (`Order`); how many go at a time depends on the index (`Limits`).
+
+    `begun` is called before a file is first sent, `done` when the index has received it, `failed`
+    when it finally failed: if a run is stopped in between, the outcome is unknown. `begun` and
+    `failed` are called in the thread that sends.
 
     Raises `UploadProblem` (`UploadRefused`) for the first file that finally fails; uploads in
     progress are finished, and no further one is started.
     """
-    courier = _Courier(delivery, attestation_files, begun)
+    flights = Flights(
+        distributions,
+        Order.of(distributions, new),
+        Limits.asked_for(delivery.parallel, works_as_pypi=delivery.index.works_as_pypi),
+        delivery.tell,
+    )
+    courier = _Courier(delivery, attestation_files, flights, begun, failed)
     try:
-        for batch in upload_order(distributions, new):
-            for distribution, outcome in in_parallel(
-                courier.deliver, batch, threads=delivery.parallel
-            ):
-                done(distribution, outcome)
+        for distribution, outcome in in_parallel(courier.deliver, flights, threads=flights.threads):
+            done(distribution, outcome)
     finally:
+        # Also if `done` fails: what waits for its turn is not started.
+        flights.given_up.now()
         courier.close()
-
-
-def upload_order(distributions: Sequence[Distribution], new: New) -> list[list[Distribution]]:
-    """Return batches to upload one after the other; a batch may be uploaded in parallel."""
-    wheels = [each for each in distributions if each.kind is Kind.WHEEL]
-    sdists = [each for each in distributions if each.kind is not Kind.WHEEL]
-    first: list[Distribution] = []
-    for release in sorted({each.release for each in distributions} & new.releases, key=str):
-        of_release = [each for each in (*wheels, *sdists) if each.release == release]
-        # The smallest wheel shows first whether the index accepts the release.
-        first.append(min(of_release, key=lambda each: (each.kind is not Kind.WHEEL, each.size)))
-    creating = [each for each in first if each.project in new.projects]
-    batches = [
-        *([each] for each in creating),
-        [each for each in first if each not in creating],
-        [each for each in wheels if each not in first],
-        [each for each in sdists if each not in first],
-    ]
-    return [batch for batch in batches if batch]
 
 
 class _Courier:
@@ -131,13 +129,16 @@ class _Courier:
         self,
         delivery: Delivery,
         attestation_files: Mapping[str, Sequence[Path]],
+        flights: Flights,
         begun: Callable[[Distribution], None],
+        failed: Callable[[Distribution, Problem], None],
     ) -> None:
         self._delivery = delivery
+        self._flights = flights
         self._begun = begun
+        self._failed = failed
         self._index = delivery.index
         self._attestation_files = attestation_files
-        self._given_up = GaveUp()
         self._settings = TwineSettings(
             repository_url=delivery.index.upload_url,
             username=delivery.credentials.user,
@@ -155,29 +156,51 @@ class _Courier:
     def deliver(self, distribution: Distribution) -> Outcome:
         """Upload one file, with retries; raises `UploadProblem`."""
         try:
-            package = self._package(distribution)
-        except Problem:
-            self._given_up.now()
+            return self._deliver(distribution)
+        except BaseException as error:
+            self._flights.given_up.now()
+            if isinstance(error, Problem):
+                self._failed(distribution, error)
             raise
-        self._begun(distribution)
-        tries = 0
+        finally:
+            self._flights.end(distribution)
 
-        def try_once() -> Outcome:
-            nonlocal tries
-            tries += 1
-            if tries > 1 and self._delivery.is_there(distribution):
-                return Outcome.UPLOADED
-            return self._send(distribution, package)
-
+    def _deliver(self, distribution: Distribution) -> Outcome:
+        failures: list[Problem] = []
         try:
+            package = self._package(distribution)
             return persistently(
-                try_once, self._delivery.deadlines.upload, self._delivery.tell, self._given_up
+                lambda: self._try(distribution, package, failures),
+                self._delivery.deadlines.upload,
+                self._delivery.tell,
+                self._flights.given_up,
             )
-        except Problem as problem:
-            if problem.may_pass and self._delivery.is_there(distribution):
-                return Outcome.UPLOADED
-            self._given_up.now()
-            raise
+        except Stopped:
+            if not failures:
+                raise
+            problem = failures[-1]
+        except Problem as final:
+            problem = final
+        if problem.may_pass and self._delivery.is_there(distribution):
+            return Outcome.UPLOADED
+        # An earlier try may have arrived, although the last one did not.
+        problem.may_have_arrived = any(each.may_have_arrived for each in failures)
+        raise problem
+
+    def _try(
+        self, distribution: Distribution, package: PackageFile, failures: list[Problem]
+    ) -> Outcome:
+        """Send a file once; unless it has arrived with one of the tries that failed."""
+        if failures and self._delivery.is_there(distribution):
+            return Outcome.UPLOADED
+        with self._flights.sending(distribution):
+            if not failures:
+                self._begun(distribution)
+            try:
+                return self._send(distribution, package)
+            except Problem as problem:
+                failures.append(problem)
+                raise
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -191,11 +214,8 @@ class _Courier:
         if is_expired and self._delivery.credentials.renew(password):
             password = self._delivery.credentials.password
             answer = self._post(distribution, package, password)
-        if answer.is_success and not self._is_own_word(answer):
-            # Something in between may have answered; sending identical bytes again is accepted.
-            answer = self._post(distribution, package, password)
         if answer.is_success:
-            return Outcome.UPLOADED if self._is_own_word(answer) else Outcome.DOUBTFUL
+            return Outcome.DOUBTFUL if _is_web_page(answer) else Outcome.UPLOADED
         if is_name_taken(answer):
             # Some indexes refuse the same bytes, too, and another run may have been faster.
             if self._delivery.is_there(distribution):
@@ -203,12 +223,9 @@ class _Courier:
             if self._delivery.skip_existing:
                 return Outcome.NAME_TAKEN
         is_minted = not isinstance(self._delivery.credentials, GivenCredentials)
-        raise refusal(self._index, distribution, answer, password, is_minted=is_minted)
-
-    def _is_own_word(self, answer: Answer) -> bool:
-        """Whether a success is worded as PyPI words it; other indexes use other words."""
-        body = answer.body.strip()
-        return not self._index.works_as_pypi or not body or b"200 OK" in body
+        problem = refusal(self._index, distribution, answer, password, is_minted=is_minted)
+        problem.may_have_arrived = _may_have_been_passed_on(answer)
+        raise problem
 
     def _post(self, distribution: Distribution, package: PackageFile, password: str) -> Answer:
         repository = self._repository()
@@ -251,3 +268,31 @@ class _Courier:
             self._per_thread.repository = repository
             self._repositories.append(repository)
         return repository
+
+
+def _is_web_page(answer: Answer) -> bool:
+    """Whether a success says nothing about the upload, as a portal's or an index's start page.
+
+    devpi answers an upload to its root so, and stores nothing. PyPI answers with a page, too, whose
+    title is "200 OK". A few words without any markup are none, whatever their type: many
+    frameworks call everything text/html.
+    """
+    if answer.status in _PLAIN_SUCCESSES:
+        return False
+    body = answer.body.lower()
+    if b"200 ok" in body or answer.json_object() is not None:
+        return False
+    is_called_html = "html" in answer.content_type.lower()
+    return b"<html" in body or b"<!doctype html" in body or (is_called_html and b"<" in body)
+
+
+def _may_have_been_passed_on(answer: Answer) -> bool:
+    """Whether an index may have stored a file although this is not a success.
+
+    A refusal, "too many requests" and "unavailable" mean that it did not begin to; after another
+    server error nobody knows how far it got.
+    """
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        told = answer.told().lower()
+        return any(words in told for words in _GATEWAY_GAVE_UP)
+    return answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR

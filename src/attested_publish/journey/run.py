@@ -39,7 +39,8 @@ class State(StrEnum):
 
     `sent`: an upload was begun, and its answer is not there yet. `doubtful`: the index may have
     received it, but did not say so. `arrived`: this run uploaded it. `there`: the index had it,
-    or another run uploaded it. `failed`: a stage before the upload failed for it.
+    or another run uploaded it. `failed`: a stage before the upload failed for it, or the index
+    did not take it, but may do so later.
     """
 
     PENDING = "pending"

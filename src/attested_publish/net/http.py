@@ -37,7 +37,8 @@ SLOWEST_UPLOAD = 32 * 1024
 ANSWER_SECONDS = 60.0
 """How long a request may take by default."""
 
-_LONGEST_WAIT = 3600.0
+_LONGEST_WAIT = 86400.0
+"""Seconds; a server that asks for more is understood to ask for a day."""
 _PIECE = 1 << 16
 
 _log = logging.getLogger(__name__)
