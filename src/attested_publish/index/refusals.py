@@ -273,7 +273,9 @@ NAMES = (
         "name-of-stdlib",
         Topic.PROJECT_NAME_REFUSED,
         "The name is that of a module of Python's standard library. " + _ANOTHER_NAME + ".",
-        words=_words(r"^the name '…' (?:isn't|is not) allowed \(conflict with"),
+        words=_words(
+            r"^the name '…' (?:isn't|is not) allowed(?: \(conflict with|: the standard library)"
+        ),
         statuses=_REFUSALS,
     ),
     Cause(
@@ -288,7 +290,7 @@ NAMES = (
         Topic.PROJECT_NAME_REFUSED,
         "Names that differ only in separators, or in characters that look alike, count as the "
         "same{names}. " + _ANOTHER_NAME + "; if the other project is yours, use its name.",
-        words=_words("^the name '…' is too similar to an existing project"),
+        words=_words("^the name '…' is too similar to (?:an|the) existing project"),
         statuses=_REFUSALS,
     ),
     Cause(
@@ -303,7 +305,7 @@ NAMES = (
 )
 """Causes that prevent a new project: at an upload, or when a pending publisher is used."""
 
-_NO_PUBLISHER = r"no corresponding publisher \("
+_NO_PUBLISHER = r"\b(?:no corresponding|fits no) publisher \("
 
 EXCHANGES = (
     *NAMES,
@@ -313,7 +315,7 @@ EXCHANGES = (
         Topic.IDENTITY_REFUSED,
         "What arrived is no identity token: run the job again. If it happens again, something "
         "between this job and the index changes requests.",
-        words=_words("^malformed jwt"),
+        words=_words(r"\bmalformed jwt"),
     ),
     Cause(
         "exchange-unknown-issuer",
@@ -516,7 +518,7 @@ _FILES = (
         Topic.UPLOAD_REFUSED,
         "A release is closed two weeks after its first file: publish this file under a new "
         "version.",
-        words=_words(r"\breleases? older than \d+ days"),
+        words=_words(r"\bolder than \d+ days"),
         statuses=_REFUSALS,
     ),
     Cause(
