@@ -309,7 +309,7 @@ def _says_nothing(answer: Answer) -> bool:
     """
     if answer.status in _PLAIN_SUCCESSES:
         return False
-    body = answer.body.lower()
+    body = answer.body.strip().lower()
     if b"200 ok" in body:
         return False
     if "json" in answer.content_type.lower():
