@@ -405,7 +405,8 @@ def test_row_25_what_the_index_says_and_what_is_up(dist: Path) -> None:
     with staged(dist) as stage:
         stage.fault("upload=slow:0.01*1")
         stage.fault("upload=400*1")
-        outcome = act(stage)
+        # Two at a time, the sdist would be sent beside what is refused.
+        outcome = act(stage, parallel_uploads="1")
         (first,) = stage.served()
         (refused,) = {WHEEL, other} - {first}
         outcome.explains(

@@ -46,6 +46,8 @@ DEVPI_ROOT = '<!DOCTYPE html>\n<html lang="en">\n  <head><title>devpi</title></h
         pytest.param(200, "text/html", DEVPI_ROOT, True, id="devpi's root"),
         pytest.param(200, "text/plain", DEVPI_ROOT, True, id="called plain text"),
         pytest.param(200, "text/html", "<p>Welcome</p>", True, id="a portal"),
+        pytest.param(200, "text/plain", "\0\x01", True, id="garbage"),
+        pytest.param(200, "application/json", '{"a": ', True, id="cut off"),
         pytest.param(203, "text/html", "<HTML>Sign in", True, id="a proxy's page"),
     ],
 )

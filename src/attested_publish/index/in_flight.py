@@ -140,7 +140,7 @@ class Order:
             if each in in_flight:
                 return None
             if each in waiting:
-                return None if in_flight else each
+                return each
         releases = [each.release for each in in_flight]
         is_wheel_waiting = any(not _is_sdist(each) for each in (*waiting, *unsent))
         blocked: set[Release] = set()

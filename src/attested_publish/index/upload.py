@@ -6,6 +6,8 @@ file, its attestations are added, and a repository object sends it.
 
 from __future__ import annotations
 
+import codecs
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +57,7 @@ class Outcome(Enum):
 
     UPLOADED = "uploaded"
     THERE = "refused, because the index has the same bytes"
-    DOUBTFUL = "answered with success, but with a web page"
+    DOUBTFUL = "answered with success, but with a web page or garbage"
     NAME_TAKEN = "name taken"
 
 
@@ -215,7 +217,7 @@ class _Courier:
             password = self._delivery.credentials.password
             answer = self._post(distribution, package, password)
         if answer.is_success:
-            return Outcome.DOUBTFUL if _is_web_page(answer) else Outcome.UPLOADED
+            return Outcome.DOUBTFUL if _says_nothing(answer) else Outcome.UPLOADED
         if is_name_taken(answer):
             # Some indexes refuse the same bytes, too, and another run may have been faster.
             if self._delivery.is_there(distribution):
@@ -270,8 +272,8 @@ class _Courier:
         return repository
 
 
-def _is_web_page(answer: Answer) -> bool:
-    """Whether a success says nothing about the upload, as a portal's or an index's start page.
+def _says_nothing(answer: Answer) -> bool:
+    """Whether a success says nothing about the upload: a portal's or an index's web page, garbage.
 
     devpi answers an upload to its root so, and stores nothing. PyPI answers with a page, too, whose
     title is "200 OK". A few words without any markup are none, whatever their type: many
@@ -279,11 +281,32 @@ def _is_web_page(answer: Answer) -> bool:
     """
     if answer.status in _PLAIN_SUCCESSES:
         return False
-    body = answer.body.lower()
-    if b"200 ok" in body or answer.json_object() is not None:
+    body = answer.body.strip().lower()
+    if b"200 ok" in body:
         return False
+    if "json" in answer.content_type.lower():
+        return not _is_json(body)
+    if b"\0" in body or not _is_text(body):
+        return True
     is_called_html = "html" in answer.content_type.lower()
     return b"<html" in body or b"<!doctype html" in body or (is_called_html and b"<" in body)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body or b"null")
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        # What is cut off at the limit may end in the middle of a character.
+        codecs.getincrementaldecoder("utf-8")().decode(body)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _may_have_been_passed_on(answer: Answer) -> bool:

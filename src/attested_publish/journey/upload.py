@@ -98,7 +98,7 @@ def _note_outcome(run: Run, distribution: Distribution, outcome: Outcome) -> str
         case Outcome.DOUBTFUL:
             run.set_state(distribution, State.DOUBTFUL)
             run.printer.warning(
-                f"{shown(distribution.filename)}: the answer was a success, but with a web page "
+                f"{shown(distribution.filename)}: the answer was a success, but with a page "
                 "that does not say that the file was received."
             )
             return None
