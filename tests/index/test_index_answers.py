@@ -23,6 +23,7 @@ from support.other_indexes import (
     GITLAB,
     NEXUS,
     PASSWORD,
+    PULP,
     PYPISERVER,
     READER,
     READERS_PASSWORD,
@@ -170,11 +171,21 @@ def test_missing_rights_are_no_name_that_is_taken(job: Job, skip_existing: str) 
 
 
 def test_a_lost_answer_is_made_good_by_the_page(job: Job) -> None:
+    job.index.software = replace(job.index.software, listed_after=0)
     job.index.lost = 1
     report = job.publish()
     assert report.result == "done", job.printed
     assert job.index.files == bytes_of(job.folder)
     assert statuses(report) <= {"uploaded", "already-there"}
+    assert sorted(job.index.sent) == sorted(BOTH), "the page is asked before it is sent again"
+
+
+@pytest.mark.parametrize("software", [PULP], ids=lambda software: software.name)
+def test_a_lost_answer_of_an_index_that_lists_late_needs_one_more_run_at_most(job: Job) -> None:
+    job.index.lost = 1
+    first, second = job.publish(), job.publish()
+    assert second.result == "done", (first.problems, job.printed)
+    assert job.index.files == bytes_of(job.folder)
 
 
 # Where credentials are for uploads only, what an upload is answered is all there is to go by.
