@@ -5,7 +5,6 @@ The rows are those of `support.other_indexes`; real ones are in tests/e2e/e2e_in
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -338,9 +337,3 @@ def test_what_an_hour_s_wait_stopped_goes_on_with_the_next_run(behind: Job) -> N
     report = behind.publish()
     assert report.result == "done", behind.printed
     assert behind.index.files == bytes_of(behind.folder)
-
-
-def test_what_the_rows_serve_can_be_told_apart() -> None:
-    """The digests that these tests look for are those of the bytes."""
-    index = OtherIndex(NEXUS, files={WHEEL: b"x"})
-    assert index.sha256(WHEEL) == hashlib.sha256(b"x").hexdigest()
