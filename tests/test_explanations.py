@@ -424,11 +424,21 @@ def test_row_25_what_the_index_says_and_what_is_up(dist: Path) -> None:
 
 
 def test_row_25_what_may_be_up(stage: Stage) -> None:
-    stage.fault("upload=503")
+    stage.fault("upload=502")
     outcome = act_soon(stage)
     outcome.explains(
-        Topic.UPLOAD_FAILED, "answered 503", f"May have arrived, or not: {WHEEL}.", file=WHEEL
+        Topic.UPLOAD_FAILED, "answered 502", f"May have arrived, or not: {WHEEL}.", file=WHEEL
     )
+
+
+@pytest.mark.parametrize("status", ["429", "503", "429:7200"])
+def test_row_25_what_is_certainly_not_up(stage: Stage, status: str) -> None:
+    stage.fault(f"upload={status}")
+    outcome = act_soon(stage)
+    words = ["longer than this run waits"] if ":" in status else []
+    outcome.explains(Topic.UPLOAD_FAILED, f"answered {status[:3]}", *words, file=WHEEL)
+    assert "May have arrived" not in outcome.log
+    assert statuses(outcome)[WHEEL] == "failed"
 
 
 def test_row_25_in_the_index_s_own_words(stage: Stage) -> None:

@@ -40,6 +40,7 @@ class Topic(StrEnum):
     INDEX_ADDRESS = "The index address is not valid"
     INDEX_UNREACHABLE = "The index could not be reached"
     INDEX_UNEXPECTED = "The index gave an unexpected answer"
+    PROJECT_CLOSED = "The project accepts no uploads"
     NO_PERMISSION = "The job is not allowed to request an identity token"
     NO_IDENTITY = "There is no identity to publish with"
     IDENTITY_SERVICE = "The job's identity token could not be obtained"
@@ -63,12 +64,22 @@ class Topic(StrEnum):
     NOT_SIGNED = "A file could not be signed"
     ATTESTATION_INVALID = "An attestation is not valid"
     UPLOAD_REFUSED = "The index refused a file"
+    CREDENTIALS_REFUSED = "The index refused the credentials"
+    ACCOUNT_UNFIT = "The account or organization may not upload"
+    PROJECT_NAME_REFUSED = "The project name is not allowed"
+    TOO_LARGE = "A file or project is too large"
+    NAME_TAKEN = "The filename is taken"
+    ATTESTATION_REFUSED = "The index refused an attestation"
+    NOT_AN_UPLOAD_ADDRESS = "The address does not accept uploads"
+    IN_FRONT_OF_INDEX = "Something in front of the index refused a file"
+    UPLOADS_PAUSED = "The index accepts no uploads at the moment"
     WRONG_PROJECT = "The API token is not valid for a project"
     TOO_MANY_PROJECTS = "The index accepts no more new projects today"
     UPLOAD_FAILED = "A file could not be uploaded"
     UPLOAD_ELSEWHERE = "The index redirects uploads"
-    ARRIVAL_DOUBTFUL = "Files may not have been received"
+    ARRIVAL_DOUBTFUL = "Files may not have been stored"
     OTHER_BYTES_SERVED = "The index serves different bytes"
+    NOT_ATTESTED = "The files are public without attestations"
     WRONG_PROVENANCE = "The index serves an invalid provenance"
     NOT_INSTALLABLE = "pip could not install the rehearsed release"
     STOPPED = "The run was stopped before it finished"
@@ -95,11 +106,12 @@ class Problem(Exception):
     `file` is the distribution it concerns. None of them may contain a secret.
 
     `may_pass` is true when the same request may succeed later; `retry_after` is how many
-    seconds the server asked to wait.
+    seconds the server asked to wait. `may_have_arrived`: the index may have `file` all the same.
     """
 
     stage: Stage
     result = "failed"
+    may_have_arrived = False
 
     def __init__(
         self,
@@ -205,12 +217,14 @@ class UploadProblem(Problem):
     """The index refused a file, or the file could not be sent."""
 
     stage = Stage.UPLOAD
+    may_have_arrived = True
 
 
 class UploadRefused(UploadProblem):
     """The index refused a file."""
 
     result = "refused"
+    may_have_arrived = False
 
 
 class ConfirmationProblem(Problem):

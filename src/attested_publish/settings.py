@@ -119,7 +119,12 @@ SETTINGS = (
         "After uploading, wait until the index serves each file with its digest and provenance.",
         _SWITCH,
     ),
-    Setting("parallel-uploads", "6", "How many files are uploaded at a time, 1 to 16."),
+    Setting(
+        "parallel-uploads",
+        "auto",
+        "How many files are uploaded at a time: auto, or 1 to 16; on PyPI never more than two of "
+        "one release.",
+    ),
     Setting("attestations-dir", "", "Write the attestation files to this folder, too."),
     Setting("print-hash", "true", "Print the digests of each file.", _SWITCH),
     Setting("verbose", "false", "Print more details, including tracebacks.", _SWITCH),
@@ -148,7 +153,9 @@ class Settings:
     skip_existing: bool = False
     mode: Mode = Mode.PUBLISH
     confirm: bool = True
-    parallel_uploads: int = 6
+    parallel_uploads: int | None = None
+    """`None`: auto."""
+
     attestations_dir: Path | None = None
     print_hash: bool = True
     verbose: bool = False
@@ -178,7 +185,7 @@ def understand(values: Mapping[str, str]) -> Settings:
     if any(not char.isprintable() for char in texts["password"]):
         # The value itself must not be shown.
         faults.append("password contains a line break or another control character.")
-    parallel_uploads = _number("parallel-uploads", texts["parallel-uploads"], 1, 16, faults)
+    parallel_uploads = _number("parallel-uploads", texts["parallel-uploads"], 16, faults)
     if faults:
         raise WrongUsage(*faults)
     return Settings(
@@ -214,13 +221,16 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _number(name: str, text: str, least: int, most: int, faults: list[str]) -> int:
+def _number(name: str, text: str, most: int, faults: list[str]) -> int | None:
+    """Return a number from 1 to `most`, `None` for auto; append what is wrong to `faults`."""
+    if text.lower() == "auto":
+        return None
     # Python refuses to parse numbers of thousands of digits; they are out of range anyway.
     is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
-    if not is_number or not least <= int(text) <= most:
-        faults.append(f"{name} is {shown(text, 80)!r}; it can be {least} to {most}.")
-        return least
-    return int(text)
+    if is_number and 1 <= int(text) <= most:
+        return int(text)
+    faults.append(f"{name} is {shown(text, 80)!r}; it can be auto, or 1 to {most}.")
+    return None
 
 
 def _path(text: str) -> Path | None:

@@ -24,7 +24,8 @@ from attested_publish.consumer.verify import Expected
 from attested_publish.fronts import cli
 from attested_publish.fronts import verify as verify_command
 from attested_publish.fronts.running import carry_out
-from attested_publish.index.index import Index, IndexFile
+from attested_publish.index.index import Index
+from attested_publish.index.pages import IndexFile
 from attested_publish.journey.outcome import report_of
 from attested_publish.journey.targets import Targets
 from attested_publish.rehearsal.jobs.pretended import GITLAB, GOOGLE

@@ -162,8 +162,9 @@ def test_a_token_that_no_header_would_hold_is_no_token() -> None:
     server.start()
     try:
         index = Index.at(f"{server.url}/legacy/")
+        url = f"{server.url}/_/oidc/mint-token"
         with pytest.raises(TokenProblem, match="issued no API token") as caught:
-            mint(index, "token", None, {}, session=new_session(), mask=masked.append)
+            mint(index, url, "token", None, {}, session=new_session(), mask=masked.append)
     finally:
         server.stop()
     assert "1,000,000 characters" in caught.value.detail

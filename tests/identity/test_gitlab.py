@@ -26,7 +26,8 @@ from attested_publish.index.api_token import (
     TrustedCredentials,
     never_sent,
 )
-from attested_publish.index.index import Index
+from attested_publish.index.discovery import usual_exchange
+from attested_publish.index.index import Dialect, Index
 from attested_publish.journey import publish
 from attested_publish.journey.forecast import advice, refuse_hopeless
 from attested_publish.net.http import new_session
@@ -307,8 +308,10 @@ def test_tokens_without_an_id_are_taken_more_than_once(dist: Path) -> None:
         same = world.ambient("pypi")
         ambient = AmbientIdentity(lambda _: same, SHORT.identity, lambda _: None, lambda _: None)
         with new_session() as session:
+            index = Index.at(world.upload_url)
             exchange = Exchange(
-                index=Index.at(world.upload_url),
+                index=index,
+                addresses=usual_exchange(index),
                 ambient=ambient,
                 identity=understand(same),
                 projects={},
@@ -346,8 +349,10 @@ def test_an_api_token_that_cannot_be_renewed_is_used_to_its_end(stage: Stage) ->
         lambda _: None,
     )
     with new_session() as session:
+        index = Index.at(stage.world.upload_url, Dialect.PYPI)
         exchange = Exchange(
-            index=Index.at(stage.world.upload_url),
+            index=index,
+            addresses=usual_exchange(index),
             ambient=ambient,
             identity=understand(ambient.token("pypi")),
             projects={},

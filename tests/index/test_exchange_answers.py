@@ -17,6 +17,7 @@ from attested_publish.index.api_token import (
     burn,
     mint,
 )
+from attested_publish.index.discovery import usual_exchange
 from attested_publish.index.index import Index
 from attested_publish.net.http import new_session
 from attested_publish.problems import TokenProblem, TokenRefused, Topic
@@ -34,7 +35,8 @@ def minted_at(peer: Peer) -> ApiToken:
     publisher = understand(token).publisher
     with new_session() as session:
         projects = {"sample": True}
-        return mint(index, token, publisher, projects, session=session, mask=lambda _: None)
+        url = usual_exchange(index).mint_url
+        return mint(index, url, token, publisher, projects, session=session, mask=lambda _: None)
 
 
 def minted(body: object, status: str = "200 OK") -> ApiToken:
@@ -48,7 +50,9 @@ def burnt(status: str) -> Revocation:
         Answering({"/_/oidc/burn-token": response(b"", status=status)}) as peer,
         new_session() as session,
     ):
-        return burn(Index.at(f"{peer.url}/legacy/"), ApiToken("secret", time.time()), session)
+        index = Index.at(f"{peer.url}/legacy/")
+        url = f"{peer.url}/_/oidc/burn-token"
+        return burn(index, url, ApiToken("secret", time.time()), session)
 
 
 @pytest.mark.parametrize(

@@ -62,34 +62,6 @@ def outcome(
     return only
 
 
-@pytest.mark.parametrize(
-    ("status", "topic", "remedy"),
-    [
-        ("400 The project cannot create new projects", Topic.WRONG_PROJECT, "pending"),
-        ("400 File already exists", Topic.FILES_WOULD_BE_REFUSED, "new version"),
-        ("400 Previously used name", Topic.FILES_WOULD_BE_REFUSED, "new version"),
-        ("400 Release older than 14 days", Topic.UPLOAD_REFUSED, "two weeks"),
-        ("403 API token is expired", Topic.UPLOAD_REFUSED, "gets a new token"),
-        ("403 Not valid for project", Topic.WRONG_PROJECT, "to that project as well"),
-        ("403 It isn't allowed to upload", Topic.WRONG_PROJECT, "to that project as well"),
-        ("401 Unauthorized", Topic.UPLOAD_REFUSED, "Check the credentials"),
-        ("403 Forbidden", Topic.UPLOAD_REFUSED, "Check the credentials"),
-        ("400 Bad", Topic.UPLOAD_REFUSED, "Fix what the index names"),
-        ("429 Too many new projects created", Topic.TOO_MANY_PROJECTS, "tomorrow"),
-        ("429 Slow down", Topic.UPLOAD_FAILED, "status page"),
-        ("503 Down", Topic.UPLOAD_FAILED, "status page"),
-    ],
-)
-def test_every_refusal_has_its_own_explanation(
-    folder: Path, status: str, topic: Topic, remedy: str
-) -> None:
-    with pytest.raises(Problem) as caught:
-        outcome(folder, status)
-    assert caught.value.topic is topic
-    assert remedy in caught.value.remedy
-    assert status.split(maxsplit=1)[0] in caught.value.detail
-
-
 def test_a_redirect_says_where_to(folder: Path) -> None:
     with pytest.raises(Problem) as caught:
         outcome(folder, "302 Found", Location="https://packages.example.org/legacy/")
@@ -127,15 +99,3 @@ def test_what_could_not_be_accepted_may_have_arrived(folder: Path) -> None:
     with pytest.raises(Problem) as caught:
         outcome(folder, "503 Down")
     assert caught.value.may_pass
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ("", Outcome.UPLOADED),
-        ("<p>200 OK</p>", Outcome.UPLOADED),
-        ("Welcome to the hotel", Outcome.DOUBTFUL),
-    ],
-)
-def test_a_success_is_one_in_the_index_s_words(folder: Path, body: str, expected: Outcome) -> None:
-    assert outcome(folder, "200 OK", body) is expected

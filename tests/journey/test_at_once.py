@@ -14,7 +14,8 @@ import pytest
 
 from attested_publish.attestations.verify import load_trust
 from attested_publish.distributions import copy_privately
-from attested_publish.index.index import Index
+from attested_publish.index.index import Dialect, Index
+from attested_publish.index.pages import Pages
 from attested_publish.journey.served import wait_until_served
 from attested_publish.net.http import new_session
 from attested_publish.problems import ConfirmationProblem
@@ -154,8 +155,7 @@ def test_an_attestation_by_another_publisher_is_wrong(stage: Stage) -> None:
             return wait_until_served(
                 files.distributions,
                 signed_again,
-                Index.at(stage.world.upload_url),
-                session,
+                Pages(Index.at(stage.world.upload_url, Dialect.PYPI), session),
                 trust=trust,
                 policy=publisher_policy(repository, "release.yml"),
                 patience=SHORT.confirmation,

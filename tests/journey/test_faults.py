@@ -133,7 +133,7 @@ def words_of(endpoint: str, kind: str) -> str:
         ("identity=403", "identity", "403"),
         ("certificate=400", "signatures", "400"),
         ("log=400", "signatures", "400"),
-        ("upload=html", "confirmation", "may not have been received"),
+        ("upload=html", "confirmation", "may not have been stored"),
         ("upload=413", "upload", "413"),
     ],
 )

@@ -12,7 +12,8 @@ import pytest
 
 from attested_publish.identity.tokens import understand
 from attested_publish.index.contents import Contents
-from attested_publish.index.index import Dialect, Index, IndexFile
+from attested_publish.index.index import Dialect, Index
+from attested_publish.index.pages import IndexFile, Page
 from attested_publish.journey import publish
 from attested_publish.journey.forecast import advice
 from attested_publish.journey.targets import Targets
@@ -94,7 +95,7 @@ def test_a_closed_release_takes_no_new_file(stage: Stage) -> None:
         found = list(
             findings_on_index(
                 staged_files.distributions,
-                Contents({"sample": files}).by_project,
+                Contents({"sample": Page(files)}).by_project,
                 datetime.now(UTC),
             )
         )

@@ -19,6 +19,7 @@ from attested_publish.identity.tokens import understand
 from attested_publish.index.api_token import mint
 from attested_publish.index.contents import New
 from attested_publish.index.credentials import GivenCredentials
+from attested_publish.index.discovery import usual_exchange
 from attested_publish.index.index import Index
 from attested_publish.index.upload import Delivery, upload
 from attested_publish.net.http import new_session
@@ -168,10 +169,11 @@ def test_a_used_identity_token_is_told_apart(stage: Stage) -> None:
     index = Index.at(stage.world.upload_url)
     token = stage.world.issuer.issue("pypi")
     identity = understand(token)
+    url = usual_exchange(index).mint_url
     with new_session() as session:
-        mint(index, token, identity.publisher, {}, session=session, mask=lambda _: None)
+        mint(index, url, token, identity.publisher, {}, session=session, mask=lambda _: None)
         with pytest.raises(TokenRefused) as caught:
-            mint(index, token, identity.publisher, {}, session=session, mask=lambda _: None)
+            mint(index, url, token, identity.publisher, {}, session=session, mask=lambda _: None)
     assert "invalid-reuse-token" in caught.value.detail
     assert token not in caught.value.detail
 
@@ -197,6 +199,7 @@ def test_a_tampered_attestation_is_refused_by_the_index_too(signed: Signed, tmp_
     with new_session() as session:
         token = mint(
             index,
+            usual_exchange(index).mint_url,
             identity,
             understand(identity).publisher,
             {},

@@ -22,7 +22,9 @@ from attested_publish.distributions import copy_privately
 from attested_publish.identity.tokens import AmbientIdentity, expires_at, understand
 from attested_publish.index.api_token import ApiToken, Exchange, Revocation, TrustedCredentials
 from attested_publish.index.contents import read_contents
-from attested_publish.index.index import Index, files_of
+from attested_publish.index.discovery import usual_exchange
+from attested_publish.index.index import Index
+from attested_publish.index.pages import Pages
 from attested_publish.net import figures
 from attested_publish.net.http import ask, new_session
 from attested_publish.rules.on_index import findings_on_index
@@ -85,9 +87,9 @@ def test_a_project_page(number: str, date: str, dist: Path) -> None:
     app = Request.application(lambda _: Response(page_of(number, date), content_type=kind))
     with serving(app) as server, new_session() as session, copy_privately([dist]) as files:
         index = Index.at(f"{server.url}/legacy/")
-        (file,) = (files_of(index, "sample", session) or {}).values()
+        (file,) = (Pages(index, session).files("sample") or {}).values()
         assert 0 <= file.size < 1 << 63
-        there = read_contents(files.distributions, index, session).by_project
+        there = read_contents(files.distributions, Pages(index, session)).by_project
         for each, finding in findings_on_index(files.distributions, there, datetime.now(UTC)):
             assert each.filename
             assert finding.message
@@ -135,8 +137,10 @@ def test_the_end_of_an_api_token(number: str, stage: Stage) -> None:
         stage.world.issuer.issue, SHORT.identity, lambda _: None, lambda _: None
     )
     with serving(app) as server, new_session() as session:
+        index = Index.at(f"{server.url}/legacy/")
         exchange = Exchange(
-            index=Index.at(f"{server.url}/legacy/"),
+            index=index,
+            addresses=usual_exchange(index),
             ambient=ambient,
             identity=understand(ambient.token("pypi")),
             projects={},

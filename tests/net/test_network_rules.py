@@ -29,8 +29,10 @@ from attested_publish.consumer.download import Limits, NotFetched, address, sha2
 from attested_publish.fronts.running import carry_out
 from attested_publish.identity.tokens import detect, is_provider_local
 from attested_publish.index.api_token import audience_of
-from attested_publish.index.index import Index, IndexFile, files_of, provenance_at
+from attested_publish.index.index import Index
+from attested_publish.index.pages import IndexFile, Pages
 from attested_publish.index.project_page import FILES_LIMIT, PAGE_LIMIT, NotAPage, entries
+from attested_publish.index.provenance import provenance_at
 from attested_publish.journey.targets import Targets
 from attested_publish.net import secrecy
 from attested_publish.net.addresses import BadAddress, checked, refuse_step
@@ -321,12 +323,13 @@ READ_A_PAGE = """
 import json, sys, time
 from support.measuring import peak
 from attested_publish.net.http import new_session
-from attested_publish.index.index import Index, files_of
+from attested_publish.index.index import Dialect, Index
+from attested_publish.index.pages import Pages
 from attested_publish.problems import IndexProblem
 started = time.monotonic()
 with new_session() as session:
     try:
-        found = len(files_of(Index.at(sys.argv[1]), "sample", session))
+        found = len(Pages(Index.at(sys.argv[1], Dialect.PYPI), session).files("sample"))
     except IndexProblem as problem:
         found = problem.title.partition(":")[0]
 print(json.dumps([found, time.monotonic() - started, peak()]))
@@ -628,7 +631,7 @@ class TestWhoIsAsked:
             index = Index.at(f"{own.url}/legacy/")
             with new_session() as session:
                 for ask_it in (
-                    partial(files_of, index, "x"),
+                    lambda session: Pages(index, session).files("x"),
                     partial(provenance_at, f"{other.url}/secret", index),
                     partial(audience_of, index, is_provider_local=True),
                 ):

@@ -648,6 +648,7 @@ class TestFaultText:
 
     def test_every_address_of_the_index_has_an_endpoint(self):
         addresses = {
+            "/.well-known/pytp": "discovery",
             "/_/oidc/audience": "audience",
             "/_/oidc/mint-token": "mint",
             "/_/oidc/github/mint-token": "mint",

@@ -26,6 +26,7 @@ from support.makers import (
     make_piped_wheel,
     make_sdist,
     make_wheel,
+    metadata_text,
     sdist_files,
     tar_file,
     tar_link,
@@ -124,6 +125,21 @@ def doubled(folder: Path) -> Path:
         return write_zip(folder / WHEEL_NAME, [*files, files[0]])
 
 
+def packed(filename: str) -> Maker:
+    """A zip with distributions in it."""
+    return lambda folder: write_zip(folder / filename, [(WHEEL_NAME, b""), (SDIST_NAME, b"")])
+
+
+def vendoring(folder: Path) -> Path:
+    """A wheel with other wheels as a package's data."""
+    return make_wheel(folder, extra_files={"sample/pip-1.0-py3-none-any.whl": b"", WHEEL_NAME: b""})
+
+
+def one_folder_down(folder: Path) -> Path:
+    files = wheel_files().items()
+    return write_zip(folder / WHEEL_NAME, [(f"sample-1.0/{name}", data) for name, data in files])
+
+
 def sized(size: int) -> Maker:
     """A file with a hole: `size` bytes that take no room."""
 
@@ -209,6 +225,20 @@ CASES = [
         ERROR,
         stated({"Metadata-Version": "2.1", "License-Expression": "MIT"}),
         stated({"Metadata-Version": "2.4", "License-Expression": "MIT"}),
+    ),
+    Case("metadata-encoding", ERROR, wheel(metadata="\ufeff" + metadata_text())),
+    Case("metadata-encoding", ERROR, holding(f"{INFO}/METADATA", metadata_text().encode("utf-16"))),
+    Case(
+        "metadata-encoding",
+        ERROR,
+        holding(f"{INFO}/METADATA", metadata_text(body="J\xf6rg\n").encode("latin-1")),
+        wheel(metadata=metadata_text(body="J\xf6rg\n")),
+    ),
+    Case("metadata-nul", WARNING, header("Summary", "a\0b")),
+    Case(
+        "metadata-cut-short",
+        ERROR,
+        wheel(metadata="Metadata-Version: 2.4\nAnd so on.\nName: sample\nVersion: 1.0\n"),
     ),
     # The metadata, by the specification.
     Case("name-invalid", ERROR, header("Name", "-sample"), header("Name", "Sample")),
@@ -433,6 +463,9 @@ CASES = [
     # The size.
     Case("file-over-limit", WARNING, sized(100 * 2**20 + 1)),
     Case("file-beyond-cap", ERROR, sized(2 * 2**30)),
+    # What is not a distribution.
+    Case("archive-of-distributions", ERROR, packed("dist.zip"), vendoring),
+    Case("archive-of-distributions", ERROR, packed(WHEEL_NAME)),
     # Zip archives.
     Case("zip-unreadable", ERROR, garbage(WHEEL_NAME)),
     Case("zip-ratio", ERROR, holding("sample/zeros", bytes(65 << 20))),
@@ -469,6 +502,7 @@ CASES = [
     ),
     # What is in a wheel.
     Case("dist-info-misnamed", ERROR, wheel(filename="sample-1.0.0-py3-none-any.whl")),
+    Case("dist-info-misplaced", ERROR, one_folder_down),
     Case(
         "wheel-file-missing", ERROR, wheel(omit=["WHEEL"]), holding(f"{INFO}/WHEEL", b"\xff junk")
     ),

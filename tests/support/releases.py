@@ -104,6 +104,7 @@ def deadlines(seconds: float, answer: float = 1.0) -> Deadlines:
             patience,
         ),
         confirmation=patience,
+        confirmation_elsewhere=patience,
         answer=answer,
         upload_answer=answer,
     )

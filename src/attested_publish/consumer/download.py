@@ -17,7 +17,7 @@ from attested_publish.net.unreachable import may_pass, why_unreachable
 from attested_publish.net.untrusted import shown
 
 if TYPE_CHECKING:
-    from attested_publish.index.index import IndexFile
+    from attested_publish.index.pages import IndexFile
 
 
 class NotFetched(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ from attested_publish.attestations.verify import (
 )
 from attested_publish.consumer.download import Limits, NotFetched, address, sha256_of
 from attested_publish.distributions import Changed, kind_of, opened, release_of
-from attested_publish.index.index import Index, IndexFile, files_of, provenance_at
+from attested_publish.index.pages import IndexFile, Page, Pages, ProjectStatus
+from attested_publish.index.provenance import provenance_at
 from attested_publish.net.parallel import in_parallel
 from attested_publish.net.retry import Patience, Tell, persistently
 from attested_publish.net.untrusted import shown
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from packaging.version import Version
     from pypi_attestations import Attestation, Provenance, Publisher
     from sigstore.verify import Verifier
+
+    from attested_publish.index.index import Index
 
 _AT_A_TIME = 4
 _ENVIRONMENT = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.23")
@@ -125,6 +129,10 @@ class Verification:
     patience: Patience
     tell: Tell
     limits: Limits = Limits()  # noqa: RUF009 - frozen
+
+    @cached_property
+    def _pages(self) -> Pages:
+        return Pages(self.index, self.session)
 
     def of_project(self, project: str, version: Version | None) -> Release:
         """Find the files of a release on the index; without a version, of the latest one.
@@ -288,10 +296,12 @@ class Verification:
         return verdict.publishers if verdict.is_good else ()
 
     def _files_of(self, project: str) -> Mapping[str, IndexFile]:
-        files = persistently(
-            lambda: files_of(self.index, project, self.session), self.patience, self.tell
-        )
-        return files or {}
+        page = persistently(lambda: self._pages.page(project), self.patience, self.tell)
+        if page is None:
+            return {}
+        if page.status is ProjectStatus.QUARANTINED and not page.files:
+            raise _quarantined(self.index, project, page)
+        return page.files
 
     def _sha256_of(self, wanted: Wanted, file: IndexFile) -> str:
         if wanted.local is not None:
@@ -313,6 +323,18 @@ class Verification:
             lambda: provenance_at(url, self.index, self.session), self.patience, self.tell
         )
         return None if served is None else read_provenance(served)
+
+
+def _quarantined(index: Index, project: str, page: Page) -> IndexRefuses:
+    reason = f" ({shown(page.status_reason, 200)})" if page.status_reason else ""
+    return IndexRefuses(
+        f"{shown(project)} is quarantined on {index.name}",
+        topic=Topic.PROJECT_CLOSED,
+        detail=f"The index suspects that the project is malicious, and serves none of its "
+        f"files{reason}.",
+        remedy="Do not use files of this project that you have already. Its page tells when the "
+        f"quarantine ends: {index.project_url(project)}",
+    )
 
 
 def publisher_text(publisher: Publisher) -> str:

@@ -14,7 +14,7 @@ from attested_publish.problems import FilesProblem, Topic, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
+    from pathlib import Path, PurePath
 
 SIDECARS = (
     "*.publish.attestation",
@@ -84,7 +84,7 @@ def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return found, ignored
 
 
-def is_sidecar(path: Path) -> bool:
+def is_sidecar(path: PurePath) -> bool:
     """Whether a file is a known companion of a distribution, such as its signature."""
     return any(fnmatch(path.name.lower(), pattern) for pattern in SIDECARS)
 

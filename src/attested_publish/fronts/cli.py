@@ -326,7 +326,7 @@ def _add_service_options(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="STAGE=SECONDS",
-        help="delay each answer of a stage: identity, certificate, log, upload, index",
+        help="delay each answer of a stage: identity, certificate, log, upload, store, index",
     )
     command.add_argument(
         "--fault",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
+from urllib.parse import quote
 
 from attested_publish.identity.publishers import (
     Claims,
@@ -21,7 +22,44 @@ ISSUER = "https://token.actions.githubusercontent.com"
 
 # As PyPI's server reads it: the last path segment before the first "@".
 _WORKFLOW_FILE = re.compile(r"([^/]+\.(?:yml|yaml))(?=@)")
+_ENTERPRISE_CLOUD = re.compile(rf"{re.escape(ISSUER)}/([^/]+)")
+_DATA_RESIDENCY = re.compile(r"https://token\.actions\.([^./]+\.ghe\.com)")
+_ENTERPRISE_SERVER = re.compile(r"https://([^/]+)/_services/token")
 _REMEDY = "Publish from a job of a workflow file in a GitHub repository."
+
+
+@dataclass(frozen=True)
+class OtherIssuer:
+    """An issuer of GitHub's software that is not github.com's: what it is, and what to do."""
+
+    what: str
+    remedy: str
+
+
+def other_issuer(issuer: str) -> OtherIssuer | None:
+    """Recognize an issuer of GitHub Enterprise, whose tokens PyPI does not accept.
+
+    Enterprise Cloud can put the enterprise's name into it; Enterprise Server and ghe.com have
+    their own. None: it is github.com's, or not one of GitHub's.
+    """
+    if found := _ENTERPRISE_CLOUD.fullmatch(issuer):
+        name = shown(found[1], 80)
+        setting = f"/enterprises/{quote(found[1][:80])}/actions/oidc/customization/issuer"
+        return OtherIssuer(
+            f"the enterprise {name} has added its name to the issuer",
+            "Let an owner of the enterprise set it back: `gh api -X PUT "
+            f"{setting} -F include_enterprise_slug=false`. Everything else that trusts the present "
+            "issuer has to be changed with it. Or publish from a repository outside of the "
+            "enterprise, or set an API token as password (without attestations).",
+        )
+    for pattern in (_DATA_RESIDENCY, _ENTERPRISE_SERVER):
+        if found := pattern.fullmatch(issuer):
+            return OtherIssuer(
+                f"the job runs on the GitHub server {shown(found[1], 80)}, not on github.com",
+                "Publish from a repository on github.com, or set an API token as password (without "
+                "attestations).",
+            )
+    return None
 
 
 @dataclass(frozen=True)
@@ -54,6 +92,18 @@ class GitHubTrustedPublisher(FilePublisher):
             "Workflow name": self.workflow,
             "Environment name": self.environment or "",
         }
+
+    @property
+    def compared_besides(self) -> str:
+        """See `TrustedPublisher`."""
+        owner = shown(self.owner, 100)
+        return (
+            f"The index also compares the number of the account {owner}, which is "
+            f"{shown(self.owner_id, 40)} here, with the one that it noted when the publisher was "
+            f"registered. https://api.github.com/users/{quote(self.owner[:100])} shows it as `id`. "
+            "An account that was deleted and created again, or that took over the name of one that "
+            "was renamed, has another number: then remove the publisher and add it again."
+        )
 
     @property
     def form(self) -> dict[str, str]:

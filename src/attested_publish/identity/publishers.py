@@ -33,6 +33,11 @@ class TrustedPublisher(ABC):
         """The values to enter on PyPI, by the labels of its form; a value may be empty."""
 
     @property
+    def compared_besides(self) -> str:
+        """What PyPI compares that cannot be entered: sentences; empty if there is nothing."""
+        return ""
+
+    @property
     def query(self) -> dict[str, str]:
         """The query parameters that prefill PyPI's form; empty if it cannot be prefilled."""
         return {}

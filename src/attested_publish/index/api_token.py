@@ -15,7 +15,9 @@ import requests
 import urllib3
 
 from attested_publish.identity.tokens import is_taken_once
+from attested_publish.index.discovery import TokenExchange, token_exchange
 from attested_publish.index.index import Index, quoted, unreachable
+from attested_publish.index.refusals import exchange_cause, remedy_for_job
 from attested_publish.net.figures import seconds
 from attested_publish.net.http import Answer, ask
 from attested_publish.net.parallel import Outcome, meanwhile
@@ -78,6 +80,7 @@ class Exchange:
     """
 
     index: Index
+    addresses: TokenExchange
     ambient: AmbientIdentity
     identity: Identity
     projects: Mapping[str, bool]
@@ -103,6 +106,7 @@ class Exchange:
             try:
                 token = mint(
                     self.index,
+                    self.addresses.mint_url,
                     identity_token,
                     self.identity.publisher,
                     self.projects,
@@ -124,10 +128,13 @@ class Exchange:
 
     def revoke(self, token: ApiToken) -> Revocation:
         """Revoke a token, even if the run is stopped; never raises, because it expires anyway."""
+        burn_url = self.addresses.burn_url
+        if burn_url is None:
+            return Revocation.EXPIRES
         seconds = min(_LAST_SECONDS if is_stopped() else _BURN_SECONDS, self.deadlines.answer)
         try:
             return persistently(
-                lambda: burn(self.index, token, self.session, seconds),
+                lambda: burn(self.index, burn_url, token, self.session, seconds),
                 self.deadlines.burn,
                 self.tell,
                 GaveUp(heeds_stop=False),
@@ -138,6 +145,10 @@ class Exchange:
 
 class NoSecondToken(TokenProblem):
     """The job's only identity token has been used, so it can get no other API token."""
+
+
+class NoTrustedPublishing(TokenProblem):
+    """The index has no token exchange."""
 
 
 class AnswerLost(TokenProblem):
@@ -217,26 +228,36 @@ class TrustedCredentials:
         self._exchange.mint(self._audience, self._tokens.append)
 
 
-def audience_of(index: Index, session: requests.Session, *, is_provider_local: bool) -> str:
+@dataclass(frozen=True)
+class Audience:
+    """The audience that an index wants in identity tokens, and where it exchanges them."""
+
+    name: str
+    exchange: TokenExchange
+
+
+def audience_of(index: Index, session: requests.Session, *, is_provider_local: bool) -> Audience:
     """Ask the index for the audience of identity tokens.
 
-    `is_provider_local` says whether the tokens come from loopback. Raises `TokenProblem` if the
-    index does not support trusted publishing, or asks for an audience for which another service
-    would accept the token.
+    `is_provider_local` says whether the tokens come from loopback. Raises `TokenProblem`:
+    `NoTrustedPublishing` if the index does not support it, and another if it asks for an
+    audience for which another service would accept the token.
     """
-    answer = _ask(index, "GET", _audience_url(index), session)
+    exchange = token_exchange(index, session)
+    url = exchange.audience_url
+    answer = _ask(index, "GET", url, session)
     if answer.status == HTTPStatus.NOT_FOUND:
-        raise TokenProblem(
+        raise NoTrustedPublishing(
             f"{index.name} does not support trusted publishing",
             topic=Topic.NO_TRUSTED_PUBLISHING,
-            detail=f"{_audience_url(index)} answered {quoted(index, answer)}.",
+            detail=f"{url} answered {quoted(index, answer)}.",
             remedy="Set the index's own credentials as user and password.",
         )
     if answer.status != HTTPStatus.OK:
         raise TokenProblem(
             f"{index.name} does not report its audience",
             topic=Topic.AUDIENCE_UNKNOWN,
-            detail=f"{_audience_url(index)} answered {quoted(index, answer)}.",
+            detail=f"{url} answered {quoted(index, answer)}.",
             remedy="Trusted publishing may be disabled or have an outage there: see the "
             "index's status page, and run again later.",
             may_pass=answer.may_pass,
@@ -247,8 +268,7 @@ def audience_of(index: Index, session: requests.Session, *, is_provider_local: b
         raise TokenProblem(
             f"{index.name} does not report its audience",
             topic=Topic.AUDIENCE_UNKNOWN,
-            detail=f"{_audience_url(index)} answered without an audience "
-            f"({quoted(index, answer)}).",
+            detail=f"{url} answered without an audience ({quoted(index, answer)}).",
             remedy="Check that repository-url is the upload address of an index that supports "
             "trusted publishing; otherwise set user and password.",
             may_pass=answer.is_broken_off,
@@ -263,11 +283,12 @@ def audience_of(index: Index, session: requests.Session, *, is_provider_local: b
             "its own (a copy of PyPI's server: OIDC_AUDIENCE), or use an identity provider on "
             "loopback, too.",
         )
-    return audience
+    return Audience(audience, exchange)
 
 
 def mint(
     index: Index,
+    url: str,
     identity_token: str,
     publisher: TrustedPublisher,
     projects: Mapping[str, bool],
@@ -275,13 +296,13 @@ def mint(
     session: requests.Session,
     mask: Callable[[str], None],
 ) -> ApiToken:
-    """Exchange an identity token for an API token.
+    """Exchange an identity token for an API token at `url`.
 
     Raises `TokenRefused` if the index refuses, `AnswerLost` if it may have minted one anyway,
     and another `TokenProblem` if the index was certainly not reached.
     """
     try:
-        answer = _ask(index, "POST", _mint_url(index), session, identity_token)
+        answer = _ask(index, "POST", url, session, identity_token)
     except TokenProblem as problem:
         if isinstance(problem.__cause__, requests.RequestException) and not never_sent(
             problem.__cause__
@@ -294,7 +315,7 @@ def mint(
         raise AnswerLost(
             f"{index.name} accepted the identity but issued no API token",
             topic=Topic.EXCHANGE_FAILED,
-            detail=f"{_mint_url(index)} answered 200 with a token of {len(value):,} characters, "
+            detail=f"{url} answered 200 with a token of {len(value):,} characters, "
             "which no server would accept in a header.",
             remedy="Check that repository-url is the upload address of the right index.",
         )
@@ -310,7 +331,7 @@ def mint(
         raise AnswerLost(
             f"{index.name} accepted the identity but issued no API token",
             topic=Topic.EXCHANGE_FAILED,
-            detail=f"{_mint_url(index)} answered 200 without a token: {told}.",
+            detail=f"{url} answered 200 without a token: {told}.",
             remedy="Run again; if this happens every time, tell the operators of the index.",
             may_pass=True,
         )
@@ -320,22 +341,22 @@ def mint(
         raise AnswerLost(
             f"{index.name} could not exchange the identity token",
             topic=Topic.EXCHANGE_FAILED,
-            detail=f"{_mint_url(index)} answered {answer.status}: {told}.",
+            detail=f"{url} answered {answer.status}: {told}.",
             remedy="The index has an outage: see its status page, and run again later.",
             may_pass=answer.may_pass,
             retry_after=answer.retry_after,
         )
-    raise _refused(index, said, _codes(granted), publisher, projects)
+    raise _refused(index, said, _errors(granted), publisher, projects)
 
 
 def burn(
-    index: Index, token: ApiToken, session: requests.Session, seconds: float | None = None
+    index: Index, url: str, token: ApiToken, session: requests.Session, seconds: float | None = None
 ) -> Revocation:
-    """Revoke an API token (PyPI's burn-token), within `seconds`.
+    """Revoke an API token at `url` (PyPI's burn-token), within `seconds`.
 
     Raises `TokenProblem` if that fails.
     """
-    answer = _ask(index, "POST", _burn_url(index), session, token.value, seconds=seconds)
+    answer = _ask(index, "POST", url, session, token.value, seconds=seconds)
     # PyPI answers 202; a 200 may come from something in between, such as a proxy.
     if answer.status in {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}:
         return Revocation.REVOKED
@@ -343,7 +364,7 @@ def burn(
         return Revocation.EXPIRES
     raise TokenProblem(
         f"{index.name} does not revoke its API token",
-        detail=f"{_burn_url(index)} answered {answer.status}: {answer.told([token.value])}.",
+        detail=f"{url} answered {answer.status}: {answer.told([token.value])}.",
         may_pass=answer.may_pass or answer.status == HTTPStatus.OK,
         retry_after=answer.retry_after,
     )
@@ -387,28 +408,28 @@ def _unless_stopped(outcome: Outcome[Revocation | None]) -> Revocation | None:
                 return Revocation.FAILED
 
 
-def _codes(answer: Mapping[str, Any]) -> set[object]:
+def _errors(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Return the descriptions of the errors that the index lists, by their codes."""
     errors = answer.get("errors")
     listed = errors if isinstance(errors, list) else ()
-    return {error.get("code") for error in listed if isinstance(error, dict)}
+    return {
+        str(error["code"]): str(error.get("description", ""))
+        for error in listed
+        if isinstance(error, dict) and isinstance(error.get("code"), str)
+    }
 
 
 def _refused(
     index: Index,
     said: str,
-    codes: set[object],
+    errors: Mapping[str, str],
     publisher: TrustedPublisher,
     projects: Mapping[str, bool],
 ) -> TokenRefused:
-    if "invalid-publisher" in codes:
-        return TokenRefused(
-            f"{index.name} has no trusted publisher for this job",
-            topic=Topic.UNKNOWN_PUBLISHER,
-            detail=f"{said}\nThis job is:\n{_form_fields(publisher)}",
-            remedy="Register a publisher with exactly these fields, or correct the one that "
-            f"differs:\n{_form_links(index, publisher, projects)}\nMore: {_HELP}",
-        )
-    if "invalid-reuse-token" in codes:
+    """Return the problem with the remedy for the first error that the index gives (one, so far)."""
+    if "invalid-publisher" in errors:
+        return _no_publisher(index, said, errors["invalid-publisher"], publisher, projects)
+    if "invalid-reuse-token" in errors:
         return IdentityReused(
             f"The identity token has already been used at {index.name}",
             topic=Topic.IDENTITY_REUSED,
@@ -416,7 +437,7 @@ def _refused(
             + (" A check in the same job uses it up, too." if publisher.has_one_token else ""),
             remedy="Run the job again: it gets a new one.",
         )
-    if "invalid-token" in codes:
+    if "invalid-token" in errors:
         return TokenRefused(
             f"{index.name} does not accept the job's identity token",
             topic=Topic.IDENTITY_REFUSED,
@@ -424,25 +445,76 @@ def _refused(
             "meant for another index.",
             remedy="Run the job again. On a self-hosted runner, check the clock.",
         )
-    if "invalid-pending-publisher" in codes:
+    if "invalid-pending-publisher" in errors:
         return TokenRefused(
             f"The pending publisher's project name is taken on {index.name}",
             topic=Topic.PENDING_PUBLISHER_LATE,
-            detail=f"{said}\nSomebody else has created a project of that name in the meantime.",
-            remedy="Choose another project name, and register a pending publisher for it.",
+            detail=f"{said}\nA project of that name has been created in the meantime, which ends "
+            "the pending publisher.",
+            remedy="If the project is yours, register this job's publisher on it:\n"
+            f"{_links_to_existing(index, publisher, projects)}\n"
+            "Otherwise choose another project name, and register a pending publisher for it.",
         )
-    if "not-enabled" in codes:
+    if "not-enabled" in errors:
         return TokenRefused(
             f"{index.name} has disabled trusted publishing from {shown(publisher.provider)}",
             topic=Topic.TRUSTED_PUBLISHING_OFF,
             detail=said,
             remedy="See the index's status page, and run again later.",
         )
+    return _not_exchanged(index, said, errors, publisher)
+
+
+def _not_exchanged(
+    index: Index, said: str, errors: Mapping[str, str], publisher: TrustedPublisher
+) -> TokenRefused:
+    """Return the problem for an error whose code names no cause (`invalid-payload`), if any."""
+    cause = exchange_cause(next(iter(errors.values()), ""))
+    topic = Topic.EXCHANGE_REFUSED
+    if cause is not None:
+        topic, remedy = cause.topic, remedy_for_job(cause, index, publisher)
+    elif errors:
+        remedy = f"Check the trusted publisher that is registered on {index.name}. More: {_HELP}"
+    else:
+        remedy = (
+            "An index with trusted publishing gives its reason in another form, so this may come "
+            "from a firewall or proxy in front of it: ask its operators, and check repository-url."
+        )
     return TokenRefused(
         f"{index.name} refused to exchange the identity token",
-        topic=Topic.EXCHANGE_REFUSED,
+        topic=topic,
         detail=said,
-        remedy=f"Check the trusted publisher that is registered on {index.name}. More: {_HELP}",
+        remedy=remedy,
+    )
+
+
+def _no_publisher(
+    index: Index,
+    said: str,
+    description: str,
+    publisher: TrustedPublisher,
+    projects: Mapping[str, bool],
+) -> TokenRefused:
+    """Return the problem that no publisher corresponds, by the reason that PyPI gives for it."""
+    cause = exchange_cause(description)
+    forms = f"{_form_links(index, publisher, projects)}\nMore: {_HELP}"
+    if cause is not None and cause.topic is not Topic.UNKNOWN_PUBLISHER:
+        return TokenRefused(
+            f"{index.name} accepts no publisher for this job",
+            topic=cause.topic,
+            detail=said,
+            remedy=f"{remedy_for_job(cause, index, publisher)}\nMore: {_HELP}",
+        )
+    what = (
+        "Register a publisher with exactly these fields, or correct the one that differs:"
+        if cause is None
+        else remedy_for_job(cause, index, publisher)
+    )
+    return TokenRefused(
+        f"{index.name} has no trusted publisher for this job",
+        topic=Topic.UNKNOWN_PUBLISHER,
+        detail=f"{said}\nThis job is:\n{_form_fields(publisher)}",
+        remedy=f"{what}\n{forms}",
     )
 
 
@@ -453,7 +525,7 @@ def _no_second_token(index: Index, publisher: TrustedPublisher) -> NoSecondToken
         detail=f"{shown(publisher.provider)} gives a job one identity token for each audience, "
         f"{index.name} accepts each once, and the API token it issues expires after 15 minutes.",
         remedy="Run the job again: files that were received are not sent twice. If a release takes "
-        "longer every time, raise parallel-uploads or publish its files in several jobs.",
+        "longer every time, publish its files in several jobs, one after the other.",
     )
 
 
@@ -500,10 +572,14 @@ def never_sent(error: requests.RequestException) -> bool:
 
 
 def _form_fields(publisher: TrustedPublisher) -> str:
-    return "\n".join(
+    """List what to enter, a line each; then what is compared besides, if anything is."""
+    lines = [
         f"    {label}: {shown(value) or '(leave empty)'}"
         for label, value in publisher.fields.items()
-    )
+    ]
+    if publisher.compared_besides:
+        lines.append(publisher.compared_besides)
+    return "\n".join(lines)
 
 
 def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str, bool]) -> str:
@@ -518,16 +594,8 @@ def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str
     return "\n".join(links)
 
 
-def _audience_url(index: Index) -> str:
-    """Where the index reports the audience of its identity tokens."""
-    return f"{index.root}/_/oidc/audience"
-
-
-def _mint_url(index: Index) -> str:
-    """Where an identity token is exchanged for an API token."""
-    return f"{index.root}/_/oidc/mint-token"
-
-
-def _burn_url(index: Index) -> str:
-    """Where an API token is revoked (PyPI since August 2026)."""
-    return f"{index.root}/_/oidc/burn-token"
+def _links_to_existing(
+    index: Index, publisher: TrustedPublisher, projects: Mapping[str, bool]
+) -> str:
+    """Return where to register the publisher, now that every project exists."""
+    return _form_links(index, publisher, dict.fromkeys(projects, True))

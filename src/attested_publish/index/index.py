@@ -1,21 +1,15 @@
-"""An index: its addresses, what it serves, and the messages for its failures."""
+"""An index: its addresses, what it can do, and the messages for its failures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-import requests
-
-from attested_publish.distributions import Kind, kind_of, release_of
 from attested_publish.identity.audiences import PYPI_AUDIENCES, RESERVED_AUDIENCES
-from attested_publish.index.project_page import PAGE_LIMIT, NotAPage, entries
 from attested_publish.net.addresses import (
     PYPI_UPLOAD_URL,
     TESTPYPI_UPLOAD_URL,
@@ -23,53 +17,33 @@ from attested_publish.net.addresses import (
     checked,
     is_loopback,
 )
-from attested_publish.net.figures import count, moment
-from attested_publish.net.http import BODY_LIMIT, Answer, ask
 from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.unreachable import may_pass, why_unreachable
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IndexProblem, IndexUnusable, Topic
 
 if TYPE_CHECKING:
-    from packaging.version import Version
+    import requests
 
-_SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
-_INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"
+    from attested_publish.net.http import Answer
+
 _UPLOAD_HOSTS = {"upload.pypi.org": "pypi.org"}
+_PLACES = frozenset({"legacy", "upload", "simple", "+simple"})
 _NAMES = {"pypi.org": "PyPI", "test.pypi.org": "TestPyPI"}
-
-
-@dataclass(frozen=True)
-class IndexFile:
-    """What an index serves for one file (PEP 691, 700, 740); `size` in bytes, if it is given."""
-
-    filename: str
-    sha256: str | None
-    url: str
-    provenance_url: str | None
-    size: int = 0
-    uploaded_at: datetime | None = None
-
-    @property
-    def kind(self) -> Kind | None:
-        """What it is by its name; `None`: no distribution."""
-        return kind_of(self.filename)
-
-    @property
-    def release(self) -> tuple[str | None, Version | None]:
-        """Project and version in the filename, as `release_of` reads them."""
-        return release_of(self.filename)
 
 
 class Dialect(StrEnum):
     """Which rules an index has, and what it can do beyond taking uploads.
 
-    `pypi`: PyPI's rules, trusted publishing and attestations. `other`: nothing is known but the
-    upload and the simple API.
+    `pypi`: PyPI's rules, pages, trusted publishing and attestations. `attesting`: rules of its
+    own, and provenance (PEP 740). `other`: uploads, and perhaps project pages. `unknown`: what
+    it answers will show (see `dialect`).
     """
 
     PYPI = "pypi"
+    ATTESTING = "attesting"
     OTHER = "other"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -83,8 +57,7 @@ class Index:
     def at(cls, upload_url: str, dialect: Dialect | None = None) -> Index:
         """Check an upload address and return its index.
 
-        Without a `dialect`, PyPI and TestPyPI have PyPI's, and so has an index on loopback: that
-        is a copy of PyPI's server.
+        Without a `dialect`, PyPI and TestPyPI have PyPI's; that of others is not known yet.
 
         PyPI's server requires the trailing slash of `/legacy/`, which is added if it is missing.
         Raises `IndexProblem` for an address that is not an http(s) URL, contains credentials,
@@ -102,8 +75,8 @@ class Index:
             )
         if parts.path.endswith("/legacy"):
             parts = parts._replace(path=f"{parts.path}/")
-        index = cls(urlunsplit(parts), dialect or Dialect.OTHER)
-        if dialect is None and (index.is_pypi or is_loopback(index.host)):
+        index = cls(urlunsplit(parts), dialect or Dialect.UNKNOWN)
+        if dialect is None and index.is_pypi:
             index = replace(index, dialect=Dialect.PYPI)
         if index.is_pypi and parts.path != "/legacy/":
             raise _bad_address(upload_url, f"{index.name} accepts uploads at /legacy/ only")
@@ -152,12 +125,24 @@ class Index:
 
     def simple_url(self, project: str) -> str:
         """The project's page in the simple repository API."""
-        return f"{self._base}/simple/{quote(project, safe='')}/"
+        return self.simple_urls(project)[0]
+
+    def simple_urls(self, project: str) -> tuple[str, ...]:
+        """Where the project's page may be: beside the upload address, or below it (devpi)."""
+        name = quote(project, safe="")
+        usual = f"{self._base}/simple/{name}/"
+        if self.works_as_pypi or urlsplit(self.upload_url).path.endswith("/legacy/"):
+            return (usual,)
+        return usual, f"{self._base}/+simple/{name}/"
 
     def project_url(self, project: str, version: str | None = None) -> str:
         """The page for people."""
         page = f"{self.root}/project/{quote(project, safe='')}/"
         return page if version is None else f"{page}{quote(version, safe='')}/"
+
+    def settings_url(self, project: str) -> str:
+        """Where a project is archived and unarchived (PyPI)."""
+        return f"{self.root}/manage/project/{quote(project, safe='')}/settings/"
 
     def publishers_url(self, project: str, fields: Mapping[str, str]) -> str:
         """Where an existing project's publishers are managed, with the form prefilled (PyPI)."""
@@ -175,6 +160,11 @@ class Index:
         """Whether PyPI's rules apply, and it can do what PyPI can."""
         return self.dialect is Dialect.PYPI
 
+    @property
+    def takes_attestations(self) -> bool:
+        """Whether it is known to take attestations, and to serve them."""
+        return self.dialect in {Dialect.PYPI, Dialect.ATTESTING}
+
     def provenance_url(self, project: str, version: str, filename: str) -> str:
         """Where PyPI serves a file's provenance (PEP 740)."""
         path = "/".join(quote(part, safe="") for part in (project, version, filename))
@@ -185,7 +175,9 @@ class Index:
         if self.is_pypi:
             return self.root
         path = urlsplit(self.upload_url).path.rstrip("/")
-        return self.root + path.removesuffix("/legacy").rstrip("/")
+        last = path.rpartition("/")[2]
+        # `upload` is Azure Artifacts'; an index may also take uploads where it lists projects.
+        return self.root + (path.removesuffix(f"/{last}") if last in _PLACES else path).rstrip("/")
 
 
 def _origin(url: str) -> tuple[str, int | None]:
@@ -193,92 +185,6 @@ def _origin(url: str) -> tuple[str, int | None]:
     return (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(
         parts.scheme
     )
-
-
-def files_of(index: Index, project: str, session: requests.Session) -> dict[str, IndexFile] | None:
-    """Return the files of a project on the index, by filename; `None` if it has no such project.
-
-    Requests the JSON form of the simple API (PEP 691), bypassing caches. Raises
-    `IndexProblem` if the index cannot be reached or gives another answer.
-    """
-    url = index.simple_url(project)
-    answer = _get(url, session, accept=_SIMPLE_JSON, index=index, limit=PAGE_LIMIT)
-    if answer is None:
-        return None
-    files: dict[str, IndexFile] = {}
-    has_list = False
-    try:
-        for name, entry in entries(answer.body):
-            if name != "files":
-                continue
-            if entry is None and not has_list:
-                has_list = True
-                continue
-            file = _file(entry)
-            if file is None:
-                raise _unusable(index, f"{shown(url)} lists a file without a name")
-            files[file.filename] = file
-    except NotAPage as error:
-        raise _no_json(index, url, answer, str(error)) from error
-    if not has_list:
-        raise _unusable(index, f"{shown(url)} has no list of files")
-    return files
-
-
-def _file(entry: object) -> IndexFile | None:
-    if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
-        return None
-    hashes = entry.get("hashes")
-    sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
-    url, provenance = entry.get("url"), entry.get("provenance")
-    return IndexFile(
-        filename=entry["filename"],
-        sha256=sha256.lower() if isinstance(sha256, str) else None,
-        url=url if isinstance(url, str) else "",
-        provenance_url=provenance if isinstance(provenance, str) else None,
-        size=count(entry.get("size")) or 0,
-        # PEP 700: ISO 8601 in UTC, ending in Z.
-        uploaded_at=moment(entry.get("upload-time")),
-    )
-
-
-def provenance_of(
-    index: Index, project: str, version: str, filename: str, session: requests.Session
-) -> Mapping[str, Any] | None:
-    """Return the provenance that the index serves for a file; `None` if it has none (yet).
-
-    Raises `IndexProblem` as `files_of` does.
-    """
-    return provenance_at(index.provenance_url(project, version, filename), index, session)
-
-
-def provenance_at(url: str, index: Index, session: requests.Session) -> Mapping[str, Any] | None:
-    """Return the provenance at the address that an index gives; `None` if there is none.
-
-    Raises `IndexProblem` as `files_of` does.
-    """
-    answer = _get(url, session, accept=_INTEGRITY_JSON, index=index)
-    if answer is None:
-        return None
-    provenance = answer.json_object()
-    if provenance is None:
-        raise _no_json(index, url, answer)
-    return provenance
-
-
-def _get(
-    url: str, session: requests.Session, *, accept: str, index: Index, limit: int = BODY_LIMIT
-) -> Answer | None:
-    headers = {"Accept": accept, "Cache-Control": "no-cache"}
-    try:
-        answer = ask(session, "GET", url, headers=headers, limit=limit)
-    except requests.RequestException as error:
-        raise unreachable(index, url, error) from error
-    if answer.status == HTTPStatus.NOT_FOUND:
-        return None
-    if answer.status != HTTPStatus.OK:
-        raise _unusable(index, f"{shown(url)} answered {quoted(index, answer)}", answer)
-    return answer
 
 
 def quoted(index: Index, answer: Answer, secrets: Iterable[str] = ()) -> str:
@@ -291,12 +197,6 @@ def quoted(index: Index, answer: Answer, secrets: Iterable[str] = ()) -> str:
         return f"{answer.status}: {answer.told(secrets)}"
     host = urlsplit(answer.url).hostname
     return f"{answer.status} (from {shown(host, 80)}, which is not quoted)"
-
-
-def _no_json(index: Index, url: str, answer: Answer, why: str = "") -> IndexUnusable:
-    kind = shown(answer.content_type or "no content type", 80)
-    because = "" if why in {"", "it is not JSON"} else f", as {why}"
-    return _unusable(index, f"{shown(url)} is not a JSON object ({kind}){because}", answer)
 
 
 def unreachable(index: Index, url: str, error: requests.RequestException) -> IndexProblem:
@@ -321,8 +221,14 @@ def _bad_address(url: str, why: str) -> IndexProblem:
     )
 
 
-def _unusable(index: Index, why: str, answer: Answer | None = None) -> IndexUnusable:
-    return IndexUnusable(
+def unusable(
+    index: Index,
+    why: str,
+    answer: Answer | None = None,
+    kind: type[IndexUnusable] = IndexUnusable,
+) -> IndexUnusable:
+    """Return the problem that an answer of the index cannot be used; `why` has no full stop."""
+    return kind(
         f"{index.name} gave an unexpected answer",
         topic=Topic.INDEX_UNEXPECTED,
         detail=f"{why}.",

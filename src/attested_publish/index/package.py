@@ -29,18 +29,24 @@ class Package:
     filetype: str
 
 
-def read_package(sandbox: Sandbox, distribution: Distribution) -> Package:
-    """Have a distribution read as twine does. Raises `BeyondBounds`, `Unreadable`."""
+def read_package(sandbox: Sandbox, distribution: Distribution, *, index_judges: bool) -> Package:
+    """Have a distribution read as twine does; with `index_judges`, without twine's judgement.
+
+    Raises `BeyondBounds`, `Unreadable`.
+    """
     path, filename, size = distribution.path, distribution.filename, distribution.size
-    return Package(**sandbox.ask_about(READ, path, filename, size))
+    question = {"index_judges": index_judges}
+    return Package(**sandbox.ask_about(READ, path, filename, size, question))
 
 
-def unreadable(sandbox: Sandbox, distributions: Sequence[Distribution]) -> dict[str, str]:
-    """Find the files that twine cannot read, and why, by filename."""
+def unreadable(
+    sandbox: Sandbox, distributions: Sequence[Distribution], *, index_judges: bool
+) -> dict[str, str]:
+    """Find the files that twine cannot read, and why, by filename; see `read_package`."""
 
     def why_unreadable(distribution: Distribution) -> str:
         try:
-            read_package(sandbox, distribution)
+            read_package(sandbox, distribution, index_judges=index_judges)
         except (BeyondBounds, Unreadable) as why:
             return str(why)
         return ""

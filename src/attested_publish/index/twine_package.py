@@ -17,7 +17,7 @@ from twine.package import DIST_TYPES, PackageFile
 from attested_publish.distributions import kind_of
 from attested_publish.findings import Severity
 from attested_publish.index.package import Package
-from attested_publish.rules.form import read_metadata
+from attested_publish.rules.form import read_metadata, readable_metadata
 from attested_publish.rules.metadata import specification_findings
 from attested_publish.sandbox.questions import Answer, Question, Unreadable, path_in
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 def read(question: Question) -> Answer:
     """Read in the child process what twine sends of a file: a `Package` as JSON."""
+    path = path_in(question)
     try:
-        return asdict(package_of(path_in(question)))
+        return asdict(readable(path) if question["index_judges"] else package_of(path))
     except InvalidDistribution as error:
         raise Unreadable(str(error)) from error
 
@@ -57,6 +58,23 @@ def package_of(path: Path) -> Package:
     return Package(
         cast("Mapping[str, Any]", package.metadata), package.python_version, package.filetype
     )
+
+
+def readable(path: Path) -> Package:
+    """Read the distribution at `path` with twine's readers, without twine's judgement of it.
+
+    Its metadata needs a name and a version, without which there is no form. Raises as
+    `package_of` does.
+    """
+    kind = kind_of(path.name)
+    if kind is None:
+        raise InvalidDistribution(f"Unknown distribution format: {path.name!r}")
+    file = DIST_TYPES[kind.value](str(path))
+    raw = readable_metadata(file.read())
+    for field in ("name", "version"):
+        if not raw.get(field):
+            raise InvalidDistribution(f"its metadata has no {field}")
+    return Package(cast("Mapping[str, Any]", raw), file.py_version, kind.value)
 
 
 def package_file(path: Path, package: Package) -> PackageFile:

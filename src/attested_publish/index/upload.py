@@ -18,26 +18,36 @@ import requests
 import rich
 from twine.settings import Settings as TwineSettings
 
-from attested_publish.distributions import Distribution, Kind
-from attested_publish.index.index import Index, unreachable
+from attested_publish.index.credentials import GivenCredentials
+from attested_publish.index.in_flight import Flights, Limits, Order
 from attested_publish.index.package import read_package
+from attested_publish.index.refusals import is_name_taken, not_sent, refusal
 from attested_publish.index.twine_package import package_file
 from attested_publish.net.http import Answer, Bounds, answer_of, bound
 from attested_publish.net.parallel import in_parallel
-from attested_publish.net.retry import Deadlines, GaveUp, Tell, persistently
+from attested_publish.net.retry import Deadlines, Tell, persistently
+from attested_publish.net.stopping import Stopped
 from attested_publish.net.untrusted import shown
-from attested_publish.problems import Problem, Topic, UploadProblem, UploadRefused
+from attested_publish.problems import Problem, Topic, UploadRefused
 
 if TYPE_CHECKING:
     from twine.package import PackageFile
     from twine.repository import Repository
 
+    from attested_publish.distributions import Distribution
     from attested_publish.index.contents import New
     from attested_publish.index.credentials import Credentials
+    from attested_publish.index.index import Index
     from attested_publish.sandbox.pool import Sandbox
 
 _ANSWER_LIMIT = 1 << 16
 """Bytes of an answer to an upload that are looked at; an index says what it has to in a few."""
+
+_PLAIN_SUCCESSES = {HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT}
+"""What only something that takes uploads answers; 200 is also what any web page has."""
+
+_GATEWAY_GAVE_UP = ("timeout", "timed out", "read error")
+"""How a cache in front of an index words a 503 for an upload that it did pass on (Fastly)."""
 
 
 class Outcome(Enum):
@@ -45,7 +55,7 @@ class Outcome(Enum):
 
     UPLOADED = "uploaded"
     THERE = "refused, because the index has the same bytes"
-    DOUBTFUL = "answered with success, but not as the index words it"
+    DOUBTFUL = "answered with success, but with a web page"
     NAME_TAKEN = "name taken"
 
 
@@ -53,20 +63,23 @@ class Outcome(Enum):
 class Delivery:
     """How to upload a release: where to, how many files at a time, how patiently.
 
-    With `skip_existing` a file whose name is taken is left as it is on the index.
-    `is_there` asks the index whether it holds a file with the same bytes: after a lost
-    answer the file may have arrived. `tell` is called with every wait. The
-    files are read for twine in the `sandbox`.
+    `parallel` is the setting `parallel-uploads`, `None` its `auto` (see `Limits`). With
+    `skip_existing` a file whose name is taken is left as it is on the index. `is_there` asks the
+    index whether it holds a file with the same bytes: after a lost answer the file may have
+    arrived. `tell` is called with every wait, and when a release goes on one file at a time. The
+    files are read for twine in the `sandbox`; with `index_judges`, twine does not refuse any
+    that it can read.
     """
 
     index: Index
     credentials: Credentials
-    parallel: int
+    parallel: int | None
     skip_existing: bool
     deadlines: Deadlines
     is_there: Callable[[Distribution], bool]
     tell: Tell
     sandbox: Sandbox
+    index_judges: bool = False
 
 
 def upload(
@@ -77,47 +90,36 @@ def upload(
     new: New,
     begun: Callable[[Distribution], None],
     done: Callable[[Distribution, Outcome], None],
+    failed: Callable[[Distribution, Problem], None] = lambda *_: None,
 ) -> None:
     """Upload distributions, each with its attestation files, if it has any.
 
     The first file of a project that the index does not have is uploaded alone: if the index
-    refuses to create the project, nothing has been uploaded to the existing projects. Then come
-    the first files of the other new releases (which create these releases), then the other
-    wheels, several at a time, then the sdists, so that no installer builds from source while
-    wheels are still being uploaded. `begun` is called before a file is first sent, `done` when
-    the index has received it: if a run is stopped in between, the outcome is unknown.
+    refuses to create the project, nothing has been uploaded to the existing projects. The first
+    file of any other new release goes before the rest of that release, and sdists are started
+    last (`Order`); how many go at a time depends on the index (`Limits`).
+
+    `begun` is called before a file is first sent, `done` when the index has received it, `failed`
+    when it finally failed: if a run is stopped in between, the outcome is unknown. `begun` and
+    `failed` are called in the thread that sends.
 
     Raises `UploadProblem` (`UploadRefused`) for the first file that finally fails; uploads in
     progress are finished, and no further one is started.
     """
-    courier = _Courier(delivery, attestation_files, begun)
+    flights = Flights(
+        distributions,
+        Order.of(distributions, new),
+        Limits.asked_for(delivery.parallel, works_as_pypi=delivery.index.works_as_pypi),
+        delivery.tell,
+    )
+    courier = _Courier(delivery, attestation_files, flights, begun, failed)
     try:
-        for batch in upload_order(distributions, new):
-            for distribution, outcome in in_parallel(
-                courier.deliver, batch, threads=delivery.parallel
-            ):
-                done(distribution, outcome)
+        for distribution, outcome in in_parallel(courier.deliver, flights, threads=flights.threads):
+            done(distribution, outcome)
     finally:
+        # Also if `done` fails: what waits for its turn is not started.
+        flights.given_up.now()
         courier.close()
-
-
-def upload_order(distributions: Sequence[Distribution], new: New) -> list[list[Distribution]]:
-    """Return batches to upload one after the other; a batch may be uploaded in parallel."""
-    wheels = [each for each in distributions if each.kind is Kind.WHEEL]
-    sdists = [each for each in distributions if each.kind is not Kind.WHEEL]
-    first: list[Distribution] = []
-    for release in sorted({each.release for each in distributions} & new.releases, key=str):
-        of_release = [each for each in (*wheels, *sdists) if each.release == release]
-        # The smallest wheel shows first whether the index accepts the release.
-        first.append(min(of_release, key=lambda each: (each.kind is not Kind.WHEEL, each.size)))
-    creating = [each for each in first if each.project in new.projects]
-    batches = [
-        *([each] for each in creating),
-        [each for each in first if each not in creating],
-        [each for each in wheels if each not in first],
-        [each for each in sdists if each not in first],
-    ]
-    return [batch for batch in batches if batch]
 
 
 class _Courier:
@@ -127,13 +129,16 @@ class _Courier:
         self,
         delivery: Delivery,
         attestation_files: Mapping[str, Sequence[Path]],
+        flights: Flights,
         begun: Callable[[Distribution], None],
+        failed: Callable[[Distribution, Problem], None],
     ) -> None:
         self._delivery = delivery
+        self._flights = flights
         self._begun = begun
+        self._failed = failed
         self._index = delivery.index
         self._attestation_files = attestation_files
-        self._given_up = GaveUp()
         self._settings = TwineSettings(
             repository_url=delivery.index.upload_url,
             username=delivery.credentials.user,
@@ -151,29 +156,51 @@ class _Courier:
     def deliver(self, distribution: Distribution) -> Outcome:
         """Upload one file, with retries; raises `UploadProblem`."""
         try:
-            package = self._package(distribution)
-        except Problem:
-            self._given_up.now()
+            return self._deliver(distribution)
+        except BaseException as error:
+            self._flights.given_up.now()
+            if isinstance(error, Problem):
+                self._failed(distribution, error)
             raise
-        self._begun(distribution)
-        tries = 0
+        finally:
+            self._flights.end(distribution)
 
-        def try_once() -> Outcome:
-            nonlocal tries
-            tries += 1
-            if tries > 1 and self._delivery.is_there(distribution):
-                return Outcome.UPLOADED
-            return self._send(distribution, package)
-
+    def _deliver(self, distribution: Distribution) -> Outcome:
+        failures: list[Problem] = []
         try:
+            package = self._package(distribution)
             return persistently(
-                try_once, self._delivery.deadlines.upload, self._delivery.tell, self._given_up
+                lambda: self._try(distribution, package, failures),
+                self._delivery.deadlines.upload,
+                self._delivery.tell,
+                self._flights.given_up,
             )
-        except Problem as problem:
-            if problem.may_pass and self._delivery.is_there(distribution):
-                return Outcome.UPLOADED
-            self._given_up.now()
-            raise
+        except Stopped:
+            if not failures:
+                raise
+            problem = failures[-1]
+        except Problem as final:
+            problem = final
+        if problem.may_pass and self._delivery.is_there(distribution):
+            return Outcome.UPLOADED
+        # An earlier try may have arrived, although the last one did not.
+        problem.may_have_arrived = any(each.may_have_arrived for each in failures)
+        raise problem
+
+    def _try(
+        self, distribution: Distribution, package: PackageFile, failures: list[Problem]
+    ) -> Outcome:
+        """Send a file once; unless it has arrived with one of the tries that failed."""
+        if failures and self._delivery.is_there(distribution):
+            return Outcome.UPLOADED
+        with self._flights.sending(distribution):
+            if not failures:
+                self._begun(distribution)
+            try:
+                return self._send(distribution, package)
+            except Problem as problem:
+                failures.append(problem)
+                raise
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -187,23 +214,18 @@ class _Courier:
         if is_expired and self._delivery.credentials.renew(password):
             password = self._delivery.credentials.password
             answer = self._post(distribution, package, password)
-        if answer.is_success and not self._is_own_word(answer):
-            # Something in between may have answered; sending identical bytes again is accepted.
-            answer = self._post(distribution, package, password)
         if answer.is_success:
-            return Outcome.UPLOADED if self._is_own_word(answer) else Outcome.DOUBTFUL
-        if _is_name_taken(answer):
+            return Outcome.DOUBTFUL if _is_web_page(answer) else Outcome.UPLOADED
+        if is_name_taken(answer):
             # Some indexes refuse the same bytes, too, and another run may have been faster.
             if self._delivery.is_there(distribution):
                 return Outcome.THERE
             if self._delivery.skip_existing:
                 return Outcome.NAME_TAKEN
-        raise self._not_taken(distribution, answer, password)
-
-    def _is_own_word(self, answer: Answer) -> bool:
-        """Whether a success is worded as PyPI words it; other indexes use other words."""
-        body = answer.body.strip()
-        return not self._index.works_as_pypi or not body or b"200 OK" in body
+        is_minted = not isinstance(self._delivery.credentials, GivenCredentials)
+        problem = refusal(self._index, distribution, answer, password, is_minted=is_minted)
+        problem.may_have_arrived = _may_have_been_passed_on(answer)
+        raise problem
 
     def _post(self, distribution: Distribution, package: PackageFile, password: str) -> Answer:
         repository = self._repository()
@@ -213,13 +235,14 @@ class _Courier:
             response = repository.upload(package, max_redirects=1)
             return answer_of(response, response.content[:_ANSWER_LIMIT])
         except requests.RequestException as error:
-            raise _not_sent(self._index, distribution, error) from error
+            raise not_sent(self._index, distribution, error) from error
 
     def _package(self, distribution: Distribution) -> PackageFile:
         try:
-            package = package_file(
-                distribution.path, read_package(self._delivery.sandbox, distribution)
+            read = read_package(
+                self._delivery.sandbox, distribution, index_judges=self._delivery.index_judges
             )
+            package = package_file(distribution.path, read)
         except Problem:
             raise
         except Exception as error:
@@ -246,114 +269,30 @@ class _Courier:
             self._repositories.append(repository)
         return repository
 
-    def _not_taken(
-        self, distribution: Distribution, answer: Answer, password: str
-    ) -> UploadProblem:
-        name = shown(distribution.filename)
-        told = answer.told([password])
-        said = f"{self._index.name} answered {answer.status} to {name}: {told}."
-        if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
-            return UploadProblem(
-                f"{self._index.name} redirects uploads",
-                topic=Topic.UPLOAD_ELSEWHERE,
-                detail=f"{said} It redirects to {shown(answer.location or 'no address', 200)}.",
-                remedy="If that address is right, set repository-url to it.",
-                file=distribution.filename,
-            )
-        if answer.may_pass and "too many new projects" not in told.lower():
-            return UploadProblem(
-                f"{self._index.name} could not accept {name}",
-                topic=Topic.UPLOAD_FAILED,
-                detail=said,
-                remedy="The index has an outage or is overloaded: see its status page, and run "
-                "again later; a re-run uploads only what is missing.",
-                file=distribution.filename,
-                may_pass=True,
-                retry_after=answer.retry_after,
-            )
-        topic, remedy = _advice(self._index, distribution, answer.status, told)
-        return UploadRefused(
-            f"{self._index.name} refused {name}",
-            topic=topic,
-            detail=said,
-            remedy=remedy,
-            file=distribution.filename,
-        )
 
+def _is_web_page(answer: Answer) -> bool:
+    """Whether a success says nothing about the upload, as a portal's or an index's start page.
 
-def _is_name_taken(answer: Answer) -> bool:
-    """Whether an index refuses a file because it already has one with that name.
-
-    PyPI, TestPyPI and Google's answer 400 with these words, pypiserver 409. The same check is
-    in twine, but its own option for this works only with PyPI.
+    devpi answers an upload to its root so, and stores nothing. PyPI answers with a page, too, whose
+    title is "200 OK". A few words without any markup are none, whatever their type: many
+    frameworks call everything text/html.
     """
-    return answer.status == HTTPStatus.CONFLICT or (
-        answer.status == HTTPStatus.BAD_REQUEST
-        and ("already exist" in answer.reason.lower() or b"already exist" in answer.body.lower())
-    )
+    if answer.status in _PLAIN_SUCCESSES:
+        return False
+    body = answer.body.lower()
+    if b"200 ok" in body or answer.json_object() is not None:
+        return False
+    is_called_html = "html" in answer.content_type.lower()
+    return b"<html" in body or b"<!doctype html" in body or (is_called_html and b"<" in body)
 
 
-def _advice(index: Index, distribution: Distribution, status: int, told: str) -> tuple[Topic, str]:
-    """Return the topic of a refusal, and the remedy."""
-    text = told.lower()
-    if "too many new projects" in text:
-        return Topic.TOO_MANY_PROJECTS, (
-            "A user may create only a few new projects a day, and trying again today may make the "
-            "wait longer. Run again tomorrow: a re-run uploads only what is missing."
-        )
-    if "cannot create new projects" in text:
-        project = shown(distribution.project)
-        where = f" here: {index.pending_publishers_url}" if index.works_as_pypi else ""
-        return Topic.WRONG_PROJECT, (
-            f"The project {project} does not exist, and a trusted publisher creates a project only "
-            f"as a pending publisher. Register a pending publisher for this job{where}, or check "
-            "the project name in the file."
-        )
-    if "already exist" in text or "previously used" in text:
-        return Topic.FILES_WOULD_BE_REFUSED, (
-            "A filename can never be used again, even after the file was deleted: publish these "
-            "changes under a new version."
-        )
-    if "older than" in text:
-        return Topic.UPLOAD_REFUSED, (
-            "A release is closed two weeks after its first file: publish this file under a new "
-            "version."
-        )
-    if "token is expired" in text:
-        return (
-            Topic.UPLOAD_REFUSED,
-            "Run again: a re-run gets a new token and uploads only what is missing.",
-        )
-    if "not valid for project" in text or "isn't allowed to upload" in text:
-        project = shown(distribution.project)
-        where = (
-            f" Add it here: {index.publishers_url(project, {}).rstrip('?')}"
-            if index.works_as_pypi
-            else ""
-        )
-        return Topic.WRONG_PROJECT, (
-            f"{shown(distribution.filename)} belongs to the project {project}. Add this job's "
-            "trusted publisher to that project as well (one token is valid for every project that "
-            f"has it), or check the project name in the file.{where}"
-        )
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return (
-            Topic.UPLOAD_REFUSED,
-            "Check the credentials: the token may be revoked, or meant for another index.",
-        )
-    return Topic.UPLOAD_REFUSED, "Fix what the index names, build again, and run again."
+def _may_have_been_passed_on(answer: Answer) -> bool:
+    """Whether an index may have stored a file although this is not a success.
 
-
-def _not_sent(
-    index: Index, distribution: Distribution, error: requests.RequestException
-) -> UploadProblem:
-    why = unreachable(index, index.upload_url, error)
-    return UploadProblem(
-        f"{shown(distribution.filename)} could not be uploaded to {index.name}",
-        topic=Topic.UPLOAD_FAILED,
-        detail=why.detail,
-        remedy="The file may or may not have been received. Run again: a re-run asks the index "
-        "what it has, and uploads only what is missing.",
-        file=distribution.filename,
-        may_pass=why.may_pass,
-    )
+    A refusal, "too many requests" and "unavailable" mean that it did not begin to; after another
+    server error nobody knows how far it got.
+    """
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        told = answer.told().lower()
+        return any(words in told for words in _GATEWAY_GAVE_UP)
+    return answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR

@@ -15,6 +15,7 @@ from attested_publish.settings import Attestations
 
 if TYPE_CHECKING:
     from attested_publish.identity.publishers import Identity
+    from attested_publish.index.api_token import Audience
     from attested_publish.index.contents import Contents
     from attested_publish.journey.run import Run
 
@@ -28,7 +29,7 @@ _MOVE_TO_TRUSTED_PUBLISHING = (
 
 @contextlib.contextmanager
 def api_token(
-    run: Run, identity: Identity, audience: Callable[[], str], contents: Contents
+    run: Run, identity: Identity, audience: Callable[[], Audience], contents: Contents
 ) -> Iterator[Credentials]:
     """Mint API tokens for the job's identity, and revoke them on every way out.
 
@@ -36,19 +37,26 @@ def api_token(
     `TokenProblem`.
     """
     index = run.targets.index
-    exchange = Exchange(
-        index=index,
-        ambient=run.means.ambient,
-        identity=identity,
-        projects=contents.projects,
-        session=run.means.session,
-        deadlines=run.targets.deadlines,
-        mask=run.mask,
-        tell=run.printer.waiting,
-    )
     with ended_when_stopped() as until_done:
         with run.recorder.stage(Stage.TOKEN, f"an API token of {index.name} for this identity"):
-            credentials = TrustedCredentials(exchange, audience())
+            wanted = audience()
+            if wanted.exchange.ignored:
+                run.printer.notice(
+                    f"{index.name} announces a token exchange that is not used "
+                    f"({wanted.exchange.ignored})."
+                )
+            exchange = Exchange(
+                index=index,
+                addresses=wanted.exchange,
+                ambient=run.means.ambient,
+                identity=identity,
+                projects=contents.projects,
+                session=run.means.session,
+                deadlines=run.targets.deadlines,
+                mask=run.mask,
+                tell=run.printer.waiting,
+            )
+            credentials = TrustedCredentials(exchange, wanted.name)
             until_done.callback(_revoke_meanwhile, run, credentials)
             try:
                 _ = credentials.password

@@ -3,36 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from attested_publish.console.progress import progress_of
 from attested_publish.findings import OTHER_BYTES, Finding, Severity
 from attested_publish.index.contents import Contents, read_contents
+from attested_publish.index.credentials import GivenCredentials
+from attested_publish.index.dialect import dialect_of_pages
+from attested_publish.index.discovery import usual_exchange
+from attested_publish.index.index import Dialect
+from attested_publish.index.pages import Pages, ProjectStatus
+from attested_publish.journey.identify import audience_meanwhile
 from attested_publish.journey.judge import stopping_findings
 from attested_publish.journey.run import State
 from attested_publish.net.parallel import meanwhile
 from attested_publish.net.retry import persistently
 from attested_publish.net.untrusted import shown
-from attested_publish.problems import IndexProblem, IndexUnusable, Stage, counted
+from attested_publish.problems import (
+    IndexProblem,
+    IndexRefuses,
+    IndexUnusable,
+    Stage,
+    TokenProblem,
+    Topic,
+    counted,
+)
 from attested_publish.rules.on_index import Presence, findings_on_index
-from attested_publish.settings import Attestations
+from attested_publish.settings import Attestations, VerifyMetadata
 
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
-    from attested_publish.index.index import Index, IndexFile
+    from attested_publish.index.index import Index
+    from attested_publish.index.pages import IndexFile
     from attested_publish.journey.run import Run
 
 
 def contents_meanwhile(run: Run, distributions: Sequence[Distribution]) -> Callable[[], Contents]:
-    """Begin to ask the index what it has of these projects; return how to get the answer."""
-    return meanwhile(
-        lambda: persistently(
-            lambda: read_contents(distributions, run.targets.index, run.means.session),
-            run.targets.deadlines.index,
-            run.printer.waiting,
-        )
-    )
+    """Begin to ask the index what it has of these projects; return how to get the answer.
+
+    An index of an unknown kind whose pages do not show what it can do is asked for its audience,
+    too, unless a password is given: exchanging tokens is PyPI's.
+    """
+    settings = run.settings
+    credentials = GivenCredentials(settings.user, settings.password) if settings.password else None
+    run.pages = Pages(run.targets.index, run.means.session, credentials)
+
+    def read() -> Contents:
+        try:
+            contents = read_contents(distributions, run.pages)
+        except IndexUnusable:
+            _ask_for_audience(run, Dialect.UNKNOWN)
+            raise
+        _ask_for_audience(run, dialect_of_pages(contents))
+        return contents
+
+    return meanwhile(lambda: persistently(read, run.targets.deadlines.index, run.printer.waiting))
+
+
+def _ask_for_audience(run: Run, shown_by_pages: Dialect) -> None:
+    is_unknown = {run.targets.index.dialect, shown_by_pages} == {Dialect.UNKNOWN}
+    if is_unknown and not run.settings.password:
+        audience_meanwhile(run)
 
 
 def ask_index(
@@ -43,9 +76,10 @@ def ask_index(
     An index that cannot be read is no obstacle where it need not be PyPI: then nothing is known.
     Raises `IndexProblem`.
     """
-    index, printer = run.targets.index, run.printer
-    with run.recorder.stage(Stage.INDEX, f"what {index.name} has already"):
+    printer = run.printer
+    with run.recorder.stage(Stage.INDEX, f"what {run.targets.index.name} has already"):
         contents = _answered(run, answer)
+        index = _learned(run, contents)
         if contents.unreadable:
             printer.notice(
                 f"{index.name} does not say which files it has ({contents.unreadable}): "
@@ -54,11 +88,12 @@ def ask_index(
         for project, exists in contents.projects.items():
             if not exists:
                 printer.notice(_new_project(project, index))
-        _find_what_is_in_the_way(run, distributions, contents)
+        contents = _find_what_is_in_the_way(run, distributions, contents)
         there = _note_what_is_there(run, distributions, contents)
         if run.settings.attestations is not Attestations.NEVER:
             _note_unattested(run, there)
         missing = contents.missing_of(distributions)
+        _stop_if_closed(index, contents, missing)
         printer.item(f"{counted(len(missing), 'file')} of {len(distributions)} to upload")
     return contents
 
@@ -74,18 +109,75 @@ def _answered(run: Run, answer: Callable[[], Contents]) -> Contents:
         return Contents(unreadable=problem.cause)
 
 
+def _learned(run: Run, contents: Contents) -> Index:
+    """Note in the run what kind of index this is, if that was not known; return the index."""
+    index = run.targets.index
+    if index.dialect is Dialect.UNKNOWN:
+        dialect = dialect_of_pages(contents)
+        if dialect is Dialect.UNKNOWN:
+            dialect = Dialect.PYPI if _exchanges_as_pypi(run) else Dialect.OTHER
+        index = replace(index, dialect=dialect)
+        run.targets = replace(run.targets, index=index)
+        run.pages.index = index
+    return index
+
+
+def _exchanges_as_pypi(run: Run) -> bool:
+    """Whether the index reports an audience where PyPI does; what is wrong with it shows later."""
+    if run.settings.password:
+        return False
+    try:
+        exchange = audience_meanwhile(run)().exchange
+    except TokenProblem as problem:
+        return problem.topic is Topic.FOREIGN_AUDIENCE
+    return exchange.audience_url == usual_exchange(run.targets.index).audience_url
+
+
 def _find_what_is_in_the_way(
     run: Run, distributions: Sequence[Distribution], contents: Contents
-) -> None:
-    """Apply PyPI's rules for what an index has already; elsewhere only the name counts."""
+) -> Contents:
+    """Apply PyPI's rules for what an index has already; elsewhere only the name counts.
+
+    Other indexes may allow a file to be replaced: whoever waives the checks has it sent. These
+    files are in the contents that are returned.
+    """
+    is_as_pypi = run.targets.index.works_as_pypi
+    to_replace = set()
     found: dict[str, list[Finding]] = {}
+    may_replace = not is_as_pypi and run.settings.verify_metadata is VerifyMetadata.NOTHING
     for each, finding in findings_on_index(distributions, contents.by_project, datetime.now(UTC)):
-        is_skipped = finding.rule == "filename-taken" and run.settings.skip_existing
-        is_known = finding.rule == "filename-taken" or run.targets.index.works_as_pypi
-        if is_known and not is_skipped:
-            found.setdefault(each.filename, []).append(finding)
+        of_file = found.setdefault(each.filename, [])
+        if finding.rule != "filename-taken":
+            if is_as_pypi:
+                of_file.append(finding)
+        elif may_replace and not run.settings.skip_existing:
+            to_replace.add(each.filename)
+            of_file.append(replace(finding, severity=Severity.WARNING))
+        elif not run.settings.skip_existing:
+            of_file.append(finding)
     for each in distributions:
         run.add_findings(each, found.get(each.filename, ()))
+    return replace(contents, to_replace=frozenset(to_replace))
+
+
+def _stop_if_closed(index: Index, contents: Contents, missing: Sequence[Distribution]) -> None:
+    """Raise `IndexRefuses` if a project that has files to upload takes none (PEP 792)."""
+    for project in sorted({each.project for each in missing if each.project}):
+        page = contents.pages.get(project)
+        if page is None or page.status.takes_uploads:
+            continue
+        reason = shown(page.status_reason, 200)
+        where = f" at {index.settings_url(project)}" if index.works_as_pypi else ""
+        raise IndexRefuses(
+            f"{shown(project)} is {page.status} on {index.name}",
+            topic=Topic.PROJECT_CLOSED,
+            detail=f"{index.name} accepts no uploads to a project with this status."
+            + (f" Its reason: {reason}." if reason else ""),
+            remedy=f"Have an owner unarchive the project{where}, then run again."
+            if page.status is ProjectStatus.ARCHIVED
+            else "The index's administrators suspect that the project is malicious, and only "
+            "they can end the quarantine: contact them, and run again afterwards.",
+        )
 
 
 def _note_what_is_there(
@@ -99,7 +191,7 @@ def _note_what_is_there(
     for each in distributions:
         served = contents.file(each)
         presence = contents.presence(each)
-        if served is None or presence is Presence.MISSING:
+        if served is None or presence is Presence.MISSING or each.filename in contents.to_replace:
             continue
         run.set_state(each, State.THERE)
         if presence is Presence.SAME:
@@ -143,7 +235,7 @@ def _note_unattested(run: Run, there: Sequence[Distribution]) -> None:
     index = run.targets.index
     served = {each.filename: run.files[each.filename].served for each in there}
     without = [name for name, file in served.items() if not (file and file.provenance_url)]
-    if without and index.works_as_pypi:
+    if without and index.takes_attestations:
         more = f" and {len(without) - 1} more" if len(without) > 1 else ""
         run.recorder.improvement(
             f"Without an attestation on {index.name}: {shown(without[0])}{more}. None "

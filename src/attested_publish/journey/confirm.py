@@ -14,15 +14,16 @@ from attested_publish.journey.served import wait_until_served
 from attested_publish.journey.trust import trust_of
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import ConfirmationProblem, Stage, Topic, counted
+from attested_publish.settings import Attestations
 
 if TYPE_CHECKING:
     from pypi_attestations import Attestation
 
     from attested_publish.distributions import Distribution
     from attested_publish.identity.publishers import Identity
-    from attested_publish.index.index import IndexFile
+    from attested_publish.index.pages import IndexFile
     from attested_publish.journey.run import Run
-    from attested_publish.journey.served import Provenanced
+    from attested_publish.journey.served import Provenanced, Served
 
 
 def confirm(
@@ -34,9 +35,10 @@ def confirm(
     """Wait until the index serves what was uploaded, and compare it with what was sent.
 
     Attestations have to be those of `identity`, which need not have signed them in this run.
-    What is late is a warning. Raises `ConfirmationProblem`.
+    What is late is a warning, and so is a file without attestations, unless they are required.
+    Raises `ConfirmationProblem`.
     """
-    index = run.targets.index
+    index, deadlines = run.targets.index, run.targets.deadlines
 
     def seen(distribution: Distribution, served: IndexFile, provenance: Provenanced | None) -> None:
         file = run.files[distribution.filename]
@@ -60,11 +62,12 @@ def confirm(
         served = wait_until_served(
             sent,
             attestations,
-            index,
-            run.means.session,
+            run.pages,
             trust=trust_of(run)() if is_attested else None,
             policy=policy_for(identity.publisher) if identity and attestations else None,
-            patience=run.targets.deadlines.confirmation,
+            patience=deadlines.confirmation
+            if index.works_as_pypi
+            else deadlines.confirmation_elsewhere,
             seen=seen,
             tell=run.printer.waiting,
         )
@@ -74,6 +77,41 @@ def confirm(
                 run.printer.warning(
                     f"{shown(filename)} is uploaded, but not confirmed in time: {reason}."
                 )
+        _note_unattested(run, served)
+
+
+def _note_unattested(run: Run, served: Served) -> None:
+    """Note what the index serves without its attestations; raise if these are required."""
+    for filename, (file, _) in served.unattested.items():
+        run.files[filename].attestations.clear()
+        if run.files[filename].state is not State.THERE:
+            run.files[filename].state = State.ARRIVED
+        note_served(run, run.files[filename].distribution, file)
+    if not served.unattested:
+        return
+    name = run.targets.index.name
+    first, (_, why) = next(iter(served.unattested.items()))
+    files = counted(len(served.unattested), "file")
+    more = f" and {len(served.unattested) - 1} more" if len(served.unattested) > 1 else ""
+    if run.settings.attestations is not Attestations.REQUIRED:
+        run.printer.warning(
+            f"{shown(first)}{more}: uploaded with attestations, but {name} serves none ({why}). "
+            "None can be added any more."
+        )
+        return
+    raise ConfirmationProblem(
+        f"{files} {'is' if len(served.unattested) == 1 else 'are'} public without attestations",
+        topic=Topic.NOT_ATTESTED,
+        detail=f"{name} accepted {shown(first)}{more}, but serves no attestations: {why}.",
+        remedy="No attestations can be added to these files any more. Publish a new version once "
+        "the index accepts attestations again (see its status page).",
+        file=first,
+    )
+
+
+def doubtful_of(run: Run, sent: Sequence[Distribution]) -> list[Distribution]:
+    """Return those of which the index did not clearly say that it has them."""
+    return [each for each in sent if run.files[each.filename].state is State.DOUBTFUL]
 
 
 def stop_if_doubtful(run: Run) -> None:
@@ -81,11 +119,12 @@ def stop_if_doubtful(run: Run) -> None:
     doubtful = [file.distribution.filename for file in run.in_state(State.DOUBTFUL)]
     if doubtful:
         raise ConfirmationProblem(
-            f"{counted(len(doubtful), 'file')} may not have been received",
+            f"{counted(len(doubtful), 'file')} may not have been stored",
             topic=Topic.ARRIVAL_DOUBTFUL,
-            detail=f"{run.targets.index.name} answered 200, but not in the index's usual words, "
-            f"and does not serve: {shown(', '.join(doubtful))}.",
-            remedy="Something between this runner and the index may have answered in its "
-            "place (a proxy, a portal). Run again: what has arrived is not sent twice.",
+            detail=f"{run.targets.index.name} answered with success, but with a web page instead "
+            f"of an index's usual words, and does not list: {shown(', '.join(doubtful))}.",
+            remedy="Check that repository-url is the address for uploads: a web page may answer "
+            "at any other, and so may a proxy or a portal in between. Then run again: what has "
+            "been stored is not sent twice.",
             file=doubtful[0],
         )

@@ -19,7 +19,7 @@ from attested_publish.journey.attest import (
     sign,
     verify_existing,
 )
-from attested_publish.journey.confirm import confirm, stop_if_doubtful
+from attested_publish.journey.confirm import confirm, doubtful_of, stop_if_doubtful
 from attested_publish.journey.forecast import refuse_to_sign
 from attested_publish.journey.identify import audience_meanwhile, identify, identify_signer
 from attested_publish.journey.trust import trust_of
@@ -53,8 +53,9 @@ def deliver(run: Run, missing: Sequence[Distribution], contents: Contents) -> No
             made = sign(run, unsigned, identity, signing) if signing is not None else {}
             attestations = ready.together(made)
             sent = upload(run, missing, attestations, contents, token)
-    if sent and run.settings.confirm and not contents.unreadable:
-        confirm(run, sent, attestations, identity)
+    to_confirm = sent if run.settings.confirm else doubtful_of(run, sent)
+    if to_confirm and not contents.unreadable:
+        confirm(run, to_confirm, attestations, identity)
     stop_if_doubtful(run)
 
 

@@ -44,10 +44,7 @@ def end_with(run: Run, problem: Problem) -> None:
     file = run.files.get(problem.file or "")
     # What turns out to be wrong afterwards was uploaded all the same.
     if file is not None and problem.stage is not Stage.CONFIRMATION:
-        if run.result is Result.REFUSED:
-            file.state = State.REFUSED
-        else:
-            file.state = State.DOUBTFUL if problem.stage is Stage.UPLOAD else State.FAILED
+        file.state = state_after(problem)
     detail = "\n".join(filter(None, (problem.detail, _what_is_public(run, problem.stage))))
     is_named = run.name in problem.title
     run.recorder.problem(
@@ -61,6 +58,13 @@ def end_with(run: Run, problem: Problem) -> None:
             source="" if file is None else file.distribution.source.as_posix(),
         )
     )
+
+
+def state_after(problem: Problem) -> State:
+    """Return how far a file is that a problem before the confirmation is about."""
+    if problem.may_have_arrived:
+        return State.DOUBTFUL
+    return State.REFUSED if problem.result == Result.REFUSED else State.FAILED
 
 
 def _what_is_public(run: Run, stage: Stage) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attested_publish.identity.circleci import CircleCIIdentity
-from attested_publish.identity.github import GitHubIdentity
+from attested_publish.identity.github import ISSUER, GitHubIdentity, other_issuer
 from attested_publish.identity.gitlab import GitLabIdentity
 from attested_publish.identity.google import GoogleIdentity
 from attested_publish.identity.other import OtherIdentity
@@ -74,8 +74,23 @@ def refuse_hopeless(identity: Identity, index: Index) -> None:
                 detail="Anybody logged in to the job could change what is published.",
                 remedy="Rerun the job without SSH.",
             )
+        case OtherIdentity():
+            _refuse_other_github(identity, index)
         case _:
             pass
+
+
+def _refuse_other_github(identity: OtherIdentity, index: Index) -> None:
+    """PyPI accepts GitHub's identities from github.com's issuer only, as it is by default."""
+    issuer = other_issuer(identity.issuer)
+    if issuer is not None:
+        raise IdentityProblem(
+            f"{index.name} accepts no identities from this issuer",
+            topic=Topic.IDENTITY_UNUSABLE,
+            detail=f"The job's identity token is from {shown(identity.issuer, 200)}: "
+            f"{issuer.what}. {index.name} accepts tokens of GitHub Actions from {ISSUER} only.",
+            remedy=issuer.remedy,
+        )
 
 
 def _refuse_hopeless_on_github(identity: GitHubIdentity, index: Index) -> None:
@@ -218,7 +233,7 @@ def attestation_plan(
             attest=False,
             why_not=f"No attestations: {obstacle.why} {obstacle.remedy} to have them. "
             f"{_NEVER_LATER}",
-            takes_made=obstacle.is_of_the_job and index.works_as_pypi,
+            takes_made=obstacle.is_of_the_job and index.takes_attestations,
         )
     if wish is Attestations.REQUIRED:
         return AttestationPlan(attest=True)
@@ -228,9 +243,9 @@ def attestation_plan(
             why_not=f"No attestations: {identity.why_hidden}, and signing would record that in "
             "Sigstore's public log for good. `attestations: true` allows it. "
             f"{_NEVER_LATER}",
-            takes_made=index.works_as_pypi,
+            takes_made=index.takes_attestations,
         )
-    if is_public_log and not index.works_as_pypi:
+    if is_public_log and not index.takes_attestations:
         return AttestationPlan(
             attest=False,
             why_not=f"No attestations: {index.name} is not known to accept them. "
@@ -277,4 +292,14 @@ def _obstacle(identity: Identity, index: Index) -> _Obstacle | None:
                 remedy="Publish from GitHub, GitLab or Google Cloud",
                 topic=Topic.IDENTITY_UNUSABLE,
             )
-    return None
+        case OtherIdentity(is_person=False):
+            issuer = shown(identity.issuer, 200)
+            return _Obstacle(
+                where=f"with an identity from {issuer}",
+                why=f"what certificates say of identities from {issuer} is not known, so nobody "
+                "could verify them.",
+                remedy="Publish from github.com, gitlab.com, Google Cloud or CircleCI",
+                topic=Topic.IDENTITY_UNUSABLE,
+            )
+        case _:
+            return None

@@ -24,27 +24,33 @@ from attested_publish.settings import Attestations, Settings
 
 if TYPE_CHECKING:
     from attested_publish.identity.publishers import Identity
+    from attested_publish.index.api_token import Audience
     from attested_publish.journey.run import Run
 
 
-def audience_meanwhile(run: Run) -> Callable[[], str]:
-    """Begin to ask the index which audience it wants in identity tokens; return how to get it."""
-    index, ambient = run.targets.index, run.means.ambient
-    return meanwhile(
-        lambda: persistently(
-            lambda: audience_of(
-                index,
-                run.means.session,
-                # Only an index on loopback can gain from it.
-                is_provider_local=is_loopback(index.host) and ambient.is_local,
-            ),
-            run.targets.deadlines.audience,
-            run.printer.waiting,
+def audience_meanwhile(run: Run) -> Callable[[], Audience]:
+    """Begin to ask the index which audience it wants in identity tokens; return how to get it.
+
+    It is asked once. What the function returns raises `TokenProblem`.
+    """
+    if run.audience is None:
+        index, ambient = run.targets.index, run.means.ambient
+        run.audience = meanwhile(
+            lambda: persistently(
+                lambda: audience_of(
+                    index,
+                    run.means.session,
+                    # Only an index on loopback can gain from it.
+                    is_provider_local=is_loopback(index.host) and ambient.is_local,
+                ),
+                run.targets.deadlines.audience,
+                run.printer.waiting,
+            )
         )
-    )
+    return run.audience
 
 
-def identify(run: Run, audience: Callable[[], str]) -> tuple[Identity, AttestationPlan]:
+def identify(run: Run, audience: Callable[[], Audience]) -> tuple[Identity, AttestationPlan]:
     """Return who the job is, and whether the index will accept attestations of it.
 
     `audience` gives the index's. Without attestations the job needs no token for Sigstore.
@@ -52,7 +58,7 @@ def identify(run: Run, audience: Callable[[], str]) -> tuple[Identity, Attestati
     """
     unsigned = run.settings.attestations is Attestations.NEVER
     with run.recorder.stage(Stage.IDENTITY, "who this job is"):
-        identity = _identity(run, audience() if unsigned else SIGSTORE_AUDIENCE)
+        identity = _identity(run, audience().name if unsigned else SIGSTORE_AUDIENCE)
         refuse_hopeless(identity, run.targets.index)
         for sentence in advice(identity):
             run.recorder.improvement(sentence)

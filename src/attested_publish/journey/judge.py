@@ -91,7 +91,7 @@ def stop_if_unreadable(run: Run, distributions: Sequence[Distribution]) -> None:
     index takes is uploaded; but what cannot be sent must not be signed.
     """
     unjudged = [each for each in distributions if not _is_judged(run, each)]
-    refused = unreadable(run.means.sandbox, unjudged)
+    refused = unreadable(run.means.sandbox, unjudged, index_judges=index_judges(run))
     if not refused:
         return
     for filename in refused:
@@ -106,6 +106,15 @@ def stop_if_unreadable(run: Run, distributions: Sequence[Distribution]) -> None:
         remedy="Build again with a current build backend, and run again.",
         file=next(iter(refused)) if len(refused) == 1 else None,
     )
+
+
+def index_judges(run: Run) -> bool:
+    """Whether the index alone decides what it takes: so the user wishes, or it is not PyPI.
+
+    twine applies PyPI's rules to what it sends, as the rules here have done before.
+    """
+    is_waived = run.settings.verify_metadata is VerifyMetadata.NOTHING
+    return is_waived or not run.targets.index.works_as_pypi
 
 
 def _is_judged(run: Run, distribution: Distribution) -> bool:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from attested_publish.findings import Finding, Severity
     from attested_publish.identity.publishers import Identity
     from attested_publish.identity.tokens import AmbientIdentity
-    from attested_publish.index.index import IndexFile
+    from attested_publish.index.api_token import Audience
+    from attested_publish.index.pages import IndexFile, Pages
     from attested_publish.journey.targets import Targets
     from attested_publish.rules.verdicts import Verdicts
     from attested_publish.sandbox.pool import Sandbox
@@ -38,7 +39,8 @@ class State(StrEnum):
 
     `sent`: an upload was begun, and its answer is not there yet. `doubtful`: the index may have
     received it, but did not say so. `arrived`: this run uploaded it. `there`: the index had it,
-    or another run uploaded it. `failed`: a stage before the upload failed for it.
+    or another run uploaded it. `failed`: a stage before the upload failed for it, or the index
+    did not take it, but may do so later.
     """
 
     PENDING = "pending"
@@ -104,9 +106,9 @@ class Run:
     """One run of a mode, or its part at one of several indexes (then one of `parts`).
 
     The stages are functions over it. The report, the outputs and the summary are derived from it
-    (see `outcome`). `targets` and `means` are there from when the run goes on to them. `part` is
-    the one that is at work. `consumers_see` is the publisher in the provenance, as PEP 751 writes
-    it.
+    (see `outcome`). `targets`, `means` and `pages` are there from when the run goes on to them.
+    `part` is the one that is at work. `audience` gives what the index wants in identity tokens,
+    once somebody asks. `consumers_see` is the publisher in the provenance, as PEP 751 writes it.
     """
 
     mode: str
@@ -115,9 +117,11 @@ class Run:
     mask: Mask
     targets: Targets = field(init=False)
     means: Means = field(init=False)
+    pages: Pages = field(init=False)
     release: Release = field(default_factory=Release)
     files: dict[str, File] = field(default_factory=dict)
     result: Result = Result.FAILED
+    audience: Callable[[], Audience] | None = None
     identity: Identity | None = None
     consumers_see: Mapping[str, str] = field(default_factory=dict)
     attestations_dir: Path | None = None

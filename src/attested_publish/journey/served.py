@@ -6,25 +6,30 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sigstore.verify.policy import AllOf
 
 from attested_publish.attestations.convert import NotConvertible, read_provenance
 from attested_publish.attestations.verify import AttestationRefused, policy_of, verify_attestation
-from attested_publish.index.index import Index, IndexFile, files_of, provenance_of
-from attested_publish.net.parallel import in_parallel, meanwhile
+from attested_publish.index.provenance import (
+    ProvenanceRefused,
+    provenance_listed,
+    provenance_of,
+)
+from attested_publish.net.parallel import Outcome, in_parallel, meanwhile
 from attested_publish.net.retry import Patience, Tell, persistently
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import ConfirmationProblem, IndexProblem, Topic
 
 if TYPE_CHECKING:
-    import requests
     from pypi_attestations import Attestation, Publisher
     from sigstore.verify.policy import VerificationPolicy
 
     from attested_publish.attestations.verify import Trust
     from attested_publish.distributions import Distribution
+    from attested_publish.index.index import Index
+    from attested_publish.index.pages import IndexFile, Pages
 
 _ASKING = 32
 
@@ -42,23 +47,32 @@ class Provenanced:
     is_own: bool
 
 
+@dataclass(frozen=True)
+class _Unserved:
+    """Why a provenance is not served; with `is_final`, waiting does not help."""
+
+    why: str
+    is_final: bool = False
+
+
 @dataclass
 class Served:
     """What the index serves, by filename; `late` names what it does not serve yet, and why.
 
+    In `unattested` are the files that it serves, but without their attestations, and why.
     `publisher` is the one that the provenance names, where some was verified.
     """
 
     served: dict[str, IndexFile] = field(default_factory=dict)
     late: dict[str, str] = field(default_factory=dict)
+    unattested: dict[str, tuple[IndexFile, str]] = field(default_factory=dict)
     publisher: Publisher | None = None
 
 
 def wait_until_served(
     distributions: Sequence[Distribution],
     attestations: Mapping[str, Sequence[Attestation]],
-    index: Index,
-    session: requests.Session,
+    pages: Pages,
     *,
     trust: Trust | None,
     policy: VerificationPolicy | None,
@@ -76,35 +90,38 @@ def wait_until_served(
     """
     result = Served()
     missing = {distribution.filename: distribution for distribution in distributions}
-
-    def provenance(distribution: Distribution) -> Provenanced | str | None:
-        uploaded = attestations.get(distribution.filename)
-        if not uploaded or trust is None or policy is None:
-            return None
-        return _Verification(index, session, trust, policy).provenance(distribution, uploaded)
+    verification = _Verification(pages, trust, policy) if trust and policy else None
 
     def look_again() -> None:
         waited_for = list(missing.values())
         projects = {str(each.project) for each in waited_for}
-        # Asked for at the same time as the provenance: neither needs the other.
-        pages = {
-            project: meanwhile(partial(_page, index, project, session)) for project in projects
-        }
+        # Asked for at the same time as the provenance: on PyPI neither needs the other.
+        listed = {project: meanwhile(partial(_page, pages, project)) for project in projects}
+
+        def provenance(distribution: Distribution) -> Provenanced | _Unserved | None:
+            uploaded = attestations.get(distribution.filename)
+            if not uploaded or verification is None:
+                return None
+            return verification.provenance(distribution, uploaded, listed)
+
         for each, found in in_parallel(provenance, waited_for, threads=_ASKING):
-            page = pages[str(each.project)]()
+            page = listed[str(each.project)]()
             file = None if isinstance(page, str) else page.get(each.filename)
             if file is None:
                 unlisted = "its project page does not list the file yet"
                 result.late[each.filename] = page if isinstance(page, str) else unlisted
                 continue
-            _check_digest(each, file, index)
-            if isinstance(found, str):
-                result.late[each.filename] = found
+            _check_digest(each, file, pages.index)
+            result.late.pop(each.filename, None)
+            if isinstance(found, _Unserved):
+                result.unattested[each.filename] = file, found.why
+                if found.is_final:
+                    del missing[each.filename]
                 continue
             if found is not None:
                 result.publisher = found.publisher
             result.served[each.filename] = file
-            result.late.pop(each.filename, None)
+            result.unattested.pop(each.filename, None)
             del missing[each.filename]
             seen(each, file, found)
         if missing:
@@ -118,17 +135,18 @@ def wait_until_served(
 
 def _late(missing: Mapping[str, Distribution], result: Served) -> IndexProblem:
     first = next(iter(missing))
+    why = result.late.get(first) or result.unattested[first][1]
     return IndexProblem(
         "The index does not serve everything yet",
-        detail=f"{len(missing)} not served yet, {shown(first)} among them: {result.late[first]}",
+        detail=f"{len(missing)} not served yet, {shown(first)} among them: {why}",
         may_pass=True,
     )
 
 
-def _page(index: Index, project: str, session: requests.Session) -> dict[str, IndexFile] | str:
+def _page(pages: Pages, project: str) -> Mapping[str, IndexFile] | str:
     """Return what the index serves of a project, or why that cannot be said."""
     try:
-        return files_of(index, project, session) or {}
+        return pages.files(project) or {}
     except IndexProblem as problem:
         return problem.cause
 
@@ -146,54 +164,60 @@ def _check_digest(distribution: Distribution, file: IndexFile, index: Index) -> 
         )
 
 
+_Listed = Mapping[str, Outcome[Mapping[str, "IndexFile"] | str]]
+"""The files on the page of each project, or why it cannot be read; they may be waited for."""
+
+
 @dataclass(frozen=True)
 class _Verification:
-    """Holds what an index serves of a file against what it should: `policy` is the publisher's."""
+    """Compares what an index serves of a file with what it should: `policy` is the publisher's."""
 
-    index: Index
-    session: requests.Session
+    pages: Pages
     trust: Trust
     policy: VerificationPolicy
 
     def provenance(
-        self, distribution: Distribution, uploaded: Sequence[Attestation]
-    ) -> str | Provenanced:
-        """Verify the provenance that is served of a file; return it, or why it is late."""
-        project, version = str(distribution.project), str(distribution.version)
+        self, distribution: Distribution, uploaded: Sequence[Attestation], listed: _Listed
+    ) -> Provenanced | _Unserved:
+        """Verify the provenance that is served of a file; return it, or why it is not served."""
+        index = self.pages.index
         try:
-            served = provenance_of(
-                self.index, project, version, distribution.filename, self.session
-            )
+            served = self._served(distribution, listed)
+        except ProvenanceRefused as problem:
+            return _Unserved(problem.cause, is_final=True)
         except IndexProblem as problem:
-            return problem.cause
+            return _Unserved(problem.cause)
         if served is None:
-            return "its provenance is not served yet"
+            return _Unserved("its provenance is not served")
         try:
             provenance = read_provenance(served)
         except NotConvertible as error:
-            raise _wrong(distribution, self.index, str(error)) from error
+            raise _wrong(distribution, index, str(error)) from error
         pairs = [
             (bundle.publisher, attestation)
             for bundle in provenance.attestation_bundles
             for attestation in bundle.attestations
         ]
-        # The log entry may be spelled differently after its way through the index.
-        envelopes = [each.envelope for each in uploaded]
-        own = [pair for pair in pairs if pair[1].envelope in envelopes]
-        if own and any(each not in [it.envelope for _, it in own] for each in envelopes):
-            why = "it does not contain every attestation that was uploaded."
-            raise _wrong(distribution, self.index, why)
         if not pairs:
-            raise _wrong(distribution, self.index, "it contains no attestation.")
-        return self._verified(distribution, own or pairs, is_own=bool(own))
+            raise _wrong(distribution, index, "it contains no attestation.")
+        # The log entry may be spelled differently after its way through the index.
+        envelopes = [attestation.envelope for _, attestation in pairs]
+        is_own = all(each.envelope in envelopes for each in uploaded)
+        return Provenanced(pairs[0][0], self._verified(distribution, pairs), is_own)
+
+    def _served(self, distribution: Distribution, listed: _Listed) -> Mapping[str, Any] | None:
+        index, session = self.pages.index, self.pages.session
+        project, filename = str(distribution.project), distribution.filename
+        if index.works_as_pypi:
+            return provenance_of(index, project, str(distribution.version), filename, session)
+        page = listed[project]()
+        file = None if isinstance(page, str) else page.get(filename)
+        return None if file is None else provenance_listed(file, index, session)
 
     def _verified(
-        self,
-        distribution: Distribution,
-        pairs: Sequence[tuple[Publisher, Attestation]],
-        *,
-        is_own: bool,
-    ) -> Provenanced:
+        self, distribution: Distribution, pairs: Sequence[tuple[Publisher, Attestation]]
+    ) -> dict[str, Attestation]:
+        """Return the attestations by predicate type, once all are verified."""
         by_type: dict[str, Attestation] = {}
         for publisher, attestation in pairs:
             try:
@@ -206,9 +230,9 @@ class _Verification:
                     verifier=self.trust.verifier,
                 )
             except AttestationRefused as error:
-                raise _wrong(distribution, self.index, str(error)) from error
+                raise _wrong(distribution, self.pages.index, str(error)) from error
             by_type[predicate_type] = attestation
-        return Provenanced(pairs[0][0], by_type, is_own)
+        return by_type
 
 
 def _wrong(distribution: Distribution, index: Index, why: str) -> ConfirmationProblem:

@@ -16,6 +16,8 @@ from attested_publish.index.upload import Delivery, Outcome
 from attested_publish.index.upload import upload as send
 from attested_publish.journey.ask_index import skipped
 from attested_publish.journey.attest import keep_in_folder
+from attested_publish.journey.failures import state_after
+from attested_publish.journey.judge import index_judges
 from attested_publish.journey.run import State
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IndexProblem, Stage
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 
     from attested_publish.distributions import Distribution
     from attested_publish.index.credentials import Credentials
-    from attested_publish.index.index import IndexFile
+    from attested_publish.index.pages import IndexFile
     from attested_publish.journey.run import Run
+    from attested_publish.problems import Problem
 
 
 def upload(
@@ -48,26 +51,13 @@ def upload(
         progress.begun(distribution.filename)
 
     def done(distribution: Distribution, outcome: Outcome) -> None:
-        note: str | None = None
-        match outcome:
-            case Outcome.UPLOADED:
-                run.set_state(distribution, State.ARRIVED)
-                note = filesize.decimal(distribution.size)
-            case Outcome.THERE:
-                run.set_state(distribution, State.THERE)
-                note = "another run uploaded it"
-            case Outcome.NAME_TAKEN:
-                skipped_names.add(distribution.filename)
-                run.set_state(distribution, State.THERE)
-                served = _served(run, distribution)
-                run.add_findings(distribution, [skipped(served, run.targets.index)])
-            case Outcome.DOUBTFUL:
-                run.set_state(distribution, State.DOUBTFUL)
-                run.printer.warning(
-                    f"{shown(distribution.filename)}: the answer was a success, but not in the "
-                    "index's usual words."
-                )
+        if outcome is Outcome.NAME_TAKEN:
+            skipped_names.add(distribution.filename)
+        note = _note_outcome(run, distribution, outcome)
         progress.done(distribution.filename, distribution.size, note)
+
+    def failed(distribution: Distribution, problem: Problem) -> None:
+        run.set_state(distribution, state_after(problem))
 
     delivery = Delivery(
         index=run.targets.index,
@@ -78,6 +68,7 @@ def upload(
         is_there=lambda distribution: _is_there(run, distribution),
         tell=run.printer.waiting,
         sandbox=run.means.sandbox,
+        index_judges=index_judges(run),
     )
     keep_in_folder(run, distributions, attestations)
     with (
@@ -86,8 +77,31 @@ def upload(
         progress_of(distributions, run.printer) as progress,
     ):
         new = _new(run, distributions, contents)
-        send(distributions, files, delivery, new=new, begun=begun, done=done)
+        send(distributions, files, delivery, new=new, begun=begun, done=done, failed=failed)
     return [each for each in distributions if each.filename not in skipped_names]
+
+
+def _note_outcome(run: Run, distribution: Distribution, outcome: Outcome) -> str | None:
+    """Keep what became of a file that was sent; return a few words about it."""
+    match outcome:
+        case Outcome.UPLOADED:
+            run.set_state(distribution, State.ARRIVED)
+            return filesize.decimal(distribution.size)
+        case Outcome.THERE:
+            run.set_state(distribution, State.THERE)
+            return "another run uploaded it"
+        case Outcome.NAME_TAKEN:
+            run.set_state(distribution, State.THERE)
+            served = _served(run, distribution)
+            run.add_findings(distribution, [skipped(served, run.targets.index)])
+            return None
+        case Outcome.DOUBTFUL:
+            run.set_state(distribution, State.DOUBTFUL)
+            run.printer.warning(
+                f"{shown(distribution.filename)}: the answer was a success, but with a web page "
+                "that does not say that the file was received."
+            )
+            return None
 
 
 def _new(run: Run, distributions: Sequence[Distribution], contents: Contents) -> New:
@@ -99,7 +113,7 @@ def _new(run: Run, distributions: Sequence[Distribution], contents: Contents) ->
     missing = [each for each in distributions if each.project in new.projects]
     if len(contents.projects) > 1 and missing:
         with contextlib.suppress(IndexProblem):
-            now = read_contents(missing, run.targets.index, run.means.session)
+            now = read_contents(missing, run.pages)
             return replace(new, projects=now.new_to_the_index(missing).projects)
     return new
 
@@ -113,7 +127,7 @@ def _is_there(run: Run, distribution: Distribution) -> bool:
 def _served(run: Run, distribution: Distribution) -> IndexFile | None:
     """Return what the index serves under this name; `None`: nothing, or it does not say."""
     try:
-        contents = read_contents([distribution], run.targets.index, run.means.session)
+        contents = read_contents([distribution], run.pages)
     except IndexProblem:
         return None
     return contents.file(distribution)

@@ -37,7 +37,8 @@ SLOWEST_UPLOAD = 32 * 1024
 ANSWER_SECONDS = 60.0
 """How long a request may take by default."""
 
-_LONGEST_WAIT = 3600.0
+_LONGEST_WAIT = 86400.0
+"""Seconds; a server that asks for more is understood to ask for a day."""
 _PIECE = 1 << 16
 
 _log = logging.getLogger(__name__)
@@ -290,11 +291,13 @@ def ask(
     headers: Mapping[str, str],
     limit: int = BODY_LIMIT,
     seconds: float | None = None,
+    follows: bool = True,
 ) -> Answer:
     """Send a request and read the answer, at most `limit` bytes of it, within `seconds`.
 
-    Without `seconds`, the session's own limit applies. A redirect of a POST is returned, not
-    followed, because that would send the body to another address. Raises
+    Without `seconds`, the session's own limit applies. A redirect of a GET is followed, unless
+    `follows` is false; that of a POST is returned, because following it would send the body to
+    another address. Raises
     `requests.RequestException`; `TooLarge` if a successful answer exceeds the limit.
     """
     adapter = session.get_adapter(url)
@@ -308,7 +311,7 @@ def ask(
             json=payload,
             headers=dict(headers),
             stream=True,
-            allow_redirects=method == "GET",
+            allow_redirects=follows and method == "GET",
         ) as response,
     ):
         return answer_of(response, body_of(response, limit))

@@ -15,12 +15,24 @@ from attested_publish.net.stopping import Stopped, is_stopped
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Item_co = TypeVar("Item_co", covariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Source(Protocol[Item_co]):
+    """Items that several threads take; which one may be started can depend on those in progress."""
+
+    def take(self) -> Item_co | None:
+        """Return the next item, once it may be started; `None` if none will be started any more."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every item has been taken."""
 
 
 def in_parallel(
     work: Callable[[Item], Result],
-    items: Sequence[Item],
+    items: Sequence[Item] | Source[Item],
     *,
     threads: int,
     begin: Callable[[], None] | None = None,
@@ -32,13 +44,17 @@ def in_parallel(
     iterating, nothing is waited for. `begin` is called once in every thread.
 
     If the machine provides fewer threads than requested, those do everything; if it provides
-    none, the caller's thread does. Raises `Stopped` if not everything was started because the
+    none, the caller's thread does: so a `Source` must not let a thread wait while nothing is in
+    progress. Raises `Stopped` if not everything was started because the
     run was told to stop.
     """
-    shared = _Shared(work, deque(items), begin)
+    if isinstance(items, Sequence):
+        threads = min(threads, len(items))
+        items = _InTurn(deque(items))
+    shared = _Shared(work, items, begin)
     failures: list[BaseException] = []
     try:
-        running = _start(shared.serve, min(threads, len(items)))
+        running = _start(shared.serve, threads)
         while running:
             outcome = shared.outcomes.get()
             if outcome is None:
@@ -51,8 +67,27 @@ def in_parallel(
         shared.is_over.set()
     if real := [error for error in failures if not isinstance(error, Stopped)]:
         raise min(real, key=lambda error: getattr(error, "may_pass", False))
-    if failures or shared.to_do:
+    if failures or not items.is_empty:
         raise Stopped("not everything was started")
+
+
+@dataclass(frozen=True)
+class _InTurn(Generic[Item]):
+    """Items that may be started at any time, one after the other."""
+
+    waiting: deque[Item]
+
+    def take(self) -> Item | None:
+        """See `Source`."""
+        try:
+            return self.waiting.popleft()
+        except IndexError:
+            return None
+
+    @property
+    def is_empty(self) -> bool:
+        """See `Source`."""
+        return not self.waiting
 
 
 @dataclass
@@ -60,7 +95,7 @@ class _Shared(Generic[Item, Result]):
     """What the threads of `in_parallel` share; a thread that ends adds the outcome `None`."""
 
     work: Callable[[Item], Result]
-    to_do: deque[Item]
+    items: Source[Item]
     begin: Callable[[], None] | None
     is_over: threading.Event = field(default_factory=threading.Event)
     outcomes: SimpleQueue[tuple[Item, Result] | BaseException | None] = field(
@@ -81,9 +116,8 @@ class _Shared(Generic[Item, Result]):
 
     def _taken(self) -> Iterator[Item]:
         while not self.is_over.is_set() and not is_stopped():
-            try:
-                item = self.to_do.popleft()
-            except IndexError:
+            item = self.items.take()
+            if item is None:
                 return
             yield item
 

@@ -12,10 +12,13 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_d
 from tenacity import wait_exponential_jitter as jittered
 
 from attested_publish.net.stopping import Stopped, is_stopped, wait
-from attested_publish.problems import Problem
+from attested_publish.problems import Problem, counted
 
 Result = TypeVar("Result")
 Tell = Callable[[str], None]
+
+_LONG = 120
+"""Seconds from which on a wait is given in minutes."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Patience:
 class Deadlines:
     """The patience with each kind of request, and how long one may take in total (seconds).
 
+    `confirmation` is for PyPI, whose pages are cached; `confirmation_elsewhere` for other indexes.
     `answer` is for queries; an upload has `upload_answer`, and more depending on its size.
 
     Sigstore, whose outages have been minutes long, and uploads get minutes. Before anything
@@ -50,6 +54,7 @@ class Deadlines:
     log: Patience = Patience(300)
     upload: Patience = Patience(300)
     confirmation: Patience = Patience(300, first=0.5, longest=15)
+    confirmation_elsewhere: Patience = Patience(30, first=0.5, longest=5)
     answer: float = 60.0
     upload_answer: float = 300.0
 
@@ -93,8 +98,9 @@ def persistently(
     """Return what `work` returns, retrying while it raises a `Problem` that may pass.
 
     Each wait is reported: what failed, when the next attempt is, and when to give up. Raises the
-    last problem once the time is used up, or another has given up; `Stopped` if that was so, or
-    the run was told to stop, before the first attempt.
+    last problem once the time is used up, or another has given up, and says so if the server asked
+    to wait longer than that; `Stopped` if another had given up, or the run was told to stop, before
+    the first attempt.
     """
     others = GaveUp() if given_up is None else given_up
     started = time.time()
@@ -137,10 +143,26 @@ def persistently(
     try:
         return retrying(attempt)
     except Problem as problem:
+        spent = time.time() - started
         if tries > 1:
-            spent = time.time() - started
             problem.detail = f"{problem.detail}\nTried {tries} times in {spent:.0f} s."
+        if problem.may_pass and not others:
+            _explain_wait(problem, patience, spent)
         raise
+
+
+def _explain_wait(problem: Problem, patience: Patience, spent: float) -> None:
+    """Add to a problem that the server asked to wait longer than we do, if that is why it ended.
+
+    `spent` are the seconds since the first attempt.
+    """
+    asked_for = problem.retry_after or 0.0
+    if asked_for <= patience.longest or spent + asked_for < patience.seconds:
+        return
+    wait = f"{asked_for:.0f} s" if asked_for < _LONG else counted(round(asked_for / 60), "minute")
+    still = "still " if asked_for < patience.seconds else ""
+    problem.detail += f"\nThe server asked to wait {wait}, longer than this run {still}waits."
+    problem.remedy = f"Wait {wait} before you run again. {problem.remedy}".rstrip()
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -133,16 +133,43 @@ def _from_json(text: str) -> str:
     errors = answer.get("errors")
     if isinstance(errors, list):
         descriptions = [
-            f"{_text(error.get('code'))}: {_text(error.get('description'))}".strip(": ")
+            # PyPI names it `description`, Artifactory `message`.
+            f"{_text(error.get('code'))}: "
+            f"{_text(error.get('description')) or _text(error.get('message'))}".strip(": ")
             for error in errors[:LINE_LIMIT]
             if isinstance(error, dict)
         ]
-        if descriptions:
-            return "; ".join(descriptions)
+        if any(descriptions):
+            return "; ".join(filter(None, descriptions))
     for key in ("message", "detail", "error", "title"):
         if isinstance(answer.get(key), str) and answer[key]:
             return str(answer[key])
-    return ""
+    return "; ".join(_sentences_in(answer))
+
+
+def _sentences_in(fields: dict[str, object]) -> list[str]:
+    """Return the sentences of an answer that has a list of them for each field, or an object.
+
+    The former is what pulp and GitLab do, the latter Google.
+    """
+    return [
+        f"{name}: {each}"
+        for name, value in list(fields.items())[:LINE_LIMIT]
+        for each in _listed(value)[:LINE_LIMIT]
+        if isinstance(each, str)
+    ]
+
+
+def _listed(value: object) -> list[object]:
+    match value:
+        case list():
+            return value
+        case {"message": str(text)}:
+            return [text]
+        case dict():
+            return [each for inner in value.values() if isinstance(inner, list) for each in inner]
+        case _:
+            return []
 
 
 def _text(value: object) -> str:

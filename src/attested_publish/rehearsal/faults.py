@@ -48,8 +48,12 @@ separately from those of the transport:
                    another key; ``time``: validly signed, but before the certificate's time;
                    ``signature``: the logged body records another signature
 ``mint``           ``expires``: the API token expires after VALUE seconds
-``simple``         ``digest``: the files' sha256 are wrong
-``integrity``      ``provenance``: the provenance of another file is served
+``upload``         ``unattested``: the file is accepted, its attestations are neither looked
+                   at nor kept, as while PyPI has switched them off
+``simple``         ``digest``: the files' sha256 are wrong; ``archived``, ``quarantined``: the
+                   project has this status, and in quarantine no files
+``integrity``      ``provenance``: the provenance of another file is served; ``disabled``: none
+                   is, as while PyPI has switched attestations off
 =================  ========================================================================
 """
 
@@ -80,12 +84,13 @@ ENDPOINTS: Mapping[str, frozenset[str]] = MappingProxyType(
         "identity": frozenset({"expired"}),
         "certificate": frozenset({"sct", "repository", "workflow"}),
         "log": frozenset({"proof", "checkpoint", "timestamp", "time", "signature"}),
+        "discovery": frozenset(),
         "audience": frozenset(),
         "mint": frozenset({"expires"}),
         "burn": frozenset(),
-        "upload": frozenset(),
-        "simple": frozenset({"digest"}),
-        "integrity": frozenset({"provenance"}),
+        "upload": frozenset({"unattested"}),
+        "simple": frozenset({"digest", "archived", "quarantined"}),
+        "integrity": frozenset({"provenance", "disabled"}),
         "file": frozenset(),
     }
 )
@@ -341,6 +346,7 @@ def _list(names: Iterable[str]) -> str:
 
 
 _INDEX_PATHS = (
+    ("/.well-known/pytp", "discovery"),
     ("/_/oidc/audience", "audience"),
     ("/_/oidc/mint-token", "mint"),
     ("/_/oidc/github/mint-token", "mint"),

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from attested_publish.rehearsal.jobs.pretended import Job
     from attested_publish.rehearsal.pypi.registry import Registry
 
-STAGES = ("identity", "certificate", "log", "upload", "index")
+STAGES = ("identity", "certificate", "log", "upload", "store", "index")
 """What can be slowed down: the names in `latency` of `World`."""
 
 
@@ -100,7 +100,9 @@ class World:
 
     `claims` are those of the simulated job, whose kind is `job`, `registry` has the publishers
     of the index, `port` is the port of the index (0: any free one). `latency` adds seconds to
-    each answer, by the names in `STAGES`. Identity tokens, API tokens and certificates are valid
+    each answer, by the names in `STAGES`; those of ``store`` are added under the locks of a
+    project. Which uploads the indexes end in a deadlock, where storage takes time, follows from
+    `seed`. Identity tokens, API tokens and certificates are valid
     for `identity_lifetime` (by default, that of the job's kind), `token_lifetime` and
     `certificate_lifetime` seconds. The argument `faults` makes services fail, and later the
     attribute of that name. For each registry in `further` there is another index, with faults of
@@ -123,9 +125,9 @@ class World:
         token_lifetime: float = 900.0,
         certificate_lifetime: float = 600.0,
         further: Sequence[Registry] = (),
+        seed: int = 1,
     ) -> None:
-        if unknown := sorted(latency.keys() - set(STAGES)):
-            raise ValueError(f"There is no stage {unknown[0]!r}; choose from {', '.join(STAGES)}.")
+        _check_stages(latency)
         prove_loopback()
         self.claims = dict(claims)
         self.faults = Faults(faults)
@@ -153,6 +155,8 @@ class World:
                 issuer=job.issuer,
                 trusted_root=ClientTrustConfig.from_json(self.trust_config).trusted_root,
                 token_lifetime=token_lifetime,
+                store_seconds=lambda: latency.get("store", 0.0),
+                seed=seed,
             )
             self.further = tuple(
                 doors.open_index(index_of(registry=each, faults=faults), faults)
@@ -164,10 +168,8 @@ class World:
             self._servers = (issuer, authority, log, *indexes)
             self._made = made.pop_all()
 
-        self.index_url = index.index_url
-        self.upload_url = index.upload_url
-        self._job = job
-        self._issuer_url = issuer.url
+        self.index_url, self.upload_url = index.index_url, index.upload_url
+        self._job, self._issuer_url = job, issuer.url
         self._request = self.issuer.request_url(issuer.url), self.issuer.request_token
         self._program = self._write_program() if job.source is Source.PROGRAM else {}
 
@@ -274,6 +276,11 @@ def _trust_texts(
     config = client_trust_config(root, ca_url=ca_url, oidc_url=oidc_url, log_url=log_url)
     whole, signing = (json.dumps(part, indent=2) for part in (config, config["signingConfig"]))
     return whole, json.dumps(root, indent=2), signing
+
+
+def _check_stages(latency: Mapping[str, float]) -> None:
+    if unknown := sorted(latency.keys() - set(STAGES)):
+        raise ValueError(f"There is no stage {unknown[0]!r}; choose from {', '.join(STAGES)}.")
 
 
 def _only(paths: Collection[str], name: str, environ: WSGIEnvironment) -> str | None:

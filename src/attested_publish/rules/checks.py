@@ -26,7 +26,9 @@ from attested_publish.rules.description import (
 )
 from attested_publish.rules.form import Form, form_of, raw_of, read_metadata
 from attested_publish.rules.metadata import index_findings, specification_findings
+from attested_publish.rules.nested import nested_findings
 from attested_publish.rules.upload_form import form_findings
+from attested_publish.rules.zips import FOLLOWS_FROM_DUPLICATES
 
 if TYPE_CHECKING:
     from packaging.metadata import RawMetadata
@@ -84,7 +86,10 @@ def _wheel_findings(
     path: Path, filename: str, size: int, bounds: ArchiveBounds
 ) -> Iterator[Finding | Description]:
     with wheels.open_wheel(path, filename, size, bounds) as wheel:
-        yield from wheels.shape_findings(wheel)
+        if nested := list(nested_findings(filename, wheel.names())):
+            yield from nested
+            return
+        yield from _with_cause_first(wheels.duplicate_findings(wheel), wheels.shape_findings(wheel))
         raw = None
         license_files: list[str] = []
         if wheel.archive is not None:
@@ -102,6 +107,9 @@ def _sdist_findings(
     path: Path, filename: str, size: int, bounds: ArchiveBounds
 ) -> Iterator[Finding | Description]:
     sdist = sdists.open_sdist(path, filename, size, bounds)
+    if nested := list(nested_findings(filename, sdist.names)):
+        yield from nested
+        return
     yield from sdist.findings
     metadata, findings = sdists.metadata_of(sdist)
     yield from findings
@@ -110,6 +118,15 @@ def _sdist_findings(
     yield from names.sdist_name_findings(filename, raw)
     if raw is not None:
         yield from sdists.license_findings(sdist, raw.get("license_files", []))
+
+
+def _with_cause_first(duplicates: Iterable[Finding], shape: Iterable[Finding]) -> Iterator[Finding]:
+    """Put duplicate members before, and in place of, what the server finds because of them."""
+    causes = list(duplicates)
+    yield from causes
+    for finding in shape:
+        if not causes or finding.rule not in FOLLOWS_FROM_DUPLICATES:
+            yield finding
 
 
 def _judged(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from attested_publish.findings import Finding
 
 _KNOWN = frozenset({"text/plain", "text/markdown", "text/x-rst"})
+_VARIANTS = frozenset({"GFM", "CommonMark"})
 _REPORT: Final = re.compile(r"<string>:(?P<line>\d+): \([A-Z]+/\d\) (?P<text>.*)")
 
 
@@ -47,6 +48,9 @@ def description_of(raw: RawMetadata) -> Description | None:
     description = raw.get("description")
     content_type, variant = _parsed(raw.get("description_content_type"))
     if not description or content_type not in _KNOWN or len(description) > DESCRIPTION:
+        return None
+    if unknown_variant(raw) is not None:
+        # It is refused for that, and the renderer returns nothing for it.
         return None
     return Description(description, content_type, variant)
 
@@ -92,6 +96,12 @@ def description_findings(raw: RawMetadata) -> list[Finding]:
             )
         ]
     return []
+
+
+def unknown_variant(raw: RawMetadata) -> str | None:
+    """Return the Markdown variant that the metadata states, if it is none that there is."""
+    content_type, variant = _parsed(raw.get("description_content_type"))
+    return variant if content_type == "text/markdown" and variant not in _VARIANTS else None
 
 
 def _parsed(declared: str | None) -> tuple[str, str]:

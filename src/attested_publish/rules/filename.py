@@ -123,12 +123,14 @@ def wheel_name_findings(filename: str, raw: RawMetadata | None) -> Iterator[Find
 def _unparsed_wheel_name(filename: str, invalid: ValueError) -> Iterator[Finding]:
     message = f"{shown(filename)} is not the name of a wheel: {sentence(invalid)}."
     remedy = "Rebuild the wheel: name-version[-build]-python-abi-platform.whl."
-    if _may_be_newer(filename):
+    if (variant := _variant(filename)) is not None:
+        # PEP 825 is a draft; PyPI's server answers "Invalid wheel filename" (August 2026).
         yield doubtful(
             "wheel-filename-newer",
-            f"{shown(filename)} has more parts than the known form of a wheel's name "
-            f"(name-version[-build]-python-abi-platform).",
-            "Let the index decide, or publish wheels without variants (PEP 825).",
+            f"{shown(filename)} is named as a wheel variant (PEP 825, a draft), with the label "
+            f"{shown(variant)} after the platform; PyPI is not known to accept variants yet.",
+            "Publish a wheel without a variant label, or let the index decide: it may accept "
+            "variants by now.",
         )
     elif "tag component" in str(invalid):
         # packaging 26.3 is stricter about tags; the server has 26.2.
@@ -137,16 +139,16 @@ def _unparsed_wheel_name(filename: str, invalid: ValueError) -> Iterator[Finding
         yield refused("wheel-filename", message, remedy)
 
 
-def _may_be_newer(filename: str) -> bool:
-    """Whether the name is that of a wheel with one more part: the variant of PEP 825."""
+def _variant(filename: str) -> str | None:
+    """Return the last part of a wheel's name if it is one too many: the label of PEP 825."""
     head, _, variant = filename.removesuffix(".whl").rpartition("-")
     if not _VARIANT.fullmatch(variant):
-        return False
+        return None
     try:
         parse_wheel_filename(f"{head}.whl")
     except ValueError:
-        return False
-    return True
+        return None
+    return variant
 
 
 def _platforms(tags: frozenset[Tag]) -> Iterator[Finding]:

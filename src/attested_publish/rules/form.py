@@ -6,6 +6,7 @@ that metadata. Based on twine 7.0.0, `twine/package.py` and `twine/repository.py
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,12 @@ from attested_publish.rules.bounds import (
     VALUE,
     VALUES,
     too_much,
+)
+from attested_publish.rules.encoding import (
+    byte_order_mark,
+    headers_cut_short,
+    not_utf8,
+    nul_characters,
 )
 from attested_publish.rules.versions import parsed_version
 from attested_publish.rules.wording import doubtful, first, refused, sentence, shown
@@ -81,6 +88,7 @@ _FORM_NAMES = {
 # What twine 7.0.0 checks but does not send.
 _UNSENT = frozenset({"import_names", "import_namespaces"})
 
+_REQUIRED = frozenset({"metadata_version", "name", "version"})
 _LICENSE_FILES_SINCE = Version("2.4")
 _NEWEST_METADATA = Version(METADATA_VERSIONS[-1])
 
@@ -99,7 +107,7 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
 
     Returns None and findings if twine would stop, or if the metadata exceeds the limits.
     """
-    if (obstacle := _crowded(metadata)) is not None:
+    if (obstacle := byte_order_mark(metadata) or _crowded(metadata)) is not None:
         return None, [obstacle]
     try:
         raw, unparsed = parse_email(metadata)
@@ -114,6 +122,8 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
                 "Rebuild with a current build backend.",
             )
         ]
+    if not raw.keys() >= _REQUIRED and (obstacle := headers_cut_short(metadata)) is not None:
+        return None, [obstacle]
     stated = raw.get("metadata_version", "0")
     declared = parsed_version(stated)
     if declared is None:
@@ -141,15 +151,45 @@ def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
             )
         ]
     if unparsed:
-        return None, [
-            refused(
-                "metadata-field-unparsed",
-                f"twine does not send metadata with unknown, repeated or garbled fields: "
-                f"{first(sorted(unparsed))}.",
-                "Remove the field, or write it once and in UTF-8, as a current build backend does.",
-            )
+        return None, [_unsent(metadata, sorted(unparsed))]
+    return raw, list(nul_characters(metadata))
+
+
+def readable_metadata(metadata: bytes) -> RawMetadata:
+    """Parse what can be read of METADATA or PKG-INFO, whether it is valid or not.
+
+    For indexes that are to judge it themselves. A field that may occur once has its first value,
+    and bytes that are not UTF-8 are replaced; unknown fields are left out, as no form has them.
+    Raises what packaging does for metadata that it cannot parse at all.
+    """
+    raw, unparsed = parse_email(metadata.removeprefix(codecs.BOM_UTF8))
+    found = cast("dict[str, object]", raw)
+    for field, values in unparsed.items():
+        name = field.replace("-", "_")
+        # The description may be bytes, whatever its type says.
+        texts = [
+            each.decode(errors="replace") if isinstance(each, bytes) else each
+            for each in cast("Sequence[str | bytes]", values)
         ]
-    return raw, []
+        if name == "keywords":
+            found[name] = [keyword.strip() for keyword in texts[0].split(",")]
+        elif name in SINGLE_FIELDS:
+            found[name] = texts[0]
+        elif field == "project-url":
+            found["project_urls"] = dict(map(_label_and_url, texts))
+    declared = parsed_version(raw.get("metadata_version", "0"))
+    if declared is not None and declared < _LICENSE_FILES_SINCE:
+        found.pop("license_files", None)
+    return raw
+
+
+def _unsent(metadata: bytes, fields: Sequence[str]) -> Finding:
+    """Say why twine does not send metadata with `fields`, which could not be parsed."""
+    return not_utf8(metadata, fields) or refused(
+        "metadata-field-unparsed",
+        f"twine does not send metadata with unknown or repeated fields: {first(fields)}.",
+        "Remove the field, or write it once, as a current build backend does.",
+    )
 
 
 def _crowded(metadata: bytes) -> Finding | None:

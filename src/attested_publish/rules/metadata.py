@@ -25,6 +25,7 @@ from rfc3986.exceptions import RFC3986Exception  # type: ignore[import-untyped]
 from rfc3986.validators import Validator  # type: ignore[import-untyped]
 
 from attested_publish.rules.bounds import METADATA_VERSIONS, NESTED
+from attested_publish.rules.description import unknown_variant
 from attested_publish.rules.versions import parsed_version
 from attested_publish.rules.wording import doubtful, refused, sentence, shown
 
@@ -138,6 +139,13 @@ def _explained(raw: RawMetadata, error: InvalidMetadata) -> Finding:
             f"License-Expression has an identifier that is not in this version's SPDX list: "
             f"{sentence(error.__cause__)}.",
             "Correct it, or let the index decide: it may know a newer list.",
+        )
+    if error.field == "description-content-type" and (unknown := unknown_variant(raw)):
+        return refused(
+            "content-type-invalid",
+            f"Description-Content-Type has the Markdown variant {shown(unknown)}; there are only "
+            f"GFM and CommonMark, spelled like this.",
+            "Leave the variant out, which means GFM, or write text/markdown; variant=CommonMark.",
         )
     rule, remedy = _PACKAGING_RULES.get(
         error.field, ("metadata-unreadable", "Rebuild with a current build backend.")

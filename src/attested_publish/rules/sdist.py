@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from attested_publish.rules import zips
 from attested_publish.rules.bounds import ArchiveBounds, too_much
+from attested_publish.rules.encoding import nothing_to_send
+from attested_publish.rules.mistaken import recognized
 from attested_publish.rules.scanned import content_findings, is_scanned
 from attested_publish.rules.wording import doubtful, first, refused, sentence, shown
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from attested_publish.findings import Finding
 
 _CHUNK: Final = 1 << 20
+_GZIP: Final = b"\x1f\x8b"
 _USUAL_HEADER: Final = 4 << 10
 _REBUILD: Final = "Build the sdist with a build backend: `python -m build --sdist`."
 
@@ -125,10 +128,17 @@ def _look_into_tar(sdist: Sdist, path: Path, bounds: ArchiveBounds) -> None:
         OverflowError,
         RecursionError,  # long names for long names
     ) as bad:
-        sdist.findings.append(_not_a_tar(sentence(bad)))
+        sdist.findings.append(_not_a_tar(path, sentence(bad)))
 
 
-def _not_a_tar(why: str) -> Finding:
+def _not_a_tar(path: Path, why: str) -> Finding:
+    other = recognized(path, expected=_GZIP)
+    if other is not None:
+        return refused(
+            "tar-unreadable",
+            f"The file is not a gzipped tar archive: it is {other.what}.",
+            other.remedy,
+        )
     return refused(
         "tar-unreadable",
         f"The file is not a readable gzipped tar archive: {why}.",
@@ -293,13 +303,7 @@ def metadata_of(sdist: Sdist) -> tuple[bytes | None, list[Finding]]:
             )
         ]
     if b"Metadata-Version" not in content:
-        return None, [
-            refused(
-                "metadata-empty",
-                "PKG-INFO has no Metadata-Version, so twine has nothing to send.",
-                _REBUILD,
-            )
-        ]
+        return None, [nothing_to_send("PKG-INFO", content)]
     return content, []
 
 

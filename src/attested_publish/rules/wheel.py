@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import csv
+import functools
 import re
 import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from attested_publish.rules import zips
 from attested_publish.rules.bounds import SCANNED_SIZE, STRAY_LINES, ArchiveBounds, too_much
+from attested_publish.rules.encoding import nothing_to_send
 from attested_publish.rules.scanned import content_findings, is_scanned
 from attested_publish.rules.wording import doubtful, first, refused, sentence, shown, unwise
 
@@ -25,10 +27,28 @@ _CANDIDATES: Final = 50
 _INDENT: Final = 80
 _ROWS_A_MEMBER: Final = 2
 _REBUILD: Final = "Rebuild the wheel with a build backend."
+_DUPLICATES_BY: Final = {
+    "hatchling": "With Hatch, an entry under [tool.hatch.build.targets.wheel.force-include] adds "
+    "files that `packages` (or `only-include`) has added already: remove that entry.",
+    "poetry": "With Poetry, `include` matches files that are in `packages` already, or a build "
+    "script adds them: remove that pattern.",
+    "meson": "With meson-python, a meson.build installs the file twice, for instance in two "
+    "`py.install_sources`: remove one.",
+    "maturin": "With maturin, `include` matches files that are in `python-source` already: remove "
+    "that pattern.",
+}
+"""The setting that makes duplicates, by the beginning of WHEEL's Generator."""
+_DUPLICATES: Final = (
+    "Find what adds the file for a second time, and rebuild: with Hatch, an entry of "
+    "`force-include` for what `packages` adds already; with Poetry, an `include` for what is in "
+    "`packages`; with meson-python, a file that is installed twice. A wheel that was added to with "
+    "`zip` or `cat` has to be rebuilt."
+)
+_GENERATOR: Final = re.compile(rb"^Generator:[ \t]*([a-z]+)", re.MULTILINE | re.IGNORECASE)
 _REPACK: Final = "Rebuild the wheel, or repack it with `wheel pack`, which writes RECORD."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wheel:
     """An open wheel, or the finding that says why it cannot be read.
 
@@ -53,6 +73,14 @@ class Wheel:
         """Whether it has dist-info folders, but not the one that the filename requires."""
         return bool(self.infos) and self.info not in self.infos
 
+    @functools.cached_property
+    def one_folder_down(self) -> str | None:
+        """The folder that has the dist-info folder in it, if there is none at the top."""
+        if self.infos:
+            return None
+        below = (name.split("/", 2) for name in self.names() if name.count("/") > 1)
+        return next((top for top, info, _ in below if info.endswith(".dist-info")), None)
+
     def read(self, name: str) -> bytes | None:
         """Read a member of dist-info by its name there; None if there is none.
 
@@ -65,7 +93,7 @@ class Wheel:
         return zips.read(self.archive, f"{self.info}/{name}", most)
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_wheel(path: Path, filename: str, size: int, bounds: ArchiveBounds) -> Iterator[Wheel]:
     """Open the wheel at `path`, of `size` bytes, that will be uploaded as `filename`.
 
@@ -98,6 +126,24 @@ def shape_findings(wheel: Wheel) -> Iterator[Finding]:
     yield from _scanned(wheel)
 
 
+def duplicate_findings(wheel: Wheel) -> Iterator[Finding]:
+    """Report members that exist twice, with the build setting that makes them.
+
+    PyPI may find something else first that follows from them: see `zips.duplicate_findings`.
+    """
+    if wheel.archive is not None:
+        yield from zips.duplicate_findings(wheel.archive, _duplicates_remedy(wheel))
+
+
+def _duplicates_remedy(wheel: Wheel) -> str:
+    try:
+        generator = _GENERATOR.search(wheel.read("WHEEL") or b"")
+    except zips.NotRead:
+        return _DUPLICATES
+    name = generator[1].decode().lower() if generator else ""
+    return _DUPLICATES_BY.get(name, _DUPLICATES)
+
+
 def _also_a_tar(wheel: Wheel) -> Iterator[Finding]:
     """Refuse a file that is both: a zip is recognized by its end, a tar by its start."""
     with wheel.path.open("rb") as file:
@@ -113,6 +159,15 @@ def _also_a_tar(wheel: Wheel) -> Iterator[Finding]:
 def _wheel_file(wheel: Wheel) -> Iterator[Finding]:
     """Look for WHEEL, which PyPI reads, but whose content it does not check."""
     if wheel.info is None:
+        return
+    if wheel.one_folder_down is not None:
+        yield refused(
+            "dist-info-misplaced",
+            f"Everything in the wheel is one folder too deep: its dist-info folder is in "
+            f"{shown(wheel.one_folder_down)}, and PyPI looks for it at the top.",
+            "Pack what is in that folder, not the folder itself; `wheel pack` does, and so does a "
+            "build backend.",
+        )
         return
     if wheel.is_misnamed:
         yield refused(
@@ -187,7 +242,8 @@ def metadata_of(wheel: Wheel) -> tuple[bytes | None, list[Finding]]:
 
 
 def _other_metadata(wheel: Wheel, name: str) -> Iterator[Finding]:
-    if wheel.info is not None and name != f"{wheel.info}/METADATA":
+    is_known = wheel.one_folder_down is not None
+    if wheel.info is not None and name != f"{wheel.info}/METADATA" and not is_known:
         yield doubtful(
             "metadata-from-elsewhere",
             f"twine sends the metadata in {shown(name)}, not in {shown(wheel.info)}.",
@@ -196,21 +252,20 @@ def _other_metadata(wheel: Wheel, name: str) -> Iterator[Finding]:
 
 
 def _nothing_to_send(wheel: Wheel) -> Iterator[Finding]:
-    # A missing METADATA is reported separately.
-    if f"{wheel.info}/METADATA" in wheel.names():
-        yield refused(
-            "metadata-empty",
-            "METADATA has no Metadata-Version, so twine has nothing to send.",
-            _REBUILD,
-        )
+    # A missing METADATA, and one that cannot be read, are reported separately.
+    with contextlib.suppress(zips.NotRead):
+        content = wheel.read("METADATA")
+        if content is not None:
+            yield nothing_to_send("METADATA", content)
 
 
 def dist_info_findings(wheel: Wheel, license_files: Sequence[str]) -> Iterator[Finding]:
     """Yield what PyPI refuses in a wheel's dist-info, in the server's order.
 
-    A misnamed one is not checked: that it is misnamed has already been reported.
+    A misnamed or misplaced one is not checked: that has already been reported.
     """
-    if wheel.archive is None or wheel.info is None or wheel.is_misnamed:
+    is_elsewhere = wheel.is_misnamed or wheel.one_folder_down is not None
+    if wheel.archive is None or wheel.info is None or is_elsewhere:
         return
     yield from _license_files(wheel, license_files)
     rules = {"RECORD": _record, "entry_points.txt": _entry_points, "METADATA": _metadata}

@@ -11,11 +11,13 @@ import re
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Final
 
 from attested_publish.rules.bounds import ArchiveBounds, too_much
-from attested_publish.rules.wording import refused, shown
+from attested_publish.rules.mistaken import recognized
+from attested_publish.rules.wording import first, refused, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +29,9 @@ RATIO_FROM: Final = 64 << 20
 RATIO: Final = 50
 TAKEN_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 """The compression methods that PyPI accepts."""
+
+FOLLOWS_FROM_DUPLICATES: Final = frozenset({"zip-duplicate", "zip-sizes"})
+"""What the walk over the records finds first where a member exists twice."""
 
 _LOCAL, _CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 _END, _END64, _END64_LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
@@ -54,15 +59,20 @@ def opened(path: Path, bounds: ArchiveBounds) -> zipfile.ZipFile | Finding:
     """Open the zip at `path`, or return why that is impossible. The caller closes it."""
     try:
         if not zipfile.is_zipfile(path):
-            return _not_a_zip("it has no zip directory")
+            return _not_a_zip(path, "it has no zip directory")
         if (count := _directory_records(path, bounds.members)) > bounds.members:
             return too_much(f"it lists {count:,} members or more")
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError) as bad:
-        return _not_a_zip(str(bad) or type(bad).__name__)
+        return _not_a_zip(path, str(bad) or type(bad).__name__)
 
 
-def _not_a_zip(why: str) -> Finding:
+def _not_a_zip(path: Path, why: str) -> Finding:
+    other = recognized(path, expected=_LOCAL)
+    if other is not None:
+        return refused(
+            "zip-unreadable", f"The file is not a zip archive: it is {other.what}.", other.remedy
+        )
     return refused(
         "zip-unreadable",
         f"The file is not a readable zip archive: {shown(why)}.",
@@ -152,6 +162,22 @@ def compression_findings(archive: zipfile.ZipFile) -> Iterator[Finding]:
                 _REBUILD,
             )
             return
+
+
+def duplicate_findings(archive: zipfile.ZipFile, remedy: str = _REBUILD) -> Iterator[Finding]:
+    """Report members that the archive's directory lists more than once.
+
+    The walk over the records (`framing_findings`) may report something that follows from it, as
+    PyPI does: where the two differ in size, a wrong size.
+    """
+    names = Counter(entry.orig_filename for entry in archive.infolist())
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        yield refused(
+            "zip-duplicate",
+            f"The archive has more than one member of the same name: {first(twice)}.",
+            remedy,
+        )
 
 
 def framing_findings(path: Path, entries: Iterable[zipfile.ZipInfo]) -> Iterator[Finding]:

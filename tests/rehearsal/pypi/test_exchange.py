@@ -113,7 +113,6 @@ def test_what_is_no_jwt_is_an_invalid_payload(index, token):
     [
         ({"remove": "iss"}, "invalid-payload", "malformed JWT"),
         ({"iss": "https://issuer.example"}, "invalid-payload", "unknown trusted publishing issuer"),
-        ({"iss": 7}, "invalid-payload", "unknown trusted publishing issuer"),
         ({"headers": {"kid": "another"}}, "invalid-token", ""),
         ({"headers": {"kid": None}}, "invalid-token", ""),
         ({"aud": "testpypi"}, "invalid-token", ""),
@@ -127,17 +126,9 @@ def test_what_is_no_jwt_is_an_invalid_payload(index, token):
         ({"remove": "jti"}, "invalid-publisher", "Missing claim 'jti'"),
         ({"remove": "ref"}, "invalid-publisher", "Missing claim 'ref'"),
         ({"remove": "repository"}, "invalid-publisher", "Missing claim 'repository'"),
-        ({"repository": ""}, "invalid-publisher", "was not found"),
-        ({"repository": "no-slash"}, "invalid-publisher", "was not found"),
-        ({"repository": 7}, "invalid-publisher", "was not found"),
         ({"repository": "Octo-Org/sample-project"}, "invalid-publisher", "was not found"),
         ({"repository": "octo-org/other"}, "invalid-publisher", "was not found"),
         ({"repository_owner_id": "1"}, "invalid-publisher", "was not found"),
-        (
-            {"repository_owner_id": int(JOB["repository_owner_id"])},
-            "invalid-publisher",
-            "'repository_owner_id'",
-        ),
         ({"repository_owner": "other"}, "invalid-publisher", "'repository_owner'"),
         (
             {"job_workflow_ref": "octo-org/sample-project/.github/workflows/x.YML@refs/tags/v1"},
@@ -167,6 +158,25 @@ def test_an_identity_is_refused(index, changes, code, says):
     told_code, description = refusal(index.mint(index.identity(**changes)))
     assert told_code == code
     assert says in description
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iss": 7},
+        {"repository": ""},
+        {"repository": "no-slash"},
+        {"repository": 7},
+        {"repository_owner_id": int(JOB["repository_owner_id"])},
+    ],
+)
+def test_an_identity_that_breaks_the_server(index, changes):
+    assert_failed(index.mint(index.identity(**changes)))
+
+
+def assert_failed(answer):
+    assert (answer.status_code, answer.reason) == (500, "Internal Server Error")
+    assert answer.headers["Content-Type"] == "text/html"
 
 
 def test_all_faults_of_a_token_itself_get_the_same_words(index):
@@ -349,9 +359,7 @@ def test_a_used_identity_token_that_meets_a_pending_publisher_breaks_the_server(
     with serving(trusted_root=trusted_root(), registry=rows) as (client, _):
         identity = client.identity(environment="pypi")
         assert client.mint(identity).status_code == 200
-        answer = client.mint(identity)
-        assert answer.status_code == 500
-        assert answer.headers["Content-Type"].startswith("text/html")
+        assert_failed(client.mint(identity))
 
 
 def test_without_a_registry_any_identity_may_publish_anything(open_index, tmp_path):
@@ -371,7 +379,6 @@ def test_without_a_registry_any_identity_may_publish_anything(open_index, tmp_pa
         ({"event_name": "pull_request_target"}, "pull_request_target"),
         ({"repository": "octo-org/other"}, "job_workflow_ref claim does not match"),
         ({"repository_owner": "other"}, "'repository_owner'"),
-        ({"repository": ""}, "'repository_owner'"),
         ({"remove": "sha"}, "Missing claim 'sha'"),
     ],
 )

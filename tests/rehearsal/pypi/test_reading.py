@@ -95,7 +95,7 @@ def test_content_negotiation(client, path, accept, content_type):
 @pytest.mark.usefixtures("release")
 def test_the_projects(client):
     document = client.get("/simple/", Accept=JSON).json()
-    assert document == {"meta": {"api-version": "1.4"}, "projects": [{"name": "Some.Sample"}]}
+    assert [each["name"] for each in document["projects"]] == ["Some.Sample"]
     page = Links(client.get("/simple/", Accept=HTML).text)
     assert page.links == [{"href": "/simple/some-sample/"}]
     assert page.meta == {"pypi:repository-version": "1.4"}
@@ -106,7 +106,7 @@ def test_a_project_as_json(client, release):
     before = dt.datetime.now(dt.UTC)
     document = client.simple("some-sample")
 
-    assert document["meta"] == {"api-version": "1.4"}
+    assert document["meta"]["api-version"] == "1.4"
     assert document["name"] == "some-sample"
     assert document["versions"] == ["1.0"]
     assert document["project-status"] == {"status": "active"}
@@ -149,33 +149,45 @@ def test_names_that_are_not_normalized_are_redirected(client):
     answer = client.get("/simple/Some.Sample/")
     assert answer.status_code == 301
     assert answer.headers["Location"] == "/simple/some-sample/"
-    assert client.get("/simple/some-sample").status_code == 308
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("path", "content_type"),
     [
-        "/simple/unknown/",
-        "/simple/Un.Known/",
-        "/simple/%00%0d%0aX:%20y/",
-        "/pypi/unknown/json",
-        "/pypi/some-sample/2.0/json",
-        "/pypi/some-sample/garbage/json",
-        f"/pypi/some-sample/{'9' * 5000}/json",
-        "/integrity/unknown/1.0/x.whl/provenance",
-        "/integrity/some-sample/1.0/x.whl/provenance",
-        "/integrity/some-sample/2.0/some_sample-1.0-py3-none-any.whl/provenance",
-        "/files/00/00/00/some_sample-1.0-py3-none-any.whl",
-        "/files/00/00/00/../../../../etc/passwd",
-        "/files/%2e%2e/%2e%2e/etc/passwd",
-        "/elsewhere",
+        *(
+            (path, "text/plain; charset=utf-8")
+            for path in ("/simple/unknown/", "/simple/Un.Known/", "/simple/%00%0d%0aX:%20y/")
+        ),
+        *(
+            (f"/pypi/{path}/json", "application/json")
+            for path in (
+                "unknown",
+                "some-sample/2.0",
+                "some-sample/garbage",
+                f"some-sample/{'9' * 5000}",
+            )
+        ),
+        *(
+            (path, "text/html; charset=utf-8")
+            for path in (
+                "/integrity/unknown/1.0/x.whl/provenance",
+                "/integrity/some-sample/1.0/x.whl/provenance",
+                "/integrity/some-sample/2.0/some_sample-1.0-py3-none-any.whl/provenance",
+                "/files/00/00/00/some_sample-1.0-py3-none-any.whl",
+                "/files/00/00/00/../../../../etc/passwd",
+                "/files/%2e%2e/%2e%2e/etc/passwd",
+                "/project/unknown/",
+                "/project/some-sample/2.0/",
+                "/elsewhere",
+            )
+        ),
     ],
 )
 @pytest.mark.usefixtures("release")
-def test_what_is_not_there(client, path):
+def test_what_is_not_there(client, path, content_type):
     answer = client.get(path)
-    assert answer.status_code == 404
-    assert answer.headers["Content-Type"].startswith("text/html")
+    assert (answer.status_code, answer.reason) == (404, "Not Found")
+    assert answer.headers["Content-Type"] == content_type
 
 
 def test_an_empty_project_is_there(served):

@@ -112,15 +112,31 @@ def test_an_endless_field_is_refused_and_the_next_request_is_answered(client, to
     assert client.upload(wheel, token).status_code == 200
 
 
-def test_a_missing_slash_is_a_redirect(client):
-    answer = requests.post(client.url + "/legacy", timeout=20, allow_redirects=False)
-    assert answer.status_code == 308
+def test_a_missing_slash_is_a_redirect_that_says_so(client):
+    answer = requests.post(
+        client.url + "/legacy", headers={"Accept": "*/*"}, timeout=20, allow_redirects=False
+    )
+    assert "(with a trailing slash)" in told(answer, 308)
     assert answer.headers["Location"] == client.url + "/legacy/"
 
 
-@pytest.mark.parametrize("path", ["/legacy/", "/_/oidc/mint-token"])
+def test_what_is_no_upload_is_not_found(client, token, wheel):
+    assert client.get("/legacy/").status_code == 404
+    assert requests.post(client.url + "/legacy/", timeout=20).status_code == 404
+    for action in (None, "", "other"):
+        assert client.upload(wheel, token, form={":action": action}).status_code == 404
+    assert client.simple("sample")["files"] == []
+
+
+@pytest.mark.parametrize("action", ["submit", "submit_pkg_info", "doc_upload"])
+def test_what_could_once_be_asked_for_is_gone(client, token, wheel, action):
+    told(client.upload(wheel, token, form={":action": action}), 410)
+
+
+@pytest.mark.parametrize("path", ["/legacy", "/_/oidc/mint-token", "/_/oidc/burn-token"])
 def test_what_is_posted_to_cannot_be_read(client, path):
-    assert client.get(path).status_code == 405
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
 
 
 # Row 2
@@ -252,7 +268,7 @@ def test_without_a_file(client, token, wheel):
     assert "does not have a file" in told(answer)
 
 
-def test_content_as_a_plain_field_is_no_file(client, token, wheel):
+def test_content_as_a_plain_field_breaks_the_server(client, token, wheel):
     fields = {name: (None, value) for name, value in form_of(wheel).items()}
     answer = requests.post(
         client.url + "/legacy/",
@@ -260,7 +276,7 @@ def test_content_as_a_plain_field_is_no_file(client, token, wheel):
         headers={"Authorization": basic("__token__", token), "Accept": "*/*"},
         timeout=20,
     )
-    assert "does not have a file" in told(answer)
+    assert (answer.status_code, answer.reason) == (500, "Internal Server Error")
 
 
 # Rows 9 and 10
@@ -391,14 +407,14 @@ def test_other_bytes_under_a_name_that_is_there(client, token, tmp_path, wheel):
     text = told(client.upload(other, token))
     assert text.startswith("File already exists")
     assert wheel.name in text
-    assert hashlib.blake2b(wheel.read_bytes(), digest_size=32).hexdigest() in text
+    assert hashlib.blake2b(other.read_bytes(), digest_size=32).hexdigest() in text
 
 
 def test_the_same_bytes_under_another_name(client, token, tmp_path, wheel):
     assert client.upload(wheel, token).status_code == 200
     twin = tmp_path / "sample-1.0-py2.py3-none-any.whl"
     twin.write_bytes(wheel.read_bytes())
-    assert told(client.upload(twin, token)).startswith("File already exists")
+    assert told(client.upload(twin, token)).startswith(f"File already exists ({twin.name!r}")
 
 
 def test_a_name_that_was_deleted(client, index, token, wheel):

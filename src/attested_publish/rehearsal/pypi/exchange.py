@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, StrictStr, ValidationError
 
 from attested_publish.net.untrusted import shown
+from attested_publish.rehearsal.pypi.answers import ServerFailed
 from attested_publish.rehearsal.pypi.publishers import KINDS, NoPublisher, Publisher
 from attested_publish.rehearsal.pypi.store import StoreRefused
 
@@ -35,10 +36,6 @@ class ExchangeRefused(Exception):
         super().__init__(f"{code}: {description}")
         self.code = code
         self.description = description
-
-
-class ExchangeBroken(Exception):
-    """PyPI's server fails on this request, and answers status 500 with an HTML page."""
 
 
 class _UsedToken(Exception):
@@ -91,7 +88,7 @@ class Exchange:
         """Exchange the identity token in a request's body for an API token.
 
         Returns the token and when it expires, in seconds since the epoch. Raises
-        `ExchangeRefused`, or `ExchangeBroken` if PyPI's own server would fail.
+        `ExchangeRefused`, or `ServerFailed` if PyPI's own server would fail.
         """
         claims = self._claims(_token_of(body))
         with self._lock:
@@ -135,6 +132,8 @@ class Exchange:
         issuer = unverified.get("iss")
         if issuer is None:
             raise ExchangeRefused("invalid-payload", "the token is a malformed JWT (no issuer)")
+        if not isinstance(issuer, str):
+            raise ServerFailed("the claim 'iss' is not text")
         if issuer != self._issuer:
             raise ExchangeRefused(
                 "invalid-payload", f"unknown trusted publishing issuer {shown(issuer, 100)!r}"
@@ -169,7 +168,7 @@ class Exchange:
         except NoPublisher:
             return
         except _UsedToken as error:
-            raise ExchangeBroken from error
+            raise ServerFailed("used token, pending publisher") from error
         name = self._pending[publisher]
         if self._store.project(name) is not None:
             del self._pending[publisher]

@@ -12,6 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import parse_form_data
 
 from attested_publish.net.untrusted import shown
+from attested_publish.rehearsal.pypi.answers import ServerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,24 +68,34 @@ class Content:
 class Incoming:
     """One upload's body (``multipart/form-data``), parsed.
 
-    Its files are written to `folder` as they are received, and belong to the caller. `fields` has
-    all values of each plain field. Raises `UploadRefused`.
+    Its files are written to `folder` as they are received, and belong to the caller. `action` is
+    what the form asks for. Raises `UploadRefused`.
     """
 
-    fields: Mapping[str, list[str]]
-
     def __init__(self, environ: WSGIEnvironment, folder: Path) -> None:
-        form, self._files = _parsed(environ, folder)
+        self._form, self._files = _parsed(environ, folder)
+        self.action = self._form.get(":action", "")
+
+    def fields(self) -> Mapping[str, list[str]]:
+        """Return all values of each plain field; raises `UploadRefused` if one is a file."""
         for name in self._files:
             if name not in _FILE_FIELDS:
                 raise UploadRefused(f"{shown(name, 80)}: has to be a plain field, not a file.")
         # setuptools once wrote UNKNOWN for missing values.
-        values = {name: [v for v in form.getlist(name) if v.strip() != "UNKNOWN"] for name in form}
-        self.fields = {name: given for name, given in values.items() if given}
+        values = {
+            name: [value for value in self._form.getlist(name) if value.strip() != "UNKNOWN"]
+            for name in self._form
+        }
+        return {name: given for name, given in values.items() if given}
 
     def content(self) -> Content:
-        """Read the file that was sent; raises `UploadRefused` if there is none."""
+        """Read the file that was sent.
+
+        Raises `UploadRefused` if there is none, and `ServerFailed` if it is a plain field.
+        """
         part = self._files.get("content")
+        if part is None and "content" in self._form:
+            raise ServerFailed("the field 'content' is text")
         if part is None:
             raise UploadRefused("The upload does not have a file: no part 'content' with one.")
         path = Path(part.stream.name)

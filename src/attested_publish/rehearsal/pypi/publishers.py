@@ -16,6 +16,7 @@ from pypi_attestations import GitHubPublisher, GitLabPublisher, GooglePublisher
 
 from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.jobs import circleci, github, gitlab, google
+from attested_publish.rehearsal.pypi.answers import ServerFailed
 
 if TYPE_CHECKING:
     from pypi_attestations import Publisher as AttestationIdentity
@@ -46,7 +47,10 @@ class Publisher(ABC):
     @classmethod
     @abstractmethod
     def of(cls, claims: Claims) -> Self:
-        """Return the row that would be the best match for the claims; raises `NoPublisher`."""
+        """Return the row that would be the best match for the claims.
+
+        Raises `NoPublisher`, and `ServerFailed` for claims that PyPI's server cannot handle.
+        """
 
     @property
     @abstractmethod
@@ -94,10 +98,13 @@ class GitHubWorkflow(Publisher):
     def of(cls, claims: Claims) -> Self:
         """See `Publisher`."""
         owner_id = claims["repository_owner_id"]
-        if not isinstance(owner_id, str):
-            # GitHub sends it as text; for a number, PyPI's server fails.
-            raise NoPublisher("Check failed for required claim 'repository_owner_id'")
-        owner, _, repo = str(claims["repository"]).partition("/")
+        repository = claims["repository"]
+        if not isinstance(owner_id, str) or not isinstance(repository, str):
+            # GitHub sends both as text.
+            raise ServerFailed("a claim is not text")
+        owner, slash, repo = repository.partition("/")
+        if not slash:
+            raise ServerFailed("the claim 'repository' has no slash")
         workflow = _WORKFLOW.search(str(claims["job_workflow_ref"]))
         if workflow is None:
             raise NoPublisher("Could not read the workflow's file name from job_workflow_ref")

@@ -1,4 +1,4 @@
-"""What the embedded PyPI serves: simple index, provenance, JSON API, files.
+"""What the embedded PyPI serves: simple index, provenance, project pages, files.
 
 Simple index: PEP 503, 691, 700, 714, 740, 792. Provenance: PyPI's integrity API.
 """
@@ -9,17 +9,20 @@ import base64
 import hashlib
 import json
 from html import escape
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from packaging.utils import canonicalize_name
-from packaging.version import Version
 from werkzeug.exceptions import NotFound
 from werkzeug.utils import redirect, send_file
 from werkzeug.wrappers import Response
 
+from attested_publish.rehearsal.pypi.answers import CORS, SERIAL, json_answer
+from attested_publish.rehearsal.pypi.store import Status
 from attested_publish.rules.versions import parsed_version
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from werkzeug.wrappers import Request
 
     from attested_publish.rehearsal.faults import Faults
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 _SIMPLE_HTML = "application/vnd.pypi.simple.v1+html"
 _INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"
-_META = {"api-version": "1.4"}
+_API_VERSION = "1.4"
 
 
 class Reading:
@@ -51,61 +54,87 @@ class Reading:
         )
 
     def simple_projects(self, request: Request) -> Response:
-        """List the projects."""
-        names = self._store.projects()
+        """List the projects, those in quarantine left out."""
+        serial = self._store.serial
+        projects = [each for each in self._store.projects() if not each.status.is_hidden]
         if _wanted(request) == _SIMPLE_JSON:
-            return _json(
-                {"meta": _META, "projects": [{"name": name} for name in names]}, _SIMPLE_JSON
+            listed = [{"name": each.name, "_last-serial": each.last_serial} for each in projects]
+            answer = json_answer({"meta": _meta(serial), "projects": listed}, _SIMPLE_JSON)
+        else:
+            links = "".join(
+                f'<a href="/simple/{each.normalized_name}/">{escape(each.name)}</a><br>\n'
+                for each in projects
             )
-        links = "".join(
-            f'<a href="/simple/{canonicalize_name(name)}/">{escape(name)}</a><br>\n'
-            for name in names
-        )
-        return _simple_html(request, "Simple index", links)
+            answer = _simple_html(request, "Simple index", links, serial)
+        return _with_headers(answer, serial)
 
     def simple_project(self, request: Request, project: str) -> Response:
         """List a project's files, with digests and the address of their provenance."""
-        held = self._held(project)
-        normalized = canonicalize_name(project)
-        if normalized != project:
-            return redirect(f"/simple/{normalized}/", 301)
-        files = [self._file_entry(request, file) for file in _sorted_files(held)]
+        found = held(self._store, project)
+        if found.normalized_name != project:
+            answer = redirect(f"/simple/{found.normalized_name}/", 301)
+            answer.headers.extend(CORS)
+            return answer
+        status = self._status(found)
+        files = [] if status.is_hidden else found.sorted_files
+        entries = [self._file_entry(request, file) for file in files]
         if self._faults.take("simple", "digest"):
-            for entry in files:
+            for entry in entries:
                 entry["hashes"]["sha256"] = _other_digest(entry["hashes"]["sha256"])
         if _wanted(request) == _SIMPLE_JSON:
-            page = {
-                "meta": _META,
-                "name": normalized,
-                "versions": _sorted_versions(held),
-                "files": files,
-                "project-status": {"status": "active"},
-                "alternate-locations": [],
+            content = {
+                "meta": _meta(found.last_serial),
+                "name": found.normalized_name,
+                "versions": [] if status.is_hidden else found.versions,
+                "files": entries,
+                "project-status": _without_nothing(status=status.name, reason=status.reason),
             }
-            return _json(page, _SIMPLE_JSON)
-        links = "".join(_link(entry) for entry in files)
-        return _simple_html(request, f"Links for {held.name}", links)
+            answer = json_answer(content, _SIMPLE_JSON)
+        else:
+            links = "".join(_link(entry) for entry in entries)
+            title = f"Links for {found.name}"
+            answer = _simple_html(request, title, links, found.last_serial, status)
+        return _with_headers(answer, found.last_serial)
+
+    def _status(self, project: Project) -> Status:
+        if self._faults.take("simple", "archived"):
+            return Status("archived")
+        if self._faults.take("simple", "quarantined"):
+            return Status("quarantined")
+        return project.status
 
     def provenance(self, request: Request, project: str, version: str, filename: str) -> Response:
         """Serve the provenance of a file."""
+        file = self._file(project, version, filename)
+        answer = self._provenance(request, file)
+        answer.vary.add("Accept")
+        if answer.status_code == HTTPStatus.OK:
+            answer.headers.extend(CORS)
+        return answer
+
+    def _provenance(self, request: Request, file: StoredFile) -> Response:
         content_type = request.accept_mimetypes.best_match([_INTEGRITY_JSON, "application/json"])
         if content_type is None and request.accept_mimetypes:
-            return _json({"message": "The request's media types are not served here"}, status=406)
-        file = self._file(project, version, filename)
+            return json_answer({"message": "Request not acceptable"}, status=406)
+        if self._faults.take("integrity", "disabled"):
+            return json_answer({"message": "Attestations temporarily disabled"}, status=403)
         provenance = file.provenance
         if provenance is not None and self._faults.take("integrity", "provenance"):
             provenance = self._foreign_provenance(file)
         if provenance is None:
-            return _json({"message": f"There is no provenance for {filename}"}, status=404)
+            text = f"No provenance available for {file.filename}"
+            return json_answer({"message": text}, status=404)
         return Response(provenance, content_type=content_type or _INTEGRITY_JSON)
 
-    def project_json(self, request: Request, project: str) -> Response:
-        """Describe a project and its newest release."""
-        return self._described(request, project, None)
+    def project_page(self, request: Request, project: str) -> Response:
+        """Show a project to people."""
+        found = held(self._store, project)
+        return _project_html(request, found, found.versions)
 
-    def release_json(self, request: Request, project: str, version: str) -> Response:
-        """Describe one release."""
-        return self._described(request, project, version)
+    def release_page(self, request: Request, project: str, version: str) -> Response:
+        """Show one release to people."""
+        found = held(self._store, project)
+        return _project_html(request, found, [release_of(found, version)])
 
     def file(self, request: Request, digest: str, filename: str) -> Response:
         """Serve a file, or a wheel's METADATA if its name ends in ``.metadata``."""
@@ -123,15 +152,10 @@ class Reading:
             raise NotFound
         return Response(stored.metadata, mimetype="application/octet-stream")
 
-    def _held(self, name: str) -> Project:
-        project = self._store.project(name)
-        if project is None:
-            raise NotFound
-        return project
-
     def _file(self, project: str, version: str, filename: str) -> StoredFile:
-        file = self._held(project).files.get(filename)
-        if file is None or file.version != _canonical(version):
+        found = held(self._store, project)
+        file = found.files.get(filename)
+        if file is None or file.version != release_of(found, version):
             raise NotFound
         return file
 
@@ -139,19 +163,15 @@ class Reading:
         """Return the provenance of another file, or a forged one if there is no other."""
         others = (
             other.provenance
-            for name in self._store.projects()
-            for other in self._held(name).files.values()
+            for project in self._store.projects()
+            for other in project.files.values()
             if other.provenance is not None and other.filename != file.filename
         )
         assert file.provenance is not None
         return next(others, None) or _with_foreign_digest(file.provenance)
 
     def _file_entry(self, request: Request, file: StoredFile) -> dict[str, Any]:
-        metadata = (
-            {"sha256": hashlib.sha256(file.metadata).hexdigest()}
-            if file.metadata is not None
-            else False
-        )
+        metadata = file.core_metadata
         entry: dict[str, Any] = {
             "filename": file.filename,
             "url": request.host_url.rstrip("/") + file.url_path,
@@ -171,66 +191,36 @@ class Reading:
             )
         return entry
 
-    def _described(self, request: Request, name: str, version: str | None) -> Response:
-        project = self._held(name)
-        versions = _sorted_versions(project)
-        newest = versions[-1] if versions else None
-        wanted = newest if version is None else _canonical(version)
-        release = None if wanted is None else project.releases.get(wanted)
-        if wanted is None or release is None:
-            # PyPI has no such page either for a project that never had a release.
-            raise NotFound
 
-        def urls(of: str) -> list[dict[str, Any]]:
-            return [
-                {
-                    "filename": file.filename,
-                    "packagetype": file.kind,
-                    "url": request.host_url.rstrip("/") + file.url_path,
-                    "size": file.size,
-                    "digests": {
-                        "blake2b_256": file.blake2b_256,
-                        "md5": file.md5,
-                        "sha256": file.sha256,
-                    },
-                    "requires_python": file.requires_python or None,
-                    "upload_time_iso_8601": file.uploaded_at.isoformat().replace("+00:00", "Z"),
-                    "yanked": False,
-                    "yanked_reason": None,
-                }
-                for file in _sorted_files(project)
-                if file.version == of
-            ]
-
-        page: dict[str, Any] = {
-            "info": {
-                "name": project.name,
-                "version": wanted,
-                "summary": "".join(release.metadata.get("summary", [])[:1]),
-                "requires_python": "".join(release.metadata.get("requires_python", [])[:1]),
-                "requires_dist": list(release.metadata.get("requires_dist", [])) or None,
-                "yanked": False,
-                "yanked_reason": None,
-            },
-            "urls": urls(wanted),
-            "vulnerabilities": [],
-        }
-        if version is None:
-            page["releases"] = {of: urls(of) for of in versions}
-        return _json(page)
+def held(store: Store, name: str) -> Project:
+    """Return the project `name` of a store; raises `NotFound` if there is none."""
+    project = store.project(name)
+    if project is None:
+        raise NotFound
+    return project
 
 
-def _canonical(version: str) -> str | None:
+def release_of(project: Project, version: str) -> str:
+    """Return the release that an address names by any spelling; raises `NotFound`."""
     parsed = parsed_version(version)
-    return None if parsed is None else str(parsed)
+    spelling = None if parsed is None else project.spelling(parsed)
+    if spelling is None:
+        raise NotFound
+    return spelling
 
 
-def _sorted_versions(project: Project) -> list[str]:
-    return sorted(project.releases, key=Version)
+def _meta(serial: int) -> dict[str, Any]:
+    return {"api-version": _API_VERSION, "_last-serial": serial}
 
 
-def _sorted_files(project: Project) -> list[StoredFile]:
-    return sorted(project.files.values(), key=lambda file: (Version(file.version), file.filename))
+def _with_headers(answer: Response, serial: int) -> Response:
+    answer.headers.extend({**CORS, SERIAL: str(serial)})
+    answer.vary.add("Accept")
+    return answer
+
+
+def _without_nothing(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _is_at(file: StoredFile, digest: str) -> bool:
@@ -272,21 +262,37 @@ def _link(entry: dict[str, Any]) -> str:
     return f"<a {written}>{escape(entry['filename'])}</a><br>\n"
 
 
-def _simple_html(request: Request, title: str, links: str) -> Response:
-    response = _html(title, links, head='<meta name="pypi:repository-version" content="1.4">')
+def _simple_html(
+    request: Request, title: str, links: str, serial: int, status: Status | None = None
+) -> Response:
+    meta = {"pypi:repository-version": _API_VERSION}
+    if status is not None:
+        meta["pypi:project-status"] = status.name
+        if status.reason is not None:
+            meta["pypi:project-status-reason"] = status.reason
+    head = "".join(
+        f'<meta name="{name}" content="{escape(content)}">' for name, content in meta.items()
+    )
+    answer = _html(title, links, head=head, end=f"<!--SERIAL {serial}-->\n")
     if _wanted(request) == _SIMPLE_HTML:
-        response.content_type = _SIMPLE_HTML
-    return response
+        answer.content_type = _SIMPLE_HTML
+    return answer
 
 
-def _html(title: str, body: str, head: str = "") -> Response:
-    return Response(
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{head}'
-        f"<title>{escape(title)}</title></head>\n"
-        f"<body>\n<h1>{escape(title)}</h1>\n{body}\n</body></html>\n",
-        mimetype="text/html",
+def _project_html(request: Request, project: Project, versions: Iterable[str]) -> Response:
+    listed = ", ".join(versions) or "none"
+    index = f"{request.host_url}simple/{project.normalized_name}/"
+    return _html(
+        project.name,
+        f"<p>Releases: {escape(listed)}. Status: {project.status.name}.</p>\n"
+        f'<p>Files: <a href="{escape(index)}">{escape(index)}</a></p>',
     )
 
 
-def _json(document: object, content_type: str = "application/json", status: int = 200) -> Response:
-    return Response(json.dumps(document), status, content_type=content_type)
+def _html(title: str, body: str, head: str = "", end: str = "") -> Response:
+    return Response(
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">{head}'
+        f"<title>{escape(title)}</title></head>\n"
+        f"<body>\n<h1>{escape(title)}</h1>\n{body}\n</body></html>\n{end}",
+        mimetype="text/html",
+    )

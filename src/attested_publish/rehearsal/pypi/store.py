@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
 
 from attested_publish.rules.bounds import CLOSED_AFTER
 from attested_publish.rules.on_index import (
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+StatusName: TypeAlias = Literal["active", "archived", "quarantined", "deprecated"]
+
 _STANDARD_LIBRARY = frozenset(canonicalize_name(name) for name in sys.stdlib_module_names)
 
 
@@ -31,15 +35,36 @@ class StoreRefused(ValueError):
     """The store refuses it; the text is PyPI's reason in one sentence."""
 
 
+class Status(NamedTuple):
+    """The status of a project (PEP 792), and why it has it."""
+
+    name: StatusName
+    reason: str | None = None
+
+    @property
+    def takes_uploads(self) -> bool:
+        """Whether files may be added."""
+        return self.name not in {"archived", "quarantined"}
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the project's files are not to be listed."""
+        return self.name == "quarantined"
+
+
+_ACTIVE = Status("active")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SentFile:
-    """A file as it is sent: `kind` is ``sdist`` or ``bdist_wheel``, the digest lower-case hex."""
+    """A file as it is sent: `kind` is ``sdist`` or ``bdist_wheel``, digests are lower-case hex."""
 
     filename: str
     project: NormalizedName
     version: str
     kind: str
     sha256: str
+    blake2b_256: str
 
     @property
     def release(self) -> tuple[NormalizedName, str]:
@@ -51,13 +76,15 @@ class SentFile:
 class StoredFile(SentFile):
     """A file of a release, with everything the index serves about it.
 
-    The digests are lower-case hex, `path` is where the content lies. `metadata` is a wheel's
-    METADATA (PEP 658); `provenance` the JSON of PEP 740, `None` for a file without attestations.
+    `path` is where the content is. `python_version` and `comment` are those of the form,
+    `metadata` is a wheel's METADATA (PEP 658); `provenance` the JSON of PEP 740, `None` for a file
+    without attestations.
     """
 
     size: int
     md5: str
-    blake2b_256: str
+    python_version: str
+    comment: str
     requires_python: str
     path: Path
     metadata: bytes | None
@@ -69,6 +96,13 @@ class StoredFile(SentFile):
         """Where the index serves the content."""
         digest = self.blake2b_256
         return f"/files/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{self.filename}"
+
+    @property
+    def core_metadata(self) -> dict[str, str] | Literal[False]:
+        """The digest of `metadata` as the index serves it (PEP 714)."""
+        if self.metadata is None:
+            return False
+        return {"sha256": hashlib.sha256(self.metadata).hexdigest()}
 
 
 @dataclass(slots=True)
@@ -82,16 +116,35 @@ class Release:
 
 @dataclass(slots=True)
 class Project:
-    """A project under the name it was created with; releases by canonical version."""
+    """A project under the name it was created with; releases by canonical version.
+
+    `last_serial` is the number of the last change to it, of all changes to the index.
+    """
 
     name: str
+    last_serial: int
     releases: dict[str, Release] = field(default_factory=dict)
     files: dict[str, StoredFile] = field(default_factory=dict)
+    status: Status = _ACTIVE
 
     @property
-    def size(self) -> int:
-        """Bytes of all its files."""
-        return sum(file.size for file in self.files.values())
+    def normalized_name(self) -> NormalizedName:
+        """Its name in addresses."""
+        return canonicalize_name(self.name)
+
+    def spelling(self, version: Version) -> str | None:
+        """Return how its release that equals `version` is spelled; `None` if there is none."""
+        return next((each for each in self.releases if Version(each) == version), None)
+
+    @property
+    def versions(self) -> list[str]:
+        """Its releases, sorted as versions."""
+        return sorted(self.releases, key=Version)
+
+    @property
+    def sorted_files(self) -> list[StoredFile]:
+        """Its files, by version and name."""
+        return sorted(self.files.values(), key=lambda file: (Version(file.version), file.filename))
 
 
 class Store:
@@ -105,19 +158,29 @@ class Store:
         self._projects: dict[NormalizedName, Project] = {}
         self._files: dict[str, StoredFile] = {}
         self._deleted: set[str] = set()
+        self._serial = 0
 
-    def projects(self) -> list[str]:
-        """Return the names of all projects, sorted by normalized name."""
+    @property
+    def serial(self) -> int:
+        """How many changes there were."""
+        return self._serial
+
+    def projects(self) -> list[Project]:
+        """Return all projects, sorted by normalized name."""
         with self._lock:
-            return [self._projects[name].name for name in sorted(self._projects)]
+            return [_copy(self._projects[name]) for name in sorted(self._projects)]
 
     def project(self, name: str) -> Project | None:
         """Return the project with this `name`, normalized or not."""
         with self._lock:
             project = self._projects.get(canonicalize_name(name))
-            if project is None:
-                return None
-            return Project(project.name, dict(project.releases), dict(project.files))
+            return None if project is None else _copy(project)
+
+    def has_release(self, name: str, version: str) -> bool:
+        """Whether the project `name` has the release with this canonical version."""
+        with self._lock:
+            project = self._projects.get(canonicalize_name(name))
+            return project is not None and version in project.releases
 
     def file(self, filename: str) -> StoredFile | None:
         """Return the file with this name."""
@@ -141,27 +204,40 @@ class Store:
         """Create an empty project; raises `StoreRefused` if PyPI would refuse."""
         with self._lock:
             self.refuse_name(name)
-            self._projects[canonicalize_name(name)] = Project(name)
+            self._projects[canonicalize_name(name)] = Project(name, self._next_serial())
 
     def hold_project(self, name: str) -> None:
         """Make sure that a project `name` exists, without PyPI's checks for new ones."""
         with self._lock:
-            self._projects.setdefault(canonicalize_name(name), Project(name))
+            if canonicalize_name(name) not in self._projects:
+                self._projects[canonicalize_name(name)] = Project(name, self._next_serial())
+
+    def set_status(self, name: str, status: Status) -> None:
+        """Change the status of the project `name`, which is created if it is missing."""
+        with self._lock:
+            self.hold_project(name)
+            project = self._projects[canonicalize_name(name)]
+            project.status = status
+            project.last_serial = self._next_serial()
 
     def hold_release(self, project: str, version: str, created_at: datetime) -> None:
         """Make sure that there is an empty release that was created at `created_at`."""
         with self._lock:
             self.hold_project(project)
-            self._projects[canonicalize_name(project)].releases[version] = Release(
+            held = self._projects[canonicalize_name(project)]
+            held.releases[version] = Release(
                 version, created_at, {"name": [project], "version": [version]}
             )
+            held.last_serial = self._next_serial()
 
     def delete_file(self, filename: str) -> None:
         """Delete a file if it exists; its name can never be used again."""
         with self._lock:
             file = self._files.pop(filename, None)
             if file is not None:
-                del self._projects[file.project].files[filename]
+                project = self._projects[file.project]
+                del project.files[filename]
+                project.last_serial = self._next_serial()
             self._deleted.add(filename)
 
     def is_new(self, file: SentFile) -> bool:
@@ -175,12 +251,12 @@ class Store:
             named = self._files.get(file.filename)
             if presence(file, named) is Presence.SAME:
                 return False
-            taken = named or with_same_content(file, self._files.values())
-            if taken is not None:
-                # Twine's --skip-existing and others look for these three words.
+            if named or with_same_content(file, self._files.values()):
+                # Twine's --skip-existing and others look for the first three words. As on PyPI,
+                # name and hash are those of the file just sent, not of the one that is there.
                 raise StoreRefused(
-                    f"File already exists ({taken.filename!r},"
-                    f" with blake2_256 hash {taken.blake2b_256!r})."
+                    f"File already exists ({file.filename!r},"
+                    f" with blake2_256 hash {file.blake2b_256!r})."
                 )
             if file.filename in self._deleted:
                 raise StoreRefused(
@@ -214,11 +290,22 @@ class Store:
             if file.project not in self._projects:
                 self.create_project(name)
             project = self._projects[file.project]
-            project.releases.setdefault(
-                file.version, Release(file.version, file.uploaded_at, dict(metadata))
-            )
+            if file.version not in project.releases:
+                project.releases[file.version] = Release(
+                    file.version, file.uploaded_at, dict(metadata)
+                )
+                self._next_serial()
             project.files[file.filename] = self._files[file.filename] = file
+            project.last_serial = self._next_serial()
             return True
+
+    def _next_serial(self) -> int:
+        self._serial += 1
+        return self._serial
+
+
+def _copy(project: Project) -> Project:
+    return replace(project, releases=dict(project.releases), files=dict(project.files))
 
 
 def _confusable(name: str) -> str:

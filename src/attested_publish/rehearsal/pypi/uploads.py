@@ -1,8 +1,8 @@
 """Uploads to the embedded PyPI: checked in the order of PyPI's server, then stored.
 
-The row numbers in the comments count that order (warehouse, `forklift/legacy.py`). Everything about
-said about a file by itself is said by `rules.checks`, in the same words as the preflight's; what
-is refused because of what is stored, decides `rules.on_index`.
+The row numbers in the comments count that order (warehouse, `forklift/legacy.py`). What is wrong
+with a file by itself is decided by `rules.checks`, in the same words as the preflight's; what is
+refused because of what is stored, by `rules.on_index`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from packaging.version import Version
 from pydantic import TypeAdapter, ValidationError
 from pypi_attestations import Attestation, AttestationBundle, Provenance
 from werkzeug.datastructures import Authorization
+from werkzeug.exceptions import NotFound
 
 from attested_publish.attestations.verify import (
     AttestationRefused,
@@ -26,6 +27,7 @@ from attested_publish.attestations.verify import (
     verify_attestation,
 )
 from attested_publish.net.untrusted import shown
+from attested_publish.rehearsal.pypi.answers import ServerFailed
 from attested_publish.rehearsal.pypi.incoming import Content, Incoming, UploadRefused
 from attested_publish.rehearsal.pypi.store import SentFile, StoredFile, StoreRefused
 from attested_publish.rules.bounds import is_beyond
@@ -38,12 +40,25 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from sigstore.verify import Verifier
 
+    from attested_publish.rehearsal.faults import Faults
+    from attested_publish.rehearsal.pypi.commits import Commits
     from attested_publish.rehearsal.pypi.store import Store
     from attested_publish.rehearsal.pypi.tokens import ApiToken, Tokens
 
 _QUESTIONS = "attested_publish.rules.questions"
 _ATTESTATIONS_A_FILE = 2
 _ATTESTATIONS = TypeAdapter(list[Attestation])
+_FAILS_FOR = frozenset({"record-blank-line", "sdist-absolute-path"})
+"""The rules about files for which PyPI's server fails, instead of refusing them."""
+
+_GONE = {
+    **dict.fromkeys(
+        ("submit", "submit_pkg_info"),
+        "Project pre-registration is no longer required or supported, upload your files instead.",
+    ),
+    "doc_upload": "Documentation cannot be uploaded any more; use https://readthedocs.org/.",
+}
+"""What forms could once ask for."""
 
 
 class Uploads:
@@ -51,14 +66,16 @@ class Uploads:
 
     `folder` is where contents are stored, `verifier` trusts the Sigstore instance whose
     attestations are accepted, `is_open` lets minted tokens create projects, the limits are in
-    bytes.
+    bytes. `commits` decides when a checked file is stored, and whether it is.
     """
 
     def __init__(
         self,
         *,
         store: Store,
+        commits: Commits,
         tokens: Tokens,
+        faults: Faults,
         verifier: Verifier,
         folder: Path,
         is_open: bool,
@@ -66,7 +83,9 @@ class Uploads:
         project_limit: int,
     ) -> None:
         self._store = store
+        self._commits = commits
         self._tokens = tokens
+        self._faults = faults
         self._verifier = verifier
         self._folder = folder
         self._is_open = is_open
@@ -76,11 +95,13 @@ class Uploads:
     def receive(self, environ: WSGIEnvironment) -> None:
         """Accept one upload, or find that the same file already exists.
 
-        Raises `UploadRefused`; in that case nothing has changed.
+        Raises `UploadRefused`, `ServerFailed`, or `NotFound` for a form that is no upload; in
+        these cases nothing has changed.
         """
         with tempfile.TemporaryDirectory(dir=self._folder, prefix="incoming-") as folder:
-            incoming = Incoming(environ, Path(folder))  # rows 1 and 2
-            fields = incoming.fields
+            incoming = Incoming(environ, Path(folder))  # row 1
+            _check_action(incoming.action)
+            fields = incoming.fields()  # row 2
             token = self._authenticated(environ)  # rows 3 and 4
             if fields.get("protocol_version") != ["1"]:  # row 5
                 raise UploadRefused("Unknown protocol version.")
@@ -95,29 +116,25 @@ class Uploads:
     ) -> None:
         """Check and store the file, unless it already exists."""
         project = canonicalize_name(name)
-        version = str(Version(fields["version"][0]))
+        version = self._release_of(name, Version(fields["version"][0]))
         kind = fields["filetype"][0]
         _refuse("refuse_description", fields)  # row 12
         _refuse("refuse_filename", fields, content)  # row 14
         self._check_part(content, name)  # rows 15 and 16
         content.check_digests(fields)  # row 17
+        is_begun = self._store.has_release(project, version)  # row 13
         sent = SentFile(
             filename=content.filename,
             project=project,
             version=version,
             kind=kind,
             sha256=content.sha256,
+            blake2b_256=content.blake2b_256,
         )
-        try:
-            if not self._store.is_new(sent):  # rows 18 to 21
-                return
-        except StoreRefused as error:
-            raise UploadRefused(str(error)) from error
-        # Rows 22 to 24.
-        _refuse("refuse_file", fields, content)
+        if not self._is_new(sent):  # rows 18 to 21
+            return
+        _refuse_file(fields, content)  # rows 22 to 24
         attestations = self._attestations(fields, content, token)  # rows 25 to 33
-        kept = self._folder / secrets.token_hex(16)
-        metadata = _wheel_metadata(content) if kind == "bdist_wheel" else None
         file = StoredFile(
             filename=content.filename,
             project=project,
@@ -127,22 +144,47 @@ class Uploads:
             sha256=content.sha256,
             md5=content.md5,
             blake2b_256=content.blake2b_256,
+            python_version=fields.get("pyversion", [""])[0],
+            comment=fields.get("comment", [""])[0],
             requires_python=fields.get("requires_python", [""])[0],
-            path=kept,
-            metadata=metadata,
+            path=self._folder / secrets.token_hex(16),
+            metadata=_wheel_metadata(content) if kind == "bdist_wheel" else None,
             provenance=_provenance(token, attestations),
             uploaded_at=datetime.now(UTC),
         )
-        content.path.replace(kept)
+        with self._commits.turn(project, version) as turn:
+            # Both would insert the row of the release.
+            if turn.seconds > 0 and not is_begun and self._store.has_release(project, version):
+                raise ServerFailed("duplicate key: releases_project_id_version_key")
+            # Checked again, because the same file may have been uploaded in the meantime.
+            if not self._is_new(file):
+                return
+            turn.store()
+            self._keep(file, content, name, fields)
+
+    def _release_of(self, name: str, version: Version) -> str:
+        """Return the version of the release that a file is for: 1.0.0 is added to 1.0."""
+        project = self._store.project(name)
+        return (project.spelling(version) if project else None) or str(version)
+
+    def _is_new(self, file: SentFile) -> bool:
+        try:
+            return self._store.is_new(file)
+        except StoreRefused as error:
+            raise UploadRefused(str(error)) from error
+
+    def _keep(
+        self, file: StoredFile, content: Content, name: str, fields: Mapping[str, list[str]]
+    ) -> None:
+        content.path.replace(file.path)
         is_kept = False
         try:
-            # Checked again, because the same file may have been uploaded in the meantime.
             is_kept = self._store.add(file, name=name, metadata=fields)
         except StoreRefused as error:
             raise UploadRefused(str(error)) from error
         finally:
             if not is_kept:
-                kept.unlink()
+                file.path.unlink()
 
     def _authenticated(self, environ: WSGIEnvironment) -> ApiToken:
         authorization = Authorization.from_header(environ.get("HTTP_AUTHORIZATION"))
@@ -167,7 +209,8 @@ class Uploads:
         return token
 
     def _permit(self, token: ApiToken, name: str) -> None:
-        if self._store.project(name) is None:
+        project = self._store.project(name)
+        if project is None:
             if token.publisher is not None and not self._is_open:
                 raise UploadRefused(
                     f"An identity that is no user cannot create new projects, such as {name!r}:"
@@ -183,6 +226,12 @@ class Uploads:
             scope = "project-scoped" if token.publisher is None else "OIDC scoped"
             raise UploadRefused(
                 f"Invalid API Token: {scope} token is not valid for project {name!r}", status=403
+            )
+        if project is not None and not project.status.takes_uploads:
+            raise UploadRefused(
+                f"The given token isn't allowed to upload to project {project.name!r}. See"
+                " https://pypi.org/help/#project-name for more information.",
+                status=403,
             )
 
     def _check_part(self, content: Content, name: str) -> None:
@@ -212,7 +261,7 @@ class Uploads:
         self, fields: Mapping[str, list[str]], content: Content, token: ApiToken
     ) -> list[Attestation]:
         texts = fields.get("attestations", [])
-        if not texts or not texts[0]:
+        if not texts or not texts[0] or self._faults.take("upload", "unattested"):
             return []
         try:
             return self._verified(texts[0], content, token)
@@ -274,6 +323,23 @@ def _provenance(token: ApiToken, attestations: list[Attestation]) -> bytes | Non
 def _wheel_metadata(content: Content) -> bytes | None:
     encoded = _asked("wheel_metadata", {}, content)["content"]
     return None if encoded is None else base64.b64decode(encoded)
+
+
+def _check_action(action: str) -> None:
+    """Let only forms pass that upload a file; PyPI has no address for others."""
+    if action in _GONE:
+        raise UploadRefused(_GONE[action], status=410)
+    if action != "file_upload":
+        raise NotFound
+
+
+def _refuse_file(form: Mapping[str, list[str]], content: Content) -> None:
+    finding = _asked("refuse_file", {"form": dict(form)}, content)["finding"]
+    if finding is None:
+        return
+    if finding["rule"] in _FAILS_FOR:
+        raise ServerFailed(finding["message"])
+    raise UploadRefused(finding["message"])
 
 
 def _refuse(name: str, form: Mapping[str, list[str]], content: Content | None = None) -> None:

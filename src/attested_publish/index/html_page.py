@@ -1,0 +1,58 @@
+"""Read a project page in HTML (PEP 503): its links, in one pass over at most a page's bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from html import unescape
+from typing import NamedTuple
+
+FILES_LIMIT = 100_000
+_TAG_LIMIT = 64 << 10
+"""Characters of one tag; the longest have some hundred."""
+
+# Every part takes what it can and gives nothing back, so that no page is read twice: an
+# unfinished comment, tag or quotation ends with the page.
+_TAGS = re.compile(
+    r"""<!--(?:(?!-->).)*+
+      | <(?P<name>a|meta)(?=[\s/>])
+        (?P<attributes>(?:[^>"']++ | "[^"]*+(?:"|\Z) | '[^']*+(?:'|\Z))*+)""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+_ATTRIBUTES = re.compile(
+    r"""(?P<name>[^\s=/"'>]++)
+        (?:\s*+=\s*+(?:"(?P<double>[^"]*+)" | '(?P<single>[^']*+)' | (?P<bare>[^\s"'>]++)))?""",
+    re.VERBOSE,
+)
+
+
+class Tag(NamedTuple):
+    """A link (`a`) or a `meta` tag, with its attributes by their names in lower case."""
+
+    name: str
+    attributes: Mapping[str, str]
+
+
+class TooManyLinks(ValueError):
+    """The page has more links than any project has files."""
+
+
+def tags(page: bytes) -> Iterator[Tag]:
+    """Yield the links and the `meta` tags of a page; tags too long to be real ones are skipped.
+
+    Raises `TooManyLinks`.
+    """
+    text = page.decode("utf-8", "replace")
+    links = 0
+    for match in _TAGS.finditer(text):
+        if match["name"] is None or match.end() - match.start() > _TAG_LIMIT:
+            continue
+        links += 1
+        if links > FILES_LIMIT:
+            raise TooManyLinks(f"it has more than {FILES_LIMIT} links")
+        attributes: dict[str, str] = {}
+        for each in _ATTRIBUTES.finditer(match["attributes"]):
+            value = each["double"] or each["single"] or each["bare"] or ""
+            # Of a repeated attribute, browsers take the first.
+            attributes.setdefault(each["name"].lower(), unescape(value).strip())
+        yield Tag(match["name"].lower(), attributes)

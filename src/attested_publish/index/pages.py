@@ -1,0 +1,300 @@
+"""Read what an index serves of a project: its page in the simple repository API.
+
+PyPI has the JSON form (PEP 691). Other indexes may have HTML only (PEP 503), at another place,
+and for those alone who have credentials.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import requests
+
+from attested_publish.distributions import Kind, kind_of, release_of
+from attested_publish.index.html_page import TooManyLinks, tags
+from attested_publish.index.index import Index, quoted, unreachable, unusable
+from attested_publish.index.project_page import PAGE_LIMIT, NotAPage, entries
+from attested_publish.net.figures import count, moment
+from attested_publish.net.http import Answer, ask
+from attested_publish.net.untrusted import shown
+
+if TYPE_CHECKING:
+    from packaging.version import Version
+
+    from attested_publish.index.credentials import GivenCredentials
+    from attested_publish.problems import IndexUnusable
+
+_JSON = "application/vnd.pypi.simple.v1+json"
+_HTML = "application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+_DIGEST = re.compile(r"sha256[=-](?P<digest>[0-9a-fA-F]{64})")
+_PROVENANCE_SINCE = (1, 3)
+"""The version of the simple API that has `provenance` (PEP 740)."""
+
+
+class ProjectStatus(StrEnum):
+    """A project's status marker (PEP 792)."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+    QUARANTINED = "quarantined"
+    DEPRECATED = "deprecated"
+
+    @property
+    def takes_uploads(self) -> bool:
+        """Whether an index may take files for such a project."""
+        return self not in {ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED}
+
+
+@dataclass(frozen=True)
+class IndexFile:
+    """What an index serves for one file (PEP 503, 691, 700, 740); `size` in bytes, if given."""
+
+    filename: str
+    sha256: str | None
+    url: str
+    provenance_url: str | None
+    size: int = 0
+    uploaded_at: datetime | None = None
+
+    @property
+    def kind(self) -> Kind | None:
+        """What it is by its name; `None`: no distribution."""
+        return kind_of(self.filename)
+
+    @property
+    def release(self) -> tuple[str | None, Version | None]:
+        """Project and version in the filename, as `release_of` reads them."""
+        return release_of(self.filename)
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page of one project.
+
+    `is_of_pypi`: it has what only PyPI's server puts there (a serial number). `has_provenance`:
+    the index serves provenance (PEP 740), of these files or of others.
+    """
+
+    files: Mapping[str, IndexFile]
+    status: ProjectStatus = ProjectStatus.ACTIVE
+    status_reason: str = ""
+    is_of_pypi: bool = False
+    has_provenance: bool = False
+
+
+@dataclass
+class Pages:
+    """The project pages of an index. Where they are, and who may read them, is found out once.
+
+    `credentials` are used if the index asks for some, and only at its own host. Threads may
+    share it.
+    """
+
+    index: Index
+    session: requests.Session
+    credentials: GivenCredentials | None = None
+    _place: int | None = field(default=None, init=False)
+    _is_closed: bool = field(default=False, init=False)
+
+    def page(self, project: str) -> Page | None:
+        """Return the page of a project, bypassing caches; `None` if the index has no such project.
+
+        Raises `IndexProblem` if the index cannot be reached, `IndexUnusable` if it answers with
+        something else.
+        """
+        urls = self.index.simple_urls(project)
+        odd: Answer | None = None
+        for place in range(len(urls)) if self._place is None else [self._place]:
+            answer = self._answer(urls[place])
+            if answer is None:
+                continue
+            page = _page(answer, self.index)
+            if page is not None:
+                self._place = place
+                return page
+            odd = answer
+        if odd is not None:
+            raise _no_page(self.index, odd)
+        return None
+
+    def files(self, project: str) -> Mapping[str, IndexFile] | None:
+        """Return the files of a project by filename; otherwise as `page`."""
+        page = self.page(project)
+        return None if page is None else page.files
+
+    def _answer(self, url: str) -> Answer | None:
+        """Return what is served at one of the places; `None`: nothing of this index."""
+        answer = self._ask(url, with_credentials=self._is_closed)
+        wants_credentials = answer.status == HTTPStatus.UNAUTHORIZED and not self._is_closed
+        if wants_credentials and self.credentials and self.index.answers_at(answer.url):
+            answer = self._ask(url, with_credentials=True)
+            self._is_closed = answer.is_success
+        if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+            return None
+        is_elsewhere = not self.index.answers_at(answer.url)
+        if is_elsewhere and answer.status == HTTPStatus.OK and not self.index.works_as_pypi:
+            # pypiserver and GitLab send those who ask for what they do not have to PyPI.
+            return None
+        if is_elsewhere or answer.status != HTTPStatus.OK:
+            raise unusable(
+                self.index, f"{shown(url)} answered {quoted(self.index, answer)}", answer
+            )
+        return answer
+
+    def _ask(self, url: str, *, with_credentials: bool) -> Answer:
+        accepted = _JSON if self.index.works_as_pypi else f"{_JSON}, {_HTML}"
+        headers = {"Accept": accepted, "Cache-Control": "no-cache"}
+        if with_credentials and self.credentials:
+            pair = f"{self.credentials.user}:{self.credentials.password}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        try:
+            return ask(self.session, "GET", url, headers=headers, limit=PAGE_LIMIT)
+        except requests.RequestException as error:
+            raise unreachable(self.index, url, error) from error
+
+
+def _page(answer: Answer, index: Index) -> Page | None:
+    """Read a page in either form; `None`: HTML without a single link to a distribution."""
+    if "html" in answer.content_type.lower() and not index.works_as_pypi:
+        try:
+            return _html_page(answer)
+        except TooManyLinks as error:
+            raise _no_page(index, answer, str(error)) from error
+    try:
+        return _json_page(answer, index)
+    except NotAPage as error:
+        raise _no_page(index, answer, str(error)) from error
+
+
+def _json_page(answer: Answer, index: Index) -> Page:
+    files: dict[str, IndexFile] = {}
+    members: dict[str, Any] = {}
+    names_provenance = has_list = False
+    for name, entry in entries(answer.body):
+        if name != "files":
+            members[name] = entry
+        elif entry is None and not has_list:
+            has_list = True
+        else:
+            file = _file(entry, answer.url)
+            if file is None:
+                raise unusable(index, f"{shown(answer.url)} lists a file without a name")
+            names_provenance = names_provenance or "provenance" in entry
+            files[file.filename] = file
+    if not has_list:
+        raise unusable(index, f"{shown(answer.url)} has no list of files")
+    meta = _object(members.get("meta"))
+    status = _object(members.get("project-status"))
+    return Page(
+        files=_own(files, answer.url),
+        status=_status(status.get("status")),
+        status_reason=str(status.get("reason") or ""),
+        is_of_pypi="_last-serial" in meta,
+        has_provenance=names_provenance or _version(meta.get("api-version")) >= _PROVENANCE_SINCE,
+    )
+
+
+def _file(entry: object, page: str) -> IndexFile | None:
+    if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
+        return None
+    hashes = entry.get("hashes")
+    sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
+    provenance = entry.get("provenance")
+    return IndexFile(
+        filename=entry["filename"],
+        sha256=sha256.lower() if isinstance(sha256, str) else None,
+        url=_full(page, entry.get("url")),
+        provenance_url=_full(page, provenance) if isinstance(provenance, str) else None,
+        size=count(entry.get("size")) or 0,
+        # PEP 700: ISO 8601 in UTC, ending in Z.
+        uploaded_at=moment(entry.get("upload-time")),
+    )
+
+
+def _html_page(answer: Answer) -> Page | None:
+    files: dict[str, IndexFile] = {}
+    meta: dict[str, str] = {}
+    has_provenance = False
+    for tag in tags(answer.body):
+        if tag.name == "meta":
+            meta[tag.attributes.get("name", "")] = tag.attributes.get("content", "")
+            continue
+        url = _full(answer.url, tag.attributes.get("href"))
+        filename, digest = _named(url)
+        if kind_of(filename) is None:
+            continue
+        provenance = tag.attributes.get("data-provenance")
+        has_provenance = has_provenance or bool(provenance)
+        files[filename] = IndexFile(
+            filename=filename,
+            sha256=digest,
+            url=url,
+            provenance_url=_full(answer.url, provenance) if provenance else None,
+        )
+    version = meta.get("pypi:repository-version", "")
+    if not files and not version:
+        # Such as the front page that some servers give for every address.
+        return None
+    return Page(
+        files=_own(files, answer.url),
+        status=_status(meta.get("pypi:project-status")),
+        status_reason=meta.get("pypi:project-status-reason", ""),
+        has_provenance=has_provenance or _version(version) >= _PROVENANCE_SINCE,
+    )
+
+
+def _own(files: dict[str, IndexFile], page: str) -> dict[str, IndexFile]:
+    """Leave out what a devpi index inherits from its bases: it may have other bytes itself."""
+    if "/+simple/" not in page:
+        return files
+    root = page.partition("/+simple/")[0]
+    return {name: file for name, file in files.items() if file.url.startswith(f"{root}/")}
+
+
+def _named(url: str) -> tuple[str, str | None]:
+    """Return the filename in a link (PEP 503: its last part), and the sha256 in its fragment."""
+    path, _, fragment = url.partition("#")
+    match = _DIGEST.search(fragment)
+    filename = unquote(path.partition("?")[0].rpartition("/")[2])
+    return filename, match["digest"].lower() if match else None
+
+
+def _full(page: str, url: object) -> str:
+    """Return the full address of a link on a page; what is no address is left as it is."""
+    if not isinstance(url, str):
+        return ""
+    try:
+        full = urljoin(page, url)
+        urlsplit(full)
+    except ValueError:
+        return url
+    return full
+
+
+def _status(text: object) -> ProjectStatus:
+    # PEP 792: a client treats a marker that it does not know as `active`.
+    return next((each for each in ProjectStatus if each == text), ProjectStatus.ACTIVE)
+
+
+def _version(text: object) -> tuple[int, int]:
+    match = re.match(r"([0-9]{1,4})\.([0-9]{1,4})", text) if isinstance(text, str) else None
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _no_page(index: Index, answer: Answer, why: str = "") -> IndexUnusable:
+    kind = shown(answer.content_type or "no content type", 80)
+    because = "" if why in {"", "it is not JSON"} else f", as {why}"
+    what = "a JSON object" if "html" not in kind or index.works_as_pypi else "a project page"
+    return unusable(index, f"{shown(answer.url)} is not {what} ({kind}){because}", answer)

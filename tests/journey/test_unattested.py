@@ -1,0 +1,76 @@
+"""The index takes the files, but keeps or serves no attestations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from attested_publish.fronts.summary import summary
+from support.releases import SDIST, WHEEL, problem
+
+if TYPE_CHECKING:
+    from support.releases import Stage
+
+SWITCHED_OFF = {
+    "nothing is kept": ("upload=unattested",),
+    "and none is served": ("upload=unattested", "integrity=disabled"),
+}
+
+
+@pytest.mark.parametrize("faults", SWITCHED_OFF.values(), ids=SWITCHED_OFF)
+def test_required_attestations_that_are_not_served_fail_the_run(
+    stage: Stage, faults: tuple[str, ...]
+) -> None:
+    for fault in faults:
+        stage.fault(fault)
+    report = stage.run(attestations="true")
+    assert report.result == "failed"
+    (found,) = report.problems
+    assert found.stage == "confirmation"
+    assert found.title == "2 files are public without attestations"
+    assert "added to these files any more" in found.remedy
+    assert {file.status for file in report.files.values()} == {"uploaded"}
+    assert {file.attestation for file in report.files.values()} == {None}
+    assert all(file.url for file in report.files.values())
+    assert "not confirmed in time" not in stage.printed
+    assert "public without attestations" in summary(report, limit=1 << 20)
+    if "integrity=disabled" in faults:
+        assert "Attestations temporarily disabled" in found.detail
+
+
+@pytest.mark.parametrize("faults", SWITCHED_OFF.values(), ids=SWITCHED_OFF)
+def test_under_auto_it_is_a_warning(stage: Stage, faults: tuple[str, ...]) -> None:
+    for fault in faults:
+        stage.fault(fault)
+    report = stage.run()
+    assert report.result == "done", problem(report)
+    assert "None can be added any more" in stage.printed
+    assert "not confirmed in time" not in stage.printed
+    assert {file.status for file in report.files.values()} == {"uploaded"}
+    assert {file.attestation for file in report.files.values()} == {None}
+
+
+def test_one_file_of_two(stage: Stage) -> None:
+    stage.fault("upload=unattested*1")
+    report = stage.run(attestations="true")
+    assert report.result == "failed"
+    assert "1 file is public without attestations" in problem(report)
+    assert report.files[WHEEL].attestation is None, "the wheel went first"
+    assert report.files[SDIST].attestation is not None
+
+
+def test_a_provenance_that_is_late_is_waited_for(stage: Stage) -> None:
+    stage.fault("integrity=404*4")
+    report = stage.run(attestations="true")
+    assert report.result == "done", problem(report)
+    assert all(file.attestation for file in report.files.values())
+
+
+def test_a_refusal_to_serve_any_is_not_waited_for(stage: Stage) -> None:
+    stage.fault("upload=unattested")
+    stage.fault("integrity=disabled")
+    report = stage.run(attestations="true")
+    asked = "next try in"
+    assert report.result == "failed"
+    assert asked not in stage.printed
