@@ -26,8 +26,8 @@ test: $(VENV)/dev
 bench: $(VENV)/runtime
 	@$(BIN)/python benchmarks/bench.py $(if $(FILES),--files $(FILES)) $(if $(RUNS),--runs $(RUNS))
 
-## e2e: the real action, on Debian as root: a Docker engine, the image, act and its callers
-e2e: $(VENV)/dev $(VENV)/e2e/act
+## e2e: the real action, on Debian as root: a Docker engine, the image, act and its callers; real indexes
+e2e: $(VENV)/dev $(VENV)/e2e/ready
 	$(BIN)/python -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py' tests/e2e tests/fronts/test_machine.py $(TESTS)
 	$(BIN)/python -m pytest -n auto -m slow
 
@@ -85,7 +85,7 @@ $(VENV)/runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/e2e/act: requirements/e2e.txt | $(BIN)/python
+$(VENV)/e2e/ready: requirements/e2e.txt | $(BIN)/python
 	$(BIN)/python -m venv --clear $(VENV)/e2e
 	$(VENV)/e2e/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/e2e.txt
 	$(VENV)/e2e/bin/python -m pip check
