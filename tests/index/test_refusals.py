@@ -711,7 +711,7 @@ def test_a_token_that_was_minted_names_the_three_causes(wheel: Distribution) -> 
             "(https://pypi.org/manage/project/sample/settings/publishing/)"
         ),
         "archived: an owner can unarchive it (https://pypi.org/manage/project/sample/settings/)",
-        "in quarantine",
+        "quarantined",
     ):
         assert words in told.remedy
     given = told_of(wheel, answer, index=PYPI)

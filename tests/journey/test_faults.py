@@ -179,7 +179,7 @@ def test_what_something_in_between_answers_is_not_taken_for_an_upload(
     stage.fault(f"upload={kind}*1")
     report = stage.run()
     assert report.result == "failed"
-    assert "may not have been received" in problem(report)
+    assert "may not have been stored" in problem(report)
     tell_the_truth(stage, report)
 
 

@@ -32,7 +32,7 @@ def test_it_stops_before_a_token(stage: Stage, do: object, status: str, remedy: 
     assert "no longer | maintained" in found.detail
     assert remedy in found.remedy
     assert not stage.world.index.issued_tokens
-    assert not stage.world.log.size
+    assert not len(stage.world.log)
 
 
 def test_what_is_there_already_needs_no_upload(stage: Stage) -> None:

@@ -24,6 +24,7 @@ from attested_publish.consumer.download import Limits, NotFetched, address, sha2
 from attested_publish.distributions import Changed, kind_of, opened, release_of
 from attested_publish.index.pages import IndexFile, Page, Pages, ProjectStatus
 from attested_publish.index.provenance import provenance_at
+from attested_publish.index.site import project_url
 from attested_publish.net.parallel import in_parallel
 from attested_publish.net.retry import Patience, Tell, persistently
 from attested_publish.net.untrusted import shown
@@ -333,7 +334,7 @@ def _quarantined(index: Index, project: str, page: Page) -> IndexRefuses:
         detail=f"The index suspects that the project is malicious, and serves none of its "
         f"files{reason}.",
         remedy="Do not use files of this project that you have already. Its page tells when the "
-        f"quarantine ends: {index.project_url(project)}",
+        f"quarantine ends: {project_url(index, project)}",
     )
 
 

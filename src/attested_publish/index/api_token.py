@@ -18,6 +18,7 @@ from attested_publish.identity.tokens import is_taken_once
 from attested_publish.index.discovery import TokenExchange, token_exchange
 from attested_publish.index.index import Index, quoted, unreachable
 from attested_publish.index.refusals import exchange_cause, remedy_for_job
+from attested_publish.index.site import pending_publishers_url, publishers_url
 from attested_publish.net.figures import seconds
 from attested_publish.net.http import Answer, ask
 from attested_publish.net.parallel import Outcome, meanwhile
@@ -309,32 +310,9 @@ def mint(
         ):
             raise _unanswered(problem) from problem.__cause__
         raise
-    granted = answer.json_object() or {}
-    value = granted.get("token")
-    if answer.status == HTTPStatus.OK and isinstance(value, str) and len(value) > _API_TOKEN_LIMIT:
-        raise AnswerLost(
-            f"{index.name} accepted the identity but issued no API token",
-            topic=Topic.EXCHANGE_FAILED,
-            detail=f"{url} answered 200 with a token of {len(value):,} characters, "
-            "which no server would accept in a header.",
-            remedy="Check that repository-url is the upload address of the right index.",
-        )
-    if answer.status == HTTPStatus.OK and isinstance(value, str) and value:
-        mask(value)
-        now = time.time()
-        expires = seconds(granted.get("expires"))
-        # A token that has already expired would be renewed at every use: one of the clocks is
-        # wrong, and the index will report when the token expires.
-        return ApiToken(value, now, expires if expires is not None and expires > now else None)
-    told = answer.told([identity_token])
     if answer.status == HTTPStatus.OK:
-        raise AnswerLost(
-            f"{index.name} accepted the identity but issued no API token",
-            topic=Topic.EXCHANGE_FAILED,
-            detail=f"{url} answered 200 without a token: {told}.",
-            remedy="Run again; if this happens every time, tell the operators of the index.",
-            may_pass=True,
-        )
+        return _granted(index, url, answer, identity_token, mask)
+    told = answer.told([identity_token])
     said = f"{index.name} answered {answer.status}: {told}."
     is_refusal = HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
     if answer.may_pass or not is_refusal:
@@ -346,7 +324,37 @@ def mint(
             may_pass=answer.may_pass,
             retry_after=answer.retry_after,
         )
-    raise _refused(index, said, _errors(granted), publisher, projects)
+    raise _refused(index, said, _errors(answer.json_object() or {}), publisher, projects)
+
+
+def _granted(
+    index: Index, url: str, answer: Answer, identity_token: str, mask: Callable[[str], None]
+) -> ApiToken:
+    granted = answer.json_object() or {}
+    value = granted.get("token")
+    if isinstance(value, str) and 0 < len(value) <= _API_TOKEN_LIMIT:
+        mask(value)
+        now = time.time()
+        expires = seconds(granted.get("expires"))
+        # A token that has already expired would be renewed at every use: one of the clocks is
+        # wrong, and the index will report when the token expires.
+        return ApiToken(value, now, expires if expires is not None and expires > now else None)
+    title = f"{index.name} accepted the identity but issued no API token"
+    if isinstance(value, str) and value:
+        raise AnswerLost(
+            title,
+            topic=Topic.EXCHANGE_FAILED,
+            detail=f"{url} answered 200 with a token of {len(value):,} characters, "
+            "which no server would accept in a header.",
+            remedy="Check that repository-url is the upload address of the right index.",
+        )
+    raise AnswerLost(
+        title,
+        topic=Topic.EXCHANGE_FAILED,
+        detail=f"{url} answered 200 without a token: {answer.told([identity_token])}.",
+        remedy="Run again; if this happens every time, tell the operators of the index.",
+        may_pass=True,
+    )
 
 
 def burn(
@@ -585,10 +593,10 @@ def _form_fields(publisher: TrustedPublisher) -> str:
 def _form_links(index: Index, publisher: TrustedPublisher, projects: Mapping[str, bool]) -> str:
     """Return where to register the publisher for each project, prefilled if PyPI can."""
     links = [
-        f"    {shown(project)}: {index.publishers_url(project, publisher.query)}"
+        f"    {shown(project)}: {publishers_url(index, project, publisher.query)}"
         if exists
         else f"    {shown(project)} (a pending publisher, as the project does not exist yet): "
-        f"{index.pending_publishers_url}"
+        f"{pending_publishers_url(index)}"
         for project, exists in projects.items()
     ]
     return "\n".join(links)

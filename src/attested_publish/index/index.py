@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from attested_publish.identity.audiences import PYPI_AUDIENCES, RESERVED_AUDIENCES
 from attested_publish.net.addresses import (
@@ -134,26 +134,6 @@ class Index:
         if self.works_as_pypi or urlsplit(self.upload_url).path.endswith("/legacy/"):
             return (usual,)
         return usual, f"{self._base}/+simple/{name}/"
-
-    def project_url(self, project: str, version: str | None = None) -> str:
-        """The page for people."""
-        page = f"{self.root}/project/{quote(project, safe='')}/"
-        return page if version is None else f"{page}{quote(version, safe='')}/"
-
-    def settings_url(self, project: str) -> str:
-        """Where a project is archived and unarchived (PyPI)."""
-        return f"{self.root}/manage/project/{quote(project, safe='')}/settings/"
-
-    def publishers_url(self, project: str, fields: Mapping[str, str]) -> str:
-        """Where an existing project's publishers are managed, with the form prefilled (PyPI)."""
-        return f"{self.root}/manage/project/{quote(project, safe='')}/settings/publishing/?" + (
-            urlencode(fields)
-        )
-
-    @property
-    def pending_publishers_url(self) -> str:
-        """Where a publisher is registered for a project that does not exist yet (PyPI)."""
-        return f"{self.root}/manage/account/publishing/"
 
     @property
     def works_as_pypi(self) -> bool:

@@ -11,9 +11,9 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from attested_publish.index.index import Index, unreachable
+from attested_publish.index.site import pending_publishers_url, publishers_url, settings_url
 from attested_publish.net.untrusted import LINE_LIMIT, shown, without_markup
 from attested_publish.problems import Problem, Topic, UploadProblem, UploadRefused
 
@@ -205,7 +205,7 @@ _CREDENTIALS = (
         "    This job's trusted publisher is missing on the project {project}: add it"
         "{publishers}.\n"
         "    The project is archived: an owner can unarchive it{settings}.\n"
-        "    The project is in quarantine: the index's administrators have written to its owners"
+        "    The project is quarantined: the index's administrators have written to its owners"
         "{quarantine}.",
         words=_words("(?:isn't|is not) allowed to upload"),
         statuses=_REFUSALS,
@@ -213,7 +213,7 @@ _CREDENTIALS = (
         "    The owner of these credentials is no owner or maintainer of the project {project}, "
         "or the name belongs to somebody else: check it in the file.\n"
         "    The project is archived: an owner can unarchive it{settings}.\n"
-        "    The project is in quarantine: the index's administrators have written to its owners"
+        "    The project is quarantined: the index's administrators have written to its owners"
         "{quarantine}.",
     ),
     Cause(
@@ -938,9 +938,9 @@ def _values(index: Index, distribution: Distribution) -> Mapping[str, str]:
 def _links(index: Index, project: str = "") -> Mapping[str, str]:
     """Return the links in remedies, in brackets; empty for an index without PyPI's pages."""
     links = {
-        "publishers": index.publishers_url(project, {}).rstrip("?"),
-        "pending": index.pending_publishers_url,
-        "settings": f"{index.root}/manage/project/{quote(project, safe='')}/settings/",
+        "publishers": publishers_url(index, project),
+        "pending": pending_publishers_url(index),
+        "settings": settings_url(index, project),
         "account": f"{index.root}/manage/account/",
         "names": f"{index.root}/help/#project-name",
         "limits": "https://docs.pypi.org/project-management/storage-limits/",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from attested_publish.index.api_token import Exchange, Revocation, TrustedCredentials
 from attested_publish.index.credentials import Credentials, GivenCredentials
-from attested_publish.journey.publisher_differences import differences
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.problems import IdentityProblem, Stage, TokenRefused, Topic
 from attested_publish.settings import Attestations
@@ -62,7 +61,10 @@ def api_token(
                 _ = credentials.password
             except TokenRefused as problem:
                 if problem.topic is Topic.UNKNOWN_PUBLISHER and index.works_as_pypi:
-                    # What differs from the job that published the release before?
+                    # What differs from the job that published the release before? It reads a
+                    # certificate with sigstore, which takes a second to import.
+                    from attested_publish.journey.publisher_differences import differences
+
                     differ = differences(identity.publisher, contents, index, run.means.session)
                     problem.detail = "\n".join((problem.detail, *differ))
                 raise

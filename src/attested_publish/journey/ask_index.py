@@ -15,6 +15,7 @@ from attested_publish.index.dialect import dialect_of_pages
 from attested_publish.index.discovery import usual_exchange
 from attested_publish.index.index import Dialect
 from attested_publish.index.pages import Pages, ProjectStatus
+from attested_publish.index.site import pending_publishers_url, settings_url
 from attested_publish.journey.identify import audience_meanwhile
 from attested_publish.journey.judge import stopping_findings
 from attested_publish.journey.run import State
@@ -167,7 +168,7 @@ def _stop_if_closed(index: Index, contents: Contents, missing: Sequence[Distribu
         if page is None or page.status.takes_uploads:
             continue
         reason = shown(page.status_reason, 200)
-        where = f" at {index.settings_url(project)}" if index.works_as_pypi else ""
+        where = f" at {settings_url(index, project)}" if index.works_as_pypi else ""
         raise IndexRefuses(
             f"{shown(project)} is {page.status} on {index.name}",
             topic=Topic.PROJECT_CLOSED,
@@ -248,5 +249,5 @@ def _new_project(project: str, index: Index) -> str:
         return f"{index.name} has no project {shown(project)} yet."
     return (
         f"{index.name} has no project {shown(project)} yet: a pending trusted publisher creates "
-        f"it as soon as the API token is minted ({index.pending_publishers_url})."
+        f"it as soon as the API token is minted ({pending_publishers_url(index)})."
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attested_publish.identity.publishers import Identity
     from attested_publish.index.pages import IndexFile
     from attested_publish.journey.run import Run
-    from attested_publish.journey.served import Provenanced, Served
+    from attested_publish.journey.served import Provenanced, Unattested
 
 
 def confirm(
@@ -77,32 +77,32 @@ def confirm(
                 run.printer.warning(
                     f"{shown(filename)} is uploaded, but not confirmed in time: {reason}."
                 )
-        _note_unattested(run, served)
+        _note_unattested(run, served.unattested)
 
 
-def _note_unattested(run: Run, served: Served) -> None:
+def _note_unattested(run: Run, unattested: Mapping[str, Unattested]) -> None:
     """Note what the index serves without its attestations; raise if these are required."""
-    for filename, (file, _) in served.unattested.items():
-        run.files[filename].attestations.clear()
-        if run.files[filename].state is not State.THERE:
-            run.files[filename].state = State.ARRIVED
-        note_served(run, run.files[filename].distribution, file)
-    if not served.unattested:
+    for filename, found in unattested.items():
+        file = run.files[filename]
+        file.attestations.clear()
+        if file.state is not State.THERE:
+            file.state = State.ARRIVED
+        note_served(run, file.distribution, found.file)
+    if not unattested:
         return
-    name = run.targets.index.name
-    first, (_, why) = next(iter(served.unattested.items()))
-    files = counted(len(served.unattested), "file")
-    more = f" and {len(served.unattested) - 1} more" if len(served.unattested) > 1 else ""
+    index, number = run.targets.index.name, len(unattested)
+    first, found = next(iter(unattested.items()))
+    more = f" and {number - 1} more" if number > 1 else ""
     if run.settings.attestations is not Attestations.REQUIRED:
         run.printer.warning(
-            f"{shown(first)}{more}: uploaded with attestations, but {name} serves none ({why}). "
-            "None can be added any more."
+            f"{shown(first)}{more}: uploaded with attestations, but {index} serves none "
+            f"({found.why}). None can be added any more."
         )
         return
     raise ConfirmationProblem(
-        f"{files} {'is' if len(served.unattested) == 1 else 'are'} public without attestations",
+        f"{counted(number, 'file')} {'is' if number == 1 else 'are'} public without attestations",
         topic=Topic.NOT_ATTESTED,
-        detail=f"{name} accepted {shown(first)}{more}, but serves no attestations: {why}.",
+        detail=f"{index} accepted {shown(first)}{more}, but serves no attestations: {found.why}.",
         remedy="No attestations can be added to these files any more. Publish a new version once "
         "the index accepts attestations again (see its status page).",
         file=first,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations.sidecars import KINDS
+from attested_publish.index.site import project_url
 from attested_publish.journey.run import State
 from attested_publish.net.secrecy import blotted, without_credentials
 from attested_publish.report import FileReport, Report, Status, Story
@@ -101,4 +102,4 @@ def _pages(run: Run, files: Iterable[File]) -> Iterable[tuple[str, str]]:
     for file in files:
         project, version = file.distribution.release
         if file.served is not None and project and version:
-            yield project, run.targets.index.project_url(project, str(version))
+            yield project, project_url(run.targets.index, project, str(version))

@@ -105,13 +105,12 @@ def attest(run: Run) -> None:
         raise WrongUsage("attest makes attestations, but attestations is false: drop one of them.")
     with _means(run), private_copies(run) as distributions:
         # sigstore takes most of a second to import: not for a folder that is not there.
-        from attested_publish.journey.attest import prove_folders
-        from attested_publish.journey.deliver import attest_only
+        from attested_publish.journey import attest, deliver
 
-        prove_folders(run, distributions)
+        attest.prove_folders(run, distributions)
         judge(run, distributions)
         stop_if_refused(run)
-        attest_only(run, distributions)
+        deliver.attest_only(run, distributions)
     run.result = Result.DONE
 
 

@@ -55,18 +55,42 @@ class _Unserved:
     is_final: bool = False
 
 
+@dataclass(frozen=True)
+class Unattested:
+    """A file that is served without its attestations, and why; `is_final`: it stays so."""
+
+    file: IndexFile
+    why: str
+    is_final: bool
+
+
 @dataclass
 class Served:
     """What the index serves, by filename; `late` names what it does not serve yet, and why.
 
-    In `unattested` are the files that it serves, but without their attestations, and why.
     `publisher` is the one that the provenance names, where some was verified.
     """
 
     served: dict[str, IndexFile] = field(default_factory=dict)
     late: dict[str, str] = field(default_factory=dict)
-    unattested: dict[str, tuple[IndexFile, str]] = field(default_factory=dict)
+    unattested: dict[str, Unattested] = field(default_factory=dict)
     publisher: Publisher | None = None
+
+    def is_settled(self, distribution: Distribution) -> bool:
+        """Whether waiting for a file makes no difference any more."""
+        unattested = self.unattested.get(distribution.filename)
+        return distribution.filename in self.served or bool(unattested and unattested.is_final)
+
+    def add(self, filename: str, file: IndexFile, found: Provenanced | _Unserved | None) -> None:
+        """Add what is served under a name, and its provenance if it should have one."""
+        self.late.pop(filename, None)
+        self.unattested.pop(filename, None)
+        if isinstance(found, _Unserved):
+            self.unattested[filename] = Unattested(file, found.why, found.is_final)
+            return
+        self.served[filename] = file
+        if found is not None:
+            self.publisher = found.publisher
 
 
 def wait_until_served(
@@ -89,11 +113,10 @@ def wait_until_served(
     provenance that is not valid.
     """
     result = Served()
-    missing = {distribution.filename: distribution for distribution in distributions}
     verification = _Verification(pages, trust, policy) if trust and policy else None
 
     def look_again() -> None:
-        waited_for = list(missing.values())
+        waited_for = [each for each in distributions if not result.is_settled(each)]
         projects = {str(each.project) for each in waited_for}
         # Asked for at the same time as the provenance: on PyPI neither needs the other.
         listed = {project: meanwhile(partial(_page, pages, project)) for project in projects}
@@ -112,18 +135,10 @@ def wait_until_served(
                 result.late[each.filename] = page if isinstance(page, str) else unlisted
                 continue
             _check_digest(each, file, pages.index)
-            result.late.pop(each.filename, None)
-            if isinstance(found, _Unserved):
-                result.unattested[each.filename] = file, found.why
-                if found.is_final:
-                    del missing[each.filename]
-                continue
-            if found is not None:
-                result.publisher = found.publisher
-            result.served[each.filename] = file
-            result.unattested.pop(each.filename, None)
-            del missing[each.filename]
-            seen(each, file, found)
+            result.add(each.filename, file, found)
+            if not isinstance(found, _Unserved):
+                seen(each, file, found)
+        missing = [each.filename for each in waited_for if not result.is_settled(each)]
         if missing:
             raise _late(missing, result)
 
@@ -133,9 +148,9 @@ def wait_until_served(
     return result
 
 
-def _late(missing: Mapping[str, Distribution], result: Served) -> IndexProblem:
-    first = next(iter(missing))
-    why = result.late.get(first) or result.unattested[first][1]
+def _late(missing: Sequence[str], result: Served) -> IndexProblem:
+    first = missing[0]
+    why = result.late.get(first) or result.unattested[first].why
     return IndexProblem(
         "The index does not serve everything yet",
         detail=f"{len(missing)} not served yet, {shown(first)} among them: {why}",

@@ -311,14 +311,18 @@ def delayed(
 ) -> WSGIApplication:
     """Delay every answer of `app` by the seconds in `latency` for its stage.
 
+    The time of an ``upload`` passes before the request is carried out: that is its transfer.
     `pause` waits for that time; that of `World` returns early when the services stop.
     """
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         stage = stage_of(environ)
+        seconds = latency.get(stage, 0.0) if stage is not None else 0.0
+        if stage == "upload":
+            pause(seconds)
         answer = app(environ, start_response)
-        if stage is not None:
-            pause(latency.get(stage, 0.0))
+        if stage != "upload":
+            pause(seconds)
         return answer
 
     return respond
