@@ -222,11 +222,12 @@ def test_the_same_bytes_while_the_first_are_stored_keep_the_first_attestation(tm
 
 
 def test_the_end_of_the_services_does_not_wait_for_storage(tmp_path):
-    path = make_wheel(tmp_path)
-    world = new_world(latency={"store": 60.0})
-    with world:
+    path, latency = make_wheel(tmp_path), {}
+    with new_world(latency=latency) as world:
         client = client_of(world)
+        begin(client, tmp_path)
         token = client.token()
+        latency["store"] = 60.0
 
         def upload():
             with pytest.raises(requests.ConnectionError):
@@ -234,8 +235,7 @@ def test_the_end_of_the_services_does_not_wait_for_storage(tmp_path):
 
         uploading = threading.Thread(target=upload)
         uploading.start()
-        wait_for(lambda: any(world.index.folder.iterdir()))
-        time.sleep(1.0)
+        time.sleep(2.0)
     uploading.join(20)
     assert not uploading.is_alive()
     wait_for(lambda: not [each for each in threading.enumerate() if "request" in each.name])
