@@ -12,7 +12,8 @@ import pytest
 import requests
 from pypi_attestations import Provenance
 
-from attested_publish.rehearsal.pypi.commits import DEADLOCK_SECONDS, deadlocks
+from attested_publish.rehearsal.pypi.answers import ServerFailed
+from attested_publish.rehearsal.pypi.commits import DEADLOCK_SECONDS, Commits, deadlocks
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
 from support.index_client import JOB, basic, client_of, form_of, sent, sign
@@ -56,17 +57,20 @@ def provenance_of(client, path):
     return bundle.attestations
 
 
-def test_files_of_one_project_are_stored_one_after_another(tmp_path):
-    latency = {}
-    with new_world(latency=latency) as world:
-        client = client_of(world)
-        begin(client, tmp_path)
-        latency["store"] = 0.6
-        answers = []
-        paths = wheels_of(tmp_path, 2)
-        seconds = seconds_of(lambda: answers.extend(upload_at_once(client, paths)))
-        assert [answer.status_code for answer in answers] == [200, 200]
-        assert seconds >= 1.2
+def test_files_of_one_project_are_stored_one_after_another():
+    commits = Commits(store_seconds=lambda: 0.5, pause=threading.Event().wait, seed=1)
+    begun = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        ended = sorted(pool.map(lambda version: store(commits, "sample", version), ("1.0", "2.0")))
+    assert ended[0] - begun >= 0.5
+    assert ended[1] - ended[0] >= 0.5
+
+
+def store(commits, project, version):
+    """Store a file, and return when."""
+    with commits.turn(project, version) as turn:
+        turn.store()
+        return time.monotonic()
 
 
 def test_projects_do_not_wait_for_one_another(tmp_path):
@@ -137,18 +141,22 @@ def test_many_in_flight_deadlock_and_leave_no_trace(tmp_path):
         assert len(served(client)) == len(paths) + 1
 
 
-def test_a_deadlock_holds_up_its_project(tmp_path):
+def test_a_deadlock_ends_one_that_waits_and_holds_up_its_project():
     """Without that, more in flight would be faster than two."""
-    with new_world(latency={"store": 0.05}) as world:
-        client = client_of(world)
-        begin(client, tmp_path)
-        answers = []
-        paths = wheels_of(tmp_path, 12)
-        seconds = seconds_of(lambda: answers.extend(upload_at_once(client, paths, workers=6)))
-        assert any(answer.status_code == 500 for answer in answers)
-        slow = [each for each in answers if each.elapsed.total_seconds() >= DEADLOCK_SECONDS]
-        assert any(answer.status_code == 200 for answer in slow)
-        assert seconds >= DEADLOCK_SECONDS
+    seed = next(seed for seed in range(1000) if deadlocks(seed, "sample/1.0/2", 3))
+    commits = Commits(store_seconds=lambda: 0.2, pause=threading.Event().wait, seed=seed)
+    with ThreadPoolExecutor(2) as pool, commits.turn("sample", "1.0") as turn:
+        queued = pool.submit(store, commits, "sample", "1.0")
+        time.sleep(0.2)
+        met = time.monotonic()
+        ended = pool.submit(store, commits, "sample", "1.0")
+        time.sleep(0.2)
+        turn.store()
+        assert time.monotonic() - met >= DEADLOCK_SECONDS
+        with pytest.raises(ServerFailed):
+            ended.result()
+        assert not queued.done()
+    assert queued.result() - met >= DEADLOCK_SECONDS + 0.2
 
 
 def test_two_that_create_the_same_release_collide(tmp_path):
@@ -214,11 +222,12 @@ def test_the_same_bytes_while_the_first_are_stored_keep_the_first_attestation(tm
 
 
 def test_the_end_of_the_services_does_not_wait_for_storage(tmp_path):
-    path = make_wheel(tmp_path)
-    world = new_world(latency={"store": 60.0})
-    with world:
+    path, latency = make_wheel(tmp_path), {}
+    with new_world(latency=latency) as world:
         client = client_of(world)
+        begin(client, tmp_path)
         token = client.token()
+        latency["store"] = 60.0
 
         def upload():
             with pytest.raises(requests.ConnectionError):
@@ -226,8 +235,7 @@ def test_the_end_of_the_services_does_not_wait_for_storage(tmp_path):
 
         uploading = threading.Thread(target=upload)
         uploading.start()
-        wait_for(lambda: any(world.index.folder.iterdir()))
-        started = time.monotonic()
+        time.sleep(2.0)
     uploading.join(20)
     assert not uploading.is_alive()
-    assert time.monotonic() - started < 20
+    wait_for(lambda: not [each for each in threading.enumerate() if "request" in each.name])
