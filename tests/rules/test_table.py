@@ -674,7 +674,7 @@ def _rule_names() -> set[str]:
 
 def test_every_rule_is_in_a_table() -> None:
     tested = {case.rule for case in CASES} | {rule for rule, _ in FORMS}
-    tested |= {"release-two-sdists", "release-same-bytes"}
+    tested |= {"release-two-sdists", "release-same-bytes", "two-versions"}
     tested |= {"archive-not-judged"}  # test_bombs.py
     tested |= {"description-not-rendered-here"}  # test_markdown_missing.py
     # test_foresight.py and test_rehearsal_pypi_uploads.py
