@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -89,7 +88,7 @@ def test_values_are_read_as_people_write_them() -> None:
             "parallel-uploads": "16",
         }
     )
-    assert settings.packages_dir == (Path("dist"), Path("other/dist"))
+    assert settings.packages_dir == ("dist", "other/dist")
     assert settings.attestations is Attestations.REQUIRED
     assert settings.verbose
     assert settings.password == "pypi-token"

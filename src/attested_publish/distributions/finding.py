@@ -17,7 +17,13 @@ from attested_publish.distributions.absent import (
     together,
 )
 from attested_publish.distributions.names import kind_of
-from attested_publish.distributions.patterns import TooManyExamined, is_pattern, matches, start_of
+from attested_publish.distributions.patterns import (
+    MOST_EXAMINED,
+    TooManyExamined,
+    is_pattern,
+    matches,
+    start_of,
+)
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import FilesProblem, Topic, counted
 
@@ -150,7 +156,7 @@ def _matched(pattern: str) -> Iterator[_Entry]:
     try:
         matched = matches(pattern)
     except TooManyExamined as too_many:
-        raise _too_many(str(too_many)) from None
+        raise _too_many(str(too_many), MOST_EXAMINED) from None
     if not matched:
         raise nothing_matches(pattern)
     for match in matched:
@@ -182,11 +188,11 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(entries)
 
 
-def _too_many(folder: str | Path) -> FilesProblem:
+def _too_many(folder: str | Path, most: int = _MOST_ENTRIES) -> FilesProblem:
     return FilesProblem(
         f"{shown(folder)} contains too many files",
         topic=Topic.FILES_UNFIT,
-        detail=f"There are more than {_MOST_ENTRIES:,} files and folders in {shown(folder)}.",
+        detail=f"There are more than {most:,} files and folders in {shown(folder)}.",
         remedy="Set packages-dir to a folder with the distributions of this release only.",
     )
 

@@ -38,15 +38,16 @@ def start_of(pattern: str) -> Path:
     return Path(*_split(pattern)[0])
 
 
-def matches(pattern: str) -> list[Path]:
+def matches(pattern: str, most: int = MOST_EXAMINED) -> list[Path]:
     """Return what a pattern matches, sorted.
 
     Links to folders are followed where a part of the pattern matches them by name, but not by
-    `**`. Raises `TooManyExamined`, and `OSError` for a folder that cannot be read.
+    `**`. Raises `TooManyExamined` if more than `most` entries would have to be looked at, and
+    `OSError` for a folder that cannot be read.
     """
     _, parts = _split(pattern)
     start = start_of(pattern)
-    search = _Search(start)
+    search = _Search(start, most)
     found = [start]
     for number, part in enumerate(parts):
         if part == _ANY_FOLDERS and parts[number - 1 : number] == (_ANY_FOLDERS,):
@@ -62,6 +63,7 @@ class _Search:
     """One search, with the entries of folders that it has looked at."""
 
     start: Path
+    most: int
     examined: int = 0
 
     def step(self, folders: Iterable[Path], part: str) -> Iterator[Path]:
@@ -95,7 +97,7 @@ class _Search:
         with os.scandir(folder) as entries:
             for entry in entries:
                 self.examined += 1
-                if self.examined > MOST_EXAMINED:
+                if self.examined > self.most:
                     raise TooManyExamined(self.start)
                 yield entry
 

@@ -166,9 +166,11 @@ def _understood(options: argparse.Namespace) -> tuple[Targets, Settings, Expecte
     targets, settings, expected = Targets((), ()), Settings(), Expected()
     with gathering(faults):
         targets = read_targets(options.targets)
-    for name in ("repository", "workflow", "environment", "email"):
-        if getattr(options, name) == "":
-            faults.append(f"--{name} is empty: give the value you expect, or leave it out.")
+    faults += [
+        f"--{name} is empty: give the value you expect, or leave it out."
+        for name in ("repository", "workflow", "environment", "email")
+        if getattr(options, name) == ""
+    ]
     with gathering(faults):
         kind, repository = read_repository(options.repository)
         expected = Expected(kind, repository, options.workflow, options.environment, options.email)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_version
 
-from attested_publish.findings import Finding, Severity
-from attested_publish.rules.wording import first, refused, shown
+from attested_publish.rules.wording import discouraged, first, refused, shown
 
 if TYPE_CHECKING:
     from packaging.version import Version
 
     from attested_publish.distributions import Distribution
+    from attested_publish.findings import Finding
 
 
 def check_release(distributions: Sequence[Distribution]) -> dict[str, list[Finding]]:
@@ -81,9 +81,8 @@ def _two_versions(
         if len(filenames) > 1:
             versions = sorted(filenames)
             findings[filenames[versions[0]]].append(
-                Finding(
+                discouraged(
                     "two-versions",
-                    Severity.WARNING,
                     f"There are {len(versions)} versions of {shown(project)} in this release: "
                     f"{first([str(version) for version in versions])}.",
                     "If only one of them is meant, remove the other files, which may be left from "
