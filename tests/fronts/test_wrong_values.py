@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from attested_publish.fronts.cli import PASSWORD_VARIABLE
 from attested_publish.fronts.verify import read_repository
@@ -50,7 +51,8 @@ def test_a_user_without_a_password_never_publishes_as_the_job(stage: Stage) -> N
     done = run_action(environment)
     assert done.returncode == 1
     assert "A user is given, but no password" in done.stdout
-    assert not stage.world.index.has_project("sample")
+    assert json.loads(outputs(environment)["files"])[0]["status"] == "not-attempted"
+    assert requests.get(f"{stage.world.index_url}sample/", timeout=10).status_code == 404
     done = run_action({**environment, "INPUT_MODE": "check"})
     assert done.returncode == 0, "a pull request from a fork has no secrets, and may check"
     assert "not checked: A user is given, but no password" in done.stdout

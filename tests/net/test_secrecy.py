@@ -247,7 +247,7 @@ def test_an_address_where_something_else_is_wanted(
     stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     before, sys.stdout = sys.stdout, stream
     try:
-        assert act(environment) == 1
+        assert act(environment) == 2
     finally:
         sys.stdout = before
     stream.seek(0)

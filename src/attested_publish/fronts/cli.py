@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return verify_command.run(options, _console())
         return _run(options)
     except WrongUsage as error:
+        _keep_credentials(arguments)
         told = (harmless(each, pieces=True) for each in error.sentences)
         parser.exit(2, "".join(f"attested-publish: {each}\n" for each in told))
 
@@ -217,6 +218,15 @@ def _values(options: argparse.Namespace) -> Mapping[str, str]:
     return values
 
 
+def _keep_credentials(arguments: Sequence[str] | None) -> None:
+    """Keep what addresses on the command line contain out of messages about it.
+
+    An address with a password may have been given to the wrong option.
+    """
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        secrecy.keep(secrecy.credentials_in(argument))
+
+
 class _Misused(Exception):
     """The command line is invalid: the usage, and what is wrong."""
 
@@ -238,9 +248,7 @@ class _Parser(argparse.ArgumentParser):
                 names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
                 self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
         except _Misused as error:
-            # An address that contains a password may have been given to the wrong option.
-            for argument in sys.argv[1:] if args is None else args:
-                secrecy.keep(secrecy.credentials_in(argument))
+            _keep_credentials(args)
             self.exit(2, f"{error.usage}{harmless(shown(error))}\n")
         return options
 
