@@ -120,4 +120,4 @@ def test_a_password_with_a_line_break_is_not_shown() -> None:
 
 
 def test_the_password_is_not_in_the_settings_text() -> None:
-    assert "geheim" not in repr(understand({"password": "geheim"}))
+    assert "geheim" not in repr(understand({"password": "pypi-geheim"}))

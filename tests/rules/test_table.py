@@ -644,7 +644,8 @@ def test_two_files_with_the_same_bytes_exclude_each_other(tmp_path: Path) -> Non
     ]
     found = check_release(files)
     assert [(name, [one.rule for one in some]) for name, some in found.items()] == [
-        (WHEEL_NAME, ["release-same-bytes", "two-versions"])
+        (WHEEL_NAME, ["release-same-bytes"]),
+        ("sample-1.0-py2-none-any.whl", ["two-versions"]),
     ]
     assert check_release(files[2:]) == {}
 
