@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from attested_publish.net.addresses import PYPI_UPLOAD_URL
+from attested_publish.net.addresses import PYPI_UPLOAD_URL, BadAddress
+from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.untrusted import shown
+from attested_publish.net.upload_addresses import for_upload, well_known
+from attested_publish.net.upload_credentials import faults_of
 
 
 class WrongUsage(Exception):
@@ -20,6 +24,15 @@ class WrongUsage(Exception):
 
     def __str__(self) -> str:
         return "\n".join(self.sentences)
+
+
+@contextlib.contextmanager
+def gathering(faults: list[str]) -> Iterator[None]:
+    """Add to `faults` what makes this block end with `WrongUsage`, and go on after it."""
+    try:
+        yield
+    except WrongUsage as error:
+        faults += error.sentences
 
 
 class Attestations(StrEnum):
@@ -74,7 +87,7 @@ SETTINGS = (
     Setting(
         "packages-dir",
         "dist",
-        "One or several folders, one on each line; searched one folder deep.",
+        "Folders, searched one folder deep, files, or patterns like dist/*.whl; one on each line.",
     ),
     Setting(
         "repository-url",
@@ -144,7 +157,7 @@ SETTINGS = (
 class Settings:
     """The parsed values of one run."""
 
-    packages_dir: tuple[Path, ...] = (Path("dist"),)
+    packages_dir: tuple[str, ...] = ("dist",)
     repository_urls: tuple[str, ...] = (PYPI_UPLOAD_URL,)
     user: str = "__token__"
     password: str = field(default="", repr=False)
@@ -179,17 +192,15 @@ def understand(values: Mapping[str, str]) -> Settings:
         if not setting.is_for_action_only
     }
     repository_urls = tuple(dict.fromkeys(_lines(texts["repository-url"])))
-    if texts["password"] and len(repository_urls) > 1:
-        # It would be sent to indexes that it is not meant for.
-        faults.append("password can be used with one index only, but repository-url lists several.")
-    if any(not char.isprintable() for char in texts["password"]):
-        # The value itself must not be shown.
-        faults.append("password contains a line break or another control character.")
+    faults += _faults_of_addresses(repository_urls)
+    faults += _faults_of_credentials(texts, values, repository_urls)
     parallel_uploads = _number("parallel-uploads", texts["parallel-uploads"], 16, faults)
     if faults:
+        # Alone it is a problem of its own; here, nobody should have to run again to see it.
+        faults += _fault_of_file("sigstore-trust-config", texts["sigstore-trust-config"])
         raise WrongUsage(*faults)
     return Settings(
-        packages_dir=tuple(dict.fromkeys(map(Path, _lines(texts["packages-dir"])))),
+        packages_dir=tuple(dict.fromkeys(_lines(texts["packages-dir"]))),
         repository_urls=repository_urls,
         user=texts["user"],
         password=texts["password"],
@@ -215,6 +226,41 @@ def _text_of(setting: Setting, values: Mapping[str, str], faults: list[str]) -> 
         allowed = ", ".join(setting.choices)
         faults.append(f"{setting.name} is {shown(text.lower(), 80)!r}; it can be {allowed}.")
     return text.lower()
+
+
+def _faults_of_addresses(repository_urls: Sequence[str]) -> Iterator[str]:
+    for url in repository_urls:
+        try:
+            for_upload(url)
+        except BadAddress as why:
+            yield f"repository-url is {shown(without_credentials(url), 200)!r}, but {why}."
+
+
+def _faults_of_credentials(
+    texts: Mapping[str, str], values: Mapping[str, str], repository_urls: Sequence[str]
+) -> Iterator[str]:
+    if texts["password"] and len(repository_urls) > 1:
+        # It would be sent to indexes that it is not meant for.
+        yield "password can be used with one index only, but repository-url lists several."
+        return
+    if not texts["password"] and values.get("password") and texts["mode"] == Mode.PUBLISH:
+        # In other modes nothing is uploaded, and a pull request from a fork has no secrets.
+        yield (
+            "password consists of blanks: a secret that does not exist, or that this event may not "
+            "read, is empty. Check its name and the job's environment, or leave password out."
+        )
+    index = well_known(repository_urls[0])
+    name = None if index is None else index.name
+    yield from faults_of(texts["user"], texts["password"], name)
+
+
+def _fault_of_file(name: str, text: str) -> Iterator[str]:
+    if not text:
+        return
+    try:
+        Path(text).stat()
+    except OSError as error:
+        yield f"{name} is {shown(text, 200)!r}: {error.strerror}."
 
 
 def _lines(text: str) -> list[str]:

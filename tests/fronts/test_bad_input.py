@@ -219,16 +219,20 @@ def test_index_that_answers_html(tmp_path: Path, mode: str) -> None:
         ("https://user:geheim@example.org/legacy/", "credentials"),
         ("https://[::1/legacy/", "not a URL"),
         ("http://localhost.example.org/legacy/", "unencrypted"),
-        ("https://pypi.org/simple/", "at /legacy/ only"),
-        ("https://test.pypi.org", "at /legacy/ only"),
+        ("https://pypi.org/simple/", "https://upload.pypi.org/legacy/ only"),
+        ("https://test.pypi.org", "https://test.pypi.org/legacy/ only"),
+        ("https://github.com/octo-org/sample", "no package index"),
+        ("https://a:geheim@a.example/, https://b:geheim@b.example/", "a line of its own"),
+        ('"https://upload.pypi.org/legacy/"', "quotes"),
     ],
 )
 def test_bad_addresses(tmp_path: Path, url: str, words: str) -> None:
-    make_release(tmp_path)
-    report = tmp_path / "report.json"
-    done = command("publish", tmp_path, "--report", report, "--repository-url", url)
-    fails(done, report, words)
-    assert "geheim" not in done.stdout + done.stderr + report.read_text()
+    # Told before it is even looked whether there is anything to publish.
+    done = command("publish", tmp_path / "gone", "--repository-url", url)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "geheim" not in done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "no JSON", '{"mediaType": "x"}'])
@@ -330,12 +334,16 @@ def test_trust_configs_that_are_none(
 
 def test_all_settings_that_cannot_be_used_are_told_at_once(tmp_path: Path) -> None:
     make_release(tmp_path)
-    report = tmp_path / "report.json"
     done = command(
-        *("check", tmp_path, "--report", report, "--sigstore-trust-config", tmp_path / "none"),
+        *("check", tmp_path, "--sigstore-trust-config", tmp_path / "none"),
         *("--repository-url", "pypi\nftp://example.org/\nhttp://example.org/"),
+        *("--confirm", "perhaps"),
     )
-    fails(done, report, "4 settings", "pypi", "ftp://example.org/", "unencrypted", "No such file")
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 5
+    for words in ("'pypi'", "ftp://example.org/", "unencrypted", "No such file", "perhaps"):
+        assert len([line for line in lines if words in line]) == 1
 
 
 def test_missing_trust_config(tmp_path: Path) -> None:

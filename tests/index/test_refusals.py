@@ -855,6 +855,7 @@ def minted(answer: bytes) -> None:
     with Answering({"/_/oidc/mint-token": answer}) as peer, new_session() as session:
         mint(
             Index.at(f"{peer.url}/legacy/"),
+            f"{peer.url}/_/oidc/mint-token",
             token,
             understand(token).publisher,
             {"sample": True},

@@ -315,7 +315,7 @@ def test_a_bad_address_stops_before_any_index_is_asked(two: Stage) -> None:
     listed = f"{two.world.upload_url}\nhttp://packages.example.com/legacy/"
     environment = job(two.world, two.folder, repository_url=listed)
     done = run_action(environment)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "packages.example.com" in done.stdout
     assert served(two.world.index_url) == {}
 

@@ -144,9 +144,9 @@ def test_a_step_in_a_process_of_its_own(dist: Path, endpoint: str) -> None:
     """With whatever the libraries log by themselves, on either stream."""
     with staged(dist) as stage:
         stage.fault(f"{endpoint}=echo:{451 if endpoint == 'upload' else 400}")
-        environment = job(stage.world, stage.folder, verbose="true", user="me")
+        environment = job(stage.world, stage.folder, verbose="true")
         if endpoint == "upload":
-            environment["INPUT_PASSWORD"] = PASSWORD
+            environment |= {"INPUT_USER": "me", "INPUT_PASSWORD": PASSWORD}
         done = run_action(environment)
         masks = re.findall(r"(?m)^::add-mask::(.*)$", done.stdout)
         told = re.sub(r"(?m)^::add-mask::.*$", "", done.stdout) + done.stderr

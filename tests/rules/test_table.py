@@ -666,6 +666,7 @@ def test_two_sdists_of_one_release_exclude_each_other(tmp_path: Path) -> None:
     assert [(name, [one.rule for one in some]) for name, some in found.items()] == [
         ("sample-1.0.tar.gz", ["release-two-sdists"]),
         ("sample-1.0.zip", ["release-two-sdists"]),
+        ("sample-1.0-py3-none-any.whl", ["two-versions"]),
     ]
 
 
@@ -677,9 +678,10 @@ def test_two_files_with_the_same_bytes_exclude_each_other(tmp_path: Path) -> Non
     ]
     found = check_release(files)
     assert [(name, [one.rule for one in some]) for name, some in found.items()] == [
-        (WHEEL_NAME, ["release-same-bytes"])
+        (WHEEL_NAME, ["release-same-bytes"]),
+        ("sample-1.0-py2-none-any.whl", ["two-versions"]),
     ]
-    assert check_release(files[1:]) == {}
+    assert check_release(files[2:]) == {}
 
 
 def _rule_names() -> set[str]:
@@ -708,7 +710,7 @@ def _rule_names() -> set[str]:
 
 def test_every_rule_is_in_a_table() -> None:
     tested = {case.rule for case in CASES} | {rule for rule, _ in FORMS}
-    tested |= {"release-two-sdists", "release-same-bytes"}
+    tested |= {"release-two-sdists", "release-same-bytes", "two-versions"}
     tested |= {"archive-not-judged"}  # test_bombs.py
     tested |= {"description-not-rendered-here"}  # test_markdown_missing.py
     # test_foresight.py and test_rehearsal_pypi_uploads.py

@@ -47,16 +47,18 @@ _ENVIRONMENT = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.23")
 class Expected:
     """Who should have published; `None` allows any value.
 
-    `workflow` is the path of a file, `email` the address of a service account.
+    `kind` is the provider of a repository as provenance has it (GitHub or GitLab), `workflow` the
+    path of a file, `email` the address of a service account.
     """
 
+    kind: str | None = None
     repository: str | None = None
     workflow: str | None = None
     environment: str | None = None
     email: str | None = None
 
     def __bool__(self) -> bool:
-        return any((self.repository, self.workflow, self.environment, self.email))
+        return any((self.kind, self.repository, self.workflow, self.environment, self.email))
 
 
 @dataclass(frozen=True)
@@ -359,6 +361,7 @@ def _unexpected(publisher: Publisher, attestation: Attestation, expected: Expect
         workflow, wanted_workflow = fields["workflow"], wanted_workflow.rpartition("/")[2]
     environment = extension_text(attestation, _ENVIRONMENT) or fields.get("environment")
     comparisons = (
+        ("provider", expected.kind, fields.get("kind"), False),
         ("repository", expected.repository, fields.get("repository"), True),
         ("workflow", wanted_workflow, workflow, False),
         ("environment", expected.environment, environment, True),

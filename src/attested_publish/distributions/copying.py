@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from attested_publish.distributions.finding import find
+from attested_publish.distributions.finding import find, roots
 from attested_publish.distributions.names import Kind, kind_of, release_of
 from attested_publish.distributions.opening import Changed, opened
 from attested_publish.net.stopping import ended_when_stopped
@@ -81,20 +81,22 @@ class Copies:
 
 @contextlib.contextmanager
 def copy_privately(
-    packages: Sequence[Path],
+    packages: Sequence[str | Path],
     is_too_large: Callable[[int], bool] = lambda _size: False,
     copied: Callable[[Distribution], None] = lambda _distribution: None,
 ) -> Iterator[Copies]:
     """Copy the distributions in `packages` to a private folder that is removed afterwards.
 
-    `packages` are files and folders; folders are searched one level deep (download-artifact
-    creates subfolders). What is checked is what is uploaded: the copies share no bytes with the
-    originals, and the originals are only read. A file that `is_too_large` (by its size in bytes)
-    is neither read nor copied. `copied` is called with each distribution once it is copied.
+    `packages` are files, folders and patterns (see `patterns`); folders are searched one level deep
+    (download-artifact creates subfolders). What is checked is what is uploaded: the copies share no
+    bytes with the originals, and the originals are only read. A file that `is_too_large` (by its
+    size in bytes) is neither read nor copied. `copied` is called with each distribution once it is
+    copied.
 
     Raises `FilesProblem`, which names every faulty file at once.
     """
     candidates, ignored = find(packages)
+    places = roots(packages)
     with ended_when_stopped() as until_done:
         # A copy that is still running when the run is stopped may add one more file.
         folder = until_done.enter_context(
@@ -102,20 +104,20 @@ def copy_privately(
         )
         distributions = []
         for source in sorted(candidates, key=_by_name):
-            distributions.append(_private_copy(source, packages, Path(folder), is_too_large))
+            distributions.append(_private_copy(source, places, Path(folder), is_too_large))
             copied(distributions[-1])
         yield Copies(tuple(distributions), tuple(sorted(ignored)))
 
 
 def _private_copy(
     source: Path,
-    packages: Sequence[Path],
+    places: Sequence[Path],
     folder: Path,
     is_too_large: Callable[[int], bool],
 ) -> Distribution:
     """Copy one file to `folder` and hash the copy; one that `is_too_large` is not copied."""
     try:
-        with opened(source, packages) as original:
+        with opened(source, places) as original:
             size = os.fstat(original.fileno()).st_size
             if is_too_large(size):
                 # Not worth copying: every index will refuse it.

@@ -6,15 +6,30 @@ import itertools
 import os
 import stat
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
+from attested_publish.distributions.absent import (
+    NothingThere,
+    nothing_at,
+    nothing_found,
+    nothing_matches,
+    together,
+)
 from attested_publish.distributions.names import kind_of
+from attested_publish.distributions.patterns import (
+    MOST_EXAMINED,
+    TooManyExamined,
+    is_pattern,
+    matches,
+    start_of,
+)
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import FilesProblem, Topic, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path, PurePath
+    from pathlib import PurePath
 
 SIDECARS = (
     "*.publish.attestation",
@@ -39,38 +54,39 @@ FOREIGN_ARCHIVES = (
 )
 """Packages and archives that no index accepts as distributions: most likely a mistake."""
 
-_SHOWN_NAMES = 10
 _MOST_ENTRIES = 10_000
 
 
-def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the distributions in the given files and folders, and the files that are ignored.
+class _Entry(NamedTuple):
+    """A path to examine, the folder it must not point out of, and whether a folder is searched."""
+
+    path: Path
+    root: Path
+    is_searched: bool = True
+
+
+def find(packages: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
+    """Return the distributions in the given files, folders and patterns, and what is ignored.
 
     A file that is given twice, by different paths, counts once: through a folder and a link to
-    it, or a folder and a file in it. Raises `FilesProblem` if a path is missing or nothing is
-    found, and for symbolic links that point outside their folder, folders and special files
-    named like a distribution, names that are not UTF-8, packages of another kind, and equal
-    filenames.
+    it, or a folder and a file in it. Raises `FilesProblem` if there is nothing at a path, nothing
+    matches a pattern or nothing is found, and for symbolic links that point outside their folder,
+    folders and special files named like a distribution, names that are not UTF-8, packages of
+    another kind, and equal filenames.
     """
     found: list[Path] = []
     ignored: list[Path] = []
     faults: list[str] = []
-    seen: set[tuple[int, int, str]] = set()
-    for given in packages:
-        for path, root in _listed(given):
-            place = _place_of(path)
-            if place in seen:
-                continue
-            seen.add(place)
-            if len(seen) > _MOST_ENTRIES:
-                raise _too_many(given)
-            fault = _fault_of(path, root)
-            if fault is not None:
-                faults.append(fault)
-            elif kind_of(path.name) is not None:
-                found.append(path)
-            elif not path.name.startswith(".") and not path.is_dir():
-                ignored.append(path)
+    given = [str(each) for each in packages]
+    for entry in _distinct(given):
+        path = entry.path
+        fault = _fault_of(entry)
+        if fault is not None:
+            faults.append(fault)
+        elif kind_of(path.name) is not None:
+            found.append(path)
+        elif not path.name.startswith(".") and not path.is_dir():
+            ignored.append(path)
     faults.extend(_equal_names(found))
     if faults:
         raise FilesProblem(
@@ -80,8 +96,14 @@ def find(packages: Sequence[Path]) -> tuple[list[Path], list[Path]]:
             remedy="Leave only the wheels and sdists of this release in the folder.",
         )
     if not found:
-        raise _nothing_found(packages)
+        raise nothing_found(given)
     return found, ignored
+
+
+def roots(packages: Iterable[str | Path]) -> list[Path]:
+    """Return the files and folders that all found distributions are in or at."""
+    given = [str(each) for each in packages]
+    return [start_of(each) if is_pattern(each) else Path(each) for each in given]
 
 
 def is_sidecar(path: PurePath) -> bool:
@@ -89,24 +111,74 @@ def is_sidecar(path: PurePath) -> bool:
     return any(fnmatch(path.name.lower(), pattern) for pattern in SIDECARS)
 
 
-def _listed(given: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield each path to examine, with the folder that it must not point out of."""
+def _distinct(packages: Sequence[str]) -> Iterator[_Entry]:
+    """Yield what is in or at all of the given paths and patterns, each once.
+
+    Raises `FilesProblem`; one for all paths with nothing at them.
+    """
+    seen: set[tuple[int, int, str]] = set()
+    missing: list[NothingThere] = []
+    for given in packages:
+        try:
+            for entry in _listed(given):
+                place = _place_of(entry.path)
+                if place not in seen:
+                    seen.add(place)
+                    if len(seen) > _MOST_ENTRIES:
+                        raise _too_many(given)
+                    yield entry
+        except NothingThere as problem:
+            missing.append(problem)
+    if missing:
+        raise missing[0] if len(missing) == 1 else together(missing)
+
+
+def _listed(given: str) -> Iterator[_Entry]:
+    """Yield each path to examine. Raises `NothingThere` if there is none."""
+    path = Path(given)
     try:
-        if not given.is_dir():
-            given.lstat()
-            yield given, given.parent
-            return
-        for entry in _entries(given):
-            is_wheel_named = kind_of(entry.name) is not None
-            if is_wheel_named or not entry.is_dir() or not _leads_into(entry, given):
-                yield entry, given
-            elif not entry.name.startswith("."):
-                for inner in _entries(entry):
-                    yield inner, given
+        if is_pattern(given):
+            yield from _matched(given)
+        elif path.is_dir():
+            for entry in _entries(path):
+                yield from _searched(entry, path)
+        else:
+            path.lstat()
+            yield _Entry(path, path.parent)
     except FileNotFoundError:
-        raise _missing(given) from None
+        raise nothing_at(given) from None
     except OSError as error:
-        raise _unreadable(given, error) from error
+        raise _unreadable(path, error) from error
+
+
+def _matched(pattern: str) -> Iterator[_Entry]:
+    """Yield what a pattern matches, and what is in folders that it matches."""
+    root = start_of(pattern)
+    try:
+        matched = matches(pattern)
+    except TooManyExamined as too_many:
+        raise _too_many(str(too_many), MOST_EXAMINED) from None
+    if not matched:
+        raise nothing_matches(pattern)
+    for match in matched:
+        if not _is_to_be_searched(match, root):
+            yield _Entry(match, root)
+            continue
+        for entry in _entries(match):
+            yield from _searched(entry, root)
+
+
+def _searched(path: Path, root: Path) -> Iterator[_Entry]:
+    """Yield an entry of a folder, or what is in it if it is a folder itself."""
+    if not _is_to_be_searched(path, root):
+        yield _Entry(path, root)
+    elif not path.name.startswith("."):
+        for inner in _entries(path):
+            yield _Entry(inner, root, is_searched=False)
+
+
+def _is_to_be_searched(path: Path, root: Path) -> bool:
+    return kind_of(path.name) is None and path.is_dir() and _leads_into(path, root)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -117,11 +189,11 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(entries)
 
 
-def _too_many(folder: Path) -> FilesProblem:
+def _too_many(folder: str | Path, most: int = _MOST_ENTRIES) -> FilesProblem:
     return FilesProblem(
         f"{shown(folder)} contains too many files",
         topic=Topic.FILES_UNFIT,
-        detail=f"There are more than {_MOST_ENTRIES:,} files and folders in {shown(folder)}.",
+        detail=f"There are more than {most:,} files and folders in {shown(folder)}.",
         remedy="Set packages-dir to a folder with the distributions of this release only.",
     )
 
@@ -156,8 +228,9 @@ def _leads_into(path: Path, root: Path) -> bool:
     return path.resolve().is_relative_to(root.resolve())
 
 
-def _fault_of(path: Path, root: Path) -> str | None:
+def _fault_of(entry: _Entry) -> str | None:
     """Return what is wrong with a path that is a distribution, or is mistaken for one."""
+    path, root, is_searched = entry
     name = path.name.lower()
     if kind_of(path.name) is not None:
         return _unfit(path, root)
@@ -166,7 +239,7 @@ def _fault_of(path: Path, root: Path) -> str | None:
             f"{_named(path)} has its extension in capitals: an index accepts .whl and .tar.gz in "
             "lower case only"
         )
-    if path.parent == root and _is_folder_elsewhere(path, root):
+    if is_searched and _is_folder_elsewhere(path, root):
         return f"{_named(path)} is a symbolic link to a folder outside {shown(root)}"
     if any(fnmatch(name, pattern) for pattern in FOREIGN_ARCHIVES):
         return (
@@ -207,74 +280,6 @@ def _equal_names(found: Iterable[Path]) -> Iterator[str]:
         if len(paths) > 1:
             places = ", ".join(sorted({shown(path.parent) for path in paths}))
             yield f"{shown(name)} is given {len(paths)} times: in {places}"
-
-
-def _missing(given: Path) -> FilesProblem:
-    parent = given.parent
-    there = _names_in(parent)
-    what = f"{shown(parent)} contains {there}" if there else f"{shown(parent)} is empty or missing"
-    if not given.is_absolute() and not _has_working_directory():
-        what = "the current working directory no longer exists"
-    return FilesProblem(
-        f"{shown(given)} does not exist",
-        topic=Topic.FOLDER_MISSING,
-        detail=f"There is nothing at {shown(given)}; {what}.",
-        remedy="Build first, or set packages-dir to the folder the distributions are in "
-        "(in a workflow, download the artifact of the build job before this step).",
-    )
-
-
-def _has_working_directory() -> bool:
-    try:
-        os.getcwd()  # noqa: PTH109 - whether there is one
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _nothing_found(packages: Sequence[Path]) -> FilesProblem:
-    if not any(given.is_dir() for given in packages):
-        return _no_distributions(packages)
-    lines = []
-    for given in packages:
-        if not given.is_dir():
-            lines.append(f"{_named(given)} is neither")
-            continue
-        there = _names_in(given)
-        lines.append(f"{shown(given)} contains {there}" if there else f"{shown(given)} is empty")
-    return FilesProblem(
-        "There is nothing to publish",
-        topic=Topic.NOTHING_TO_PUBLISH,
-        detail="No wheel (.whl) or sdist (.tar.gz) was found: " + "; ".join(lines) + ".",
-        remedy="Build first, or set packages-dir to the folder the distributions are in; "
-        "the folder and its immediate subfolders are searched.",
-    )
-
-
-def _no_distributions(files: Sequence[Path]) -> FilesProblem:
-    """Return the problem that none of the given files is a distribution."""
-    names = ", ".join(_named(path) for path in files[:_SHOWN_NAMES])
-    more = f" and {len(files) - _SHOWN_NAMES} more" if len(files) > _SHOWN_NAMES else ""
-    return FilesProblem(
-        f"{names} is neither a wheel nor an sdist"
-        if len(files) == 1
-        else f"None of {len(files)} files is a wheel or an sdist",
-        topic=Topic.NOTHING_TO_PUBLISH,
-        detail=f"An index accepts only wheels (.whl) and sdists (.tar.gz), by their names: {names}"
-        f"{more}.",
-        remedy="Name the distributions, or the folder they are in.",
-    )
-
-
-def _names_in(folder: Path) -> str:
-    try:
-        names = sorted(
-            shown(entry.name, 80) + ("/" if entry.is_dir() else "") for entry in folder.iterdir()
-        )
-    except OSError:
-        return ""
-    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-    return ", ".join(names[:_SHOWN_NAMES]) + more
 
 
 def _named(path: Path) -> str:

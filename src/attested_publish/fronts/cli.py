@@ -15,7 +15,14 @@ from attested_publish.fronts import convert as convert_command
 from attested_publish.fronts import verify as verify_command
 from attested_publish.net import secrecy
 from attested_publish.net.untrusted import harmless, shown
-from attested_publish.settings import SETTINGS, Mode, Settings, WrongUsage, understand
+from attested_publish.settings import (
+    SETTINGS,
+    Mode,
+    Settings,
+    WrongUsage,
+    gathering,
+    understand,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return verify_command.run(options, _console())
         return _run(options)
     except WrongUsage as error:
+        _keep_credentials(arguments)
         told = (harmless(each, pieces=True) for each in error.sentences)
         parser.exit(2, "".join(f"attested-publish: {each}\n" for each in told))
 
@@ -89,10 +97,10 @@ def _settings(options: argparse.Namespace) -> Settings:
     """Parse the options; raises one `WrongUsage` for everything that is wrong with them."""
     faults: list[str] = []
     settings = Settings()
-    try:
-        settings = replace(understand(_values(options)), mode=Mode(options.command))
-    except WrongUsage as error:
-        faults += error.sentences
+    with gathering(faults):
+        settings = understand({**_values(options), "mode": options.command})
+    if "" in options.paths:
+        faults.append("PATH is empty: is there a variable without a value on the command line?")
     if options.paths:
         settings = replace(settings, packages_dir=tuple(dict.fromkeys(options.paths)))
     if options.report is not None:
@@ -100,6 +108,12 @@ def _settings(options: argparse.Namespace) -> Settings:
             _prove_writable(options.report)
         except OSError as error:
             faults.append(f"--report cannot be written: {error.strerror}.")
+    if options.command == Mode.REHEARSE:
+        from attested_publish.rehearsal.rehearse import read_world
+
+        # It is read again when the services are started; wrong options are told with the others.
+        with gathering(faults):
+            read_world(options.registry, options.claim, options.job)
     if faults:
         raise WrongUsage(*faults)
     return settings
@@ -204,6 +218,15 @@ def _values(options: argparse.Namespace) -> Mapping[str, str]:
     return values
 
 
+def _keep_credentials(arguments: Sequence[str] | None) -> None:
+    """Keep what addresses on the command line contain out of messages about it.
+
+    An address with a password may have been given to the wrong option.
+    """
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        secrecy.keep(secrecy.credentials_in(argument))
+
+
 class _Misused(Exception):
     """The command line is invalid: the usage, and what is wrong."""
 
@@ -225,9 +248,7 @@ class _Parser(argparse.ArgumentParser):
                 names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
                 self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
         except _Misused as error:
-            # An address that contains a password may have been given to the wrong option.
-            for argument in sys.argv[1:] if args is None else args:
-                secrecy.keep(secrecy.credentials_in(argument))
+            _keep_credentials(args)
             self.exit(2, f"{error.usage}{harmless(shown(error))}\n")
         return options
 
@@ -250,9 +271,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "paths",
             nargs="*",
-            type=Path,
             metavar="PATH",
-            help="distributions, or folders that contain them (instead of --packages-dir)",
+            help="distributions, folders that contain them, or patterns (instead of "
+            "--packages-dir)",
         )
         command.add_argument(
             "--report",
@@ -308,7 +329,7 @@ def _add_world_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--job",
-        choices=("github", "gitlab", "circleci", "google"),
+        metavar="{github,gitlab,circleci,google}",
         help="the kind of job to simulate (default: the kind of this job, else github)",
     )
 
@@ -316,8 +337,7 @@ def _add_world_options(command: argparse.ArgumentParser) -> None:
 def _add_service_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--port",
-        type=int,
-        default=0,
+        default="0",
         metavar="N",
         help="the port of the index (default: any free port)",
     )

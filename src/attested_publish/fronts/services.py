@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING
 
 from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.faults import Fault, parse_fault
-from attested_publish.rehearsal.jobs.pretended import JOBS, job_here
-from attested_publish.rehearsal.rehearse import read_claims, read_registry
+from attested_publish.rehearsal.rehearse import read_world
 from attested_publish.rehearsal.serving import NoLoopback
-from attested_publish.rehearsal.world import World
-from attested_publish.settings import WrongUsage
+from attested_publish.rehearsal.world import STAGES, World
+from attested_publish.settings import WrongUsage, gathering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+_DIGITS = 5
+_LARGEST_PORT = 65535
 
 
 @dataclass(frozen=True)
 class WorldOptions:
     """The options for the embedded services, as texts."""
 
-    port: int
+    port: str
     registry: Path | None
     claims: Sequence[str]
     job: str | None
@@ -64,23 +66,44 @@ def serve(options: WorldOptions) -> None:
 
 
 def _world(options: WorldOptions) -> World:
-    job = job_here(os.environ) if options.job is None else JOBS[options.job]
+    """Start the services. Raises one `WrongUsage` for all invalid options."""
+    wrong: list[str] = []
+    port = 0
+    with gathering(wrong):
+        registry, claims, job = read_world(options.registry, options.claims, options.job)
+    with gathering(wrong):
+        port = _port(options.port)
+    latency = {}
+    for text in options.latency:
+        with gathering(wrong):
+            stage, seconds = _latency(text)
+            latency[stage] = seconds
+    faults = []
+    for text in options.faults:
+        with gathering(wrong):
+            faults.append(_fault(text))
+    if wrong:
+        raise WrongUsage(*wrong)
     try:
         return World(
-            claims=job.claims(os.environ, read_claims(options.claims)),
+            claims=job.claims(os.environ, claims),
             job=job,
-            registry=read_registry(options.registry),
-            port=options.port,
-            latency=dict(_latency(text) for text in options.latency),
-            faults=[_fault(text) for text in options.faults],
+            registry=registry,
+            port=port,
+            latency=latency,
+            faults=faults,
         )
-    except ValueError as error:
-        raise WrongUsage(str(error)) from error
     except NoLoopback:
         raise
-    except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or "not a port"
-        raise WrongUsage(f"--port {options.port} cannot be used: {why}.") from error
+    except OSError as error:
+        raise WrongUsage(f"--port {port} cannot be used: {error.strerror}.") from error
+
+
+def _port(text: str) -> int:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    if not is_number or int(text) > _LARGEST_PORT:
+        raise WrongUsage(f"--port is {shown(text, 80)!r}; it can be 0 to {_LARGEST_PORT}.")
+    return int(text)
 
 
 def _latency(text: str) -> tuple[str, float]:
@@ -91,6 +114,8 @@ def _latency(text: str) -> tuple[str, float]:
         delay = -1.0
     if not 0 <= delay < float("inf"):
         raise WrongUsage(f"--latency is {shown(text, 80)!r}; it must have the form STAGE=SECONDS.")
+    if stage.strip() not in STAGES:
+        raise WrongUsage(f"--latency is {shown(text, 80)!r}; the stage can be {', '.join(STAGES)}.")
     return stage.strip(), delay
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from attested_publish.attestations.sidecars import KINDS
 from attested_publish.console.output import Output
-from attested_publish.net.addresses import PYPI_UPLOAD_URL
+from attested_publish.net.addresses import PYPI_UPLOAD_URL, BadAddress
+from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.untrusted import harmless, shown
-from attested_publish.settings import WrongUsage, understand
+from attested_publish.net.upload_addresses import for_upload, well_known
+from attested_publish.settings import Settings, WrongUsage, gathering, understand
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -55,6 +58,15 @@ examples:
   attested-publish verify sampleproject --pylock >> pylock.toml"""
 
 
+_PROVIDERS = {"github.com": "GitHub", "gitlab.com": "GitLab"}
+_NAME = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)+", re.ASCII)
+_REPOSITORY = re.compile(
+    r"(?:(?:git\+)?(?:https?|ssh|git)://(?:git@|www\.)?|git@)?(?P<host>github\.com|gitlab\.com)"
+    r"[/:](?P<path>[^?#@]*)",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class Targets:
     """What to verify: releases (without a version, the latest one), and local files."""
@@ -76,7 +88,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "targets", nargs="+", metavar="PROJECT[==VERSION] | FILE", help="what to verify"
     )
     command.add_argument(
-        "--repository", metavar="OWNER/NAME", help="the repository that should have published"
+        "--repository",
+        metavar="OWNER/NAME",
+        help="the repository that should have published, or its address on GitHub or GitLab",
     )
     command.add_argument(
         "--workflow",
@@ -119,19 +133,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """Verify. Returns 0: everything is valid, 1: something is not; raises `WrongUsage`."""
-    targets = read_targets(options.targets)
-    for name in ("repository", "workflow", "environment", "email"):
-        if getattr(options, name) == "":
-            raise WrongUsage(f"--{name} is empty: give the value you expect, or leave it out.")
-    upload_url = _upload_url(options.index_url, options.repository_url)
-    settings = understand(
-        {
-            "repository-url": upload_url,
-            "sigstore-trust-config": options.sigstore_trust_config or "",
-        }
-    )
-    if len(settings.repository_urls) > 1:
-        raise WrongUsage("verify uses one index, but --repository-url lists several.")
+    targets, settings, expected = _understood(options)
     from attested_publish.console.mask import mask
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
@@ -147,11 +149,6 @@ def run(options: argparse.Namespace, console: Console) -> int:
     run = Run("verify", settings, Recorder(printer), mask)
 
     def work() -> None:
-        from attested_publish.consumer.verify import Expected
-
-        expected = Expected(
-            options.repository, options.workflow, options.environment, options.email
-        )
         run.targets = chosen(settings)
         found = verify(run, targets, expected)
         if options.pylock and (why_not := _hand_out(pylock_entries(found))):
@@ -159,6 +156,63 @@ def run(options: argparse.Namespace, console: Console) -> int:
             run.result = Result.FAILED
 
     return 0 if carry_out(work, run) is Result.DONE else 1
+
+
+def _understood(options: argparse.Namespace) -> tuple[Targets, Settings, Expected]:
+    """Return what to verify, where, and whom to expect; raises one `WrongUsage` for all faults."""
+    from attested_publish.consumer.verify import Expected
+
+    faults: list[str] = []
+    targets, settings, expected = Targets((), ()), Settings(), Expected()
+    with gathering(faults):
+        targets = read_targets(options.targets)
+    faults += [
+        f"--{name} is empty: give the value you expect, or leave it out."
+        for name in ("repository", "workflow", "environment", "email")
+        if getattr(options, name) == ""
+    ]
+    with gathering(faults):
+        kind, repository = read_repository(options.repository)
+        expected = Expected(kind, repository, options.workflow, options.environment, options.email)
+    with gathering(faults):
+        settings = understand(
+            {
+                "repository-url": _upload_url(options.index_url, options.repository_url),
+                "sigstore-trust-config": options.sigstore_trust_config or "",
+            }
+        )
+    if len(settings.repository_urls) > 1:
+        faults.append("verify uses one index, but --repository-url lists several.")
+    if faults:
+        raise WrongUsage(*faults)
+    return targets, settings, expected
+
+
+def read_repository(text: str | None) -> tuple[str | None, str | None]:
+    """Return the provider, if it is known, and the name of a repository or an address of one.
+
+    Raises `WrongUsage`, also for the address of an index, which other options are for.
+    """
+    if not text:
+        return None, text
+    if _NAME.fullmatch(text) and not text.lower().startswith(tuple(_PROVIDERS)):
+        return None, text
+    quoted = repr(shown(without_credentials(text), 200))
+    match = _REPOSITORY.fullmatch(text.strip())
+    host = match["host"].lower() if match else ""
+    path = match["path"].strip("/").removesuffix(".git") if match else ""
+    if match and _NAME.fullmatch(path) and (host != "github.com" or path.count("/") == 1):
+        return _PROVIDERS[host], path
+    if match is None and ("/" not in text or text.rstrip("/").endswith(("/simple", "/legacy"))):
+        raise WrongUsage(
+            f"--repository is {quoted}, but it is for the repository that should have published, "
+            "as OWNER/NAME; an index is given with --index-url (its address ends in /simple/) or "
+            "--repository-url (its upload address)."
+        )
+    raise WrongUsage(
+        f"--repository is {quoted}; it can be OWNER/NAME, or the address of a repository, such as "
+        "https://github.com/OWNER/NAME or https://gitlab.com/GROUP/NAME."
+    )
 
 
 def _hand_out(text: str) -> str:
@@ -213,24 +267,32 @@ def verify(run: Run, targets: Targets, expected: Expected) -> list[tuple[Release
 
 def read_targets(texts: Sequence[str]) -> Targets:
     """Separate projects from files, by how they are written. Raises `WrongUsage`."""
+    releases, files = [], []
+    faults: list[str] = []
+    for text in texts:
+        with gathering(faults):
+            if text.endswith((".whl", ".tar.gz", ".zip")) or "/" in text or "\\" in text:
+                if not Path(text).is_file():
+                    raise WrongUsage(f"{shown(text, 200)} does not exist, or is not a file.")
+                files.append(Path(text))
+                continue
+            releases.append(_release(text))
+    if faults:
+        raise WrongUsage(*faults)
+    return Targets(tuple(releases), tuple(files))
+
+
+def _release(text: str) -> tuple[str, Version | None]:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
-    releases, files = [], []
-    for text in texts:
-        if text.endswith((".whl", ".tar.gz", ".zip")) or "/" in text or "\\" in text:
-            if not Path(text).is_file():
-                raise WrongUsage(f"{shown(text, 200)} does not exist, or is not a file.")
-            files.append(Path(text))
-            continue
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            requirement = None
-        if requirement is None or requirement.extras or requirement.marker or requirement.url:
-            raise WrongUsage(f"{shown(text, 200)!r} is neither a file nor PROJECT[==VERSION].")
-        releases.append((canonicalize_name(requirement.name), _version(requirement, text)))
-    return Targets(tuple(releases), tuple(files))
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        requirement = None
+    if requirement is None or requirement.extras or requirement.marker or requirement.url:
+        raise WrongUsage(f"{shown(text, 200)!r} is neither a file nor PROJECT[==VERSION].")
+    return canonicalize_name(requirement.name), _version(requirement, text)
 
 
 def pylock_entries(found: Sequence[tuple[Release, list[Verdict]]]) -> str:
@@ -269,10 +331,23 @@ def _upload_url(index_url: str | None, repository_url: str | None) -> str:
         return repository_url or PYPI_UPLOAD_URL
     if "@" in index_url.partition("://")[2].partition("/")[0]:
         raise WrongUsage("--index-url contains credentials, which verify does not use.")
+    quoted = repr(shown(index_url, 200))
     root = index_url.rstrip("/")
+    meant = well_known(index_url)
+    if meant is not None:
+        if root.lower() != meant.simple_url.rstrip("/"):
+            raise WrongUsage(
+                f"--index-url is {quoted}, but {meant.name} serves packages at {meant.simple_url}."
+            )
+        return meant.upload_url
     if not root.endswith("/simple"):
         raise WrongUsage("--index-url must be the address of a simple API, ending in /simple/.")
-    return f"{root.removesuffix('/simple')}/legacy/"
+    upload_url = f"{root.removesuffix('/simple')}/legacy/"
+    try:
+        for_upload(upload_url)
+    except BadAddress as why:
+        raise WrongUsage(f"--index-url is {quoted}, but {why}.") from why
+    return upload_url
 
 
 def _version(requirement: Requirement, text: str) -> Version | None:

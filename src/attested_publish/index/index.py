@@ -14,12 +14,12 @@ from attested_publish.net.addresses import (
     PYPI_UPLOAD_URL,
     TESTPYPI_UPLOAD_URL,
     BadAddress,
-    checked,
     is_loopback,
 )
 from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.unreachable import may_pass, why_unreachable
 from attested_publish.net.untrusted import shown
+from attested_publish.net.upload_addresses import for_upload
 from attested_publish.problems import IndexProblem, IndexUnusable, Topic
 
 if TYPE_CHECKING:
@@ -60,26 +60,15 @@ class Index:
         Without a `dialect`, PyPI and TestPyPI have PyPI's; that of others is not known yet.
 
         PyPI's server requires the trailing slash of `/legacy/`, which is added if it is missing.
-        Raises `IndexProblem` for an address that is not an http(s) URL, contains credentials,
-        would send a secret unencrypted to another machine, or is one of PyPI's that accepts no
-        uploads.
+        Raises `IndexProblem` for an address that `for_upload` refuses.
         """
         try:
-            parts = checked(upload_url)
+            parts = for_upload(upload_url)
         except BadAddress as error:
-            advice = "; use user and password" if "credentials" in str(error) else ""
-            raise _bad_address(without_credentials(upload_url), f"{error}{advice}") from None
-        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-            raise _bad_address(
-                upload_url, "tokens would be sent unencrypted: plain http is for loopback only"
-            )
-        if parts.path.endswith("/legacy"):
-            parts = parts._replace(path=f"{parts.path}/")
+            raise _bad_address(without_credentials(upload_url), str(error)) from None
         index = cls(urlunsplit(parts), dialect or Dialect.UNKNOWN)
         if dialect is None and index.is_pypi:
             index = replace(index, dialect=Dialect.PYPI)
-        if index.is_pypi and parts.path != "/legacy/":
-            raise _bad_address(upload_url, f"{index.name} accepts uploads at /legacy/ only")
         return index
 
     @cached_property

@@ -54,10 +54,12 @@ def identify(run: Run, audience: Callable[[], Audience]) -> tuple[Identity, Atte
     """Return who the job is, and whether the index will accept attestations of it.
 
     `audience` gives the index's. Without attestations the job needs no token for Sigstore.
-    Raises `IdentityProblem`.
+    Raises `IdentityProblem`, also where a user is given: somebody meant to give a password, too.
     """
     unsigned = run.settings.attestations is Attestations.NEVER
     with run.recorder.stage(Stage.IDENTITY, "who this job is"):
+        if run.settings.user != Settings.user:
+            raise _no_password(run.settings.user)
         identity = _identity(run, audience().name if unsigned else SIGSTORE_AUDIENCE)
         refuse_hopeless(identity, run.targets.index)
         for sentence in advice(identity):
@@ -91,12 +93,7 @@ def identify_signer(run: Run) -> Identity:
 
 
 def _identity(run: Run, audience: str) -> Identity:
-    try:
-        identity = understand(run.means.ambient.token(audience))
-    except NoIdentity as problem:
-        if run.settings.user != Settings.user:
-            raise _no_password(run.settings.user) from problem
-        raise
+    identity = understand(run.means.ambient.token(audience))
     run.identity = identity
     run.printer.item(shown(identity.publisher), shown(identity.origin))
     return identity
@@ -108,7 +105,7 @@ def _no_password(user: str) -> NoIdentity:
         topic=Topic.NO_IDENTITY,
         detail=f"The user is {shown(user)}, and the password is empty. A secret that does not "
         "exist, or that this event may not read (a pull request from a fork, an environment that "
-        "is not named), arrives as empty text. There is no identity to publish with either.",
+        "is not named), arrives as empty text. No identity was asked for instead.",
         remedy="Check the name of the secret, and that the job has the environment it is kept in. "
         "With a trusted publisher neither user nor password is needed: leave both out, and add "
         "this to the job:\n\n    permissions:\n      id-token: write",

@@ -32,11 +32,12 @@ from attested_publish.rehearsal.pypi.registry import Registry, RegistryError
 from attested_publish.rehearsal.sample import build_sample
 from attested_publish.rehearsal.world import World
 from attested_publish.report import Result
-from attested_publish.settings import WrongUsage
+from attested_publish.settings import WrongUsage, gathering
 
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
     from attested_publish.journey.run import Run
+    from attested_publish.rehearsal.jobs.pretended import Job
     from attested_publish.report import Report
 
 _INSTALL_SECONDS = 120
@@ -69,15 +70,14 @@ def rehearse(
 
     There is an embedded index for each index in the settings.
     """
-    registry, *further = (read_registry(registry_file) for _ in run.settings.repository_urls)
-    overrides = read_claims(claims)
-    kind = job_here(os.environ) if job is None else JOBS[job]
+    registry, overrides, kind = read_world(registry_file, claims, job)
+    further = [read_registry(registry_file) for _ in run.settings.repository_urls[1:]]
     with ended_when_stopped() as until_done:
         if sample:
             folder = Path(
                 until_done.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
             )
-            run.settings = replace(run.settings, packages_dir=(build_sample(folder),))
+            run.settings = replace(run.settings, packages_dir=(str(build_sample(folder)),))
         world = until_done.enter_context(
             World(
                 claims=kind.claims(os.environ, overrides),
@@ -122,6 +122,26 @@ def _prove(run: Run, index_url: str) -> None:
     run.recorder.remark(installed)
 
 
+def read_world(
+    registry_file: Path | None, claims: Sequence[str], job: str | None
+) -> tuple[Registry, dict[str, str], Job]:
+    """Read which publishers there are, what is claimed, and which kind of job claims it.
+
+    Raises one `WrongUsage` for all that is invalid.
+    """
+    faults: list[str] = []
+    registry, overrides, kind = Registry.open(), {}, job_here(os.environ)
+    with gathering(faults):
+        registry = read_registry(registry_file)
+    with gathering(faults):
+        overrides = read_claims(claims)
+    if job is not None and job not in JOBS:
+        faults.append(f"--job is {shown(job, 80)!r}; it can be {', '.join(JOBS)}.")
+    if faults:
+        raise WrongUsage(*faults)
+    return registry, overrides, kind if job is None else JOBS[job]
+
+
 def read_registry(path: Path | None) -> Registry:
     """Read a registry file; without one, any job may publish any project."""
     try:
@@ -133,11 +153,14 @@ def read_registry(path: Path | None) -> Registry:
 def read_claims(texts: Sequence[str]) -> dict[str, str]:
     """Parse `NAME=VALUE` overrides of a simulated job's claims."""
     claims = {}
+    faults = []
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise WrongUsage(f"--claim is {shown(text, 80)!r}; it must have the form NAME=VALUE.")
+            faults.append(f"--claim is {shown(text, 80)!r}; it must have the form NAME=VALUE.")
         claims[name.strip()] = value
+    if faults:
+        raise WrongUsage(*faults)
     return claims
 
 

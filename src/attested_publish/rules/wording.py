@@ -22,7 +22,7 @@ def doubtful(rule: str, message: str, remedy: str) -> Finding:
 
 
 def discouraged(rule: str, message: str, remedy: str) -> Finding:
-    """Make a finding: the index accepts it, but `twine check` warns of it."""
+    """Make a finding: the index accepts it, but `twine check` warns, or it is a mistake."""
     return Finding(rule, Severity.WARNING, message, remedy)
 
 
