@@ -511,6 +511,16 @@ def test_row_31_a_page_that_is_late(stage: Stage) -> None:
     assert outcome.status == 0
     assert set(statuses(outcome).values()) == {"uploaded"}
     warnings = [text for kind, _, text in outcome.annotations if kind == "warning"]
+    assert len(warnings) == 1
+    assert "None can be added any more" in warnings[0]
+    assert "not confirmed in time" not in outcome.log
+
+
+def test_row_31_a_provenance_that_cannot_be_asked_for(stage: Stage) -> None:
+    stage.fault("integrity=503")
+    outcome = act_soon(stage)
+    assert outcome.status == 0
+    warnings = [text for kind, _, text in outcome.annotations if kind == "warning"]
     assert len(warnings) == 2
     assert all("not confirmed in time" in text for text in warnings)
 

@@ -249,7 +249,8 @@ def _faults_of_credentials(
             "password consists of blanks: a secret that does not exist, or that this event may not "
             "read, is empty. Check its name and the job's environment, or leave password out."
         )
-    index = well_known(repository_urls[0])
+    # A rehearsal sends no password, so what a real release's looks like does not matter.
+    index = None if texts["mode"] == Mode.REHEARSE else well_known(repository_urls[0])
     name = None if index is None else index.name
     yield from faults_of(texts["user"], texts["password"], name)
 

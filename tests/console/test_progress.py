@@ -73,7 +73,7 @@ def test_few_files_are_told_by_name(stage: Stage) -> None:
     ("fault", "settings", "words"),
     [
         ("upload=409*2", {"skip-existing": "true"}, "this one is skipped"),
-        ("upload=html", {"confirm": "false"}, "not in the index's usual words"),
+        ("upload=html", {"confirm": "false"}, "but with a web page"),
     ],
 )
 def test_every_outcome_ends_in_the_block(

@@ -112,7 +112,7 @@ def words_of(endpoint: str, kind: str) -> str:
     if endpoint == "identity":
         return "without a token"
     if endpoint == "upload":
-        return "not in the index's usual words"
+        return "but with a web page"
     if endpoint == "log":
         return "not JSON"
     return {

@@ -656,7 +656,6 @@ class TestAudiences:
             ("https://upload.pypi.org/legacy/", "sigstore", False, False),
             ("https://test.pypi.org/legacy/", "testpypi", False, True),
             ("https://test.pypi.org/legacy/", "pypi", False, False),
-            ("https://upload.pypi.org:8443/legacy/", "pypi", False, False),
             ("https://upload.pypi.org.example/legacy/", "pypi", True, False),
             ("https://packages.example.com/legacy/", "pypi", True, False),
             ("https://packages.example.com/legacy/", "packages", False, True),

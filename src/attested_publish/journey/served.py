@@ -49,10 +49,15 @@ class Provenanced:
 
 @dataclass(frozen=True)
 class _Unserved:
-    """Why a provenance is not served; with `is_final`, waiting does not help."""
+    """Why a provenance is not served.
+
+    `is_refused`: nobody gets any, and waiting does not help. `is_unknown`: the index did not say
+    whether it has one.
+    """
 
     why: str
-    is_final: bool = False
+    is_refused: bool = False
+    is_unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,10 @@ class Served:
         self.late.pop(filename, None)
         self.unattested.pop(filename, None)
         if isinstance(found, _Unserved):
-            self.unattested[filename] = Unattested(file, found.why, found.is_final)
+            if found.is_unknown:
+                self.late[filename] = found.why
+            else:
+                self.unattested[filename] = Unattested(file, found.why, found.is_refused)
             return
         self.served[filename] = file
         if found is not None:
@@ -199,9 +207,9 @@ class _Verification:
         try:
             served = self._served(distribution, listed)
         except ProvenanceRefused as problem:
-            return _Unserved(problem.cause, is_final=True)
+            return _Unserved(problem.cause, is_refused=True)
         except IndexProblem as problem:
-            return _Unserved(problem.cause)
+            return _Unserved(problem.cause, is_unknown=True)
         if served is None:
             return _Unserved("its provenance is not served")
         try:
