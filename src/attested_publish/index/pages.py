@@ -29,6 +29,7 @@ from attested_publish.net.untrusted import shown
 if TYPE_CHECKING:
     from packaging.version import Version
 
+    from attested_publish.distributions import Distribution
     from attested_publish.index.credentials import GivenCredentials
     from attested_publish.problems import IndexUnusable
 
@@ -89,6 +90,19 @@ class Page:
     status_reason: str = ""
     is_of_pypi: bool = False
     has_provenance: bool = False
+
+    def file(self, distribution: Distribution) -> IndexFile | None:
+        """Return what is listed as a distribution.
+
+        An index other than PyPI may spell the name in another way: then it is the file of the
+        release that has the same bytes.
+        """
+        named = self.files.get(distribution.filename)
+        if named is not None or self.is_of_pypi:
+            return named
+        alike = (each for each in self.files.values() if each.sha256 == distribution.sha256)
+        of_it = distribution.kind, distribution.release
+        return next((each for each in alike if (each.kind, each.release) == of_it), None)
 
 
 @dataclass
@@ -240,11 +254,16 @@ def _html_page(answer: Answer) -> Page | None:
     files: dict[str, IndexFile] = {}
     meta: dict[str, str] = {}
     has_provenance = False
+    base: str | None = None
     for tag in tags(answer.body):
         if tag.name == "meta":
             meta[tag.attributes.get("name", "")] = tag.attributes.get("content", "")
             continue
-        url = _full(answer.url, tag.attributes.get("href"))
+        if tag.name == "base":
+            # The first one counts.
+            base = base or _full(answer.url, tag.attributes.get("href", ""))
+            continue
+        url = _full(base or answer.url, tag.attributes.get("href"))
         filename, digest = _named(url)
         if kind_of(filename) is None:
             continue
@@ -254,7 +273,7 @@ def _html_page(answer: Answer) -> Page | None:
             filename=filename,
             sha256=digest,
             url=url,
-            provenance_url=_full(answer.url, provenance) if provenance else None,
+            provenance_url=_full(base or answer.url, provenance) if provenance else None,
         )
     version = meta.get("pypi:repository-version", "")
     if not files and not version:
