@@ -81,7 +81,8 @@ class IndexFile:
 class Page:
     """The page of one project.
 
-    `is_of_pypi`: it has what only PyPI's server puts there (a serial number). `has_provenance`:
+    `is_of_pypi`: it has what only PyPI's server puts there together (a serial number and a status),
+    and provenance nowhere else. `has_provenance`:
     the index serves provenance (PEP 740), of these files or of others.
     """
 
@@ -228,7 +229,12 @@ def _json_page(answer: Answer, index: Index) -> Page:
         files=_own(files, answer.url),
         status=_status(status.get("status")),
         status_reason=str(status.get("reason") or ""),
-        is_of_pypi="_last-serial" in meta,
+        # pulp has a serial number, too, and proxies pass on PyPI's, with the addresses there.
+        is_of_pypi="_last-serial" in meta
+        and "project-status" in members
+        and all(
+            map(index.answers_at, filter(None, (each.provenance_url for each in files.values())))
+        ),
         has_provenance=names_provenance or _version(meta.get("api-version")) >= _PROVENANCE_SINCE,
     )
 
