@@ -116,3 +116,37 @@ def test_nothing_is_claimed_of_bytes_that_the_page_does_not_give(dist: Path, fra
     assert report.result == "done", printed
     assert "does not say with which bytes" in printed
     assert "other bytes" not in printed.replace("[other-bytes]", "")
+
+
+@dataclass
+class Astray(PlainIndex):
+    """An index whose pages lead nowhere."""
+
+    page: Callable[[Request], Response] = lambda _: Response("")
+
+    def _answer(self, request: Request) -> Response:
+        return self.page(request) if request.method == "GET" else super()._answer(request)
+
+
+def endless(request: Request) -> Response:
+    return Response("", 302, {"Location": f"{request.path}a"})
+
+
+def elsewhere(_: Request) -> Response:
+    return Response("", 302, {"Location": "ftp://sso.example/"})
+
+
+def too_large(_: Request) -> Response:
+    return Response(b"<p>" * (11 << 20), content_type="text/html")
+
+
+@pytest.mark.parametrize("page", [endless, elsewhere, too_large])
+def test_pages_that_lead_nowhere_do_not_stop_an_upload(
+    dist: Path, page: Callable[[Request], Response]
+) -> None:
+    index = Astray(page=page)
+    report, printed = published(index, dist)
+    assert report.result == "done", printed
+    assert WHEEL in index.files
+    assert "does not say which files it has" in printed
+    assert "nothing will be confirmed" in printed

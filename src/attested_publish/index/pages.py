@@ -23,7 +23,7 @@ from attested_publish.index.html_page import TooManyLinks, tags
 from attested_publish.index.index import Index, quoted, unreachable, unusable
 from attested_publish.index.project_page import PAGE_LIMIT, NotAPage, entries
 from attested_publish.net.figures import count, moment
-from attested_publish.net.http import Answer, ask
+from attested_publish.net.http import Answer, LedAstray, TooLarge, ask
 from attested_publish.net.untrusted import shown
 
 if TYPE_CHECKING:
@@ -189,6 +189,12 @@ class Pages:
         auth = authorization(given.user, given.password) if given else None
         try:
             return ask(self.session, "GET", url, headers=headers, limit=PAGE_LIMIT, auth=auth)
+        except (LedAstray, TooLarge, requests.TooManyRedirects) as error:
+            problem = unreachable(self.index, url, error)
+            if self.index.is_pypi:
+                raise problem from error
+            # It did answer, and may take uploads nevertheless.
+            raise unusable(self.index, problem.cause) from error
         except requests.RequestException as error:
             raise unreachable(self.index, url, error) from error
 
