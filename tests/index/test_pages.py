@@ -117,6 +117,25 @@ def test_what_is_no_link_to_a_distribution(body: str) -> None:
     assert "not a project page" in caught.value.detail
 
 
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ('<base href="/files/">', f"/files/{WHEEL}"),
+        ("<BASE HREF=../x/>", f"/simple/x/{WHEEL}"),
+        ('<base href="/files/"><base href="/other/">', f"/files/{WHEEL}"),
+        ("<base target=_top>", f"/simple/sample/{WHEEL}"),
+    ],
+)
+def test_the_base_of_the_links(base: str, url: str) -> None:
+    body = f'<head>{base}</head><a href="{WHEEL}#sha256={SHA}" data-provenance="{WHEEL}.p">x</a>'
+    page = page_at("/legacy/", {"/simple/sample/": html(body)})
+    assert page is not None
+    file = page.files[WHEEL]
+    assert file.sha256 == SHA
+    assert file.url.partition("#")[0].endswith(url)
+    assert (file.provenance_url or "").endswith(f"{url}.p")
+
+
 def test_a_page_without_files_is_one_if_it_says_so() -> None:
     empty = '<meta name="pypi:repository-version" content="1.0"><title>Links for sample</title>'
     page = page_at("/legacy/", {"/simple/sample/": html(empty)})
@@ -188,7 +207,48 @@ def test_credentials_do_not_go_to_another_host() -> None:
         for answer in (away, away_if_known):
             with pytest.raises(IndexUnusable):
                 page_at("/legacy/", {"/simple/sample/": answer}, GivenCredentials("me", "secret"))
-    assert [credentials for _, credentials in other.asked] == [None, None]
+    assert {credentials for _, credentials in other.asked} == {None}
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Response("Forbidden", 403),
+        Response("There is nothing here", 404),
+        html("<form>Sign in</form>"),
+        Response("<form>Sign in</form>", 203, content_type="text/html"),
+        Response("", 302, {"Location": "/sign-in"}),
+    ],
+    ids=["forbidden", "hidden", "login page", "login page, 203", "redirect"],
+)
+@pytest.mark.parametrize("upload_path", ["/legacy/", "/"])
+def test_they_are_sent_where_nobody_gets_a_page_without(
+    refusal: Response, upload_path: str
+) -> None:
+    """Not every index asks for credentials with 401."""
+
+    def closed_otherwise(request: Request) -> Response:
+        return closed(request) if request.authorization else refusal
+
+    answers = {"/simple/sample/": closed_otherwise, "/sign-in": html("<form>Sign in</form>")}
+    page = page_at(upload_path, answers, GivenCredentials("me", "secret"))
+    assert page is not None
+    assert page.files[WHEEL].sha256 == SHA
+
+
+def test_they_are_not_sent_where_everybody_gets_the_page() -> None:
+    asked: list[tuple[str, str | None]] = []
+    answers = {"/simple/sample/": html(f'<a href="{WHEEL}#sha256={SHA}">x</a>')}
+    page_at("/legacy/", answers, GivenCredentials("me", "secret"), asked)
+    assert asked == [("/simple/sample/", None)]
+
+
+def test_the_answer_to_everybody_counts_where_a_token_may_only_upload() -> None:
+    def for_everybody(request: Request) -> Response:
+        return Response("may not read", 403 if request.authorization else 404)
+
+    answers = {"/simple/sample/": for_everybody}
+    assert page_at("/legacy/", answers, GivenCredentials("me", "secret")) is None
 
 
 def test_what_another_host_serves_is_not_the_index_s() -> None:

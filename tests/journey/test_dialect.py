@@ -24,8 +24,12 @@ JSON = "application/vnd.pypi.simple.v1+json"
 FILE = {"filename": "sample-0.9-py3-none-any.whl", "url": "x", "hashes": {"sha256": "0" * 64}}
 
 
-def page(meta: dict[str, Any], *files: dict[str, Any]) -> Response:
-    text = json.dumps({"meta": meta, "name": "sample", "files": files})
+STATUS = {"project-status": {"status": "active"}}
+ELSEWHERE = {**FILE, "provenance": "https://pypi.org/integrity/sample/0.9/x/provenance"}
+
+
+def page(meta: dict[str, Any], *files: dict[str, Any], **members: Any) -> Response:
+    text = json.dumps({"meta": meta, "name": "sample", "files": files, **members})
     return Response(text, content_type=JSON)
 
 
@@ -76,7 +80,15 @@ def learned(stage: Stage, index: Answering, **settings: str) -> Dialect:
 @pytest.mark.parametrize(
     ("answer", "audience", "dialect"),
     [
-        (page({"api-version": "1.4", "_last-serial": 7}), None, Dialect.PYPI),
+        (page({"api-version": "1.4", "_last-serial": 7}, **STATUS), None, Dialect.PYPI),
+        # As pulp has it, and as a proxy passes on PyPI's own page.
+        (page({"api-version": "1.1", "_last-serial": 10**9}, FILE), None, Dialect.OTHER),
+        (page({"api-version": "1.4", "_last-serial": 7}), None, Dialect.ATTESTING),
+        (
+            page({"api-version": "1.4", "_last-serial": 7}, ELSEWHERE, **STATUS),
+            None,
+            Dialect.ATTESTING,
+        ),
         (page({"api-version": "1.4"}), None, Dialect.ATTESTING),
         (page({"api-version": "1.4"}), "octo", Dialect.ATTESTING),
         (page({"api-version": "1.0"}, {**FILE, "provenance": None}), None, Dialect.ATTESTING),

@@ -101,3 +101,10 @@ def test_a_wrong_address_of_pypi_does_not_hide_a_wrong_token() -> None:
         (True, False),
         (False, True),
     ]
+
+
+def test_http_has_no_users_with_a_colon() -> None:
+    (told,) = faults(user="me:geheim", password=SECRET, repository_url=PRIVATE)
+    assert "colon" in told
+    assert "geheim" not in told
+    assert faults(user="me", password=f"{SECRET}:x", repository_url=PRIVATE) == ()

@@ -53,9 +53,9 @@ class Contents:
         return {project: list(files.values()) for project, files in self.files.items()}
 
     def file(self, distribution: Distribution) -> IndexFile | None:
-        """Return what the index serves under the distribution's filename."""
+        """Return what the index serves as the distribution (see `Page.file`)."""
         page = self.pages.get(distribution.project or "")
-        return None if page is None else page.files.get(distribution.filename)
+        return None if page is None else page.file(distribution)
 
     def presence(self, distribution: Distribution) -> Presence:
         """Compare a distribution with what is served under its name, by sha256."""

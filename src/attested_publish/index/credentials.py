@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from requests.auth import HTTPBasicAuth
+
 
 class Credentials(Protocol):
     """The credentials of uploads; the password may change between uses."""
@@ -31,3 +33,12 @@ class GivenCredentials:
     def renew(self, refused: str) -> bool:  # noqa: ARG002 - there is only one
         """False: it cannot be replaced."""
         return False
+
+
+def authorization(user: str, password: str) -> HTTPBasicAuth:
+    """Return what sends a user and a password, the same way with every kind of request.
+
+    In UTF-8 (RFC 7617), as indexes and their other clients expect: `requests` would encode them
+    in Latin-1, and fail where that has no such character.
+    """
+    return HTTPBasicAuth(user.encode(), password.encode())

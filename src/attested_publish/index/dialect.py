@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def dialect_of_pages(contents: Contents) -> Dialect:
     """Return the dialect that project pages show; `UNKNOWN` if there are none.
 
-    PyPI's server puts a serial number on its pages. Others may serve provenance (PEP 740).
+    PyPI's server puts a serial number and a status on its pages. Others may serve
+    provenance (PEP 740).
     """
     pages = [page for page in contents.pages.values() if page is not None]
     if any(page.is_of_pypi for page in pages):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from html import unescape
+from itertools import islice
 from typing import NamedTuple
 
 FILES_LIMIT = 100_000
@@ -15,7 +16,7 @@ _TAG_LIMIT = 64 << 10
 # unfinished comment, tag or quotation ends with the page.
 _TAGS = re.compile(
     r"""<!--(?:(?!-->).)*+
-      | <(?P<name>a|meta)(?=[\s/>])
+      | <(?P<name>a|base|meta)(?=[\s/>])
         (?P<attributes>(?:[^>"']++ | "[^"]*+(?:"|\Z) | '[^']*+(?:'|\Z))*+)""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
@@ -26,8 +27,15 @@ _ATTRIBUTES = re.compile(
 )
 
 
+_READ = frozenset({"href", "data-provenance", "name", "content"})
+"""The attributes that are read."""
+
+_ATTRIBUTES_LIMIT = 16
+"""Attributes of one tag that are looked at; links have up to eight."""
+
+
 class Tag(NamedTuple):
-    """A link (`a`) or a `meta` tag, with its attributes by their names in lower case."""
+    """A link (`a`), a `base` or a `meta` tag, with the attributes that matter (lower case)."""
 
     name: str
     attributes: Mapping[str, str]
@@ -38,7 +46,7 @@ class TooManyLinks(ValueError):
 
 
 def tags(page: bytes) -> Iterator[Tag]:
-    """Yield the links and the `meta` tags of a page; tags too long to be real ones are skipped.
+    """Yield the links, `base` and `meta` tags of a page; tags too long to be real ones are skipped.
 
     Raises `TooManyLinks`.
     """
@@ -51,8 +59,10 @@ def tags(page: bytes) -> Iterator[Tag]:
         if links > FILES_LIMIT:
             raise TooManyLinks(f"it has more than {FILES_LIMIT} links")
         attributes: dict[str, str] = {}
-        for each in _ATTRIBUTES.finditer(match["attributes"]):
-            value = each["double"] or each["single"] or each["bare"] or ""
+        for each in islice(_ATTRIBUTES.finditer(match["attributes"]), _ATTRIBUTES_LIMIT):
+            name = each["name"].lower()
             # Of a repeated attribute, browsers take the first.
-            attributes.setdefault(each["name"].lower(), unescape(value).strip())
+            if name in _READ and name not in attributes:
+                value = each["double"] or each["single"] or each["bare"] or ""
+                attributes[name] = unescape(value).strip()
         yield Tag(match["name"].lower(), attributes)

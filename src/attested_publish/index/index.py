@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from attested_publish.identity.audiences import PYPI_AUDIENCES, RESERVED_AUDIENCES
+from attested_publish.identity.audiences import PYPI_AUDIENCES, SIGSTORE_AUDIENCE, is_reserved
 from attested_publish.net.addresses import (
     PYPI_UPLOAD_URL,
     TESTPYPI_UPLOAD_URL,
@@ -98,15 +98,17 @@ class Index:
     def may_ask_for(self, audience: str, *, is_provider_local: bool) -> bool:
         """Whether this index may receive identity tokens for `audience`.
 
-        A token for PyPI's, TestPyPI's or Sigstore's audience could be replayed there, so no
-        other index gets one. An index on loopback may (a rehearsal, a copy of PyPI's server) if
-        the identity provider is on loopback, too: its tokens are not valid anywhere else.
+        A token for the audience of PyPI, TestPyPI, Sigstore or another well-known service could be
+        replayed there, so no other index gets one. An index on loopback may (a rehearsal, a copy
+        of PyPI's server) if the identity provider is on loopback, too: its tokens are not valid
+        anywhere else.
         """
-        if audience not in RESERVED_AUDIENCES:
+        if not is_reserved(audience):
             return True
         if self.is_pypi:
             return audience == PYPI_AUDIENCES[self.host]
-        return is_provider_local and is_loopback(self.host) and audience != "sigstore"
+        is_sigstores = audience.strip().lower() == SIGSTORE_AUDIENCE
+        return is_provider_local and is_loopback(self.host) and not is_sigstores
 
     def answers_at(self, url: str) -> bool:
         """Whether an answer from `url` comes from this index itself."""

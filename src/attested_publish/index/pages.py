@@ -6,7 +6,6 @@ and for those alone who have credentials.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,22 +18,25 @@ from urllib.parse import unquote, urljoin, urlsplit
 import requests
 
 from attested_publish.distributions import Kind, kind_of, release_of
+from attested_publish.index.credentials import authorization
 from attested_publish.index.html_page import TooManyLinks, tags
 from attested_publish.index.index import Index, quoted, unreachable, unusable
 from attested_publish.index.project_page import PAGE_LIMIT, NotAPage, entries
 from attested_publish.net.figures import count, moment
-from attested_publish.net.http import Answer, ask
+from attested_publish.net.http import Answer, LedAstray, TooLarge, ask
 from attested_publish.net.untrusted import shown
 
 if TYPE_CHECKING:
     from packaging.version import Version
 
+    from attested_publish.distributions import Distribution
     from attested_publish.index.credentials import GivenCredentials
     from attested_publish.problems import IndexUnusable
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 _HTML = "application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _DIGEST = re.compile(r"sha256[=-](?P<digest>[0-9a-fA-F]{64})")
+_NOTHING_THERE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _PROVENANCE_SINCE = (1, 3)
 """The version of the simple API that has `provenance` (PEP 740)."""
 
@@ -79,7 +81,8 @@ class IndexFile:
 class Page:
     """The page of one project.
 
-    `is_of_pypi`: it has what only PyPI's server puts there (a serial number). `has_provenance`:
+    `is_of_pypi`: it has what only PyPI's server puts there together (a serial number and a status),
+    and provenance nowhere else. `has_provenance`:
     the index serves provenance (PEP 740), of these files or of others.
     """
 
@@ -89,13 +92,26 @@ class Page:
     is_of_pypi: bool = False
     has_provenance: bool = False
 
+    def file(self, distribution: Distribution) -> IndexFile | None:
+        """Return what is listed as a distribution.
+
+        An index other than PyPI may spell the name in another way: then it is the file of the
+        release that has the same bytes.
+        """
+        named = self.files.get(distribution.filename)
+        if named is not None or self.is_of_pypi:
+            return named
+        alike = (each for each in self.files.values() if each.sha256 == distribution.sha256)
+        of_it = distribution.kind, distribution.release
+        return next((each for each in alike if (each.kind, each.release) == of_it), None)
+
 
 @dataclass
 class Pages:
     """The project pages of an index. Where they are, and who may read them, is found out once.
 
-    `credentials` are used if the index asks for some, and only at its own host. Threads may
-    share it.
+    `credentials` are used if nobody gets a page without them, and only at the index's own host.
+    Threads may share it.
     """
 
     index: Index
@@ -113,14 +129,11 @@ class Pages:
         urls = self.index.simple_urls(project)
         odd: Answer | None = None
         for place in range(len(urls)) if self._place is None else [self._place]:
-            answer = self._answer(urls[place])
-            if answer is None:
-                continue
-            page = _page(answer, self.index)
-            if page is not None:
+            found = self._look(urls[place])
+            if isinstance(found, Page):
                 self._place = place
-                return page
-            odd = answer
+                return found
+            odd = found or odd
         if odd is not None:
             raise _no_page(self.index, odd)
         return None
@@ -130,14 +143,34 @@ class Pages:
         page = self.page(project)
         return None if page is None else page.files
 
-    def _answer(self, url: str) -> Answer | None:
-        """Return what is served at one of the places; `None`: nothing of this index."""
+    def _look(self, url: str) -> Page | Answer | None:
+        """Return the page at one of the places, or what is no page; `None`: nothing is there."""
         answer = self._ask(url, with_credentials=self._is_closed)
-        wants_credentials = answer.status == HTTPStatus.UNAUTHORIZED and not self._is_closed
-        if wants_credentials and self.credentials and self.index.answers_at(answer.url):
-            answer = self._ask(url, with_credentials=True)
-            self._is_closed = answer.is_success
-        if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        page = self._page_in(answer)
+        if page is None and not self._is_closed and self._may_be_closed(answer):
+            known = self._ask(url, with_credentials=True)
+            page = self._page_in(known)
+            self._is_closed = page is not None
+            if answer.status not in _NOTHING_THERE:
+                answer = known
+        return page or self._without_page(answer, url)
+
+    def _may_be_closed(self, answer: Answer) -> bool:
+        """Whether somebody with credentials may get a page where nobody else does.
+
+        Some indexes say so (401), others that it is forbidden or not there, or show a login page.
+        """
+        is_refused = answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        is_hidden = answer.is_success or answer.status in _NOTHING_THERE
+        return self.credentials is not None and not self.index.is_pypi and (is_refused or is_hidden)
+
+    def _page_in(self, answer: Answer) -> Page | None:
+        if answer.status != HTTPStatus.OK or not self.index.answers_at(answer.url):
+            return None
+        return _page(answer, self.index)
+
+    def _without_page(self, answer: Answer, url: str) -> Answer | None:
+        if answer.status in _NOTHING_THERE:
             return None
         is_elsewhere = not self.index.answers_at(answer.url)
         if is_elsewhere and answer.status == HTTPStatus.OK and not self.index.works_as_pypi:
@@ -152,11 +185,16 @@ class Pages:
     def _ask(self, url: str, *, with_credentials: bool) -> Answer:
         accepted = _JSON if self.index.works_as_pypi else f"{_JSON}, {_HTML}"
         headers = {"Accept": accepted, "Cache-Control": "no-cache"}
-        if with_credentials and self.credentials:
-            pair = f"{self.credentials.user}:{self.credentials.password}"
-            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        given = self.credentials if with_credentials else None
+        auth = authorization(given.user, given.password) if given else None
         try:
-            return ask(self.session, "GET", url, headers=headers, limit=PAGE_LIMIT)
+            return ask(self.session, "GET", url, headers=headers, limit=PAGE_LIMIT, auth=auth)
+        except (LedAstray, TooLarge, requests.TooManyRedirects) as error:
+            problem = unreachable(self.index, url, error)
+            if self.index.is_pypi:
+                raise problem from error
+            # It did answer, and may take uploads nevertheless.
+            raise unusable(self.index, problem.cause) from error
         except requests.RequestException as error:
             raise unreachable(self.index, url, error) from error
 
@@ -197,7 +235,12 @@ def _json_page(answer: Answer, index: Index) -> Page:
         files=_own(files, answer.url),
         status=_status(status.get("status")),
         status_reason=str(status.get("reason") or ""),
-        is_of_pypi="_last-serial" in meta,
+        # pulp has a serial number, too, and proxies pass on PyPI's, with the addresses there.
+        is_of_pypi="_last-serial" in meta
+        and "project-status" in members
+        and all(
+            map(index.answers_at, filter(None, (each.provenance_url for each in files.values())))
+        ),
         has_provenance=names_provenance or _version(meta.get("api-version")) >= _PROVENANCE_SINCE,
     )
 
@@ -223,11 +266,16 @@ def _html_page(answer: Answer) -> Page | None:
     files: dict[str, IndexFile] = {}
     meta: dict[str, str] = {}
     has_provenance = False
+    base: str | None = None
     for tag in tags(answer.body):
         if tag.name == "meta":
             meta[tag.attributes.get("name", "")] = tag.attributes.get("content", "")
             continue
-        url = _full(answer.url, tag.attributes.get("href"))
+        if tag.name == "base":
+            # The first one counts.
+            base = base or _full(answer.url, tag.attributes.get("href", ""))
+            continue
+        url = _full(base or answer.url, tag.attributes.get("href"))
         filename, digest = _named(url)
         if kind_of(filename) is None:
             continue
@@ -237,7 +285,7 @@ def _html_page(answer: Answer) -> Page | None:
             filename=filename,
             sha256=digest,
             url=url,
-            provenance_url=_full(answer.url, provenance) if provenance else None,
+            provenance_url=_full(base or answer.url, provenance) if provenance else None,
         )
     version = meta.get("pypi:repository-version", "")
     if not files and not version:

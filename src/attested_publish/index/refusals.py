@@ -642,8 +642,8 @@ _ATTESTATIONS = (
 )
 
 _TAKEN = (
-    "The index has another file of that name, and does not replace it: publish these changes "
-    "under a new version. With `skip-existing: true` the file that is there is left as it is."
+    "The index has a file of that name, and does not replace it: publish these changes under a "
+    "new version. With `skip-existing: true` the file that is there is left as it is."
 )
 
 _OTHER_INDEXES = (

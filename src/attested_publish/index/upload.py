@@ -20,7 +20,7 @@ import requests
 import rich
 from twine.settings import Settings as TwineSettings
 
-from attested_publish.index.credentials import GivenCredentials
+from attested_publish.index.credentials import GivenCredentials, authorization
 from attested_publish.index.in_flight import Flights, Limits, Order
 from attested_publish.index.package import read_package
 from attested_publish.index.refusals import is_name_taken, not_sent, refusal
@@ -231,7 +231,7 @@ class _Courier:
 
     def _post(self, distribution: Distribution, package: PackageFile, password: str) -> Answer:
         repository = self._repository()
-        repository.session.auth = (self._delivery.credentials.user, password)
+        repository.session.auth = authorization(self._delivery.credentials.user, password)
         try:
             # One try: twine's own retries send the file again without asking or waiting.
             response = repository.upload(package, max_redirects=1)

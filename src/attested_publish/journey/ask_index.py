@@ -220,9 +220,11 @@ def skipped(served: IndexFile | None, index: Index) -> Finding:
     """
     if served is None:
         there = "refuses this file, as its name or its content is taken"
+    elif served.sha256 is None:
+        there = "has a file of this name, and does not say with which bytes"
     else:
-        digest = f", with sha256 {shown(served.sha256, 80)}" if served.sha256 else ""
-        there = f"has a file of this name with other bytes{digest}"
+        digest = shown(served.sha256, 80)
+        there = f"has a file of this name with other bytes, with sha256 {digest}"
     return Finding(
         OTHER_BYTES,
         Severity.WARNING,

@@ -43,7 +43,8 @@ def confirm(
     def seen(distribution: Distribution, served: IndexFile, provenance: Provenanced | None) -> None:
         file = run.files[distribution.filename]
         note_served(run, distribution, served)
-        note = f"served, {'digest' if provenance is None else 'digest and provenance'} right"
+        right = ["digest"] * (served.sha256 is not None) + ["provenance"] * (provenance is not None)
+        note = f"served, {' and '.join(right)} right" if right else "served, without a digest"
         if provenance is not None and not provenance.is_own:
             file.attestations.clear()
             for attestation in provenance.attestations.values():

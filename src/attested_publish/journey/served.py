@@ -12,6 +12,7 @@ from sigstore.verify.policy import AllOf
 
 from attested_publish.attestations.convert import NotConvertible, read_provenance
 from attested_publish.attestations.verify import AttestationRefused, policy_of, verify_attestation
+from attested_publish.index.pages import Page
 from attested_publish.index.provenance import (
     ProvenanceRefused,
     provenance_listed,
@@ -137,7 +138,7 @@ def wait_until_served(
 
         for each, found in in_parallel(provenance, waited_for, threads=_ASKING):
             page = listed[str(each.project)]()
-            file = None if isinstance(page, str) else page.get(each.filename)
+            file = None if isinstance(page, str) else page.file(each)
             if file is None:
                 unlisted = "its project page does not list the file yet"
                 result.late[each.filename] = page if isinstance(page, str) else unlisted
@@ -166,10 +167,10 @@ def _late(missing: Sequence[str], result: Served) -> IndexProblem:
     )
 
 
-def _page(pages: Pages, project: str) -> Mapping[str, IndexFile] | str:
+def _page(pages: Pages, project: str) -> Page | str:
     """Return what the index serves of a project, or why that cannot be said."""
     try:
-        return pages.files(project) or {}
+        return pages.page(project) or Page({})
     except IndexProblem as problem:
         return problem.cause
 
@@ -187,8 +188,8 @@ def _check_digest(distribution: Distribution, file: IndexFile, index: Index) -> 
         )
 
 
-_Listed = Mapping[str, Outcome[Mapping[str, "IndexFile"] | str]]
-"""The files on the page of each project, or why it cannot be read; they may be waited for."""
+_Listed = Mapping[str, Outcome[Page | str]]
+"""The page of each project, or why it cannot be read; they may be waited for."""
 
 
 @dataclass(frozen=True)
@@ -230,11 +231,12 @@ class _Verification:
 
     def _served(self, distribution: Distribution, listed: _Listed) -> Mapping[str, Any] | None:
         index, session = self.pages.index, self.pages.session
-        project, filename = str(distribution.project), distribution.filename
+        project = str(distribution.project)
         if index.works_as_pypi:
-            return provenance_of(index, project, str(distribution.version), filename, session)
+            version, filename = str(distribution.version), distribution.filename
+            return provenance_of(index, project, version, filename, session)
         page = listed[project]()
-        file = None if isinstance(page, str) else page.get(filename)
+        file = None if isinstance(page, str) else page.file(distribution)
         return None if file is None else provenance_listed(file, index, session)
 
     def _verified(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -26,6 +26,9 @@ from attested_publish.net.connections import EndlessHead, current_watch, manage,
 from attested_publish.net.routes import certificates, proxies_for
 from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.untrusted import sentence, shown
+
+if TYPE_CHECKING:
+    from requests.auth import AuthBase
 
 CONNECT_SECONDS = 15.0
 BODY_LIMIT = 1 << 20
@@ -292,12 +295,13 @@ def ask(
     limit: int = BODY_LIMIT,
     seconds: float | None = None,
     follows: bool = True,
+    auth: AuthBase | None = None,
 ) -> Answer:
     """Send a request and read the answer, at most `limit` bytes of it, within `seconds`.
 
     Without `seconds`, the session's own limit applies. A redirect of a GET is followed, unless
     `follows` is false; that of a POST is returned, because following it would send the body to
-    another address. Raises
+    another address. `auth` does not go along to another host or port. Raises
     `requests.RequestException`; `TooLarge` if a successful answer exceeds the limit.
     """
     adapter = session.get_adapter(url)
@@ -312,6 +316,7 @@ def ask(
             headers=dict(headers),
             stream=True,
             allow_redirects=follows and method == "GET",
+            auth=auth,
         ) as response,
     ):
         return answer_of(response, body_of(response, limit))

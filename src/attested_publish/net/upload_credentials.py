@@ -24,6 +24,11 @@ def faults_of(user: str, password: str, index: str | None) -> Iterator[str]:
         yield "password contains a line break or another control character."
         return
     if index is None:
+        if ":" in user and password:
+            yield (
+                "user contains a colon, and an index takes what follows it for the password: give "
+                "the name alone as user, and the rest as password."
+            )
         return
     if user.strip(_QUOTES).startswith(_TOKEN_PREFIX):
         yield "user is an API token: give it as password, and leave user out."
