@@ -186,8 +186,17 @@ class _Courier:
         if problem.may_pass and self._delivery.is_there(distribution):
             return Outcome.UPLOADED
         # An earlier try may have arrived, although the last one did not.
-        problem.may_have_arrived = any(each.may_have_arrived for each in failures)
+        problem.may_have_arrived = not self._is_of_others(problem) and any(
+            each.may_have_arrived for each in failures
+        )
         raise problem
+
+    def _is_of_others(self, problem: Problem) -> bool:
+        """Whether the name is taken by other bytes, so that no earlier try has arrived either.
+
+        PyPI accepts the same bytes again; others may refuse them, too.
+        """
+        return self._index.works_as_pypi and problem.topic is Topic.NAME_TAKEN
 
     def _try(
         self, distribution: Distribution, package: PackageFile, failures: list[Problem]
@@ -199,7 +208,7 @@ class _Courier:
             if not failures:
                 self._begun(distribution)
             try:
-                return self._send(distribution, package)
+                return self._send(distribution, package, failures)
             except Problem as problem:
                 failures.append(problem)
                 raise
@@ -209,7 +218,9 @@ class _Courier:
         for repository in self._repositories:
             repository.close()
 
-    def _send(self, distribution: Distribution, package: PackageFile) -> Outcome:
+    def _send(
+        self, distribution: Distribution, package: PackageFile, failures: Sequence[Problem]
+    ) -> Outcome:
         password = self._delivery.credentials.password
         answer = self._post(distribution, package, password)
         is_expired = answer.status == HTTPStatus.FORBIDDEN and "is expired" in answer.told()
@@ -219,9 +230,11 @@ class _Courier:
         if answer.is_success:
             return Outcome.DOUBTFUL if _says_nothing(answer) else Outcome.UPLOADED
         if is_name_taken(answer):
-            # Some indexes refuse the same bytes, too, and another run may have been faster.
+            # Some indexes refuse the same bytes, too: those of another run that was faster, or
+            # of an earlier try whose answer was lost.
             if self._delivery.is_there(distribution):
-                return Outcome.THERE
+                is_own = any(each.may_have_arrived for each in failures)
+                return Outcome.UPLOADED if is_own else Outcome.THERE
             if self._delivery.skip_existing:
                 return Outcome.NAME_TAKEN
         is_minted = not isinstance(self._delivery.credentials, GivenCredentials)
