@@ -103,11 +103,22 @@ def _answered(run: Run, answer: Callable[[], Contents]) -> Contents:
     try:
         return answer()
     except IndexProblem as problem:
-        is_needed = run.targets.index.is_pypi or not isinstance(problem, IndexUnusable)
+        is_needed = (
+            run.targets.index.is_pypi
+            or not isinstance(problem, IndexUnusable)
+            # A copy of PyPI's server has pages, and what it has is told later: nothing is spent yet.
+            or (problem.may_pass and _seems_as_pypi(run))
+        )
         # Where files are refused anyway, that is what the user has to know first.
         if is_needed and not stopping_findings(run):
             raise
         return Contents(unreadable=problem.cause)
+
+
+def _seems_as_pypi(run: Run) -> bool:
+    """Whether an index works as PyPI, as far as that shows without its pages."""
+    index = run.targets.index
+    return index.works_as_pypi or (index.dialect is Dialect.UNKNOWN and _exchanges_as_pypi(run))
 
 
 def _learned(run: Run, contents: Contents) -> Index:
