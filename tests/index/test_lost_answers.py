@@ -60,6 +60,22 @@ def test_the_bytes_of_an_own_earlier_try_are_not_called_those_of_another_run(
     assert len(index.sent) == 2
 
 
+USED = (
+    "This filename was previously used by a file that has since been deleted. Use a different "
+    "version. See https://pypi.org/help/#file-name-reuse for more information."
+)
+
+
+def test_pypi_refuses_the_name_while_it_commits_the_same_bytes(tmp_path: Path) -> None:
+    """It looks for the file before, and for its name after another transaction has ended."""
+    wheel = make_wheel(tmp_path).name
+    index = CountingIndex(seconds=0, answer=lambda *_: Response(USED, 400))
+    told = send(tmp_path, index, Dialect.PYPI, is_there=lambda _: True)
+    assert told.done == {wheel: Outcome.THERE}
+    with pytest.raises(UploadRefused):
+        send(tmp_path, index, Dialect.PYPI)
+
+
 def test_what_was_never_sent_has_not_arrived(tmp_path: Path) -> None:
     make_wheel(tmp_path)
     failed: list[Problem] = []

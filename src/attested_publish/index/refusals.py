@@ -854,6 +854,11 @@ def is_name_taken(answer: Answer) -> bool:
     return not answer.is_success and cause_of(answer).is_name_taken
 
 
+def is_name_used(answer: Answer) -> bool:
+    """Whether an index refuses a filename because it had a file of that name once."""
+    return not answer.is_success and cause_of(answer).name == "name-used-before"
+
+
 def exchange_cause(description: str) -> Cause | None:
     """Return the cause of a refused exchange that PyPI describes so; `None` for others."""
     message = plain(shown(description))
