@@ -20,17 +20,13 @@ from pypi_attestations import GitLabPublisher
 
 from attested_publish.identity.gitlab import GitLabIdentity
 from attested_publish.identity.tokens import AmbientIdentity, detect, understand
-from attested_publish.index.api_token import (
-    Exchange,
-    NoSecondToken,
-    TrustedCredentials,
-    never_sent,
-)
+from attested_publish.index.api_token import Exchange, NoSecondToken, TrustedCredentials
 from attested_publish.index.discovery import usual_exchange
 from attested_publish.index.index import Dialect, Index
 from attested_publish.journey import publish
 from attested_publish.journey.forecast import advice, refuse_hopeless
 from attested_publish.net.http import new_session
+from attested_publish.net.unreachable import never_sent
 from attested_publish.problems import IdentityProblem
 from attested_publish.rehearsal.jobs.gitlab import job_claims
 from attested_publish.rehearsal.jobs.pretended import GITHUB, GITLAB, GOOGLE, job_here

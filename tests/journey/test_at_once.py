@@ -142,6 +142,19 @@ def test_what_another_run_published_is_named_in_the_report_and_the_summary(stage
     assert report.files[wheel].provenance_url in summary(report, limit=1 << 20)
 
 
+def test_a_file_that_others_took_meanwhile_has_no_attestation_of_this_run(stage: Stage) -> None:
+    """Both runs find nothing there; the second one's wheel is not the first one's."""
+    assert stage.run().result == "done"
+    wheel = "sample-1.0-py3-none-any.whl"
+    make_wheel(stage.folder, extra_files={"sample/more.py": b"other"})
+    stage.fault("simple=404*1")
+    report = stage.run(skip_existing="true")
+    assert report.result == "done", problem(report)
+    assert report.files[wheel].status == "already-there"
+    assert report.files[wheel].attestation is None
+    assert "is skipped" in stage.printed
+
+
 def test_an_attestation_by_another_publisher_is_wrong(stage: Stage) -> None:
     assert stage.run().result == "done"
     trust = load_trust(stage.world.trust_config)

@@ -74,3 +74,16 @@ def test_a_refusal_to_serve_any_is_not_waited_for(stage: Stage) -> None:
     asked = "next try in"
     assert report.result == "failed"
     assert asked not in stage.printed
+
+
+@pytest.mark.parametrize("attestations", ["true", "auto"])
+def test_attestations_that_were_kept_are_not_called_lost(stage: Stage, attestations: str) -> None:
+    """They are switched off after the upload: the project page lists what is not served now."""
+    stage.fault("integrity=disabled")
+    report = stage.run(attestations=attestations)
+    assert report.result == "done", problem(report)
+    assert "not confirmed in time" in stage.printed
+    assert "Attestations temporarily disabled" in stage.printed
+    assert "can be added" not in stage.printed
+    assert "next try in" not in stage.printed, "waiting does not help"
+    assert all(file.attestation for file in report.files.values())

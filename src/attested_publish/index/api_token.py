@@ -12,7 +12,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import requests
-import urllib3
 
 from attested_publish.identity.tokens import is_taken_once
 from attested_publish.index.discovery import TokenExchange, token_exchange
@@ -24,6 +23,7 @@ from attested_publish.net.http import Answer, ask
 from attested_publish.net.parallel import Outcome, meanwhile
 from attested_publish.net.retry import Deadlines, GaveUp, Tell, persistently
 from attested_publish.net.stopping import is_stopped
+from attested_publish.net.unreachable import never_sent
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import TokenProblem, TokenRefused, Topic
 
@@ -558,24 +558,6 @@ def _unanswered(problem: TokenProblem) -> AnswerLost:
         remedy=problem.remedy,
         topic=problem.topic,
         may_pass=problem.may_pass,
-    )
-
-
-def never_sent(error: requests.RequestException) -> bool:
-    """Whether a request certainly did not reach the server: there was no connection."""
-    if isinstance(
-        error,
-        requests.ConnectTimeout
-        | requests.exceptions.ProxyError
-        | requests.exceptions.SSLError
-        | requests.exceptions.InvalidURL,
-    ):
-        return True
-    # requests has one class for this and for lost connections; urllib3 has two.
-    wrapped = error.args[0] if error.args else None
-    reason = getattr(wrapped, "reason", wrapped)
-    return isinstance(
-        reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
     )
 
 

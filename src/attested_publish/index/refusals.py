@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import requests
+
 from attested_publish.index.index import Index, unreachable
 from attested_publish.index.site import pending_publishers_url, publishers_url, settings_url
+from attested_publish.net.unreachable import never_sent
 from attested_publish.net.untrusted import LINE_LIMIT, shown, without_markup
 from attested_publish.problems import Problem, Topic, UploadProblem, UploadRefused
 
 if TYPE_CHECKING:
-    import requests
-
     from attested_publish.distributions import Distribution
     from attested_publish.identity.publishers import TrustedPublisher
     from attested_publish.net.http import Answer
@@ -853,6 +854,11 @@ def is_name_taken(answer: Answer) -> bool:
     return not answer.is_success and cause_of(answer).is_name_taken
 
 
+def is_name_used(answer: Answer) -> bool:
+    """Whether an index refuses a filename because it had a file of that name once."""
+    return not answer.is_success and cause_of(answer).name == "name-used-before"
+
+
 def exchange_cause(description: str) -> Cause | None:
     """Return the cause of a refused exchange that PyPI describes so; `None` for others."""
     message = plain(shown(description))
@@ -870,15 +876,20 @@ def not_sent(
 ) -> UploadProblem:
     """Return the problem that a file could not be sent, or that no answer came."""
     why: Problem = unreachable(index, index.upload_url, error)
-    return UploadProblem(
+    # TLS may also break after the file was sent.
+    is_unsent = never_sent(error) and not isinstance(error, requests.exceptions.SSLError)
+    received = "" if is_unsent else "The file may or may not have been received. "
+    problem = UploadProblem(
         f"{shown(distribution.filename)} could not be uploaded to {index.name}",
         topic=Topic.UPLOAD_FAILED,
         detail=why.detail,
-        remedy="The file may or may not have been received. Run again: a re-run asks the index "
-        "what it has, and uploads only what is missing.",
+        remedy=f"{received}Run again: a re-run asks the index what it has, and uploads only what "
+        "is missing.",
         file=distribution.filename,
         may_pass=why.may_pass,
     )
+    problem.may_have_arrived = not is_unsent
+    return problem
 
 
 def plain(message: str) -> str:

@@ -23,7 +23,7 @@ from twine.settings import Settings as TwineSettings
 from attested_publish.index.credentials import GivenCredentials, authorization
 from attested_publish.index.in_flight import Flights, Limits, Order
 from attested_publish.index.package import read_package
-from attested_publish.index.refusals import is_name_taken, not_sent, refusal
+from attested_publish.index.refusals import is_name_taken, is_name_used, not_sent, refusal
 from attested_publish.index.twine_package import package_file
 from attested_publish.net.http import Answer, Bounds, answer_of, bound
 from attested_publish.net.parallel import in_parallel
@@ -199,7 +199,7 @@ class _Courier:
             if not failures:
                 self._begun(distribution)
             try:
-                return self._send(distribution, package)
+                return self._send(distribution, package, failures)
             except Problem as problem:
                 failures.append(problem)
                 raise
@@ -209,7 +209,9 @@ class _Courier:
         for repository in self._repositories:
             repository.close()
 
-    def _send(self, distribution: Distribution, package: PackageFile) -> Outcome:
+    def _send(
+        self, distribution: Distribution, package: PackageFile, failures: Sequence[Problem]
+    ) -> Outcome:
         password = self._delivery.credentials.password
         answer = self._post(distribution, package, password)
         is_expired = answer.status == HTTPStatus.FORBIDDEN and "is expired" in answer.told()
@@ -218,12 +220,20 @@ class _Courier:
             answer = self._post(distribution, package, password)
         if answer.is_success:
             return Outcome.DOUBTFUL if _says_nothing(answer) else Outcome.UPLOADED
-        if is_name_taken(answer):
-            # Some indexes refuse the same bytes, too, and another run may have been faster.
+        if is_name_taken(answer) or is_name_used(answer):
+            # Some indexes refuse the same bytes, too: those of another run that was faster, or
+            # of an earlier try whose answer was lost. PyPI does while it commits them: it has
+            # seen no file of that name, and a moment later that the name is used.
             if self._delivery.is_there(distribution):
-                return Outcome.THERE
-            if self._delivery.skip_existing:
-                return Outcome.NAME_TAKEN
+                is_own = any(each.may_have_arrived for each in failures)
+                return Outcome.UPLOADED if is_own else Outcome.THERE
+            if is_name_taken(answer):
+                if self._delivery.skip_existing:
+                    return Outcome.NAME_TAKEN
+                if self._index.works_as_pypi:
+                    # It accepts the same bytes again, so that others have the name.
+                    for each in failures:
+                        each.may_have_arrived = False
         is_minted = not isinstance(self._delivery.credentials, GivenCredentials)
         problem = refusal(self._index, distribution, answer, password, is_minted=is_minted)
         problem.may_have_arrived = _may_have_been_passed_on(answer)

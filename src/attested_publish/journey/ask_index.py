@@ -74,7 +74,8 @@ def ask_index(
 ) -> Contents:
     """Return what the index has of these projects; find what is in the way of the release.
 
-    An index that cannot be read is no obstacle where it need not be PyPI: then nothing is known.
+    An index that cannot be read is no obstacle where it need not be PyPI, nor seems to be a copy
+    of it with an outage: then nothing is known.
     Raises `IndexProblem`.
     """
     printer = run.printer
@@ -103,11 +104,22 @@ def _answered(run: Run, answer: Callable[[], Contents]) -> Contents:
     try:
         return answer()
     except IndexProblem as problem:
-        is_needed = run.targets.index.is_pypi or not isinstance(problem, IndexUnusable)
+        is_needed = (
+            run.targets.index.is_pypi
+            or not isinstance(problem, IndexUnusable)
+            # A copy of PyPI's server has pages, and nothing is spent before they are read.
+            or (problem.may_pass and _seems_as_pypi(run))
+        )
         # Where files are refused anyway, that is what the user has to know first.
         if is_needed and not stopping_findings(run):
             raise
         return Contents(unreadable=problem.cause)
+
+
+def _seems_as_pypi(run: Run) -> bool:
+    """Whether an index works as PyPI, as far as that shows without its pages."""
+    index = run.targets.index
+    return index.works_as_pypi or (index.dialect is Dialect.UNKNOWN and _exchanges_as_pypi(run))
 
 
 def _learned(run: Run, contents: Contents) -> Index:

@@ -74,26 +74,33 @@ class Unattested:
 class Served:
     """What the index serves, by filename; `late` names what it does not serve yet, and why.
 
-    `publisher` is the one that the provenance names, where some was verified.
+    `withheld` are those among the late ones of which the index has a provenance that it refuses to
+    serve. `publisher` is the one that the provenance names, where some was verified.
     """
 
     served: dict[str, IndexFile] = field(default_factory=dict)
     late: dict[str, str] = field(default_factory=dict)
     unattested: dict[str, Unattested] = field(default_factory=dict)
+    withheld: set[str] = field(default_factory=set)
     publisher: Publisher | None = None
 
     def is_settled(self, distribution: Distribution) -> bool:
         """Whether waiting for a file makes no difference any more."""
-        unattested = self.unattested.get(distribution.filename)
-        return distribution.filename in self.served or bool(unattested and unattested.is_final)
+        filename = distribution.filename
+        unattested = self.unattested.get(filename)
+        is_final = filename in self.withheld or bool(unattested and unattested.is_final)
+        return filename in self.served or is_final
 
     def add(self, filename: str, file: IndexFile, found: Provenanced | _Unserved | None) -> None:
         """Add what is served under a name, and its provenance if it should have one."""
         self.late.pop(filename, None)
         self.unattested.pop(filename, None)
         if isinstance(found, _Unserved):
-            if found.is_unknown:
+            # What the page lists was kept with the file, and will be served some time.
+            if found.is_unknown or file.provenance_url is not None:
                 self.late[filename] = found.why
+                if found.is_refused:
+                    self.withheld.add(filename)
             else:
                 self.unattested[filename] = Unattested(file, found.why, found.is_refused)
             return

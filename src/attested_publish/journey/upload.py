@@ -88,10 +88,10 @@ def _note_outcome(run: Run, distribution: Distribution, outcome: Outcome) -> str
             run.set_state(distribution, State.ARRIVED)
             return filesize.decimal(distribution.size)
         case Outcome.THERE:
-            run.set_state(distribution, State.THERE)
+            _note_that_another_is_there(run, distribution)
             return "another run uploaded it"
         case Outcome.NAME_TAKEN:
-            run.set_state(distribution, State.THERE)
+            _note_that_another_is_there(run, distribution)
             served = _served(run, distribution)
             run.add_findings(distribution, [skipped(served, run.targets.index)])
             return None
@@ -102,6 +102,15 @@ def _note_outcome(run: Run, distribution: Distribution, outcome: Outcome) -> str
                 "that does not say that the file was received."
             )
             return None
+
+
+def _note_that_another_is_there(run: Run, distribution: Distribution) -> None:
+    """Note that the index has a file of this name that did not come from this run.
+
+    This run's attestations of it are not served; the confirmation shows which are.
+    """
+    run.set_state(distribution, State.THERE)
+    run.files[distribution.filename].attestations.clear()
 
 
 def _new(run: Run, distributions: Sequence[Distribution], contents: Contents) -> New:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import requests
+import urllib3
 
 from attested_publish.net.connections import TooSlow
 from attested_publish.net.http import LedAstray, TooLarge, Unreadable
@@ -22,6 +23,24 @@ _FINAL = (
 def may_pass(error: requests.RequestException) -> bool:
     """Whether the same request may get an answer later."""
     return not isinstance(error, _FINAL)
+
+
+def never_sent(error: requests.RequestException) -> bool:
+    """Whether a request certainly did not reach the server: there was no connection."""
+    if isinstance(
+        error,
+        requests.ConnectTimeout
+        | requests.exceptions.ProxyError
+        | requests.exceptions.SSLError
+        | requests.exceptions.InvalidURL,
+    ):
+        return True
+    # requests has one class for this and for lost connections; urllib3 has two.
+    wrapped = error.args[0] if error.args else None
+    reason = getattr(wrapped, "reason", wrapped)
+    return isinstance(
+        reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
+    )
 
 
 _CAUSES: tuple[tuple[type[BaseException], str], ...] = (
