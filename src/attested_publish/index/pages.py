@@ -132,11 +132,14 @@ class Pages:
 
     def _answer(self, url: str) -> Answer | None:
         """Return what is served at one of the places; `None`: nothing of this index."""
-        answer = self._ask(url, with_credentials=self._is_closed)
-        wants_credentials = answer.status == HTTPStatus.UNAUTHORIZED and not self._is_closed
+        # Another thread may find out in the meantime that the pages are closed.
+        had_credentials = self._is_closed
+        answer = self._ask(url, with_credentials=had_credentials)
+        wants_credentials = answer.status == HTTPStatus.UNAUTHORIZED and not had_credentials
         if wants_credentials and self.credentials and self.index.answers_at(answer.url):
             answer = self._ask(url, with_credentials=True)
-            self._is_closed = answer.is_success
+            if answer.status != HTTPStatus.UNAUTHORIZED:
+                self._is_closed = True
         if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
             return None
         is_elsewhere = not self.index.answers_at(answer.url)
