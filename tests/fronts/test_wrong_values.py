@@ -34,6 +34,9 @@ def told(*arguments: str | Path, **environment: str) -> list[str]:
         ("me", "pypi-AgEI-geheim", ["user has to be __token__"]),
         ("__token__", '"pypi-AgEI-geheim"', ["quotes"]),
         ("__token__", "Bearer pypi-AgEI-geheim", ["before the token"]),
+        ("__token__", "PASSWORD=pypi-AgEI-geheim", ["before the token"]),
+        ("__token__", "password: pypi-AgEI-geheim", ["before the token"]),
+        ("__token__", "${{ secrets.geheim }}", ["nothing has replaced"]),
         ("__token__", "geheim-geheim", ["does not begin with pypi-"]),
         ("__token__", " \n", ["consists of blanks"]),
         ("pypi-AgEI-geheim", "", ["user is an API token"]),
@@ -43,6 +46,7 @@ def test_credentials(user: str, password: str, words: list[str], tmp_path: Path)
     sentences = told("publish", tmp_path, "--user", user, **{PASSWORD_VARIABLE: password})
     assert [word in each for word, each in zip(words, sentences, strict=True)] == [True]
     assert "geheim" not in str(sentences)
+    assert "***" not in str(sentences), "a sentence loses none of its own words"
 
 
 def test_a_user_without_a_password_never_publishes_as_the_job(stage: Stage) -> None:
