@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _NO_ATTESTATIONS = (
     "Uploading with a password: no attestations are made, because they need the identity of a "
-    "trusted publisher."
+    "trusted publisher. They cannot be added after the upload."
 )
 _MOVE_TO_TRUSTED_PUBLISHING = (
-    f"{_NO_ATTESTATIONS} Register one on the index, give the job `permissions: id-token: write` "
-    "(GitHub) or `id_tokens` (GitLab), and leave the password out: then no long-lived secret has "
-    "to be kept, either. Attestations cannot be added after the upload."
+    f"{_NO_ATTESTATIONS} Register such a publisher on the index, give the job `permissions: "
+    "id-token: write` (GitHub) or `id_tokens` (GitLab), and leave the password out: then no "
+    "long-lived secret has to be kept, either."
 )
 
 
