@@ -75,6 +75,8 @@ def test_the_action_reports_every_wrong_input(stage: Stage) -> None:
     assert problem["title"] == "3 wrong inputs"
     assert "https://upload.pypi.org/legacy/" in problem["detail"]
     assert "geheim" not in done.stdout + json.dumps(problem)
+    summary = Path(environment["GITHUB_STEP_SUMMARY"]).read_text()
+    assert "'<https://pypi.org/legacy/>'" in summary, "a link ends before the quotation mark"
 
 
 def test_all_wrong_values_of_rehearse(tmp_path: Path) -> None:
