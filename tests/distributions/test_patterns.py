@@ -38,6 +38,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / WHEEL.format(name)).write_text(name)
     (tmp_path / "dist" / f"{WHEEL.format('a')}.publish.attestation").write_text("{}")
     (tmp_path / "dist" / "notes.txt").touch()
+    (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -127,7 +128,13 @@ def test_attestation_files_that_match_are_no_distributions() -> None:
         ("https://example.org/dist", "an address"),
         ("file:///dist", "an address"),
         ("/dist", "Write dist, which exists"),
+        ("[dist]", "written like a list"),
+        ('["dist", "release"]', "written like a list"),
+        ("dist|release", "several paths in one line"),
         ("dists", "contains dist/"),
+        ("wheelhouse/*.whl", "wheelhouse does not exist"),
+        ("wheelhouse/linux", "wheelhouse does not exist"),
+        ("empty/*.whl", "empty is empty"),
         pytest.param(".\\dist", "Write ./dist", marks=posix),
         pytest.param("dist\\*.whl", "Write dist/*.whl", marks=posix),
         pytest.param("dist:release", "several paths in one line", marks=posix),

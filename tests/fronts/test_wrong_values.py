@@ -34,6 +34,9 @@ def told(*arguments: str | Path, **environment: str) -> list[str]:
         ("me", "pypi-AgEI-geheim", ["user has to be __token__"]),
         ("__token__", '"pypi-AgEI-geheim"', ["quotes"]),
         ("__token__", "Bearer pypi-AgEI-geheim", ["before the token"]),
+        ("__token__", "PASSWORD=pypi-AgEI-geheim", ["before the token"]),
+        ("__token__", "password: pypi-AgEI-geheim", ["before the token"]),
+        ("__token__", "${{ secrets.geheim }}", ["nothing has replaced"]),
         ("__token__", "geheim-geheim", ["does not begin with pypi-"]),
         ("__token__", " \n", ["consists of blanks"]),
         ("pypi-AgEI-geheim", "", ["user is an API token"]),
@@ -43,6 +46,7 @@ def test_credentials(user: str, password: str, words: list[str], tmp_path: Path)
     sentences = told("publish", tmp_path, "--user", user, **{PASSWORD_VARIABLE: password})
     assert [word in each for word, each in zip(words, sentences, strict=True)] == [True]
     assert "geheim" not in str(sentences)
+    assert "***" not in str(sentences), "a sentence loses none of its own words"
 
 
 def test_a_user_without_a_password_never_publishes_as_the_job(stage: Stage) -> None:
@@ -71,6 +75,8 @@ def test_the_action_reports_every_wrong_input(stage: Stage) -> None:
     assert problem["title"] == "3 wrong inputs"
     assert "https://upload.pypi.org/legacy/" in problem["detail"]
     assert "geheim" not in done.stdout + json.dumps(problem)
+    summary = Path(environment["GITHUB_STEP_SUMMARY"]).read_text()
+    assert "'<https://pypi.org/legacy/>'" in summary, "a link ends before the quotation mark"
 
 
 def test_all_wrong_values_of_rehearse(tmp_path: Path) -> None:
@@ -121,6 +127,8 @@ def test_all_wrong_values_of_verify(tmp_path: Path) -> None:
         ("git+https://github.com/octo-org/sample", "GitHub", "octo-org/sample"),
         ("ssh://git@github.com/octo-org/sample.git", "GitHub", "octo-org/sample"),
         ("git@github.com:octo-org/sample.git", "GitHub", "octo-org/sample"),
+        ("https://me:geheim@github.com/octo-org/sample.git", "GitHub", "octo-org/sample"),
+        (" octo-org/sample\n", None, "octo-org/sample"),
         ("github.com/octo-org/sample", "GitHub", "octo-org/sample"),
         ("https://gitlab.com/group/sub/sample", "GitLab", "group/sub/sample"),
     ],
@@ -143,7 +151,8 @@ def test_a_repository_may_be_an_address(text: str, kind: str | None, name: str) 
         ("https://github.com/octo-org/sample?x=y", "OWNER/NAME"),
         ("https://github.com.evil.example/octo-org/sample", "OWNER/NAME"),
         ("https://evil.example/github.com/octo-org/sample", "OWNER/NAME"),
-        ("https://me:geheim@github.com/octo-org/sample", "OWNER/NAME"),
+        ("https://github.com@evil.example/octo-org/sample", "OWNER/NAME"),
+        ("https://me:geheim@evil.example/octo-org/sample", "OWNER/NAME"),
         ("https://gitlab.com/group/sample/-/tree/main", "OWNER/NAME"),
         ("https://git.example.org/octo-org/sample", "OWNER/NAME"),
         ("octo-org/sample/", "OWNER/NAME"),

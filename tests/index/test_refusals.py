@@ -19,12 +19,11 @@ import pytest
 from attested_publish.distributions import copy_privately
 from attested_publish.identity.tokens import understand
 from attested_publish.index.api_token import mint
+from attested_publish.index.causes import CAUSES, EXCHANGES
 from attested_publish.index.contents import New
 from attested_publish.index.credentials import GivenCredentials
 from attested_publish.index.index import Dialect, Index
 from attested_publish.index.refusals import (
-    CAUSES,
-    EXCHANGES,
     cause_of,
     exchange_cause,
     is_name_taken,

@@ -196,3 +196,32 @@ def test_what_is_no_archive_is_refused_before_the_upload(
     assert report.result == "refused"
     assert "cannot read" in problem(report)
     assert publisher.index.forms == []
+
+
+def test_a_refusal_says_how_such_an_index_gets_the_file(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    (tmp_path / "own").mkdir()
+    make_wheel(tmp_path / "own", version="1.0+local")
+    told = problem(publisher.run(tmp_path / "own"))
+    assert "which PyPI does not accept" in told
+    assert "set `verify-metadata: false`" in told
+    assert not publisher.index.forms
+
+
+def test_pypi_gets_no_such_advice(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    make_wheel(tmp_path / "own", version="1.0+local")
+    told = problem(stage.run(packages_dir=str(tmp_path / "own")))
+    assert "which PyPI does not accept" in told
+    assert "verify-metadata" not in told
+
+
+def test_other_indexes_are_not_said_to_have_trusted_publishers(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    (tmp_path / "own").mkdir()
+    make_wheel(tmp_path / "own")
+    assert publisher.run(tmp_path / "own").result == "done"
+    assert "no attestations are made" in publisher.printed
+    assert "id-token" not in publisher.printed

@@ -232,6 +232,7 @@ def test_with_an_api_token_there_are_no_attestations_and_a_hint(stage: Stage) ->
     assert report.result == "done", stage.printed
     assert stage.served().keys() == report.files.keys()
     assert "trusted publisher" in stage.printed
+    assert "pending" not in stage.printed, "the token creates the project, and no publisher"
     assert token not in stage.printed
     assert token not in json.dumps(report.as_json())
     assert not stage.world.index.issued_tokens[0].is_revoked, "it is the user's, not ours"

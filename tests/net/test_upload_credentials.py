@@ -27,12 +27,12 @@ MISTAKES = [
     ({"password": f"'{TOKEN}'"}, "quotes"),
     ({"password": f"`{TOKEN}`"}, "quotes"),
     ({"password": f"{TOKEN}'"}, "quotes"),
-    ({"password": f"PASSWORD={TOKEN}"}, "before the token"),
+    ({"password": f"PASSWORD={TOKEN}"}, "a word before the token"),
     ({"password": f'PYPI_TOKEN="{TOKEN}"'}, "quotes"),
-    ({"password": f"password: {TOKEN}"}, "before the token"),
-    ({"password": f"Bearer {TOKEN}"}, "before the token"),
-    ({"password": f"token {TOKEN}"}, "before the token"),
-    ({"password": f"__token__:{TOKEN}"}, "before the token"),
+    ({"password": f"password: {TOKEN}"}, "a word before the token"),
+    ({"password": f"Bearer {TOKEN}"}, "a word before the token"),
+    ({"password": f"token {TOKEN}"}, "a word before the token"),
+    ({"password": f"__token__:{TOKEN}"}, "a word before the token"),
     ({"password": f"pypi-{SECRET[:6]} {SECRET[6:]}"}, "blank"),
     ({"password": SECRET}, "does not begin with pypi-"),
     ({"password": TOKEN.upper()}, "does not begin with pypi-"),
@@ -108,3 +108,16 @@ def test_http_has_no_users_with_a_colon() -> None:
     assert "colon" in told
     assert "geheim" not in told
     assert faults(user="me", password=f"{SECRET}:x", repository_url=PRIVATE) == ()
+
+
+@pytest.mark.parametrize(
+    "password", ["caf\N{LATIN SMALL LETTER E WITH ACUTE}", "a\N{NO-BREAK SPACE}b", "\N{KEY}"]
+)
+def test_another_index_has_passwords_in_any_script(password: str) -> None:
+    assert faults(password=password, repository_url=PRIVATE) == ()
+
+
+@pytest.mark.parametrize("password", ["a\nb", "a\x00b", "a\x7fb"])
+def test_no_password_has_a_control_character(password: str) -> None:
+    (told,) = faults(password=password, repository_url=PRIVATE)
+    assert "control character" in told

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import requests
+from pydantic import ValidationError
 from pypi_attestations import Attestation
 from pypi_attestations import Distribution as AttestedDistribution
 from sigstore.oidc import ExpiredIdentity, IdentityError, IdentityToken
@@ -161,6 +162,41 @@ class Signing:
     def _limit_log_time(self) -> None:
         """Set time limits on this thread's session with the log (sigstore has one per thread)."""
         bound(self.trust.log(), self._bounds, guards_redirects=True)
+
+
+def refuse_unnameable(distributions: Iterable[Distribution]) -> None:
+    """Raise `SigningProblem` for files whose names no attestation can have, naming all of them.
+
+    An attestation names its file, and pypi-attestations parses that name as a wheel's or an
+    sdist's, here and on PyPI.
+    """
+    why_not = {
+        each.filename: why for each in distributions if (why := _why_unnameable(each)) is not None
+    }
+    if not why_not:
+        return
+    first = next(iter(why_not))
+    raise SigningProblem(
+        f"{shown(first)} cannot be attested"
+        if len(why_not) == 1
+        else f"{len(why_not)} files cannot be attested",
+        topic=Topic.NOT_SIGNED,
+        detail="\n".join(
+            f"An attestation cannot name {shown(filename)}: {why}."
+            for filename, why in why_not.items()
+        ),
+        remedy="Rebuild with a standard file name, or publish these files in a step of their own "
+        "with `attestations: false`. Attestations cannot be added after the upload.",
+        file=first if len(why_not) == 1 else None,
+    )
+
+
+def _why_unnameable(distribution: Distribution) -> str | None:
+    try:
+        AttestedDistribution(name=distribution.filename, digest=distribution.sha256)
+    except ValidationError as error:
+        return shown(error.errors()[0]["msg"].removeprefix("Value error, ")).rstrip(".")
+    return None
 
 
 def renewal_time(certificate: x509.Certificate) -> float:

@@ -62,8 +62,14 @@ def nothing_matches(pattern: str) -> NothingThere:
 
 
 def _contents_of(folder: Path) -> str:
+    """Return what is in a folder as a clause, or why that cannot be said."""
+    name = shown(folder)
+    if not folder.is_dir():
+        return f"{name} does not exist"
     there = _names_in(folder)
-    return f"{shown(folder)} contains {there}" if there else f"{shown(folder)} is empty or missing"
+    if there is None:
+        return f"{name} cannot be read"
+    return f"{name} contains {there}" if there else f"{name} is empty"
 
 
 def together(missing: Sequence[NothingThere]) -> FilesProblem:
@@ -93,10 +99,7 @@ def nothing_found(packages: Sequence[str]) -> FilesProblem:
         if is_pattern(given):
             lines.append(f"{shown(given)} matches none")
         elif Path(given).is_dir():
-            there = _names_in(Path(given))
-            lines.append(
-                f"{shown(given)} contains {there}" if there else f"{shown(given)} is empty"
-            )
+            lines.append(_contents_of(Path(given)))
         else:
             lines.append(f"{shown(Path(given).name)} is neither")
     return FilesProblem(
@@ -123,7 +126,8 @@ def _no_distributions(files: Sequence[Path]) -> FilesProblem:
     )
 
 
-def _names_in(folder: Path) -> str:
+def _names_in(folder: Path) -> str | None:
+    """Return the first names in a folder; `None` if it cannot be read."""
     try:
         entries = list(itertools.islice(folder.iterdir(), _MOST_LISTED + 1))
         names = sorted(
@@ -131,7 +135,7 @@ def _names_in(folder: Path) -> str:
             for entry in entries[:_MOST_LISTED]
         )
     except OSError:
-        return ""
+        return None
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     if len(entries) > _MOST_LISTED:
         more = f" and more than {_MOST_LISTED - _SHOWN_NAMES:,} more"

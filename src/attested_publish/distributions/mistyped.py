@@ -12,7 +12,7 @@ _QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _VARIABLE = re.compile(r"\$\{?[A-Za-z_]\w*|\$env:|%[A-Za-z_]\w*%")
 _LIST_ITEM = re.compile(r"[-*]\s+")
-_SEPARATORS = re.compile(r"\s*[,;]\s*")
+_SEPARATORS = re.compile(r"\s*[,;|]\s*")
 _MOST_PIECES = 100
 
 
@@ -41,6 +41,12 @@ def _punctuation(text: str) -> Mistake | None:
         return Mistake(
             "it begins like an item of a YAML list, but packages-dir is a text",
             f"Write {bare}, with one folder on each line and no hyphens (packages-dir: |).",
+        )
+    if text[0] == "[" and text.find("]") == len(text) - 1:
+        return Mistake(
+            "it is written like a list, but packages-dir is a text",
+            "Write each folder, file or pattern on a line of its own, without brackets, quotes and "
+            "commas (packages-dir: |).",
         )
     if text.startswith("!"):
         return Mistake(

@@ -23,7 +23,7 @@ LOG_SEARCH = "https://search.sigstore.dev/?logIndex="
 """Where people can view entries of Sigstore's public log."""
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&@$])")
-_LITERAL = re.compile(r"(?P<address>https?://[^\s<>`]*[^\s<>`.,;:)])|`(?P<code>[^`]+)`")
+_LITERAL = re.compile(r"""(?P<address>https?://[^\s<>`]*[^\s<>`.,;:)'"])|`(?P<code>[^`]+)`""")
 _INDENT = "    "
 _OPEN_ROWS = 20
 _SHOWN_RELEASES = 3

@@ -61,7 +61,7 @@ examples:
 _PROVIDERS = {"github.com": "GitHub", "gitlab.com": "GitLab"}
 _NAME = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)+", re.ASCII)
 _REPOSITORY = re.compile(
-    r"(?:(?:git\+)?(?:https?|ssh|git)://(?:git@|www\.)?|git@)?(?P<host>github\.com|gitlab\.com)"
+    r"(?:(?:git\+)?(?:https?|ssh|git)://(?:[^\s/@]*@|www\.)?|git@)?(?P<host>github\.com|gitlab\.com)"
     r"[/:](?P<path>[^?#@]*)",
     re.IGNORECASE,
 )
@@ -193,12 +193,13 @@ def read_repository(text: str | None) -> tuple[str | None, str | None]:
 
     Raises `WrongUsage`, also for the address of an index, which other options are for.
     """
+    text = text.strip() if text else text
     if not text:
         return None, text
     if _NAME.fullmatch(text) and not text.lower().startswith(tuple(_PROVIDERS)):
         return None, text
     quoted = repr(shown(without_credentials(text), 200))
-    match = _REPOSITORY.fullmatch(text.strip())
+    match = _REPOSITORY.fullmatch(text)
     host = match["host"].lower() if match else ""
     path = match["path"].strip("/").removesuffix(".git") if match else ""
     if match and _NAME.fullmatch(path) and (host != "github.com" or path.count("/") == 1):

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from attested_publish.net.addresses import BadAddress, checked, is_loopback
+from attested_publish.net.addresses import BadAddress, checked, is_loopback, origin_of
 from attested_publish.net.http import ask
 from attested_publish.net.untrusted import shown
 
@@ -94,12 +94,6 @@ def _refusal(url: str, origin: str) -> str:
         return f"it has more than {_LONGEST} characters"
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         return "it is not encrypted (https)"
-    if _origin(f"{parts.scheme}://{parts.netloc}") != _origin(origin):
+    if origin_of(url) != origin_of(origin):
         return "it is not on the host of the upload address"
     return ""
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), port

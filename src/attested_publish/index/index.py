@@ -15,6 +15,7 @@ from attested_publish.net.addresses import (
     TESTPYPI_UPLOAD_URL,
     BadAddress,
     is_loopback,
+    origin_of,
 )
 from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.unreachable import may_pass, why_unreachable
@@ -112,7 +113,7 @@ class Index:
 
     def answers_at(self, url: str) -> bool:
         """Whether an answer from `url` comes from this index itself."""
-        return _origin(url) in {_origin(self.root), _origin(self.upload_url)}
+        return origin_of(url)[1:] in {origin_of(own)[1:] for own in (self.root, self.upload_url)}
 
     def simple_url(self, project: str) -> str:
         """The project's page in the simple repository API."""
@@ -149,13 +150,6 @@ class Index:
         last = path.rpartition("/")[2]
         # `upload` is Azure Artifacts'; an index may also take uploads where it lists projects.
         return self.root + (path.removesuffix(f"/{last}") if last in _PLACES else path).rstrip("/")
-
-
-def _origin(url: str) -> tuple[str, int | None]:
-    parts = urlsplit(url)
-    return (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(
-        parts.scheme
-    )
 
 
 def quoted(index: Index, answer: Answer, secrets: Iterable[str] = ()) -> str:

@@ -145,12 +145,14 @@ class Pages:
 
     def _look(self, url: str) -> Page | Answer | None:
         """Return the page at one of the places, or what is no page; `None`: nothing is there."""
-        answer = self._ask(url, with_credentials=self._is_closed)
+        # Another thread may find out in the meantime that the pages are closed.
+        had_credentials = self._is_closed
+        answer = self._ask(url, with_credentials=had_credentials)
         page = self._page_in(answer)
-        if page is None and not self._is_closed and self._may_be_closed(answer):
+        if page is None and not had_credentials and self._may_be_closed(answer):
             known = self._ask(url, with_credentials=True)
             page = self._page_in(known)
-            self._is_closed = page is not None
+            self._is_closed = self._is_closed or page is not None
             if answer.status not in _NOTHING_THERE:
                 answer = known
         return page or self._without_page(answer, url)

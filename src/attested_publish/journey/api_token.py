@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from attested_publish.index.contents import Contents
     from attested_publish.journey.run import Run
 
+_NO_ATTESTATIONS = (
+    "Uploading with a password: no attestations are made, because they need the identity of a "
+    "trusted publisher. They cannot be added after the upload."
+)
 _MOVE_TO_TRUSTED_PUBLISHING = (
-    "Uploading with a password: no attestations are made, and a long-lived secret has to be "
-    "kept. With a trusted publisher registered on the index, and `permissions: id-token: write` "
-    "(GitHub) or `id_tokens` (GitLab) in the job, leave the password out and have both solved. "
-    "Attestations cannot be added after the upload."
+    f"{_NO_ATTESTATIONS} Register such a publisher on the index, give the job `permissions: "
+    "id-token: write` (GitHub) or `id_tokens` (GitLab), and leave the password out: then no "
+    "long-lived secret has to be kept, either."
 )
 
 
@@ -87,7 +90,9 @@ def given_credentials(run: Run) -> Credentials:
             "attestations to auto.",
         )
     run.mask(run.settings.password, run.settings.user)
-    run.recorder.improvement(_MOVE_TO_TRUSTED_PUBLISHING)
+    # Few other indexes have trusted publishers.
+    can_improve = run.targets.index.takes_attestations
+    run.recorder.improvement(_MOVE_TO_TRUSTED_PUBLISHING if can_improve else _NO_ATTESTATIONS)
     return GivenCredentials(run.settings.user, run.settings.password)
 
 

@@ -89,7 +89,7 @@ def ask_index(
             )
         for project, exists in contents.projects.items():
             if not exists:
-                printer.notice(_new_project(project, index))
+                printer.notice(_new_project(run, project))
         contents = _find_what_is_in_the_way(run, distributions, contents)
         there = _note_what_is_there(run, distributions, contents)
         if run.settings.attestations is not Attestations.NEVER:
@@ -258,10 +258,17 @@ def _note_unattested(run: Run, there: Sequence[Distribution]) -> None:
         )
 
 
-def _new_project(project: str, index: Index) -> str:
+def _new_project(run: Run, project: str) -> str:
+    index = run.targets.index
+    absent = f"{index.name} has no project {shown(project)} yet"
     if not index.works_as_pypi:
-        return f"{index.name} has no project {shown(project)} yet."
+        return f"{absent}."
+    if run.settings.password:
+        return (
+            f"{absent}: the first upload creates it, if the API token is valid for all projects "
+            "of its user."
+        )
     return (
-        f"{index.name} has no project {shown(project)} yet: a pending trusted publisher creates "
-        f"it as soon as the API token is minted ({pending_publishers_url(index)})."
+        f"{absent}: a pending trusted publisher creates it as soon as the API token is minted "
+        f"({pending_publishers_url(index)})."
     )

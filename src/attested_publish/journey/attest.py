@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.attestations import existing, files
 from attested_publish.attestations.sidecars import Existing, Ready, without_suffix
-from attested_publish.attestations.sign import Signing
+from attested_publish.attestations.sign import Signing, refuse_unnameable
 from attested_publish.attestations.verify import (
     PUBLISH_PREDICATE,
     AttestationRefused,
@@ -125,8 +125,12 @@ def reuse(
     note_publisher(run, publisher_of(identity.publisher))
 
 
-def begin_signing(run: Run) -> Signing:
-    """Set up signing; the certificate is requested in the background."""
+def begin_signing(run: Run, distributions: Iterable[Distribution]) -> Signing:
+    """Set up signing these files; the certificate is requested in the background.
+
+    Raises `SigningProblem` for files that cannot be signed at all.
+    """
+    refuse_unnameable(distributions)
     deadlines = run.targets.deadlines
     return Signing(trust_of(run)(), run.means.ambient, deadlines, run.printer.waiting)
 

@@ -48,7 +48,7 @@ def deliver(run: Run, missing: Sequence[Distribution], contents: Contents) -> No
         ready = verify_existing(run, missing, identity, plan=plan)
         reuse(run, ready, missing, identity, plan)
         unsigned = ready.unsigned(missing) if plan.attest else []
-        signing = begin_signing(run) if unsigned else None
+        signing = begin_signing(run, unsigned) if unsigned else None
         with api_token(run, identity, audience, contents) as token:
             made = sign(run, unsigned, identity, signing) if signing is not None else {}
             attestations = ready.together(made)
@@ -75,5 +75,5 @@ def attest_only(run: Run, distributions: Sequence[Distribution]) -> None:
             run.targets.index,
             is_public_log=run.targets.is_public_log,
         )
-        made = sign(run, unsigned, identity, begin_signing(run))
+        made = sign(run, unsigned, identity, begin_signing(run, unsigned))
     keep(run, distributions, ready, made)

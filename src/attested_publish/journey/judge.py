@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from attested_publish.findings import OTHER_BYTES, Finding, Severity
@@ -55,6 +55,16 @@ def stop_if_refused(run: Run) -> None:
     for file in refused.values():
         file.state = State.REFUSED
     rules = {each.rule for _, each in found}
+    remedy = (
+        found[0][1].remedy
+        if len(rules) == 1
+        else "Change what is named, build again, and run again."
+    )
+    if _may_take_more(run, rules):
+        remedy += (
+            f"\nThese are PyPI's rules: if {run.targets.index.name} accepts such files, set "
+            "`verify-metadata: false`."
+        )
     raise RulesProblem(
         f"{len(refused)} of {counted(len(run.files), 'file')} would be refused",
         topic=Topic.FILES_WOULD_BE_REFUSED,
@@ -64,11 +74,14 @@ def stop_if_refused(run: Run) -> None:
                 *_held_up(run),
             )
         ),
-        remedy=found[0][1].remedy
-        if len(rules) == 1
-        else "Change what is named, build again, and run again.",
+        remedy=remedy,
         file=next(iter(refused)) if len(refused) == 1 else None,
     )
+
+
+def _may_take_more(run: Run, rules: Container[str]) -> bool:
+    """Whether the index may accept what PyPI refuses; a name that is taken is its own answer."""
+    return not run.targets.index.works_as_pypi and "filename-taken" not in rules
 
 
 def _held_up(run: Run) -> Iterator[str]:

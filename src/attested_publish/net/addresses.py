@@ -92,6 +92,13 @@ def refuse_step(origin: str, target: str) -> None:
         raise BadAddress("it points to this machine")
 
 
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of a valid address; the port also where it is the usual one."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
 def _is_host(host: str) -> bool:
     if host.startswith("["):
         return _ip_address(host) is not None

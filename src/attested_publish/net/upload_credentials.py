@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 TOKEN_USER = "__token__"  # noqa: S105 - the user name that API tokens go with
@@ -18,9 +19,10 @@ _MADE_BY = {"AgEIcHlwaS5vcmc": "PyPI", "AgENdGVzdC5weXBpLm9yZw": "TestPyPI"}
 def faults_of(user: str, password: str, index: str | None) -> Iterator[str]:
     """Yield what is wrong with a user and a password, which may be empty; neither is ever shown.
 
+    Parts of a password are masked in the sentences, too: they do not repeat what people write.
     `index` is `PyPI` or `TestPyPI`, or `None` for any other: its tokens may have any form.
     """
-    if any(not char.isprintable() for char in password):
+    if any(unicodedata.category(char) == "Cc" for char in password):
         yield "password contains a line break or another control character."
         return
     if index is None:
@@ -48,16 +50,16 @@ def _fault_of_token(password: str, index: str) -> str | None:
     """Return what is wrong with what should be an API token of PyPI or TestPyPI."""
     if password.startswith("$"):
         return (
-            "password is an expression or variable that nothing has replaced; in a workflow, write "
-            "${{ secrets.NAME }}."
+            "password is an expression or variable that nothing has replaced: on GitHub, only what "
+            "is in a workflow file is, and not in a script or another file."
         )
     if password[0] in _QUOTES or password[-1] in _QUOTES:
         return "password is in quotes: give the token without them."
     label = _LABEL.match(password)
     if label is not None and password[label.end() :].strip(_QUOTES).startswith(_TOKEN_PREFIX):
         return (
-            "password has something before the token, such as its name or Bearer: give the token "
-            f"alone, which begins with {_TOKEN_PREFIX}."
+            "There is a word before the token, such as its name: give the token alone, which "
+            f"begins with {_TOKEN_PREFIX}."
         )
     if any(char.isspace() for char in password):
         return "password contains a blank, which no token does: copy it again, in one piece."
