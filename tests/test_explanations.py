@@ -512,7 +512,7 @@ def test_row_31_a_page_that_is_late(stage: Stage) -> None:
     assert set(statuses(outcome).values()) == {"uploaded"}
     warnings = [text for kind, _, text in outcome.annotations if kind == "warning"]
     assert len(warnings) == 1
-    assert "None can be added any more" in warnings[0]
+    assert "lists them, but does not serve them" in warnings[0]
     assert "not confirmed in time" not in outcome.log
 
 

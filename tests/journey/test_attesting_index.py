@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 
@@ -12,8 +13,9 @@ from attested_publish.index.index import Dialect, Index
 from attested_publish.journey import publish
 from attested_publish.journey.targets import Targets
 from attested_publish.settings import understand
+from index.test_other_index import PASSWORD, OtherIndex, other
 from support.makers import make_wheel
-from support.releases import SHORT, WHEEL, problem, run
+from support.releases import SDIST, SHORT, WHEEL, problem, run
 from support.servers import serving
 
 if TYPE_CHECKING:
@@ -105,3 +107,29 @@ def test_and_fails_the_run_where_attestations_are_required(stage: Stage) -> None
     report, _, _ = published(stage, without_provenance, attestations="true")
     assert report.result == "failed"
     assert "public without attestations" in problem(report)
+
+
+class Exchanging(OtherIndex):
+    """It exchanges tokens where PyPI does, and shows on its pages that it is no PyPI."""
+
+    def answer(self, request):
+        if request.path == "/_/oidc/audience":
+            return Response('{"audience": "octo"}', mimetype="application/json")
+        if request.path == "/_/oidc/mint-token":
+            token = json.dumps({"token": PASSWORD})
+            return Response(token, mimetype="application/json")
+        return super().answer(request)
+
+
+@pytest.mark.parametrize(("attestations", "result"), [("auto", "done"), ("true", "failed")])
+def test_what_exchanges_tokens_need_not_serve_provenance(
+    stage: Stage, attestations: str, result: str
+) -> None:
+    """While its project has no page it may be PyPI's server; once it has one, nobody waits."""
+    index = Exchanging()
+    with other(stage, index) as publisher:
+        report = publisher.run(user="__token__", password="", attestations=attestations)
+    assert report.result == result, publisher.printed
+    assert index.files.keys() == {WHEEL, SDIST}
+    assert "next try in" not in publisher.printed
+    assert "attestations" in (problem(report) if report.problems else publisher.printed)

@@ -76,14 +76,23 @@ def test_a_refusal_to_serve_any_is_not_waited_for(stage: Stage) -> None:
     assert asked not in stage.printed
 
 
-@pytest.mark.parametrize("attestations", ["true", "auto"])
-def test_attestations_that_were_kept_are_not_called_lost(stage: Stage, attestations: str) -> None:
+@pytest.mark.parametrize("fault", ["integrity=disabled", "integrity=404"])
+def test_attestations_that_were_kept_are_not_called_lost(stage: Stage, fault: str) -> None:
     """They are switched off after the upload: the project page lists what is not served now."""
-    stage.fault("integrity=disabled")
-    report = stage.run(attestations=attestations)
+    stage.fault(fault)
+    report = stage.run()
     assert report.result == "done", problem(report)
-    assert "not confirmed in time" in stage.printed
-    assert "Attestations temporarily disabled" in stage.printed
+    assert "lists them, but does not serve them" in stage.printed
+    assert "not confirmed in time" not in stage.printed
     assert "can be added" not in stage.printed
-    assert "next try in" not in stage.printed, "waiting does not help"
+    assert all(file.attestation for file in report.files.values())
+
+
+@pytest.mark.parametrize("fault", ["integrity=disabled", "integrity=404", "integrity=403"])
+def test_but_who_requires_them_has_to_know(stage: Stage, fault: str) -> None:
+    stage.fault(fault)
+    report = stage.run(attestations="true")
+    assert report.result == "failed"
+    assert "2 files are public without attestations for now" in problem(report)
+    assert "verify" in problem(report)
     assert all(file.attestation for file in report.files.values())

@@ -85,28 +85,47 @@ def _note_unattested(run: Run, unattested: Mapping[str, Unattested]) -> None:
     """Note what the index serves without its attestations; raise if these are required."""
     for filename, found in unattested.items():
         file = run.files[filename]
-        file.attestations.clear()
+        if not found.is_listed:
+            file.attestations.clear()
         if file.state is not State.THERE:
             file.state = State.ARRIVED
         note_served(run, file.distribution, found.file)
-    if not unattested:
-        return
-    index, number = run.targets.index.name, len(unattested)
-    first, found = next(iter(unattested.items()))
-    more = f" and {number - 1} more" if number > 1 else ""
+    # Those that are lost for good come first.
+    lost = [name for name, found in unattested.items() if not found.is_listed]
+    listed = [name for name, found in unattested.items() if found.is_listed]
+    for names in filter(None, (lost, listed)):
+        _tell_unattested(run, names, unattested[names[0]])
+
+
+def _tell_unattested(run: Run, names: Sequence[str], found: Unattested) -> None:
+    """Warn that files are served without attestations, or raise if these are required."""
+    index, number = run.targets.index.name, len(names)
+    files = shown(names[0]) + (f" and {number - 1} more" if number > 1 else "")
     if run.settings.attestations is not Attestations.REQUIRED:
         run.printer.warning(
-            f"{shown(first)}{more}: uploaded with attestations, but {index} serves none "
-            f"({found.why}). None can be added any more."
+            f"{files}: uploaded with attestations. {index} lists them, but does not serve them "
+            f"({found.why}); that may change."
+            if found.is_listed
+            else f"{files}: uploaded with attestations, but {index} serves none ({found.why}). "
+            "None can be added any more."
         )
         return
+    title = (
+        f"{counted(number, 'file')} {'is' if number == 1 else 'are'} public without attestations"
+    )
     raise ConfirmationProblem(
-        f"{counted(number, 'file')} {'is' if number == 1 else 'are'} public without attestations",
+        f"{title} for now" if found.is_listed else title,
         topic=Topic.NOT_ATTESTED,
-        detail=f"{index} accepted {shown(first)}{more}, but serves no attestations: {found.why}.",
-        remedy="No attestations can be added to these files any more. Publish a new version once "
+        detail=f"{index} accepted {files}, and lists the attestations, but does not serve them: "
+        f"{found.why}."
+        if found.is_listed
+        else f"{index} accepted {files}, but serves no attestations: {found.why}.",
+        remedy="Look again later, with `attested-publish verify`. If the attestations are not "
+        "served then, publish a new version: they cannot be added to these files."
+        if found.is_listed
+        else "No attestations can be added to these files any more. Publish a new version once "
         "the index accepts attestations again (see its status page).",
-        file=first,
+        file=names[0],
     )
 
 

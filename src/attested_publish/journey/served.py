@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -63,44 +63,45 @@ class _Unserved:
 
 @dataclass(frozen=True)
 class Unattested:
-    """A file that is served without its attestations, and why; `is_final`: it stays so."""
+    """A file that is served without its attestations, and why.
+
+    `is_final`: waiting makes no difference.
+    """
 
     file: IndexFile
     why: str
     is_final: bool
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the index has kept the attestations, as the project page lists them."""
+        return self.file.provenance_url is not None
 
 
 @dataclass
 class Served:
     """What the index serves, by filename; `late` names what it does not serve yet, and why.
 
-    `withheld` are those among the late ones of which the index has a provenance that it refuses to
-    serve. `publisher` is the one that the provenance names, where some was verified.
+    `publisher` is the one that the provenance names, where some was verified.
     """
 
     served: dict[str, IndexFile] = field(default_factory=dict)
     late: dict[str, str] = field(default_factory=dict)
     unattested: dict[str, Unattested] = field(default_factory=dict)
-    withheld: set[str] = field(default_factory=set)
     publisher: Publisher | None = None
 
     def is_settled(self, distribution: Distribution) -> bool:
         """Whether waiting for a file makes no difference any more."""
-        filename = distribution.filename
-        unattested = self.unattested.get(filename)
-        is_final = filename in self.withheld or bool(unattested and unattested.is_final)
-        return filename in self.served or is_final
+        unattested = self.unattested.get(distribution.filename)
+        return distribution.filename in self.served or bool(unattested and unattested.is_final)
 
     def add(self, filename: str, file: IndexFile, found: Provenanced | _Unserved | None) -> None:
         """Add what is served under a name, and its provenance if it should have one."""
         self.late.pop(filename, None)
         self.unattested.pop(filename, None)
         if isinstance(found, _Unserved):
-            # What the page lists was kept with the file, and will be served some time.
-            if found.is_unknown or file.provenance_url is not None:
+            if found.is_unknown:
                 self.late[filename] = found.why
-                if found.is_refused:
-                    self.withheld.add(filename)
             else:
                 self.unattested[filename] = Unattested(file, found.why, found.is_refused)
             return
@@ -151,6 +152,9 @@ def wait_until_served(
                 result.late[each.filename] = page if isinstance(page, str) else unlisted
                 continue
             _check_digest(each, file, pages.index)
+            if isinstance(found, _Unserved) and isinstance(page, Page) and not page.has_provenance:
+                # What answers like PyPI until a project has a page need not serve any.
+                found = replace(found, is_refused=True, is_unknown=False)  # noqa: PLW2901
             result.add(each.filename, file, found)
             if not isinstance(found, _Unserved):
                 seen(each, file, found)
