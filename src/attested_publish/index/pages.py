@@ -152,7 +152,9 @@ class Pages:
         if page is None and not had_credentials and self._may_be_closed(answer):
             known = self._ask(url, with_credentials=True)
             page = self._page_in(known)
-            self._is_closed = self._is_closed or page is not None
+            asks = HTTPStatus.UNAUTHORIZED
+            if page is not None or (answer.status == asks and known.status != asks):
+                self._is_closed = True
             if answer.status not in _NOTHING_THERE:
                 answer = known
         return page or self._without_page(answer, url)
