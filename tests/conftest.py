@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import pytest
 
@@ -13,3 +14,17 @@ pytest_plugins = ["support.fixtures"]
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: one more than there are cores, as the tests wait a third of their time."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all but the first rows of a table of which a sample is enough as slow."""
+    rows: Counter[str] = Counter()
+    for item in items:
+        sample = item.get_closest_marker("sample")
+        if sample is None:
+            continue
+        table = item.nodeid.partition("[")[0]
+        rows[table] += 1
+        if rows[table] > sample.args[0]:
+            item.add_marker(pytest.mark.slow)

@@ -181,6 +181,7 @@ def there_and_back(path: Path, make: Callable[[Path], None]) -> Callable[[], Non
     return exchange
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "make",
     [

@@ -84,6 +84,7 @@ def kinds(stage: Stage, filename: str) -> set[str]:
     }
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("upload", [uv, twine])
 def test_uv_and_twine_take_what_attest_leaves(stage: Stage, upload) -> None:
     names = sorted(path.name for path in stage.folder.iterdir())
@@ -93,6 +94,7 @@ def test_uv_and_twine_take_what_attest_leaves(stage: Stage, upload) -> None:
     assert all(kinds(stage, name) == {PUBLISH} for name in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upload", [uv, twine])
 def test_uv_and_twine_take_provenance_that_attest_converted(stage: Stage, upload) -> None:
     wheel = stage.folder / "sample-1.0-py3-none-any.whl"

@@ -171,6 +171,7 @@ def a_folder(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.sample(2)
 @needs_links
 @pytest.mark.parametrize(
     ("make", "why"),

@@ -45,6 +45,7 @@ def groups(log: str) -> dict[str, list[str]]:
     return {name: lines.splitlines() for name, lines in found}
 
 
+@pytest.mark.slow
 def test_many_files_take_few_lines_of_a_log(tmp_path: Path) -> None:
     with staged(many(tmp_path / "dist", 60)) as stage:
         outcome = act(stage, print_hash="false")
@@ -114,6 +115,7 @@ def test_digests_are_printed_as_asked(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_terminal_has_one_block_that_stays_live(tmp_path: Path) -> None:
     with staged(many(tmp_path / "dist", 25), latency={"upload": 0.2}) as stage:
         text = io.StringIO()

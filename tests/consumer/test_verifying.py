@@ -421,6 +421,7 @@ def test_pylock_entries_are_toml_and_nothing_else(verify: Verifier) -> None:
     assert "files are valid" in verify.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_entries_that_are_lost_are_no_success(published: Stage, tmp_path: Path) -> None:
     config = tmp_path / "trust_config.json"

@@ -123,6 +123,7 @@ def hostile_filename(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
@@ -187,6 +188,7 @@ def test_no_permission_for_an_identity(tmp_path: Path) -> None:
         fails(done, report, "fork", "permissions:")
 
 
+@pytest.mark.slow
 def test_unreachable_index(tmp_path: Path) -> None:
     make_release(tmp_path)
     with serving(not_found) as server:
@@ -235,6 +237,7 @@ def test_bad_addresses(tmp_path: Path, url: str, words: str) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("content", ["", "{}", "[]", "no JSON", '{"mediaType": "x"}'])
 def test_bad_trust_config(tmp_path: Path, content: str) -> None:
     make_release(tmp_path)
@@ -291,6 +294,7 @@ def rootless(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
@@ -402,6 +406,7 @@ def test_a_file_that_is_no_distribution(names: list[str], title: str, tmp_path: 
     assert problem["title"] == title
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

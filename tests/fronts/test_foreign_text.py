@@ -61,6 +61,7 @@ def run_front(front: str, environment: dict[str, str]) -> tuple[int, str, str]:
     return told(command, outside)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("front", ["action", "command"])
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/json"])
 def test_what_an_index_answers(stage: Stage, front: str, kind: str) -> None:
@@ -86,6 +87,7 @@ def test_what_an_index_answers(stage: Stage, front: str, kind: str) -> None:
     is_tame(stdout, stderr, OUR_ORDERS if front == "action" else set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("front", ["action", "command"])
 def test_what_an_index_answers_before_an_upload(stage: Stage, front: str) -> None:
     """To the first question already, and with a status that sends elsewhere."""
@@ -105,6 +107,7 @@ def test_what_an_index_answers_before_an_upload(stage: Stage, front: str) -> Non
     is_tame(stdout, stderr, OUR_ORDERS if front == "action" else set())
 
 
+@pytest.mark.sample(1)
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
 @pytest.mark.parametrize("front", ["action", "command"])
 def test_the_name_of_a_file(stage: Stage, front: str) -> None:

@@ -67,6 +67,7 @@ def test_the_report_is_as_the_design_says(stage: Stage) -> None:
     assert {"files", "rules", "upload", "confirmation"} <= report["seconds"].keys()
 
 
+@pytest.mark.slow
 def test_no_secret_is_shown_or_kept(stage: Stage, tmp_path: Path) -> None:
     environment = job(stage.world, stage.folder, verbose="true")
     done = run_action(environment)
@@ -188,6 +189,7 @@ def test_a_summary_stays_within_github_s_limit() -> None:
     assert "more lines" in text
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "name", ["SIGTERM", "SIGINT", *(["SIGHUP"] if hasattr(signal, "SIGHUP") else [])]
 )
@@ -210,6 +212,7 @@ def test_a_stopped_run_revokes_its_token_and_says_so(dist: Path, name: str) -> N
         assert outputs(environment)["result"] == "failed"
 
 
+@pytest.mark.slow
 def test_rehearse_without_files_builds_a_sample(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     done = subprocess.run(

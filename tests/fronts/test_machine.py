@@ -63,6 +63,7 @@ def test_no_memory(limit: str, dist: Path) -> None:
     sentence(limited(limit, "check", "--offline", dist), "The run has no ")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("limit", ["-n 5", "-n 8"])
 def test_no_open_files(limit: str, dist: Path) -> None:
     sentence(limited(limit, "rehearse", dist), "no open files left")
@@ -75,6 +76,7 @@ def test_few_open_files_are_enough(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.sample(1)
 @as_root
 @pytest.mark.parametrize("mode", ["rehearse", "services"])
 def test_no_loopback(mode: str, dist: Path) -> None:
@@ -91,6 +93,7 @@ def test_no_loopback(mode: str, dist: Path) -> None:
     sentence(done, "There is no loopback interface")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -129,6 +132,7 @@ def test_a_working_directory_that_is_gone(
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_finished_release_is_done_without_its_report(stage: Stage, tmp_path: Path) -> None:
     """The folder of the report goes while the release is on its way."""
     folder = tmp_path / "reports"
@@ -155,6 +159,7 @@ def test_a_finished_release_is_done_without_its_report(stage: Stage, tmp_path: P
     assert len(stage.served()) == 2
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"])
 @pytest.mark.parametrize("path", ["/dev/full", "/nowhere/file", "/dev"])
 def test_a_finished_release_is_done_without_outputs(stage: Stage, name: str, path: str) -> None:
@@ -170,6 +175,7 @@ def test_a_finished_release_is_done_without_outputs(stage: Stage, name: str, pat
         assert outputs(environment)["result"] == "done"
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("path", ["/dev/full", "/nowhere/file"])
 def test_a_refused_release_stays_refused_without_outputs(stage: Stage, path: str) -> None:
     """What cannot be written hides neither the problem nor that the step failed."""
@@ -201,6 +207,7 @@ def test_an_output_that_nobody_takes(stage: Stage) -> None:
     assert outputs(environment)["result"] == "done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["publish", pytest.param("attest", marks=pytest.mark.slow)])
 def test_a_runner_without_its_temporary_folder(stage: Stage, tmp_path: Path, mode: str) -> None:
     environment = job(stage.world, stage.folder, mode=mode)
@@ -249,6 +256,7 @@ def fill(disk: Path) -> None:
             filler.write(b"x" * 4096)
 
 
+@pytest.mark.slow
 @as_root
 def test_a_full_disk_keeps_what_was_there(stage: Stage, small_disk: Path) -> None:
     """Half an output would fail the step; the result has room where the rest has not."""
@@ -274,6 +282,7 @@ def test_a_full_disk_keeps_what_was_there(stage: Stage, small_disk: Path) -> Non
 BYTES = b"sample-1.0-1\xff-py3-none-any.whl"
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", [BYTES, b"notes-\xff.txt"])
 @pytest.mark.parametrize("mode", ["check", "publish"])
 def test_a_name_that_is_not_utf_8(stage: Stage, name: bytes, mode: str) -> None:

@@ -49,6 +49,7 @@ def test_credentials(user: str, password: str, words: list[str], tmp_path: Path)
     assert "***" not in str(sentences), "a sentence loses none of its own words"
 
 
+@pytest.mark.slow
 def test_a_user_without_a_password_never_publishes_as_the_job(stage: Stage) -> None:
     """The job has an identity, but somebody meant to give a password."""
     environment = job(stage.world, stage.folder, user="robot")
@@ -167,6 +168,7 @@ def test_what_is_no_repository(text: str, words: str) -> None:
     assert "geheim" not in sentence
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("repository", "status"),
     [

@@ -130,6 +130,7 @@ def test_the_tags_of_a_subject_are_not_combined() -> None:
     assert time.process_time() - started < 0.5
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("entry", [{"a": "\ud9c0"}, {"\ud9c0": 1}, {"a": [{"b": ["x\udfff"]}]}])
 def test_half_a_surrogate_pair_is_no_text(tmp_path: Path, entry: dict[str, object]) -> None:
     """JSON may have one, escaped; what was read with it could not be written."""
@@ -193,6 +194,7 @@ def test_the_fuzzer_itself_works() -> None:
         assert f"\n{name}" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_fails_is_told_with_the_line_that_repeats_it() -> None:
     broken = (
         "import sys; from fuzz import targets; from fuzz.__main__ import main\n"

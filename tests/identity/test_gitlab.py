@@ -194,6 +194,7 @@ def test_the_index_refuses_claims_that_do_not_agree(
         assert reason in error["description"]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("variable", "options"), [("SIGSTORE_ID_TOKEN", ()), ("PYPI_ID_TOKEN", ("--confirm", "false"))]
 )
@@ -456,6 +457,7 @@ def test_which_job_is_pretended() -> None:
     assert job_here({}) is GITHUB
 
 
+@pytest.mark.slow
 def test_a_rehearsal_of_gitlab_elsewhere(dist: Path) -> None:
     done = rehearse(str(dist), "--job", "gitlab", GITHUB_ACTIONS="true", CI_PROJECT_PATH="")
     assert done.returncode == 0, done.stdout + done.stderr

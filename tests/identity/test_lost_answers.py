@@ -61,6 +61,7 @@ def is_complete(stage: Stage) -> None:
         assert served[path.name]["hashes"]["sha256"] == digest
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("kind", LOST)
 @pytest.mark.parametrize("job", EVERY_KIND)
 def test_of_an_upload(dist: Path, job: Job, kind: str) -> None:
@@ -75,6 +76,7 @@ def test_of_an_upload(dist: Path, job: Job, kind: str) -> None:
         assert "next try in" in stage.printed
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("kind", LOST)
 @pytest.mark.parametrize("job", EVERY_KIND)
 def test_of_every_upload(dist: Path, job: Job, kind: str) -> None:
@@ -86,6 +88,7 @@ def test_of_every_upload(dist: Path, job: Job, kind: str) -> None:
         is_complete(stage)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("kind", LOST)
 @pytest.mark.parametrize("job", [each for each in EVERY_KIND if each.id != "GitLab"])
 def test_of_the_exchange(dist: Path, job: Job, kind: str) -> None:

@@ -358,6 +358,7 @@ class TestGoogle:
         assert google.job_claims(variables, {"sub": "7"})["azp"] == "7"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", [pytest.param(CIRCLECI, marks=needs_a_shell), GOOGLE])
 def test_an_issuer_that_fails_is_asked_again_and_told_in_words(dist: Path, job: Job) -> None:
     with staged(dist, job) as stage:

@@ -94,6 +94,7 @@ def test_accepts_what_the_world_signs_and_nothing_tampered_with(node_modules, tm
     ), verdicts
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("fault", ["log=timestamp", "log=checkpoint", "log=proof", "log=signature"])
 def test_refuses_what_a_faulty_log_answers(node_modules, tmp_path, wheel, fault):
     with World(claims=job_claims({}, {}), registry=Registry.open()) as world:

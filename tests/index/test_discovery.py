@@ -172,6 +172,7 @@ def test_what_says_nothing_leaves_the_usual_addresses(
     assert index.tokens == ["/_/oidc/mint-token", "/_/oidc/burn-token"]
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("announced", HOSTILE.values(), ids=HOSTILE)
 def test_no_token_leaves_the_host_of_the_upload_address(
     stage: Stage, announced: Callable[[str], Any]

@@ -217,6 +217,7 @@ def test_without_a_page_a_taken_name_is_known_by_the_answer(blind: Job) -> None:
     assert blind.index.files[WHEEL] == before
 
 
+@pytest.mark.sample(3)
 def test_without_a_page_a_taken_name_is_skipped_on_request(blind: Job) -> None:
     with_another_wheel(blind)
     report = blind.publish(skip_existing="true")
@@ -254,6 +255,7 @@ def test_other_bytes_that_are_served_afterwards_are_an_alarm(job: Job) -> None:
 FRONT_PAGE = Reply("200 OK", "<!DOCTYPE html><title>devpi</title><h1>Welcome to devpi</h1>")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("software", [DEVPI, ARTIFACTORY, GITEA], ids=lambda each: each.name)
 def test_a_success_that_stored_nothing_is_none(software: Software, dist: Path) -> None:
     """Such as a POST to the front page of devpi, which takes it and stores nothing."""

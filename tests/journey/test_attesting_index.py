@@ -13,8 +13,8 @@ from attested_publish.index.index import Dialect, Index
 from attested_publish.journey import publish
 from attested_publish.journey.targets import Targets
 from attested_publish.settings import understand
-from index.test_other_index import PASSWORD, OtherIndex, other
 from support.makers import make_wheel
+from support.plain_index import PASSWORD, OtherIndex, other
 from support.releases import SDIST, SHORT, WHEEL, problem, run
 from support.servers import serving
 

@@ -62,6 +62,7 @@ def _pairs(kinds: Sequence[str]) -> Iterator[Any]:
 
 
 # A success that says nothing is no reason to send a file again: see below.
+@pytest.mark.sample(8)
 @pytest.mark.parametrize(
     ("endpoint", "kind"),
     [each for each in _pairs(PASSING) if each.values != ("upload", "garbage*1")],
@@ -83,6 +84,7 @@ def test_what_passes_does_not_stop_a_release(dist: Path, endpoint: str, kind: st
         assert sum(not token.is_revoked for token in tokens) <= lost
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(("endpoint", "kind"), [*_pairs(LASTING)])
 def test_what_lasts_is_named_with_its_stage_and_cause(dist: Path, endpoint: str, kind: str) -> None:
     with staged(dist) as stage:
@@ -125,6 +127,7 @@ def words_of(endpoint: str, kind: str) -> str:
     }[endpoint]
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     ("fault", "stage_name", "words"),
     [
@@ -174,6 +177,7 @@ def test_a_part_of_sigstore_that_cannot_be_reached_is_named(
     assert "closed" in told
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("kind", ["html", "garbage"])
 def test_what_something_in_between_answers_is_not_taken_for_an_upload(
     stage: Stage, kind: str
@@ -238,6 +242,7 @@ def test_a_file_that_has_arrived_after_all_takes_no_patience_from_the_next(stage
     tell_the_truth(stage, report)
 
 
+@pytest.mark.slow
 def test_short_lives_are_renewed_in_the_middle_of_a_release(tmp_path: Path) -> None:
     """60 files, API tokens that live 3 s, identities that live 5 s, slow uploads."""
     for number in range(60):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from index.test_other_index import OtherIndex, other
+from support.plain_index import OtherIndex, other
 from support.releases import SDIST, WHEEL, problem
 
 if TYPE_CHECKING:

@@ -101,6 +101,7 @@ def echoing(dist: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Stage
 _QUICK = {("reason", "command"), ("json", "action")}
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize(
     ("front", "verbose"),
     [
@@ -203,6 +204,7 @@ class CarelessIndex:
         return response
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "front"),
     [

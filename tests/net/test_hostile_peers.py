@@ -101,6 +101,7 @@ def _pairs() -> Iterator[Any]:
             yield pytest.param(place, kind, marks=[] if is_quick else pytest.mark.slow)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("place", "kind"), [*_pairs()])
 def test_a_run_ends_in_time_and_in_bounds(dist: Path, place: str, kind: str) -> None:
     paced = ":0.2" if kind in {"trickle", "drip"} else ""
@@ -121,6 +122,7 @@ def test_a_run_ends_in_time_and_in_bounds(dist: Path, place: str, kind: str) -> 
             assert all(token.is_revoked for token in stage.world.index.issued_tokens)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
@@ -144,6 +146,7 @@ class TestStopped:
     LIMIT = 3.5
     """Two seconds, and what it takes that other tests run beside."""
 
+    @pytest.mark.sample(1)
     @pytest.mark.parametrize(
         ("place", "kind"),
         [
@@ -167,6 +170,7 @@ class TestStopped:
             if place != "burn":
                 assert all(token.is_revoked for token in stage.world.index.issued_tokens)
 
+    @pytest.mark.sample(1)
     @pytest.mark.parametrize("peer", [Silent, SlowReader])
     def test_while_an_upload_is_not_read(self, tmp_path: Path, peer: type[Silent]) -> None:
         dist = tmp_path / "dist"

@@ -263,6 +263,7 @@ class TestProjectPages:
         with pytest.raises(NotAPage):
             read_apart(page)
 
+    @pytest.mark.slow
     def test_the_largest_page_takes_little_time_and_memory(self) -> None:
         """32 MiB: five times the largest one on PyPI."""
         number = 40_000
@@ -292,6 +293,7 @@ class TestProjectPages:
         assert seconds < 10
         assert peak < 200 << 20, "signing needs another 50 MB in the same process"
 
+    @pytest.mark.sample(3)
     @pytest.mark.parametrize("status", ["200 OK", "500 Out of order"])
     @pytest.mark.parametrize(
         "page",

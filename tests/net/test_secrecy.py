@@ -289,6 +289,7 @@ def test_secrets_among_variables() -> None:
     assert Secrets().and_(found).blotted("proxy/pw proxy%2fpw") == "*** ***"
 
 
+@pytest.mark.slow
 def test_a_proxy_that_is_not_there(
     dist: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -482,6 +483,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_long_text_takes_time_in_proportion(name: str) -> None:
     """1 MiB and ten secrets; a lonely machine needs 0.1 to 0.8 s, one that others use more."""

@@ -116,6 +116,7 @@ def overlapping_zip(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("make", "rule"),
     [

@@ -69,6 +69,7 @@ def rules_of(found: list[Finding]) -> list[str]:
     return [one.rule for one in found]
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("build", QUICK.values(), ids=QUICK.keys())
 def test_a_hostile_archive_is_judged_within_the_bounds(
     build: Callable[[Path], Path], verdicts: Verdicts, tmp_path: Path
@@ -85,6 +86,7 @@ def test_a_hostile_archive_is_judged_within_the_bounds(
         assert len(finding.message) < 700
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("build", [DESCRIPTIONS[name] for name in _DESCRIPTIONS], ids=_DESCRIPTIONS)
 def test_a_hostile_description_costs_its_own_verdict_only(
     build: Callable[[Path], Path], verdicts: Verdicts, tmp_path: Path
@@ -95,6 +97,7 @@ def test_a_hostile_description_costs_its_own_verdict_only(
     assert set(rules_of(found)) <= {"description-beyond-bounds", "description-not-rendered"}
 
 
+@pytest.mark.slow
 def test_what_runs_until_the_end_is_ended(verdicts: Verdicts, tmp_path: Path) -> None:
     started = time.monotonic()
     path = ARCHIVES["sparse_digits"](tmp_path)
@@ -202,6 +205,7 @@ def test_an_unreadable_file_of_many_costs_the_others_nothing(tmp_path: Path) -> 
     assert "1 of 3 files would be refused" in run.output
 
 
+@pytest.mark.slow
 def test_files_are_judged_side_by_side(tmp_path: Path) -> None:
     """While one child is busy another takes the next file."""
     verdicts = Verdicts(Sandbox())
@@ -214,6 +218,7 @@ def test_files_are_judged_side_by_side(tmp_path: Path) -> None:
     busy.join()
 
 
+@pytest.mark.slow
 def test_a_busy_machine_refuses_no_honest_file(verdicts: Verdicts, tmp_path: Path) -> None:
     """It is the processor's time that counts: a child that is kept waiting goes on."""
     if sys.platform == "win32":
@@ -248,6 +253,7 @@ def _is_there(process: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_what_twine_cannot_read_is_not_signed_either(tmp_path: Path) -> None:
     """Where the rules are passed over, reading goes on within the bounds, and comes first."""
     ARCHIVES["distinct_headers"](tmp_path)

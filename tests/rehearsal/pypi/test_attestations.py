@@ -317,6 +317,7 @@ def _places(document, path=()):
             yield from _places(value, (*path, key))
 
 
+@pytest.mark.slow
 def test_whatever_an_attestation_holds_the_answer_is_a_refusal(world, client, token, wheel):
     document = json.loads(sent(*sign(world, wheel)))
     for path in list(_places(document)):
