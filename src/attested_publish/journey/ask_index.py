@@ -44,29 +44,21 @@ if TYPE_CHECKING:
 def contents_meanwhile(run: Run, distributions: Sequence[Distribution]) -> Callable[[], Contents]:
     """Begin to ask the index what it has of these projects; return how to get the answer.
 
-    An index of an unknown kind whose pages do not show what it can do is asked for its audience,
-    too, unless a password is given: exchanging tokens is PyPI's.
+    An index of an unknown kind is asked for its audience at the same time, unless a password is
+    given: its pages may not show what it can do, and exchanging tokens is PyPI's.
     """
     settings = run.settings
     credentials = GivenCredentials(settings.user, settings.password) if settings.password else None
     run.pages = Pages(run.targets.index, run.means.session, credentials)
-
-    def read() -> Contents:
-        try:
-            contents = read_contents(distributions, run.pages)
-        except IndexUnusable:
-            _ask_for_audience(run, Dialect.UNKNOWN)
-            raise
-        _ask_for_audience(run, dialect_of_pages(contents))
-        return contents
-
-    return meanwhile(lambda: persistently(read, run.targets.deadlines.index, run.printer.waiting))
-
-
-def _ask_for_audience(run: Run, shown_by_pages: Dialect) -> None:
-    is_unknown = {run.targets.index.dialect, shown_by_pages} == {Dialect.UNKNOWN}
-    if is_unknown and not run.settings.password:
+    if run.targets.index.dialect is Dialect.UNKNOWN and not settings.password:
         audience_meanwhile(run)
+    return meanwhile(
+        lambda: persistently(
+            lambda: read_contents(distributions, run.pages),
+            run.targets.deadlines.index,
+            run.printer.waiting,
+        )
+    )
 
 
 def ask_index(
