@@ -86,7 +86,8 @@ def test_two_runs_at_once_are_both_done(tmp_path: Path, turn: int) -> None:
     for tag in TAGS:
         make_wheel(dist, tag=tag)
     # So slow that neither finds anything there when it asks.
-    latency = ("--latency", f"upload={0.3 + turn / 10}", "--latency", "log=0.2")
+    times = f"upload={0.3 + turn / 10}", "log=0.2", "store=0.3"
+    latency = [option for time in times for option in ("--latency", time)]
     with services(tmp_path / "world", *latency) as world:
         runs = [start(world, tmp_path / "world", dist, f"{n}.json") for n in range(2)]
         printed = [run.communicate(timeout=60)[0] for run in runs]
@@ -106,7 +107,8 @@ def test_a_killed_upload_that_arrives_late_is_done(tmp_path: Path) -> None:
     dist = tmp_path / "dist"
     dist.mkdir()
     make_release(dist)
-    with services(tmp_path / "world", "--latency", "upload=0.8") as world:
+    latency = ("--latency", "upload=0.4", "--latency", "store=0.4")
+    with services(tmp_path / "world", *latency) as world:
         killed = start(world, tmp_path / "world", dist, "killed.json")
         lines = iter(killed.stdout.readline, "")
         assert any(line.startswith("upload ") for line in lines)
