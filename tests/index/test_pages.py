@@ -161,6 +161,25 @@ def test_status_and_provenance_in_html() -> None:
     assert (page.files[WHEEL].provenance_url or "").endswith("/integrity/x")
 
 
+@pytest.mark.parametrize(
+    "address", ["http://x:99999/", "//x:99999/", "http://x:port/", "http://[::1/", "http://[x]/"]
+)
+def test_an_address_that_is_none_is_not_the_index_s(address: str) -> None:
+    """It may stand wherever a page has one; nobody has to be able to split it."""
+    file = {"filename": WHEEL, "url": address, "hashes": {"sha256": SHA}, "provenance": address}
+    text = json.dumps(
+        {
+            "meta": {"api-version": "1.4", "_last-serial": 1},
+            "project-status": {"status": "active"},
+            "files": [file],
+        }
+    )
+    page = page_at("/legacy/", {"/simple/sample/": Response(text, content_type=JSON)})
+    assert page is not None
+    assert list(page.files) == [WHEEL]
+    assert not page.is_of_pypi
+
+
 def test_a_devpi_index_does_not_have_what_its_bases_have() -> None:
     files = [
         {"filename": "sample-1.0.tar.gz", "url": "../../+f/1f/sample-1.0.tar.gz", "hashes": {}},

@@ -112,8 +112,12 @@ class Index:
         return is_provider_local and is_loopback(self.host) and not is_sigstores
 
     def answers_at(self, url: str) -> bool:
-        """Whether an answer from `url` comes from this index itself."""
-        return origin_of(url)[1:] in {origin_of(own)[1:] for own in (self.root, self.upload_url)}
+        """Whether an answer from `url` comes from this index itself; no invalid address does."""
+        try:
+            origin = origin_of(url)
+        except ValueError:
+            return False
+        return origin[1:] in {origin_of(own)[1:] for own in (self.root, self.upload_url)}
 
     def simple_url(self, project: str) -> str:
         """The project's page in the simple repository API."""
