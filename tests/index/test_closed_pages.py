@@ -55,8 +55,8 @@ def test_each_thread_gets_in_whatever_the_others_find_out_meanwhile(late: str) -
     with serving(Closed(late)) as server, new_session() as session:
         index = Index.at(f"{server.url}/legacy/")
         pages = Pages(index, session, GivenCredentials("me", "secret"))
-        found = dict(in_parallel(pages.files, ["first", "second"], threads=2))
-    assert [list(found[name] or ()) for name in ("first", "second")] == [
+        found = dict(in_parallel(pages.page, ["first", "second"], threads=2))
+    assert [list(found[name].files) for name in ("first", "second")] == [
         ["first-1.0.tar.gz"],
         ["second-1.0.tar.gz"],
     ]

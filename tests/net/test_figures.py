@@ -87,7 +87,7 @@ def test_a_project_page(number: str, date: str, dist: Path) -> None:
     app = Request.application(lambda _: Response(page_of(number, date), content_type=kind))
     with serving(app) as server, new_session() as session, copy_privately([dist]) as files:
         index = Index.at(f"{server.url}/legacy/")
-        (file,) = (Pages(index, session).files("sample") or {}).values()
+        (file,) = Pages(index, session).page("sample").files.values()
         assert 0 <= file.size < 1 << 63
         there = read_contents(files.distributions, Pages(index, session)).by_project
         for each, finding in findings_on_index(files.distributions, there, datetime.now(UTC)):

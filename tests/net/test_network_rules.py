@@ -331,7 +331,7 @@ from attested_publish.problems import IndexProblem
 started = time.monotonic()
 with new_session() as session:
     try:
-        found = len(Pages(Index.at(sys.argv[1], Dialect.PYPI), session).files("sample"))
+        found = len(Pages(Index.at(sys.argv[1], Dialect.PYPI), session).page("sample").files)
     except IndexProblem as problem:
         found = problem.title.partition(":")[0]
 print(json.dumps([found, time.monotonic() - started, peak()]))
@@ -633,7 +633,7 @@ class TestWhoIsAsked:
             index = Index.at(f"{own.url}/legacy/")
             with new_session() as session:
                 for ask_it in (
-                    lambda session: Pages(index, session).files("x"),
+                    lambda session: Pages(index, session).page("x"),
                     partial(provenance_at, f"{other.url}/secret", index),
                     partial(audience_of, index, is_provider_local=True),
                 ):

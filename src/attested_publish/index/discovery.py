@@ -6,7 +6,7 @@ reach no other. PyPI itself announces nothing yet, and is not asked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -42,10 +42,10 @@ class TokenExchange:
     ignored: str = ""
 
 
-def usual_exchange(index: Index, ignored: str = "") -> TokenExchange:
+def usual_exchange(index: Index) -> TokenExchange:
     """Return the addresses that PyPI's server has (burning: since August 2026)."""
     root = f"{index.root}/_/oidc"
-    return TokenExchange(f"{root}/audience", f"{root}/mint-token", f"{root}/burn-token", ignored)
+    return TokenExchange(f"{root}/audience", f"{root}/mint-token", f"{root}/burn-token")
 
 
 def token_exchange(index: Index, session: requests.Session) -> TokenExchange:
@@ -76,7 +76,7 @@ def token_exchange(index: Index, session: requests.Session) -> TokenExchange:
         if not isinstance(url, str):
             return usual
         if why_not := _refusal(url, origin):
-            return usual_exchange(index, f"{name} is {shown(url, 200)}: {why_not}")
+            return replace(usual, ignored=f"{name} is {shown(url, 200)}: {why_not}")
         found[name] = url
     mint_url = found["mint-token-endpoint"]
     # The draft has no address for revoking.

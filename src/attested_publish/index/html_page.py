@@ -8,7 +8,8 @@ from html import unescape
 from itertools import islice
 from typing import NamedTuple
 
-FILES_LIMIT = 100_000
+from attested_publish.index.project_page import FILES_LIMIT
+
 _TAG_LIMIT = 64 << 10
 """Characters of one tag; the longest have some hundred."""
 
@@ -25,7 +26,6 @@ _ATTRIBUTES = re.compile(
         (?:\s*+=\s*+(?:"(?P<double>[^"]*+)" | '(?P<single>[^']*+)' | (?P<bare>[^\s"'>]++)))?""",
     re.VERBOSE,
 )
-
 
 _READ = frozenset({"href", "data-provenance", "name", "content"})
 """The attributes that are read."""

@@ -138,11 +138,6 @@ class Pages:
             raise _no_page(self.index, odd)
         return None
 
-    def files(self, project: str) -> Mapping[str, IndexFile] | None:
-        """Return the files of a project by filename; otherwise as `page`."""
-        page = self.page(project)
-        return None if page is None else page.files
-
     def _look(self, url: str) -> Page | Answer | None:
         """Return the page at one of the places, or what is no page; `None`: nothing is there."""
         # Another thread may find out in the meantime that the pages are closed.

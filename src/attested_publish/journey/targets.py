@@ -9,11 +9,8 @@ from attested_publish.attestations.trust_config import read as trust_config_at
 from attested_publish.identity.tokens import Ambient, detect
 from attested_publish.index.index import Index
 from attested_publish.net.retry import Deadlines
-from attested_publish.problems import IndexProblem, Problem, SigningProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from attested_publish.settings import Settings
 
 
@@ -47,33 +44,10 @@ class Targets:
 def chosen(settings: Settings) -> Targets:
     """Return the targets that the settings name.
 
-    Raises `IndexProblem` for an address that cannot be an index, `SigningProblem` for a
-    trust configuration that cannot be one, and one `IndexProblem` for several of these.
+    Raises `IndexProblem` for an address that cannot be an index, which the settings have been
+    checked for, and `SigningProblem` for a trust configuration that cannot be one.
     """
-    problems: list[Problem] = []
-    indexes = []
-    for address in settings.repository_urls:
-        try:
-            indexes.append(Index.at(address))
-        except IndexProblem as problem:
-            problems.append(problem)
-    trust_config = None
-    if settings.sigstore_trust_config is not None:
-        try:
-            trust_config = trust_config_at(settings.sigstore_trust_config)
-        except SigningProblem as problem:
-            problems.append(problem)
-    if problems:
-        raise problems[0] if len(problems) == 1 else _together(problems)
-    index, *further = indexes
+    index, *further = map(Index.at, settings.repository_urls)
+    path = settings.sigstore_trust_config
+    trust_config = None if path is None else trust_config_at(path)
     return Targets(index, trust_config, further=tuple(further))
-
-
-def _together(problems: Sequence[Problem]) -> IndexProblem:
-    """Return several problems as one, so that nobody has to run again to see the next one."""
-    return IndexProblem(
-        f"{len(problems)} settings cannot be used",
-        topic=problems[0].topic,
-        detail="\n".join(f"{problem.title}. {problem.detail}" for problem in problems),
-        remedy="\n".join(dict.fromkeys(problem.remedy for problem in problems)),
-    )

@@ -71,7 +71,8 @@ def rehearse(
     There is an embedded index for each index in the settings.
     """
     registry, overrides, kind = read_world(registry_file, claims, job)
-    further = [read_registry(registry_file) for _ in run.settings.repository_urls[1:]]
+    # Each index makes its own of it.
+    further = [registry for _ in run.settings.repository_urls[1:]]
     with ended_when_stopped() as until_done:
         if sample:
             folder = Path(
