@@ -91,40 +91,41 @@ def _note_unattested(run: Run, unattested: Mapping[str, Unattested]) -> None:
             file.state = State.ARRIVED
         note_served(run, file.distribution, found.file)
     # Those that are lost for good come first.
-    lost = [name for name, found in unattested.items() if not found.is_listed]
-    listed = [name for name, found in unattested.items() if found.is_listed]
-    for names in filter(None, (lost, listed)):
-        _tell_unattested(run, names, unattested[names[0]])
+    for is_listed in (False, True):
+        names = [name for name, found in unattested.items() if found.is_listed is is_listed]
+        if names:
+            _tell_unattested(run, names, unattested[names[0]])
 
 
 def _tell_unattested(run: Run, names: Sequence[str], found: Unattested) -> None:
     """Warn that files are served without attestations, or raise if these are required."""
     index, number = run.targets.index.name, len(names)
     files = shown(names[0]) + (f" and {number - 1} more" if number > 1 else "")
-    if run.settings.attestations is not Attestations.REQUIRED:
-        run.printer.warning(
-            f"{files}: uploaded with attestations. {index} lists them, but does not serve them "
-            f"({found.why}); that may change."
-            if found.is_listed
-            else f"{files}: uploaded with attestations, but {index} serves none ({found.why}). "
-            "None can be added any more."
+    are = "is" if number == 1 else "are"
+    title = f"{counted(number, 'file')} {are} public without attestations"
+    if found.is_listed:
+        title += " for now"
+        warning = f". {index} lists them, but does not serve them ({found.why}); that may change."
+        detail = f"and lists the attestations, but does not serve them: {found.why}."
+        remedy = (
+            "Look again later, with `attested-publish verify`. If the attestations are not "
+            "served then, publish a new version: they cannot be added to these files."
         )
+    else:
+        warning = f", but {index} serves none ({found.why}). None can be added any more."
+        detail = f"but serves no attestations: {found.why}."
+        remedy = (
+            "No attestations can be added to these files any more. Publish a new version once "
+            "the index accepts attestations again (see its status page)."
+        )
+    if run.settings.attestations is not Attestations.REQUIRED:
+        run.printer.warning(f"{files}: uploaded with attestations{warning}")
         return
-    title = (
-        f"{counted(number, 'file')} {'is' if number == 1 else 'are'} public without attestations"
-    )
     raise ConfirmationProblem(
-        f"{title} for now" if found.is_listed else title,
+        title,
         topic=Topic.NOT_ATTESTED,
-        detail=f"{index} accepted {files}, and lists the attestations, but does not serve them: "
-        f"{found.why}."
-        if found.is_listed
-        else f"{index} accepted {files}, but serves no attestations: {found.why}.",
-        remedy="Look again later, with `attested-publish verify`. If the attestations are not "
-        "served then, publish a new version: they cannot be added to these files."
-        if found.is_listed
-        else "No attestations can be added to these files any more. Publish a new version once "
-        "the index accepts attestations again (see its status page).",
+        detail=f"{index} accepted {files}, {detail}",
+        remedy=remedy,
         file=names[0],
     )
 
