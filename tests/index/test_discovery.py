@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from werkzeug.wrappers import Request, Response
 
-from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Targets
 from attested_publish.settings import understand
-from support.releases import SHORT, problem, run
+from support.releases import problem, run
 from support.servers import serving
 
 if TYPE_CHECKING:
@@ -83,14 +81,8 @@ def published(stage: Stage, index: Announcing, *, is_local: bool = True) -> tupl
             "attestations": "false",
             "confirm": "false",
         }
-        world = stage.world
-        targets = Targets(
-            Index.at(address),
-            world.trust_config,
-            ambient=world.ambient,
-            is_identity_local=is_local,
-            deadlines=SHORT,
-        )
+        stage.is_identity_local = is_local
+        targets = stage.targets_at(address)
         return run(publish.publish, understand(values), targets)
 
 

@@ -11,12 +11,10 @@ from twine.exceptions import InvalidDistribution
 from twine.package import PackageFile
 from werkzeug.wrappers import Request, Response
 
-from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Targets
 from attested_publish.settings import understand
 from support.makers import make_sdist, make_wheel, metadata_text
-from support.releases import SHORT, problem, run
+from support.releases import problem, run
 from support.servers import serving
 
 if TYPE_CHECKING:
@@ -70,14 +68,7 @@ class Publisher:
             "confirm": "false",
             **{name.replace("_", "-"): value for name, value in settings.items()},
         }
-        world = self.stage.world
-        targets = Targets(
-            Index.at(self.address),
-            world.trust_config,
-            ambient=world.ambient,
-            is_identity_local=True,
-            deadlines=SHORT,
-        )
+        targets = self.stage.targets_at(self.address)
         report, self.printed = run(publish.publish, understand(values), targets)
         return report
 

@@ -9,13 +9,12 @@ import pytest
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 
-from attested_publish.index.index import Dialect, Index
+from attested_publish.index.index import Dialect
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Targets
 from attested_publish.settings import understand
 from support.makers import make_wheel
 from support.plain_index import PASSWORD, OtherIndex, other
-from support.releases import SDIST, SHORT, WHEEL, problem, run
+from support.releases import SDIST, WHEEL, problem, run
 from support.servers import serving
 
 if TYPE_CHECKING:
@@ -76,13 +75,7 @@ def published(
         chosen = understand(
             {"packages-dir": str(stage.folder), "repository-url": address, **settings}
         )
-        targets = Targets(
-            Index.at(address),
-            stage.world.trust_config,
-            ambient=stage.world.ambient,
-            is_identity_local=True,
-            deadlines=SHORT,
-        )
+        targets = stage.targets_at(address)
         assert targets.index.dialect is Dialect.UNKNOWN
         report, printed = run(publish.publish, chosen, targets)
     return report, printed, index

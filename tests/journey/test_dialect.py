@@ -11,10 +11,9 @@ from werkzeug.wrappers import Request, Response
 
 from attested_publish.index.index import Dialect, Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Targets
 from attested_publish.settings import understand
 from support.makers import make_wheel
-from support.releases import SHORT, WHEEL, run_to
+from support.releases import WHEEL, run_to
 from support.servers import serving
 
 if TYPE_CHECKING:
@@ -65,13 +64,7 @@ def learned(stage: Stage, index: Answering, **settings: str) -> Dialect:
         chosen = understand(
             {"packages-dir": str(stage.folder), "repository-url": address, **settings}
         )
-        targets = Targets(
-            Index.at(address),
-            stage.world.trust_config,
-            ambient=stage.world.ambient,
-            is_identity_local=True,
-            deadlines=SHORT,
-        )
+        targets = stage.targets_at(address)
         run = run_to(targets, chosen, Console(file=StringIO()))
         carry_out(lambda: publish.check(run), run)
         return run.targets.index.dialect

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
-from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.targets import Targets
 from attested_publish.settings import understand
-from support.releases import SHORT, run
+from support.releases import run
 from support.servers import serving
 
 if TYPE_CHECKING:
@@ -95,13 +93,6 @@ class Publisher:
             "password": PASSWORD,
             **{name.replace("_", "-"): value for name, value in settings.items()},
         }
-        world = self.stage.world
-        targets = Targets(
-            Index.at(self.address),
-            world.trust_config,
-            ambient=world.ambient,
-            is_identity_local=True,
-            deadlines=SHORT,
-        )
+        targets = self.stage.targets_at(self.address)
         report, self.printed = run(publish.publish, understand(values), targets)
         return report

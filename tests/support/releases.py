@@ -60,19 +60,18 @@ class Stage:
         chosen = understand(
             {"packages-dir": str(self.folder), "repository-url": self.world.upload_url, **values}
         )
-        index = Index.at(chosen.repository_url)
-        report, self.printed = run(
-            do,
-            chosen,
-            Targets(
-                index,
-                self.world.trust_config,
-                ambient=self.world.ambient,
-                is_identity_local=self.is_identity_local,
-                deadlines=self.deadlines,
-            ),
-        )
+        report, self.printed = run(do, chosen, self.targets_at(chosen.repository_url))
         return report
+
+    def targets_at(self, address: str) -> Targets:
+        """Return the targets of a job of this world that publishes to an address."""
+        return Targets(
+            Index.at(address),
+            self.world.trust_config,
+            ambient=self.world.ambient,
+            is_identity_local=self.is_identity_local,
+            deadlines=self.deadlines,
+        )
 
     def served(self, project: str = "sample") -> dict[str, Any]:
         """Return what a plain client sees of a project, by filename."""
