@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _API_TOKEN_LIMIT = 16 << 10
 """Characters of an API token: no server takes more in a header; PyPI's have some hundred."""
 
+_AUDIENCE_LIMIT = 1000
+"""Characters of an audience; it is a word or an address."""
+
 _MARGIN_SECONDS = 120.0
 _MINT_SECONDS = 10.0
 _BURN_SECONDS = 10.0
@@ -229,6 +232,11 @@ class TrustedCredentials:
         self._exchange.mint(self._audience, self._tokens.append)
 
 
+def _is_audience(text: str) -> bool:
+    """Whether identity providers can be asked for it: control characters and the like cannot be."""
+    return 0 < len(text) <= _AUDIENCE_LIMIT and text.isprintable()
+
+
 @dataclass(frozen=True)
 class Audience:
     """The audience that an index wants in identity tokens, and where it exchanges them."""
@@ -265,7 +273,7 @@ def audience_of(index: Index, session: requests.Session, *, is_provider_local: b
             retry_after=answer.retry_after,
         )
     audience = (answer.json_object() or {}).get("audience")
-    if not isinstance(audience, str) or not audience:
+    if not isinstance(audience, str) or not _is_audience(audience):
         raise TokenProblem(
             f"{index.name} does not report its audience",
             topic=Topic.AUDIENCE_UNKNOWN,
@@ -332,7 +340,7 @@ def _granted(
 ) -> ApiToken:
     granted = answer.json_object() or {}
     value = granted.get("token")
-    if isinstance(value, str) and 0 < len(value) <= _API_TOKEN_LIMIT:
+    if isinstance(value, str) and value.isprintable() and 0 < len(value) <= _API_TOKEN_LIMIT:
         mask(value)
         now = time.time()
         expires = seconds(granted.get("expires"))
@@ -340,7 +348,7 @@ def _granted(
         # wrong, and the index will report when the token expires.
         return ApiToken(value, now, expires if expires is not None and expires > now else None)
     title = f"{index.name} accepted the identity but issued no API token"
-    if isinstance(value, str) and value:
+    if isinstance(value, str) and len(value) > _API_TOKEN_LIMIT:
         raise AnswerLost(
             title,
             topic=Topic.EXCHANGE_FAILED,

@@ -138,6 +138,10 @@ class BoundedAdapter(HTTPAdapter):
             if _is_out_of_bounds(error):
                 raise Unreadable("the headers of the answer never end", request=request) from error
             raise
+        except urllib3.exceptions.LocationValueError as error:
+            # Found out only when it connects: a name that the DNS cannot have.
+            raise requests.exceptions.InvalidURL(str(error), request=request) from error
+        _refuse_nowhere(response)
         if self._guards_redirects and response.is_redirect:
             refuse_redirect(response, response.headers["Location"])
         if not options.get("stream"):
@@ -156,6 +160,26 @@ def _is_out_of_bounds(error: BaseException) -> bool:
         if isinstance(link, BaseException):
             links.extend(link.args)
     return False
+
+
+def _refuse_nowhere(response: requests.Response) -> None:
+    """Raise `InvalidURL` where a GET is redirected to no address; else forget the `Location`.
+
+    requests reads it of every redirect, followed or not, and fails if nobody can.
+    """
+    if not response.is_redirect:
+        return
+    try:
+        # As requests reads it.
+        target = response.headers["Location"].encode("latin-1").decode()
+        _ = urlsplit(urljoin(response.url, target)).port
+    except ValueError as error:
+        if response.request.method == "GET":
+            response.close()
+            raise requests.exceptions.InvalidURL(
+                "it redirects to something that is not an address", response=response
+            ) from error
+        del response.headers["Location"]
 
 
 def _already_read(response: requests.Response, body: bytes) -> urllib3.HTTPResponse:
@@ -325,20 +349,25 @@ def ask(
 def body_of(response: requests.Response, limit: int = BODY_LIMIT) -> bytes:
     """Read the body of an answer, decompressed, and at most `limit` bytes of it.
 
-    Of a refusal only the beginning is needed, at most `BODY_LIMIT`. Raises `TooLarge` for a
-    successful answer that has more, `requests.RequestException`.
+    Of a refusal only the beginning is needed, at most `BODY_LIMIT`, and as much of it as can be
+    decompressed: its status is known. Raises `TooLarge` for a successful answer that has more,
+    `requests.RequestException`.
     """
     if not response.ok:
         limit = min(limit, BODY_LIMIT)
     body = bytearray()
     raw = pieces(response)
     is_zipped = response.headers.get("Content-Encoding", "").lower() == "gzip"
-    for piece in _unzipped(raw) if is_zipped else raw:
-        body += piece
-        if len(body) > limit:
-            if response.ok:
-                raise TooLarge(f"it has more than {limit} bytes", response=response)
-            break
+    try:
+        for piece in _unzipped(raw) if is_zipped else raw:
+            body += piece
+            if len(body) > limit:
+                if response.ok:
+                    raise TooLarge(f"it has more than {limit} bytes", response=response)
+                break
+    except requests.exceptions.ContentDecodingError:
+        if response.ok:
+            raise
     return bytes(body[:limit])
 
 
