@@ -74,7 +74,8 @@ class RealIndex:
 @contextlib.contextmanager
 def running_devpi(folder: Path) -> Iterator[RealIndex]:
     """Run a devpi-server with one index that takes each name once, and two users."""
-    of_root, password, of_stranger = (secrets.token_urlsafe(24) for _ in range(3))
+    # In hex: a password that begins with a hyphen would be an option to devpi's commands.
+    of_root, password, of_stranger = (secrets.token_hex(24) for _ in range(3))
     state = folder / "devpi"
     subprocess.run(
         [
@@ -114,7 +115,7 @@ def running_pypiserver(folder: Path, elsewhere: str) -> Iterator[RealIndex]:
     Who asks for a project that it does not have is redirected to the index `elsewhere`; without
     being told it is PyPI.
     """
-    password = secrets.token_urlsafe(24)
+    password = secrets.token_hex(24)
     (folder / "packages").mkdir()
     passwords = folder / "passwords"
     write = (
