@@ -15,7 +15,7 @@ from attested_publish.distributions import copy_privately
 from attested_publish.index.index import Dialect, Index
 from attested_publish.index.pages import Pages
 from attested_publish.journey import publish
-from attested_publish.journey.served import wait_until_served
+from attested_publish.journey.served import Provenances, wait_until_served
 from attested_publish.net.http import new_session
 from attested_publish.rehearsal.pypi.registry import Registry
 from support.index_client import TRUE_ROW as ROW
@@ -219,10 +219,13 @@ def test_each_attestation_is_looked_for_in_what_the_index_serves(stage: Stage, w
             owners: list[bool] = []
             served_now = wait_until_served(
                 files.distributions,
-                {WHEEL: attestations},
+                Provenances(
+                    {WHEEL: attestations},
+                    pages,
+                    load_trust(stage.world.trust_config),
+                    publisher_policy("octo-org/sample-project", "release.yml"),
+                ),
                 pages,
-                trust=load_trust(stage.world.trust_config),
-                policy=publisher_policy("octo-org/sample-project", "release.yml"),
                 patience=SHORT.confirmation,
                 seen=lambda _, __, found, owners=owners: owners.append(found.is_own),
                 tell=lambda _: None,

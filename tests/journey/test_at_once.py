@@ -16,7 +16,7 @@ from attested_publish.attestations.verify import load_trust
 from attested_publish.distributions import copy_privately
 from attested_publish.index.index import Dialect, Index
 from attested_publish.index.pages import Pages
-from attested_publish.journey.served import wait_until_served
+from attested_publish.journey.served import Provenances, wait_until_served
 from attested_publish.net.http import new_session
 from attested_publish.problems import ConfirmationProblem
 from support.environment import without_a_job
@@ -166,13 +166,15 @@ def test_an_attestation_by_another_publisher_is_wrong(stage: Stage) -> None:
             for name, attestation in sign(stage, files.distributions, trust).items()
         }
 
+        pages = Pages(Index.at(stage.world.upload_url, Dialect.PYPI), session)
+
         def confirmed(repository: str) -> Served:
             return wait_until_served(
                 files.distributions,
-                signed_again,
-                Pages(Index.at(stage.world.upload_url, Dialect.PYPI), session),
-                trust=trust,
-                policy=publisher_policy(repository, "release.yml"),
+                Provenances(
+                    signed_again, pages, trust, publisher_policy(repository, "release.yml")
+                ),
+                pages,
                 patience=SHORT.confirmation,
                 seen=lambda _, __, provenance: owners.append(provenance.is_own),
                 tell=lambda _: None,

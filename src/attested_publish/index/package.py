@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from attested_publish.net.parallel import in_parallel
+from attested_publish.net.parallel import in_parallel, meanwhile
+from attested_publish.problems import Problem
 from attested_publish.sandbox.pool import CHILDREN, BeyondBounds, Unreadable
+from attested_publish.sandbox.process import module_of
 
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
@@ -27,6 +30,17 @@ class Package:
     metadata: Mapping[str, Any]
     python_version: str
     filetype: str
+
+
+def get_ready(sandbox: Sandbox) -> None:
+    """Have a child import twine in the background, as distributions are sure to be read."""
+
+    def load() -> None:
+        # Why it cannot, shows when it is asked.
+        with contextlib.suppress(BeyondBounds, Unreadable, Problem):
+            sandbox.load(module_of(READ))
+
+    meanwhile(load)
 
 
 def read_package(sandbox: Sandbox, distribution: Distribution, *, index_judges: bool) -> Package:

@@ -10,7 +10,7 @@ from attested_publish.console.progress import progress_of
 from attested_publish.journey.ask_index import note_served
 from attested_publish.journey.made import note_attestation, note_publisher
 from attested_publish.journey.run import State
-from attested_publish.journey.served import wait_until_served
+from attested_publish.journey.served import Provenances, wait_until_served
 from attested_publish.journey.trust import trust_of
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import ConfirmationProblem, Stage, Topic, counted
@@ -26,15 +26,21 @@ if TYPE_CHECKING:
     from attested_publish.journey.served import Provenanced, Unattested
 
 
-def confirm(
-    run: Run,
-    sent: Sequence[Distribution],
-    attestations: Mapping[str, Sequence[Attestation]],
-    identity: Identity | None,
-) -> None:
+def provenances_of(
+    run: Run, attestations: Mapping[str, Sequence[Attestation]], identity: Identity
+) -> Provenances | None:
+    """Return what compares the provenances on the index with these attestations, if any are sent.
+
+    They have to be those of `identity`, which need not have signed them in this run.
+    """
+    if not any(attestations.values()):
+        return None
+    return Provenances(attestations, run.pages, trust_of(run)(), policy_for(identity.publisher))
+
+
+def confirm(run: Run, sent: Sequence[Distribution], provenances: Provenances | None) -> None:
     """Wait until the index serves what was uploaded, and compare it with what was sent.
 
-    Attestations have to be those of `identity`, which need not have signed them in this run.
     What is late is a warning, and so is a file without attestations, unless they are required.
     Raises `ConfirmationProblem`.
     """
@@ -55,17 +61,14 @@ def confirm(
             file.state = State.ARRIVED
         progress.done(distribution.filename, distribution.size, note)
 
-    is_attested = any(attestations.values())
     with (
         run.recorder.stage(Stage.CONFIRMATION, f"until {index.name} serves every file"),
         progress_of(sent, run.printer) as progress,
     ):
         served = wait_until_served(
             sent,
-            attestations,
+            provenances,
             run.pages,
-            trust=trust_of(run)() if is_attested else None,
-            policy=policy_for(identity.publisher) if identity and attestations else None,
             patience=deadlines.confirmation
             if index.works_as_pypi
             else deadlines.confirmation_elsewhere,

@@ -19,7 +19,12 @@ from attested_publish.journey.attest import (
     sign,
     verify_existing,
 )
-from attested_publish.journey.confirm import confirm, doubtful_of, stop_if_doubtful
+from attested_publish.journey.confirm import (
+    confirm,
+    doubtful_of,
+    provenances_of,
+    stop_if_doubtful,
+)
 from attested_publish.journey.forecast import refuse_to_sign
 from attested_publish.journey.identify import audience_meanwhile, identify, identify_signer
 from attested_publish.journey.trust import trust_of
@@ -29,15 +34,14 @@ if TYPE_CHECKING:
     from pypi_attestations import Attestation
 
     from attested_publish.distributions import Distribution
-    from attested_publish.identity.publishers import Identity
     from attested_publish.index.contents import Contents
     from attested_publish.journey.run import Run
+    from attested_publish.journey.served import Provenances
 
 
 def deliver(run: Run, missing: Sequence[Distribution], contents: Contents) -> None:
     """Attest and upload what the index does not have, and wait until it serves that."""
-    attestations: Mapping[str, Sequence[Attestation]] = {}
-    identity: Identity | None = None
+    provenances: Provenances | None = None
     if run.settings.password:
         sent = upload(run, missing, {}, contents, given_credentials(run))
     else:
@@ -52,10 +56,12 @@ def deliver(run: Run, missing: Sequence[Distribution], contents: Contents) -> No
         with api_token(run, identity, audience, contents) as token:
             made = sign(run, unsigned, identity, signing) if signing is not None else {}
             attestations = ready.together(made)
-            sent = upload(run, missing, attestations, contents, token)
+            if not contents.unreadable:
+                provenances = provenances_of(run, attestations, identity)
+            sent = upload(run, missing, attestations, contents, token, provenances=provenances)
     to_confirm = sent if run.settings.confirm else doubtful_of(run, sent)
     if to_confirm and not contents.unreadable:
-        confirm(run, to_confirm, attestations, identity)
+        confirm(run, to_confirm, provenances)
     stop_if_doubtful(run)
 
 

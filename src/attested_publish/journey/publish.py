@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.console.recorder import Recorder
 from attested_publish.identity.tokens import AmbientIdentity
+from attested_publish.index.package import get_ready
 from attested_publish.journey.ask_index import ask_index, contents_meanwhile
 from attested_publish.journey.failures import failures_explained
 from attested_publish.journey.files import private_copies
@@ -54,6 +55,7 @@ def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
     missing = contents.missing_of(distributions)
     stop_if_unreadable(run, missing)
     if missing:
+        get_ready(run.means.sandbox)
         delivery()(run, missing, contents)
     else:
         run.printer.notice("The index has a file of each name already: there is nothing to upload.")

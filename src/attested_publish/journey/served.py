@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from attested_publish.index.pages import IndexFile, Pages
 
 _ASKING = 32
+_LOOKING_AHEAD = 4
+"""While files are still being uploaded; an index answers much faster than it takes uploads."""
 
 
 @dataclass(frozen=True)
@@ -112,25 +115,21 @@ class Served:
 
 def wait_until_served(
     distributions: Sequence[Distribution],
-    attestations: Mapping[str, Sequence[Attestation]],
+    provenances: Provenances | None,
     pages: Pages,
     *,
-    trust: Trust | None,
-    policy: VerificationPolicy | None,
     patience: Patience,
     seen: Callable[[Distribution, IndexFile, Provenanced | None], None],
     tell: Tell,
 ) -> Served:
     """Ask the index until it serves every file with its digest and provenance.
 
-    What is served is right when it verifies for these bytes and for the publisher (whose
-    `policy` it is), whichever run signed it. An index may serve cached pages for a while, so
-    what is late when the `patience` is at its end is returned, not raised. `seen` is called
-    once a file is right. Raises `ConfirmationProblem` when the index serves other bytes or a
-    provenance that is not valid.
+    Without `provenances` only the digests are looked at. An index may serve cached pages for a
+    while, so what is late when the `patience` is at its end is returned, not raised. `seen` is
+    called once a file is right. Raises `ConfirmationProblem` when the index serves other bytes or
+    a provenance that is not valid.
     """
     result = Served()
-    verification = _Verification(pages, trust, policy) if trust and policy else None
 
     def look_again() -> None:
         waited_for = [each for each in distributions if not result.is_settled(each)]
@@ -139,10 +138,7 @@ def wait_until_served(
         listed = {project: meanwhile(partial(_page, pages, project)) for project in projects}
 
         def provenance(distribution: Distribution) -> Provenanced | _Unserved | None:
-            uploaded = attestations.get(distribution.filename)
-            if not uploaded or verification is None:
-                return None
-            return verification.provenance(distribution, uploaded, listed)
+            return None if provenances is None else provenances.of(distribution, listed)
 
         for each, found in in_parallel(provenance, waited_for, threads=_ASKING):
             page = listed[str(each.project)]()
@@ -203,19 +199,61 @@ _Listed = Mapping[str, Outcome[Page | str]]
 """The page of each project, or why it cannot be read; they may be waited for."""
 
 
-@dataclass(frozen=True)
-class _Verification:
-    """Compares what an index serves of a file with what it should: `policy` is the publisher's."""
+class Provenances:
+    """Compares the provenances that an index serves with what they should be.
 
-    pages: Pages
-    trust: Trust
-    policy: VerificationPolicy
+    One is right when it verifies for the file's bytes and for the publisher (whose `policy` it
+    is), whichever run signed it. `attestations` are those that were uploaded, by filename; a file
+    without any needs no provenance.
+    """
 
-    def provenance(
-        self, distribution: Distribution, uploaded: Sequence[Attestation], listed: _Listed
-    ) -> Provenanced | _Unserved:
-        """Verify the provenance that is served of a file; return it, or why it is not served."""
-        index = self.pages.index
+    def __init__(
+        self,
+        attestations: Mapping[str, Sequence[Attestation]],
+        pages: Pages,
+        trust: Trust,
+        policy: VerificationPolicy,
+    ) -> None:
+        self._attestations = attestations
+        self._pages = pages
+        self._trust = trust
+        self._policy = policy
+        self._looks = threading.Semaphore(_LOOKING_AHEAD)
+        self._ahead: dict[str, Outcome[Provenanced | None]] = {}
+
+    def look_ahead(self, distribution: Distribution) -> None:
+        """Look at the provenance of a file in the background, as others are still uploaded.
+
+        Only where that needs no project page, which changes with each upload. When too much is
+        under way already, the file is looked at in the end.
+        """
+        if (
+            self._pages.index.works_as_pypi
+            and self._attestations.get(distribution.filename)
+            and self._looks.acquire(blocking=False)
+        ):
+            self._ahead[distribution.filename] = meanwhile(partial(self._look, distribution))
+
+    def of(self, distribution: Distribution, listed: _Listed) -> Provenanced | _Unserved | None:
+        """Verify the provenance that is served of a file; return it, or why it is not served.
+
+        `None`: it needs none. Raises `ConfirmationProblem`.
+        """
+        if not self._attestations.get(distribution.filename):
+            return None
+        look = self._ahead.pop(distribution.filename, None)
+        return (look and look()) or self._verify(distribution, listed)
+
+    def _look(self, distribution: Distribution) -> Provenanced | None:
+        """Return a provenance that is right; one that is not served yet is looked at again."""
+        try:
+            found = self._verify(distribution, {})
+        finally:
+            self._looks.release()
+        return found if isinstance(found, Provenanced) else None
+
+    def _verify(self, distribution: Distribution, listed: _Listed) -> Provenanced | _Unserved:
+        index = self._pages.index
         try:
             served = self._served(distribution, listed)
         except ProvenanceRefused as problem:
@@ -237,11 +275,13 @@ class _Verification:
             raise _wrong(distribution, index, "it contains no attestation.")
         # The log entry may be spelled differently after its way through the index.
         envelopes = [attestation.envelope for _, attestation in pairs]
-        is_own = all(each.envelope in envelopes for each in uploaded)
+        is_own = all(
+            each.envelope in envelopes for each in self._attestations[distribution.filename]
+        )
         return Provenanced(pairs[0][0], self._verified(distribution, pairs), is_own)
 
     def _served(self, distribution: Distribution, listed: _Listed) -> Mapping[str, Any] | None:
-        index, session = self.pages.index, self.pages.session
+        index, session = self._pages.index, self._pages.session
         project = str(distribution.project)
         if index.works_as_pypi:
             version, filename = str(distribution.version), distribution.filename
@@ -262,11 +302,11 @@ class _Verification:
                     filename=distribution.filename,
                     sha256=distribution.sha256,
                     # Consumers take the publisher that the index names.
-                    policy=AllOf([policy_of(publisher), self.policy]),
-                    verifier=self.trust.verifier,
+                    policy=AllOf([policy_of(publisher), self._policy]),
+                    verifier=self._trust.verifier,
                 )
             except AttestationRefused as error:
-                raise _wrong(distribution, self.pages.index, str(error)) from error
+                raise _wrong(distribution, self._pages.index, str(error)) from error
             by_type[predicate_type] = attestation
         return by_type
 

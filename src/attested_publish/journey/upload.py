@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from attested_publish.index.credentials import Credentials
     from attested_publish.index.pages import IndexFile
     from attested_publish.journey.run import Run
+    from attested_publish.journey.served import Provenances
     from attested_publish.problems import Problem
 
 
@@ -38,9 +39,12 @@ def upload(
     attestations: Mapping[str, Sequence[Attestation]],
     contents: Contents,
     credentials: Credentials,
+    *,
+    provenances: Provenances | None = None,
 ) -> list[Distribution]:
     """Upload distributions, each with its attestations where there are some.
 
+    What has arrived is looked at among the `provenances` while others are uploaded.
     Returns those that should be there now: all but the ones that were skipped. Raises
     `UploadProblem`.
     """
@@ -53,6 +57,8 @@ def upload(
     def done(distribution: Distribution, outcome: Outcome) -> None:
         if outcome is Outcome.NAME_TAKEN:
             skipped_names.add(distribution.filename)
+        elif provenances is not None and run.settings.confirm:
+            provenances.look_ahead(distribution)
         note = _note_outcome(run, distribution, outcome)
         progress.done(distribution.filename, distribution.size, note)
 
