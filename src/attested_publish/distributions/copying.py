@@ -84,19 +84,21 @@ def copy_privately(
     packages: Sequence[str | Path],
     is_too_large: Callable[[int], bool] = lambda _size: False,
     copied: Callable[[Distribution], None] = lambda _distribution: None,
+    found: Callable[[], None] = lambda: None,
 ) -> Iterator[Copies]:
     """Copy the distributions in `packages` to a private folder that is removed afterwards.
 
     `packages` are files, folders and patterns (see `patterns`); folders are searched one level deep
     (download-artifact creates subfolders). What is checked is what is uploaded: the copies share no
     bytes with the originals, and the originals are only read. A file that `is_too_large` (by its
-    size in bytes) is neither read nor copied. `copied` is called with each distribution once it is
-    copied.
+    size in bytes) is neither read nor copied. `found` is called
+    before anything is copied, `copied` with each distribution once it is copied.
 
     Raises `FilesProblem`, which names every faulty file at once.
     """
     candidates, ignored = find(packages)
     places = roots(packages)
+    found()
     with ended_when_stopped() as until_done:
         # A copy that is still running when the run is stopped may add one more file.
         folder = until_done.enter_context(

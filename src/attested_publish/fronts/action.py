@@ -18,6 +18,7 @@ from rich.console import Console
 from attested_publish.console.github import GitHubPrinter
 from attested_publish.console.output import Output
 from attested_publish.console.recorder import Recorder
+from attested_publish.fronts.head_start import start_judging
 from attested_publish.fronts.running import carry_out, mask_secrets, write_report
 from attested_publish.fronts.summary import summary
 from attested_publish.journey.outcome import report_of
@@ -51,6 +52,8 @@ def _run(environment: Mapping[str, str]) -> int:
     except WrongUsage as error:
         report = _wrong_inputs(error, printer, Report(mode=Mode.PUBLISH.value, index=""))
         return _handed_over(report, environment, printer, status=2)
+    if settings.mode is not Mode.REHEARSE:
+        start_judging(settings)
     printer.verbose = settings.verbose
     mask_secrets(printer.mask, settings, environment)
     run = Run(settings.mode.value, settings, Recorder(printer), printer.mask)

@@ -1,46 +1,34 @@
-"""The command: `attested-publish publish | check | attest | rehearse | services | verify | …`."""
+"""The command: `attested-publish publish | check | attest | rehearse | services | verify | …`.
+
+Here is what `--help` needs; everything else is imported for the command that was chosen.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
 from attested_publish import __version__
-from attested_publish.fronts import convert as convert_command
-from attested_publish.fronts import verify as verify_command
-from attested_publish.net import secrecy
-from attested_publish.net.untrusted import harmless, shown
-from attested_publish.settings import (
-    SETTINGS,
-    Mode,
-    Settings,
-    WrongUsage,
-    gathering,
-    understand,
-)
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from attested_publish.console.printer import Printer
-    from attested_publish.journey.run import Run
-    from attested_publish.journey.targets import Targets
-    from attested_publish.report import Report
+    from typing import NoReturn
 
 PASSWORD_VARIABLE = "ATTESTED_PUBLISH_PASSWORD"  # noqa: S105 - a variable's name
 
-_SUMMARIES = {
-    Mode.PUBLISH: "check, attest, upload and confirm a release",
-    Mode.CHECK: "report what the index would refuse, without uploading anything",
-    Mode.ATTEST: "sign only, and write the attestation files",
-    Mode.REHEARSE: "publish to an embedded PyPI and Sigstore, offline",
+_MODES = {
+    "publish": "check, attest, upload and confirm a release",
+    "check": "report what the index would refuse, without uploading anything",
+    "attest": "sign only, and write the attestation files",
+    "rehearse": "publish to an embedded PyPI and Sigstore, offline",
 }
-_SERVICES_SUMMARY = "keep the embedded PyPI and Sigstore running for any client"
+_SERVICES = "keep the embedded PyPI and Sigstore running for any client"
+_VERIFY = "verify the provenance of files on an index against an expected publisher"
+_CONVERT = "turn PEP 740 attestations into Sigstore bundles, and back"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,16 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A console that cannot display a character must not stop a release; there may be none.
         if stream is not None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    secrecy.keep(secrecy.secrets_in(os.environ))
     parser = _parser()
     options = parser.parse_args(arguments)
+
+    from attested_publish.net import secrecy
+    from attested_publish.net.untrusted import harmless
+    from attested_publish.settings import WrongUsage
+
+    secrecy.keep(secrecy.secrets_in(os.environ))
     try:
-        if options.command == "services":
-            return _serve(options)
-        if options.command == "convert":
-            return convert_command.run(options)
-        if options.command == "verify":
-            return verify_command.run(options, _console())
         return _run(options)
     except WrongUsage as error:
         _keep_credentials(arguments)
@@ -67,127 +54,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from attested_publish.net.stopping import listening
+    match options.command:
+        case "services":
+            return _serve(options)
+        case "convert":
+            from attested_publish.fronts import convert
 
-    with listening():
-        return _carry_out(options)
+            return convert.run(options)
+        case "verify":
+            from attested_publish.fronts import verify
 
+            return verify.run(options)
+        case _:
+            from attested_publish.net.stopping import listening
 
-def _carry_out(options: argparse.Namespace) -> int:
-    settings = _settings(options)
+            with listening():
+                from attested_publish.fronts import modes
 
-    from attested_publish.console.mask import mask
-    from attested_publish.console.printer import Printer
-    from attested_publish.console.recorder import Recorder
-    from attested_publish.fronts.running import carry_out, mask_secrets
-    from attested_publish.journey.outcome import report_of
-    from attested_publish.journey.run import Run
-    from attested_publish.report import Result
-
-    mask_secrets(mask, settings, os.environ)
-    printer = Printer(_console(), verbose=settings.verbose)
-    run = Run(settings.mode.value, settings, Recorder(printer), mask)
-    result = carry_out(lambda: _work(options, run), run)
-    if options.report is not None:
-        _hand_over(report_of(run), options.report, printer)
-    return 0 if result is Result.DONE else 1
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    """Parse the options; raises one `WrongUsage` for everything that is wrong with them."""
-    faults: list[str] = []
-    settings = Settings()
-    with gathering(faults):
-        settings = understand({**_values(options), "mode": options.command})
-    if "" in options.paths:
-        faults.append("PATH is empty: is there a variable without a value on the command line?")
-    if options.paths:
-        settings = replace(settings, packages_dir=tuple(dict.fromkeys(options.paths)))
-    if options.report is not None:
-        try:
-            _prove_writable(options.report)
-        except OSError as error:
-            faults.append(f"--report cannot be written: {error.strerror}.")
-    if options.command == Mode.REHEARSE:
-        from attested_publish.rehearsal.rehearse import read_world
-
-        # It is read again when the services are started; wrong options are told with the others.
-        with gathering(faults):
-            read_world(options.registry, options.claim, options.job)
-    if faults:
-        raise WrongUsage(*faults)
-    return settings
-
-
-def _hand_over(report: Report, path: Path, printer: Printer) -> None:
-    """Write the report; where that fails, the release is what it is all the same."""
-    from attested_publish.fronts.running import write_report
-    from attested_publish.net.stopping import Stopped, see_through
-
-    try:
-        see_through(lambda: write_report(report, path))
-    except (OSError, Stopped) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        printer.warning(f"The report could not be written to {shown(path)}: {why}.")
-
-
-def _prove_writable(report: Path) -> None:
-    """Check before anything else that the report can be written; raises `OSError`."""
-    # A link may point to a file that does not exist yet.
-    path = report.resolve()
-    is_there = path.exists()
-    if is_there and not path.is_file() and not path.is_dir():
-        # A reader of a pipe would take this for the whole report.
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab"):
-        pass
-    if not is_there:
-        path.unlink()
-
-
-def _console() -> Console:
-    """Return a console as wide as the terminal, or wide enough for a log."""
-    from rich.console import Console
-
-    from attested_publish.console.output import Output
-
-    output = Output(sys.stdout)
-    width = None if output.isatty() else 120
-    return Console(file=output, highlight=False, emoji=False, width=width)  # type: ignore[arg-type] # has the file methods that are used
-
-
-def _work(options: argparse.Namespace, run: Run) -> None:
-    from attested_publish.journey import publish
-    from attested_publish.journey.targets import chosen
-
-    if run.settings.mode is Mode.REHEARSE:
-        from attested_publish.rehearsal.rehearse import rehearse
-
-        has_own_files = bool(options.paths) or options.packages_dir is not None
-        rehearse(run, options.registry, options.claim, sample=not has_own_files, job=options.job)
-        return
-    run.targets = chosen(run.settings)
-    match run.settings.mode:
-        case Mode.PUBLISH:
-            publish.publish(run)
-        case Mode.CHECK if options.offline:
-            publish.check_files(run)
-        case Mode.CHECK:
-            publish.check(run)
-        case Mode.ATTEST:
-            run.targets = _with_sign_in(run.targets, run.printer)
-            publish.attest(run)
-
-
-def _with_sign_in(targets: Targets, printer: Printer) -> Targets:
-    """Let a person sign in if there is one at the terminal, and the machine has no identity."""
-    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
-        return targets
-    from attested_publish.attestations.sign_in import SignIn
-
-    ambient = SignIn(targets.ambient, targets.trust_config, printer.notice)
-    return replace(targets, ambient=ambient)
+                return modes.run(options, _values(options))
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -208,6 +92,9 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _values(options: argparse.Namespace) -> Mapping[str, str]:
+    from attested_publish.net import secrecy
+    from attested_publish.settings import SETTINGS
+
     values = {
         setting.name: given
         for setting in SETTINGS
@@ -223,6 +110,8 @@ def _keep_credentials(arguments: Sequence[str] | None) -> None:
 
     An address with a password may have been given to the wrong option.
     """
+    from attested_publish.net import secrecy
+
     for argument in sys.argv[1:] if arguments is None else arguments:
         secrecy.keep(secrecy.credentials_in(argument))
 
@@ -236,7 +125,13 @@ class _Misused(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports wrong usage in one line, without what may be a secret on a command line."""
+    """Reports wrong usage in one line, without what may be a secret on a command line.
+
+    A command's options are added with `fill` when that command is parsed: nobody else waits for
+    what they are made from.
+    """
+
+    fill: Callable[[argparse.ArgumentParser], None] | None = None
 
     def parse_args(  # type: ignore[override] # only called like this
         self, args: Sequence[str] | None = None, namespace: None = None
@@ -248,9 +143,25 @@ class _Parser(argparse.ArgumentParser):
                 names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
                 self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
         except _Misused as error:
-            _keep_credentials(args)
-            self.exit(2, f"{error.usage}{harmless(shown(error))}\n")
+            self._exit_misused(error, args)
         return options
+
+    def parse_known_args(  # type: ignore[override] # see `parse_args`
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """See `argparse`, which calls it for the command that was chosen."""
+        if self.fill is not None:
+            self.fill(self)
+            self.fill = None
+        return super().parse_known_args(args, namespace)
+
+    def _exit_misused(self, error: _Misused, args: Sequence[str] | None) -> NoReturn:
+        from attested_publish.net import secrecy
+        from attested_publish.net.untrusted import harmless, shown
+
+        secrecy.keep(secrecy.secrets_in(os.environ))
+        _keep_credentials(args)
+        self.exit(2, f"{error.usage}{harmless(shown(error))}\n")
 
     def error(self, message: str) -> NoReturn:
         """Let `parse_args` report it, which has the whole command line."""
@@ -263,42 +174,61 @@ def _parser() -> argparse.ArgumentParser:
         description="Publish Python distributions, each with a signed PEP 740 attestation.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands: argparse._SubParsersAction[argparse.ArgumentParser] = parser.add_subparsers(
+    commands: argparse._SubParsersAction[_Parser] = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", parser_class=_Parser
     )
-    for mode, summary in _SUMMARIES.items():
-        command = commands.add_parser(mode.value, help=summary, description=f"{summary}.")
-        command.add_argument(
-            "paths",
-            nargs="*",
-            metavar="PATH",
-            help="distributions, folders that contain them, or patterns (instead of "
-            "--packages-dir)",
-        )
-        command.add_argument(
-            "--report",
-            type=Path,
-            metavar="FILE",
-            help="write a JSON report of the run to this file",
-        )
-        if mode is Mode.CHECK:
-            command.add_argument(
-                "--offline", action="store_true", help="use no network: the files only"
-            )
-        if mode is Mode.REHEARSE:
-            _add_world_options(command)
-        _add_settings(command)
-    services = commands.add_parser(
-        "services", help=_SERVICES_SUMMARY, description=f"{_SERVICES_SUMMARY}."
-    )
-    _add_world_options(services)
-    _add_service_options(services)
-    verify_command.add_to(commands)
-    convert_command.add_to(commands)
+    for mode, summary in _MODES.items():
+        command = commands.add_parser(mode, help=summary, description=f"{summary}.")
+        command.fill = partial(_add_mode_options, mode)
+    services = commands.add_parser("services", help=_SERVICES, description=f"{_SERVICES}.")
+    services.fill = _add_services_options
+    commands.add_parser("verify", help=_VERIFY).fill = _add_verify_options
+    commands.add_parser("convert", help=_CONVERT).fill = _add_convert_options
     return parser
 
 
+def _add_mode_options(mode: str, command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="distributions, folders that contain them, or patterns (instead of --packages-dir)",
+    )
+    command.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write a JSON report of the run to this file",
+    )
+    if mode == "check":
+        command.add_argument(
+            "--offline", action="store_true", help="use no network: the files only"
+        )
+    if mode == "rehearse":
+        _add_world_options(command)
+    _add_settings(command)
+
+
+def _add_services_options(command: argparse.ArgumentParser) -> None:
+    _add_world_options(command)
+    _add_service_options(command)
+
+
+def _add_verify_options(command: argparse.ArgumentParser) -> None:
+    from attested_publish.fronts import verify
+
+    verify.add_to(command)
+
+
+def _add_convert_options(command: argparse.ArgumentParser) -> None:
+    from attested_publish.fronts import convert
+
+    convert.add_to(command)
+
+
 def _add_settings(command: argparse.ArgumentParser) -> None:
+    from attested_publish.settings import SETTINGS
+
     for setting in SETTINGS:
         if setting.name == "mode" or setting.is_for_action_only:
             continue

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _STANDARD_OUTPUT = "standard output"
 
-SUMMARY = "turn PEP 740 attestations into Sigstore bundles, and back"
-
 _DESCRIPTION = """\
 Turn PEP 740 attestations into Sigstore bundles, which cosign and other tools can verify, and
 Sigstore bundles into attestations, which PyPI accepts. The conversion verifies nothing.
@@ -41,15 +39,11 @@ example:
       sample-1.0-py3-none-any.whl"""
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its options."""
-    command = commands.add_parser(
-        "convert",
-        help=SUMMARY,
-        description=_DESCRIPTION,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_to(command: argparse.ArgumentParser) -> None:
+    """Add the description and the options to the command's parser."""
+    command.description = _DESCRIPTION
+    command.epilog = _EXAMPLE
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument("file", type=Path, metavar="FILE", help="what to convert")
     command.add_argument(
         "--to",

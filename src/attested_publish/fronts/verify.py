@@ -23,7 +23,6 @@ from attested_publish.settings import Settings, WrongUsage, gathering, understan
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from packaging.version import Version
-    from rich.console import Console
 
     from attested_publish.console.printer import Printer
     from attested_publish.consumer.verify import (
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
         Verification,
     )
     from attested_publish.journey.run import Run
-
-SUMMARY = "verify the provenance of files on an index against an expected publisher"
 
 _DESCRIPTION = """\
 Verify what an index serves: the bytes of each file, its attestations (PEP 740), and that
@@ -75,15 +72,11 @@ class Targets:
     files: tuple[Path, ...]
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its options."""
-    command = commands.add_parser(
-        "verify",
-        help=SUMMARY,
-        description=_DESCRIPTION,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_to(command: argparse.ArgumentParser) -> None:
+    """Add the description and the options to the command's parser."""
+    command.description = _DESCRIPTION
+    command.epilog = _EXAMPLE
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument(
         "targets", nargs="+", metavar="PROJECT[==VERSION] | FILE", help="what to verify"
     )
@@ -131,21 +124,23 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
 
 
-def run(options: argparse.Namespace, console: Console) -> int:
+def run(options: argparse.Namespace) -> int:
     """Verify. Returns 0: everything is valid, 1: something is not; raises `WrongUsage`."""
     targets, settings, expected = _understood(options)
     from attested_publish.console.mask import mask
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
     from attested_publish.fronts.running import carry_out, mask_secrets
+    from attested_publish.fronts.terminal import console
     from attested_publish.journey.run import Run
     from attested_publish.journey.targets import chosen
     from attested_publish.report import Result
 
+    own = console()
     if options.pylock:
-        console.file = Output(sys.stderr, "standard error")  # type: ignore[assignment] # see cli
+        own.file = Output(sys.stderr, "standard error")  # type: ignore[assignment] # see `console`
     mask_secrets(mask, settings, os.environ)
-    printer = Printer(console, verbose=options.verbose)
+    printer = Printer(own, verbose=options.verbose)
     run = Run("verify", settings, Recorder(printer), mask)
 
     def work() -> None:

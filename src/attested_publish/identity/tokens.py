@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import id as oidc
+import jwt
 import requests
 import urllib3
 
@@ -216,9 +217,6 @@ def understand(token: str) -> Identity:
 
 
 def _claims(token: str) -> Mapping[str, Any]:
-    # It imports cryptography, which a run that finds no files need not wait for.
-    import jwt
-
     try:
         claims: Mapping[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except jwt.PyJWTError as error:

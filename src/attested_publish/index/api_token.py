@@ -15,7 +15,7 @@ import requests
 
 from attested_publish.identity.tokens import is_taken_once
 from attested_publish.index.discovery import TokenExchange, token_exchange
-from attested_publish.index.index import Index, quoted, unreachable
+from attested_publish.index.failures import quoted, unreachable
 from attested_publish.index.refusals import exchange_cause, remedy_for_job
 from attested_publish.index.site import pending_publishers_url, publishers_url
 from attested_publish.net.figures import seconds
@@ -30,6 +30,7 @@ from attested_publish.problems import TokenProblem, TokenRefused, Topic
 if TYPE_CHECKING:
     from attested_publish.identity.publishers import Identity, TrustedPublisher
     from attested_publish.identity.tokens import AmbientIdentity
+    from attested_publish.index.index import Index
 
 _API_TOKEN_LIMIT = 16 << 10
 """Characters of an API token: no server takes more in a header; PyPI's have some hundred."""

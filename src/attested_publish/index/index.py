@@ -1,12 +1,10 @@
-"""An index: its addresses, what it can do, and the messages for its failures."""
+"""An index: its addresses, and what it can do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from attested_publish.identity.audiences import PYPI_AUDIENCES, SIGSTORE_AUDIENCE, is_reserved
@@ -18,15 +16,9 @@ from attested_publish.net.addresses import (
     origin_of,
 )
 from attested_publish.net.secrecy import without_credentials
-from attested_publish.net.unreachable import may_pass, why_unreachable
 from attested_publish.net.untrusted import shown
 from attested_publish.net.upload_addresses import for_upload
-from attested_publish.problems import IndexProblem, IndexUnusable, Topic
-
-if TYPE_CHECKING:
-    import requests
-
-    from attested_publish.net.http import Answer
+from attested_publish.problems import IndexProblem, Topic
 
 _UPLOAD_HOSTS = {"upload.pypi.org": "pypi.org"}
 _PLACES = frozenset({"legacy", "upload", "simple", "+simple"})
@@ -156,30 +148,6 @@ class Index:
         return self.root + (path.removesuffix(f"/{last}") if last in _PLACES else path).rstrip("/")
 
 
-def quoted(index: Index, answer: Answer, secrets: Iterable[str] = ()) -> str:
-    """Return an answer's status with the index's message, or the other host that answered.
-
-    Another host's answer is not quoted: it would look like the index's own message, and may come
-    from a service that must not be visible from outside.
-    """
-    if index.answers_at(answer.url):
-        return f"{answer.status}: {answer.told(secrets)}"
-    host = urlsplit(answer.url).hostname
-    return f"{answer.status} (from {shown(host, 80)}, which is not quoted)"
-
-
-def unreachable(index: Index, url: str, error: requests.RequestException) -> IndexProblem:
-    """Return the problem that the index gave no answer, with the reason."""
-    return IndexProblem(
-        f"{index.name} could not be reached",
-        topic=Topic.INDEX_UNREACHABLE,
-        detail=f"No answer from {shown(url)}: {why_unreachable(error)}.",
-        remedy="Check the address of the index and the network of the runner (proxy, firewall), "
-        "then run again.",
-        may_pass=may_pass(error),
-    )
-
-
 def _bad_address(url: str, why: str) -> IndexProblem:
     return IndexProblem(
         f"{shown(without_credentials(url), 200) or 'An empty repository-url'} is not an index",
@@ -187,22 +155,4 @@ def _bad_address(url: str, why: str) -> IndexProblem:
         detail=f"This address was not used, because {why}.",
         remedy=f"Set repository-url to an upload address, such as {PYPI_UPLOAD_URL} or "
         f"{TESTPYPI_UPLOAD_URL}.",
-    )
-
-
-def unusable(
-    index: Index,
-    why: str,
-    answer: Answer | None = None,
-    kind: type[IndexUnusable] = IndexUnusable,
-) -> IndexUnusable:
-    """Return the problem that an answer of the index cannot be used; `why` has no full stop."""
-    return kind(
-        f"{index.name} gave an unexpected answer",
-        topic=Topic.INDEX_UNEXPECTED,
-        detail=f"{why}.",
-        remedy="Check that repository-url is the index's upload address and that the index is "
-        "available, then run again; a re-run uploads only what is missing.",
-        may_pass=answer is not None and (answer.may_pass or answer.is_broken_off),
-        retry_after=answer.retry_after if answer is not None else None,
     )

@@ -19,8 +19,8 @@ import requests
 
 from attested_publish.distributions import Kind, kind_of, release_of
 from attested_publish.index.credentials import authorization
+from attested_publish.index.failures import quoted, unreachable, unusable
 from attested_publish.index.html_page import TooManyLinks, tags
-from attested_publish.index.index import Index, quoted, unreachable, unusable
 from attested_publish.index.project_page import PAGE_LIMIT, NotAPage, entries
 from attested_publish.net.figures import count, moment
 from attested_publish.net.http import Answer, LedAstray, TooLarge, ask
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from attested_publish.distributions import Distribution
     from attested_publish.index.credentials import GivenCredentials
+    from attested_publish.index.index import Index
     from attested_publish.problems import IndexUnusable
 
 _JSON = "application/vnd.pypi.simple.v1+json"

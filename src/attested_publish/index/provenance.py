@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from attested_publish.index.index import Index, quoted, unreachable, unusable
+from attested_publish.index.failures import quoted, unreachable, unusable
 from attested_publish.net.addresses import BadAddress, refuse_step
 from attested_publish.net.http import ask
 from attested_publish.net.untrusted import shown
@@ -16,6 +16,7 @@ from attested_publish.problems import IndexUnusable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from attested_publish.index.index import Index
     from attested_publish.index.pages import IndexFile
 
 _INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"

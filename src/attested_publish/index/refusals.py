@@ -18,7 +18,7 @@ from attested_publish.index.causes import (
     REDIRECTS,
     Cause,
 )
-from attested_publish.index.index import Index, unreachable
+from attested_publish.index.failures import unreachable
 from attested_publish.index.site import pending_publishers_url, publishers_url, settings_url
 from attested_publish.net.unreachable import never_sent
 from attested_publish.net.untrusted import LINE_LIMIT, shown, without_markup
@@ -27,6 +27,7 @@ from attested_publish.problems import Problem, Topic, UploadProblem, UploadRefus
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
     from attested_publish.identity.publishers import TrustedPublisher
+    from attested_publish.index.index import Index
     from attested_publish.net.http import Answer
 
 _EXCHANGE_STATUS = HTTPStatus.UNPROCESSABLE_ENTITY

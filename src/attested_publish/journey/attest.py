@@ -59,7 +59,7 @@ def verify_existing(
     policy = policy_for(identity.publisher)
     with run.recorder.stage(Stage.VERIFICATION, "the attestations beside the files"):
         verifier = trust_of(run)().verifier
-        found = existing.verify_beside(paths, distributions, policy, verifier, run.means.sandbox)
+        found = existing.verify_beside(paths, distributions, policy, verifier, run.sandbox)
         for each in distributions:
             for ready in found.usable.get(each.filename, ()):
                 note_attestation(run, each, ready.attestation)

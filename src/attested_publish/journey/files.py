@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +25,13 @@ _SHOWN_ASIDE = 20
 
 
 @contextlib.contextmanager
-def private_copies(run: Run) -> Iterator[tuple[Distribution, ...]]:
+def private_copies(
+    run: Run, begin: Callable[[], object] = lambda: None
+) -> Iterator[tuple[Distribution, ...]]:
     """Copy the distributions to a folder that is gone afterwards; they are sorted by filename.
 
-    Each is judged from when its copy is there. Raises `FilesProblem`.
+    Each is judged from when its copy is there. `begin` is called once there is something to copy.
+    Raises `FilesProblem`.
     """
     is_judged = run.settings.verify_metadata is not VerifyMetadata.NOTHING
 
@@ -37,15 +40,18 @@ def private_copies(run: Run) -> Iterator[tuple[Distribution, ...]]:
 
     def copied(distribution: Distribution) -> None:
         if is_judged:
-            run.means.verdicts.begin(distribution)
+            run.verdicts.begin(distribution)
+
+    def found() -> None:
+        if is_judged:
+            run.verdicts.prepare()
+        begin()
 
     with ended_when_stopped() as until_done:
-        if is_judged:
-            run.means.verdicts.prepare()
         folders = ", ".join(shown(path) for path in run.settings.packages_dir)
         with run.recorder.stage(Stage.FILES, f"a private copy of what is in {folders}"):
             copies = until_done.enter_context(
-                copy_privately(run.settings.packages_dir, is_too_large, copied)
+                copy_privately(run.settings.packages_dir, is_too_large, copied, found)
             )
             run.add_files(copies.distributions)
             _print_files(run, copies.distributions)

@@ -31,7 +31,7 @@ def judge(run: Run, distributions: Sequence[Distribution]) -> None:
     with run.recorder.stage(Stage.RULES, "what the index would refuse"):
         of_release = check_release(distributions)
         for each in distributions:
-            found = (*run.means.verdicts.of(each), *of_release.get(each.filename, ()))
+            found = (*run.verdicts.of(each), *of_release.get(each.filename, ()))
             run.add_findings(each, found)
         if not run.found(*Severity):
             run.printer.item(f"{counted(len(distributions), 'file')} in order")
@@ -104,7 +104,7 @@ def stop_if_unreadable(run: Run, distributions: Sequence[Distribution]) -> None:
     index takes is uploaded; but what cannot be sent must not be signed.
     """
     unjudged = [each for each in distributions if not _is_judged(run, each)]
-    refused = unreadable(run.means.sandbox, unjudged, index_judges=index_judges(run))
+    refused = unreadable(run.sandbox, unjudged, index_judges=index_judges(run))
     if not refused:
         return
     for filename in refused:

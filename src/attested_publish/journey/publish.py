@@ -1,34 +1,33 @@
-"""The modes: publish a release to one index or several, check it, or only attest it."""
+"""The modes: publish a release to one index or several, check it, or only attest it.
+
+This is what a run needs until its files are found. What uses the network is imported while they are
+copied.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attested_publish.console.recorder import Recorder
-from attested_publish.identity.tokens import AmbientIdentity
-from attested_publish.index.package import get_ready
-from attested_publish.journey.ask_index import ask_index, contents_meanwhile
 from attested_publish.journey.failures import failures_explained
 from attested_publish.journey.files import private_copies
-from attested_publish.journey.judge import judge, mark_checked, stop_if_refused, stop_if_unreadable
-from attested_publish.journey.prove import prove_publisher
-from attested_publish.journey.releases import print_releases
-from attested_publish.journey.run import Means, Run
-from attested_publish.journey.trust import may_attest, stop_if_untrusted, trust_of
-from attested_publish.net.http import new_session
+from attested_publish.journey.judge import judge, mark_checked, stop_if_refused
+from attested_publish.journey.run import Run
 from attested_publish.net.parallel import meanwhile
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.report import Result
 from attested_publish.rules.verdicts import verdicts
-from attested_publish.settings import Attestations, WrongUsage
+from attested_publish.settings import Attestations, Mode, WrongUsage
 
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
-    from attested_publish.index.contents import Contents
     from attested_publish.journey.targets import Targets
+
+    _Work = Callable[[Run, Sequence[Distribution]], None]
 
 
 def publish(run: Run) -> None:
@@ -40,33 +39,7 @@ def publish(run: Run) -> None:
     Each of several indexes has its own part of the run; a problem at one is explained there,
     and the next has its turn all the same.
     """
-    _at_each_index(run, _publish)
-
-
-def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
-    answer = contents_meanwhile(run, distributions)
-    delivery = meanwhile(_delivery)
-    if may_attest(run):
-        trust_of(run)
-    judge(run, distributions)
-    contents = ask_index(run, distributions, answer)
-    stop_if_refused(run)
-    stop_if_untrusted(run)
-    missing = contents.missing_of(distributions)
-    stop_if_unreadable(run, missing)
-    if missing:
-        get_ready(run.means.sandbox)
-        delivery()(run, missing, contents)
-    else:
-        run.printer.notice("The index has a file of each name already: there is nothing to upload.")
-    print_releases(run)
-
-
-def _delivery() -> Callable[[Run, Sequence[Distribution], Contents], None]:
-    # sigstore and twine take a second to import: that is done here, in the background.
-    from attested_publish.journey.deliver import deliver
-
-    return deliver
+    _at_each_index(run, Mode.PUBLISH)
 
 
 def check(run: Run) -> None:
@@ -76,22 +49,12 @@ def check(run: Run) -> None:
     that the index knows the publisher; nothing else is spent. Several indexes are asked
     as `publish` does it.
     """
-    _at_each_index(run, _check)
-
-
-def _check(run: Run, distributions: Sequence[Distribution]) -> None:
-    answer = contents_meanwhile(run, distributions)
-    judge(run, distributions)
-    contents = ask_index(run, distributions, answer)
-    stop_if_refused(run)
-    mark_checked(run)
-    stop_if_untrusted(run)
-    prove_publisher(run, contents.missing_of(distributions), contents)
+    _at_each_index(run, Mode.CHECK)
 
 
 def check_files(run: Run) -> None:
     """Find what can be known from the files alone, without any network."""
-    with _means(run), private_copies(run) as distributions:
+    with verdicts() as run.verdicts, private_copies(run) as distributions:
         judge(run, distributions)
         stop_if_refused(run)
         mark_checked(run)
@@ -105,26 +68,39 @@ def attest(run: Run) -> None:
     """
     if run.settings.attestations is Attestations.NEVER:
         raise WrongUsage("attest makes attestations, but attestations is false: drop one of them.")
-    with _means(run), private_copies(run) as distributions:
-        # sigstore takes most of a second to import: not for a folder that is not there.
-        from attested_publish.journey import attest, deliver
-
-        attest.prove_folders(run, distributions)
-        judge(run, distributions)
-        stop_if_refused(run)
-        deliver.attest_only(run, distributions)
+    loaded = functools.cache(lambda: meanwhile(_stages))
+    with (
+        verdicts() as run.verdicts,
+        private_copies(run, loaded) as distributions,
+        loaded()()(run, Mode.ATTEST) as do,
+    ):
+        do(run, distributions)
     run.result = Result.DONE
 
 
-def _at_each_index(run: Run, do: Callable[[Run, Sequence[Distribution]], None]) -> None:
-    """Do the same with the files at every index of a run, in order.
+def _stages() -> Callable[
+    [Run, Mode], AbstractContextManager[Callable[[Run, Sequence[Distribution]], None]]
+]:
+    # requests, and what stands on it, is imported here in the background while files are copied.
+    from attested_publish.journey.at_index import stages
+
+    return stages
+
+
+def _at_each_index(run: Run, mode: Mode) -> None:
+    """Do what a mode does with the files at every index of a run, in order.
 
     With one index a problem is raised. With several it is explained in the index's part of the
     run, and the worst result of any of them is that of the run.
     """
     if run.targets.further:
         run.parts = [_part(run, targets) for targets in run.targets.each()]
-    with _means(run), private_copies(run) as distributions:
+    loaded = functools.cache(lambda: meanwhile(_stages))
+    with (
+        verdicts() as run.verdicts,
+        private_copies(run, loaded) as distributions,
+        loaded()()(run, mode) as do,
+    ):
         if not run.parts:
             do(run, distributions)
         for part in run.parts:
@@ -134,6 +110,7 @@ def _at_each_index(run: Run, do: Callable[[Run, Sequence[Distribution]], None]) 
             part.recorder.current = run.recorder.current
             run.printer.heading(f"{part.name}, index {number} of {len(run.parts)}")
             with failures_explained(part), ended_when_stopped() as afterwards:
+                part.verdicts = run.verdicts
                 part.means = replace(run.means, afterwards=afterwards)
                 do(part, distributions)
                 part.result = Result.DONE
@@ -153,22 +130,3 @@ def _part(run: Run, targets: Targets) -> Run:
     part = Run(run.mode, run.settings, recorder, run.mask, run.release, name=targets.index.name)
     part.targets = targets
     return part
-
-
-@contextlib.contextmanager
-def _means(run: Run) -> Iterator[None]:
-    """Open what the stages work with, until the end of the block."""
-    with (
-        verdicts() as found,
-        new_session(read=run.targets.deadlines.answer) as session,
-        ended_when_stopped() as afterwards,
-    ):
-        ambient = AmbientIdentity(
-            run.targets.ambient,
-            run.targets.deadlines.identity,
-            run.mask,
-            run.printer.waiting,
-            is_local=run.targets.is_identity_local,
-        )
-        run.means = Means(session, ambient, found, afterwards)
-        yield

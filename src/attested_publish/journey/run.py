@@ -85,20 +85,14 @@ class Release:
 
 @dataclass(frozen=True)
 class Means:
-    """What the stages work with: a bounded session, the job's identity, and child processes.
+    """What the stages at an index work with: a bounded session, and the job's identity.
 
     What is begun in the background and has to be finished is called in `afterwards`.
     """
 
     session: requests.Session
     ambient: AmbientIdentity
-    verdicts: Verdicts
     afterwards: ExitStack
-
-    @property
-    def sandbox(self) -> Sandbox:
-        """The child processes that read untrusted files."""
-        return self.verdicts.sandbox
 
 
 @dataclass
@@ -106,9 +100,10 @@ class Run:
     """One run of a mode, or its part at one of several indexes (then one of `parts`).
 
     The stages are functions over it. The report, the outputs and the summary are derived from it
-    (see `outcome`). `targets`, `means` and `pages` are there from when the run goes on to them.
-    `part` is the one that is at work. `audience` gives what the index wants in identity tokens,
-    once somebody asks. `consumers_see` is the publisher in the provenance, as PEP 751 writes it.
+    (see `outcome`). `targets`, `verdicts`, `means` and `pages` are there from when the run goes
+    on to them. `part` is the one that is at work. `audience` gives what the index wants in
+    identity tokens, once somebody asks. `consumers_see` is the publisher in the provenance, as
+    PEP 751 writes it.
     """
 
     mode: str
@@ -116,6 +111,7 @@ class Run:
     recorder: Recorder
     mask: Mask
     targets: Targets = field(init=False)
+    verdicts: Verdicts = field(init=False)
     means: Means = field(init=False)
     pages: Pages = field(init=False)
     release: Release = field(default_factory=Release)
@@ -134,6 +130,11 @@ class Run:
     def printer(self) -> Printer:
         """Where the run prints."""
         return self.recorder.printer
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The child processes that read untrusted files."""
+        return self.verdicts.sandbox
 
     @property
     def uploads(self) -> bool:

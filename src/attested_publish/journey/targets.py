@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations.trust_config import read as trust_config_at
-from attested_publish.identity.tokens import Ambient, detect
 from attested_publish.index.index import Index
-from attested_publish.net.retry import Deadlines
+from attested_publish.net.patience import Deadlines
 
 if TYPE_CHECKING:
+    from attested_publish.identity.tokens import Ambient
     from attested_publish.settings import Settings
 
 
@@ -19,14 +19,15 @@ class Targets:
     """Where a release goes, who signs for it, and where its identity comes from.
 
     It goes to `index`, and after that to each index in `further`. `trust_config` is the
-    ClientTrustConfig JSON of a Sigstore instance; `None` is the public one. `deadlines` are
-    how patiently they are asked. `is_identity_local`: whether the identity's provider is on
-    loopback; with `None` the job's variables decide.
+    ClientTrustConfig JSON of a Sigstore instance; `None` is the public one. `ambient` gives
+    identity tokens; `None` is the job itself. `is_identity_local`: whether the identity's provider
+    is on loopback; with `None` the job's variables decide. `deadlines` are how patiently they are
+    asked.
     """
 
     index: Index
     trust_config: str | None = None
-    ambient: Ambient = detect
+    ambient: Ambient | None = None
     is_identity_local: bool | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
     further: tuple[Index, ...] = ()

@@ -73,7 +73,7 @@ def upload(
         deadlines=run.targets.deadlines,
         is_there=lambda distribution: _is_there(run, distribution),
         tell=run.printer.waiting,
-        sandbox=run.means.sandbox,
+        sandbox=run.sandbox,
         index_judges=index_judges(run),
     )
     keep_in_folder(run, distributions, attestations)

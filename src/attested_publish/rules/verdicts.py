@@ -107,6 +107,11 @@ class Verdicts:
         return found
 
 
+def get_ready() -> None:
+    """Have a child of this process get ready in the background, as files are sure to come."""
+    shared_sandbox().start(_QUESTIONS)
+
+
 @contextlib.contextmanager
 def verdicts() -> Iterator[Verdicts]:
     """Check files until the end of the block; unfinished checks are abandoned."""

@@ -1,0 +1,22 @@
+"""Start first what takes longest: the child process that judges the files."""
+
+from __future__ import annotations
+
+import contextlib
+
+from attested_publish.distributions.finding import find
+from attested_publish.rules.verdicts import get_ready
+from attested_publish.settings import Settings, VerifyMetadata
+
+
+def start_judging(settings: Settings) -> None:
+    """Start a child in the background, if there are files that it will have to judge.
+
+    Its imports take longer than those of this process, which go on at the same time.
+    """
+    if settings.verify_metadata is VerifyMetadata.NOTHING:
+        return
+    # Whatever is wrong here is found again, and reported, where the files are copied.
+    with contextlib.suppress(Exception):
+        find(settings.packages_dir)
+        get_ready()

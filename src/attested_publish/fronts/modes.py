@@ -1,0 +1,136 @@
+"""The commands `publish`, `check`, `attest` and `rehearse`, from options to an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attested_publish.fronts.head_start import start_judging
+from attested_publish.net.untrusted import shown
+from attested_publish.settings import Mode, Settings, WrongUsage, gathering, understand
+
+if TYPE_CHECKING:
+    import argparse
+
+    from attested_publish.console.printer import Printer
+    from attested_publish.journey.run import Run
+    from attested_publish.journey.targets import Targets
+    from attested_publish.report import Report
+
+
+def run(options: argparse.Namespace, values: Mapping[str, str]) -> int:
+    """Run a mode with the values of settings that were given. Returns 0: done, 1: it was not.
+
+    Raises `WrongUsage`.
+    """
+    settings = _settings(options, values)
+    if settings.mode is not Mode.REHEARSE:
+        start_judging(settings)
+
+    from attested_publish.console.mask import mask
+    from attested_publish.console.printer import Printer
+    from attested_publish.console.recorder import Recorder
+    from attested_publish.fronts.running import carry_out, mask_secrets
+    from attested_publish.fronts.terminal import console
+    from attested_publish.journey.outcome import report_of
+    from attested_publish.journey.run import Run
+    from attested_publish.report import Result
+
+    mask_secrets(mask, settings, os.environ)
+    printer = Printer(console(), verbose=settings.verbose)
+    run = Run(settings.mode.value, settings, Recorder(printer), mask)
+    result = carry_out(lambda: _work(options, run), run)
+    if options.report is not None:
+        _hand_over(report_of(run), options.report, printer)
+    return 0 if result is Result.DONE else 1
+
+
+def _settings(options: argparse.Namespace, values: Mapping[str, str]) -> Settings:
+    """Parse the options; raises one `WrongUsage` for everything that is wrong with them."""
+    faults: list[str] = []
+    settings = Settings()
+    with gathering(faults):
+        settings = understand({**values, "mode": options.command})
+    if "" in options.paths:
+        faults.append("PATH is empty: is there a variable without a value on the command line?")
+    if options.paths:
+        settings = replace(settings, packages_dir=tuple(dict.fromkeys(options.paths)))
+    if options.report is not None:
+        try:
+            _prove_writable(options.report)
+        except OSError as error:
+            faults.append(f"--report cannot be written: {error.strerror}.")
+    if options.command == Mode.REHEARSE:
+        from attested_publish.rehearsal.rehearse import read_world
+
+        # It is read again when the services are started; wrong options are told with the others.
+        with gathering(faults):
+            read_world(options.registry, options.claim, options.job)
+    if faults:
+        raise WrongUsage(*faults)
+    return settings
+
+
+def _hand_over(report: Report, path: Path, printer: Printer) -> None:
+    """Write the report; where that fails, the release is what it is all the same."""
+    from attested_publish.fronts.running import write_report
+    from attested_publish.net.stopping import Stopped, see_through
+
+    try:
+        see_through(lambda: write_report(report, path))
+    except (OSError, Stopped) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        printer.warning(f"The report could not be written to {shown(path)}: {why}.")
+
+
+def _prove_writable(report: Path) -> None:
+    """Check before anything else that the report can be written; raises `OSError`."""
+    # A link may point to a file that does not exist yet.
+    path = report.resolve()
+    is_there = path.exists()
+    if is_there and not path.is_file() and not path.is_dir():
+        # A reader of a pipe would take this for the whole report.
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab"):
+        pass
+    if not is_there:
+        path.unlink()
+
+
+def _work(options: argparse.Namespace, run: Run) -> None:
+    from attested_publish.journey import publish
+    from attested_publish.journey.targets import chosen
+
+    if run.settings.mode is Mode.REHEARSE:
+        from attested_publish.rehearsal.rehearse import rehearse
+
+        has_own_files = bool(options.paths) or options.packages_dir is not None
+        rehearse(run, options.registry, options.claim, sample=not has_own_files, job=options.job)
+        return
+    run.targets = chosen(run.settings)
+    match run.settings.mode:
+        case Mode.PUBLISH:
+            publish.publish(run)
+        case Mode.CHECK if options.offline:
+            publish.check_files(run)
+        case Mode.CHECK:
+            publish.check(run)
+        case Mode.ATTEST:
+            run.targets = _with_sign_in(run.targets, run.printer)
+            publish.attest(run)
+
+
+def _with_sign_in(targets: Targets, printer: Printer) -> Targets:
+    """Let a person sign in if there is one at the terminal, and the machine has no identity."""
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+        return targets
+    from attested_publish.attestations.sign_in import SignIn
+    from attested_publish.identity.tokens import detect
+
+    ambient = SignIn(targets.ambient or detect, targets.trust_config, printer.notice)
+    return replace(targets, ambient=ambient)

@@ -1,0 +1,94 @@
+"""What is done with the files of a release: at one index, or by those who only sign."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from attested_publish.identity.tokens import AmbientIdentity, detect
+from attested_publish.index.package import get_ready
+from attested_publish.journey.ask_index import ask_index, contents_meanwhile
+from attested_publish.journey.judge import judge, mark_checked, stop_if_refused, stop_if_unreadable
+from attested_publish.journey.prove import prove_publisher
+from attested_publish.journey.releases import print_releases
+from attested_publish.journey.run import Means, Run
+from attested_publish.journey.trust import may_attest, stop_if_untrusted, trust_of
+from attested_publish.net.http import new_session
+from attested_publish.net.parallel import meanwhile
+from attested_publish.net.stopping import ended_when_stopped
+from attested_publish.settings import Mode
+
+if TYPE_CHECKING:
+    from attested_publish.distributions import Distribution
+    from attested_publish.index.contents import Contents
+
+
+@contextlib.contextmanager
+def stages(run: Run, mode: Mode) -> Iterator[Callable[[Run, Sequence[Distribution]], None]]:
+    """Open what the stages work with, and give what a mode does with the distributions."""
+    with (
+        new_session(read=run.targets.deadlines.answer) as session,
+        ended_when_stopped() as afterwards,
+    ):
+        ambient = AmbientIdentity(
+            run.targets.ambient or detect,
+            run.targets.deadlines.identity,
+            run.mask,
+            run.printer.waiting,
+            is_local=run.targets.is_identity_local,
+        )
+        run.means = Means(session, ambient, afterwards)
+        match mode:
+            case Mode.CHECK:
+                yield _check
+            case Mode.ATTEST:
+                yield _attest
+            case Mode.PUBLISH | Mode.REHEARSE:
+                yield _publish
+
+
+def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
+    answer = contents_meanwhile(run, distributions)
+    delivery = meanwhile(_delivery)
+    if may_attest(run):
+        trust_of(run)
+    judge(run, distributions)
+    contents = ask_index(run, distributions, answer)
+    stop_if_refused(run)
+    stop_if_untrusted(run)
+    missing = contents.missing_of(distributions)
+    stop_if_unreadable(run, missing)
+    if missing:
+        get_ready(run.sandbox)
+        delivery()(run, missing, contents)
+    else:
+        run.printer.notice("The index has a file of each name already: there is nothing to upload.")
+    print_releases(run)
+
+
+def _delivery() -> Callable[[Run, Sequence[Distribution], Contents], None]:
+    # sigstore and twine take a second to import: that is done here, in the background.
+    from attested_publish.journey.deliver import deliver
+
+    return deliver
+
+
+def _check(run: Run, distributions: Sequence[Distribution]) -> None:
+    answer = contents_meanwhile(run, distributions)
+    judge(run, distributions)
+    contents = ask_index(run, distributions, answer)
+    stop_if_refused(run)
+    mark_checked(run)
+    stop_if_untrusted(run)
+    prove_publisher(run, contents.missing_of(distributions), contents)
+
+
+def _attest(run: Run, distributions: Sequence[Distribution]) -> None:
+    # sigstore takes most of a second to import: not for a folder that is not there.
+    from attested_publish.journey import attest, deliver
+
+    attest.prove_folders(run, distributions)
+    judge(run, distributions)
+    stop_if_refused(run)
+    deliver.attest_only(run, distributions)
