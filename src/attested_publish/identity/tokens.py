@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import id as oidc
-import jwt
 import requests
 import urllib3
 
@@ -217,6 +216,9 @@ def understand(token: str) -> Identity:
 
 
 def _claims(token: str) -> Mapping[str, Any]:
+    # It imports cryptography, which nobody waits for before a request.
+    import jwt
+
     try:
         claims: Mapping[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except jwt.PyJWTError as error:

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
     from attested_publish.index.contents import Contents
 
+    _Work = Callable[[Run, Sequence[Distribution]], None]
+    _Deliver = Callable[[Run, Sequence[Distribution], Contents], None]
+
 
 @contextlib.contextmanager
-def stages(run: Run, mode: Mode) -> Iterator[Callable[[Run, Sequence[Distribution]], None]]:
+def stages(run: Run, mode: Mode) -> Iterator[_Work]:
     """Open what the stages work with, and give what a mode does with the distributions."""
     with (
         new_session(read=run.targets.deadlines.answer) as session,
@@ -61,17 +64,18 @@ def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
     stop_if_unreadable(run, missing)
     if missing:
         get_ready(run.sandbox)
-        delivery()(run, missing, contents)
+        deliver, _ = delivery()
+        deliver(run, missing, contents)
     else:
         run.printer.notice("The index has a file of each name already: there is nothing to upload.")
     print_releases(run)
 
 
-def _delivery() -> Callable[[Run, Sequence[Distribution], Contents], None]:
+def _delivery() -> tuple[_Deliver, _Work]:
     # sigstore and twine take a second to import: that is done here, in the background.
-    from attested_publish.journey.deliver import deliver
+    from attested_publish.journey.deliver import attest_only, deliver
 
-    return deliver
+    return deliver, attest_only
 
 
 def _check(run: Run, distributions: Sequence[Distribution]) -> None:
@@ -85,10 +89,5 @@ def _check(run: Run, distributions: Sequence[Distribution]) -> None:
 
 
 def _attest(run: Run, distributions: Sequence[Distribution]) -> None:
-    # sigstore takes most of a second to import: not for a folder that is not there.
-    from attested_publish.journey import attest, deliver
-
-    attest.prove_folders(run, distributions)
-    judge(run, distributions)
-    stop_if_refused(run)
-    deliver.attest_only(run, distributions)
+    _, attest_only = _delivery()
+    attest_only(run, distributions)

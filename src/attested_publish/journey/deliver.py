@@ -27,6 +27,7 @@ from attested_publish.journey.confirm import (
 )
 from attested_publish.journey.forecast import refuse_to_sign
 from attested_publish.journey.identify import audience_meanwhile, identify, identify_signer
+from attested_publish.journey.judge import judge, stop_if_refused
 from attested_publish.journey.trust import trust_of
 from attested_publish.journey.upload import upload
 
@@ -66,7 +67,13 @@ def deliver(run: Run, missing: Sequence[Distribution], contents: Contents) -> No
 
 
 def attest_only(run: Run, distributions: Sequence[Distribution]) -> None:
-    """Sign what has no valid attestation yet, and leave the attestation files."""
+    """Sign what has no valid attestation yet, and leave the attestation files.
+
+    Nothing is signed that the index would refuse, or where no file could be left.
+    """
+    prove_folders(run, distributions)
+    judge(run, distributions)
+    stop_if_refused(run)
     trust_of(run)
     identity = identify_signer(run)
     # What nobody could verify afterwards is not signed.
