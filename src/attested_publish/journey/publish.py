@@ -13,6 +13,7 @@ from attested_publish.index.package import get_ready
 from attested_publish.journey.ask_index import ask_index, contents_meanwhile
 from attested_publish.journey.failures import failures_explained
 from attested_publish.journey.files import private_copies
+from attested_publish.journey.identify import audience_meanwhile, identify
 from attested_publish.journey.judge import judge, mark_checked, stop_if_refused, stop_if_unreadable
 from attested_publish.journey.prove import prove_publisher
 from attested_publish.journey.releases import print_releases
@@ -28,6 +29,7 @@ from attested_publish.settings import Attestations, WrongUsage
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
     from attested_publish.index.contents import Contents
+    from attested_publish.journey.identify import Signer
     from attested_publish.journey.targets import Targets
 
 
@@ -56,13 +58,14 @@ def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
     stop_if_unreadable(run, missing)
     if missing:
         get_ready(run.means.sandbox)
-        delivery()(run, missing, contents)
+        signer = None if run.settings.password else identify(run, audience_meanwhile(run))
+        delivery()(run, missing, contents, signer)
     else:
         run.printer.notice("The index has a file of each name already: there is nothing to upload.")
     print_releases(run)
 
 
-def _delivery() -> Callable[[Run, Sequence[Distribution], Contents], None]:
+def _delivery() -> Callable[[Run, Sequence[Distribution], Contents, Signer | None], None]:
     # sigstore and twine take a second to import: that is done here, in the background.
     from attested_publish.journey.deliver import deliver
 
