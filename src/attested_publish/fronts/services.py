@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,13 +13,16 @@ from typing import TYPE_CHECKING
 from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.faults import Fault, parse_fault
 from attested_publish.rehearsal.rehearse import read_world
+from attested_publish.rehearsal.request_log import RequestLog, record_nothing
 from attested_publish.rehearsal.serving import NoLoopback
 from attested_publish.rehearsal.world import STAGES, World
 from attested_publish.settings import WrongUsage, gathering
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from attested_publish.rehearsal.request_log import Answered
 
 _DIGITS = 5
 _LARGEST_PORT = 65535
@@ -35,6 +39,7 @@ class WorldOptions:
     latency: Sequence[str]
     faults: Sequence[str]
     export: Path | None
+    log: Path | None
 
 
 def serve(options: WorldOptions) -> None:
@@ -47,7 +52,7 @@ def serve(options: WorldOptions) -> None:
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: ended.set())
-    with _world(options) as world:
+    with _request_log(options.log) as record, _world(options, record) as world:
         if options.export is not None:
             try:
                 world.export(options.export)
@@ -65,7 +70,22 @@ def serve(options: WorldOptions) -> None:
             pass
 
 
-def _world(options: WorldOptions) -> World:
+@contextlib.contextmanager
+def _request_log(path: Path | None) -> Iterator[Callable[[Answered], None]]:
+    """Give what records requests in a new file, or nowhere."""
+    if path is None:
+        yield record_nothing
+        return
+    try:
+        # What is there is replaced; a link, such as to /dev/stderr, is followed.
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise WrongUsage(f"--log cannot be written: {error.strerror}.") from error
+    with file:
+        yield RequestLog(file)
+
+
+def _world(options: WorldOptions, record: Callable[[Answered], None]) -> World:
     """Start the services. Raises one `WrongUsage` for all invalid options."""
     wrong: list[str] = []
     port = 0
@@ -92,6 +112,7 @@ def _world(options: WorldOptions) -> World:
             port=port,
             latency=latency,
             faults=faults,
+            record=record,
         )
     except NoLoopback:
         raise

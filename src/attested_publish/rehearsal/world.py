@@ -21,6 +21,7 @@ from attested_publish.rehearsal.jobs.issuer import Issuer
 from attested_publish.rehearsal.jobs.pretended import FIXED_AUDIENCES, GITHUB, Source, without_job
 from attested_publish.rehearsal.private import make_folder, write_in_place, write_private
 from attested_publish.rehearsal.pypi.app import Index
+from attested_publish.rehearsal.request_log import record_nothing, recorded
 from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed, prove_loopback
 from attested_publish.rehearsal.sigstore.fulcio import CERTIFICATES, CertificateAuthority
 from attested_publish.rehearsal.sigstore.rekor import TransparencyLog
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from attested_publish.rehearsal.faults import Fault
     from attested_publish.rehearsal.jobs.pretended import Job
     from attested_publish.rehearsal.pypi.registry import Registry
+    from attested_publish.rehearsal.request_log import Answered
 
 STAGES = ("identity", "certificate", "log", "upload", "store", "index")
 """What can be slowed down: the names in `latency` of `World`."""
@@ -71,6 +73,7 @@ class _Doors:
 
     made: contextlib.ExitStack
     latency: Mapping[str, float]
+    record: Callable[[Answered], None]
 
     def open(
         self,
@@ -82,6 +85,7 @@ class _Doors:
     ) -> Server:
         """Bind an application to a port, with its latency and faults, without starting it."""
         app = delayed(faulty(app, endpoint_of, faults), stage_of, self.latency, faults.pause)
+        app = recorded(app, stage_of, endpoint_of, self.record)
         server = Server(app, port=port)
         self.made.callback(server.stop)
         return server
@@ -106,7 +110,8 @@ class World:
     for `identity_lifetime` (by default, that of the job's kind), `token_lifetime` and
     `certificate_lifetime` seconds. The argument `faults` makes services fail, and later the
     attribute of that name. For each registry in `further` there is another index, with faults of
-    its own; the attribute `further` has them in that order.
+    its own; the attribute `further` has them in that order. `record` is told about every request
+    that has a stage, and about the parts of every upload, when they have ended.
 
     The addresses are known when the object is created; this raises `OSError` if `port` is in use,
     `NoLoopback` if there is no loopback interface, `ValueError` for an unknown stage.
@@ -126,6 +131,7 @@ class World:
         certificate_lifetime: float = 600.0,
         further: Sequence[Registry] = (),
         seed: int = 1,
+        record: Callable[[Answered], None] = record_nothing,
     ) -> None:
         _check_stages(latency)
         prove_loopback()
@@ -144,7 +150,7 @@ class World:
         self.log = TransparencyLog(signer=LOOPBACK, faults=self.faults)
 
         with contextlib.ExitStack() as made:
-            doors = _Doors(made, latency)
+            doors = _Doors(made, latency, record)
             issuer, authority, log = self._open_services(doors)
             self.trust_config, self.trusted_root, self.signing_config = _trust_texts(
                 self.authority, self.log, ca_url=authority.url, log_url=log.url, oidc_url=issuer.url
@@ -157,6 +163,7 @@ class World:
                 token_lifetime=token_lifetime,
                 store_seconds=lambda: latency.get("store", 0.0),
                 seed=seed,
+                record=record,
             )
             self.further = tuple(
                 doors.open_index(index_of(registry=each, faults=faults), faults)
