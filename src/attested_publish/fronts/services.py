@@ -52,7 +52,8 @@ def serve(options: WorldOptions) -> None:
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: ended.set())
-    with _request_log(options.log) as record, _world(options, record) as world:
+    with contextlib.ExitStack() as until_ended:
+        world = until_ended.enter_context(_world(options, until_ended))
         if options.export is not None:
             try:
                 world.export(options.export)
@@ -85,8 +86,11 @@ def _request_log(path: Path | None) -> Iterator[Callable[[Answered], None]]:
         yield RequestLog(file)
 
 
-def _world(options: WorldOptions, record: Callable[[Answered], None]) -> World:
-    """Start the services. Raises one `WrongUsage` for all invalid options."""
+def _world(options: WorldOptions, until_ended: contextlib.ExitStack) -> World:
+    """Make the services, whose log `until_ended` closes.
+
+    Raises one `WrongUsage` for all invalid options.
+    """
     wrong: list[str] = []
     port = 0
     with gathering(wrong):
@@ -102,6 +106,8 @@ def _world(options: WorldOptions, record: Callable[[Answered], None]) -> World:
     for text in options.faults:
         with gathering(wrong):
             faults.append(_fault(text))
+    with gathering(wrong):
+        record = until_ended.enter_context(_request_log(options.log))
     if wrong:
         raise WrongUsage(*wrong)
     try:

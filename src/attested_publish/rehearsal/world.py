@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -74,6 +74,7 @@ class _Doors:
     made: contextlib.ExitStack
     latency: Mapping[str, float]
     record: Callable[[Answered], None]
+    servers: list[Server] = field(default_factory=list)
 
     def open(
         self,
@@ -88,6 +89,7 @@ class _Doors:
         app = recorded(app, stage_of, endpoint_of, self.record)
         server = Server(app, port=port)
         self.made.callback(server.stop)
+        self.servers.append(server)
         return server
 
     def open_index(self, index: Index, faults: Faults, port: int = 0) -> EmbeddedIndex:
@@ -171,13 +173,11 @@ class World:
             )
             self.index = index_of(registry=registry, faults=self.faults)
             index = doors.open_index(self.index, self.faults, port)
-            indexes = (index.server, *(each.server for each in self.further))
-            self._servers = (issuer, authority, log, *indexes)
+            self._servers = doors.servers
             self._made = made.pop_all()
 
         self.index_url, self.upload_url = index.index_url, index.upload_url
         self._job, self._issuer_url = job, issuer.url
-        self._request = self.issuer.request_url(issuer.url), self.issuer.request_token
         self._program = self._write_program() if job.source is Source.PROGRAM else {}
 
     def _open_services(self, doors: _Doors) -> tuple[Server, Server, Server]:
@@ -191,6 +191,11 @@ class World:
             )
         )
         return issuer, authority, log
+
+    @property
+    def _request(self) -> tuple[str, str]:
+        """The address where the job requests identity tokens, and the secret that it needs."""
+        return self.issuer.request_url(self._issuer_url), self.issuer.request_token
 
     def _write_program(self) -> dict[str, str]:
         """Write the program that jobs ask, for as long as this lasts; return its `PATH`."""
