@@ -134,6 +134,18 @@ def test_the_command_writes_it_where_it_is_told(tmp_path):
     assert (entry["stage"], entry["endpoint"], entry["status"]) == ("index", "simple", 200)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_what_judges_uploads_is_there_before_the_first():
+    command = [sys.executable, "-m", "attested_publish", "services"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=without_a_job()) as services:
+        try:
+            assert services.stdout.readline()
+            children = Path(f"/proc/{services.pid}/task/{services.pid}/children").read_text()
+        finally:
+            services.terminate()
+    assert len(children.split()) == 1
+
+
 def test_a_log_that_cannot_be_written_is_wrong_usage(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["services", f"--log={tmp_path / 'missing' / 'log'}", "--port=x"])
