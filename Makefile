@@ -23,7 +23,7 @@ test: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto $(TESTS)
 
 ## bench: what a user waits for, compared with the manual way (FILES="2 10" RUNS=1 PARTS="release check start first-call image" narrow it)
-bench: $(VENV)/runtime
+bench: $(VENV)/dev
 	@$(BIN)/python benchmarks/bench.py $(if $(FILES),--files $(FILES)) $(if $(RUNS),--runs $(RUNS)) $(if $(PARTS),--parts $(PARTS))
 
 ## e2e: the real action, on Debian as root: a Docker engine, the image, act and its callers; real indexes

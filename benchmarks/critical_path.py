@@ -50,6 +50,9 @@ _HANDOVER = 0.1
 _IN_LANES = {"upload", "log"}
 """Stages of which a few requests run beside each other, each followed by the next."""
 
+_HIDDEN = 0.05
+"""Seconds. What takes less is left out of the table."""
+
 _ENDPOINTS = {
     "discovery": "token",
     "audience": "token",
@@ -168,7 +171,7 @@ def table(paths: dict[int, list[Step]]) -> Iterator[str]:
 
 def _cell(steps: Sequence[Step]) -> str:
     seconds = sum(step.seconds for step in steps)
-    if round(seconds, 2) == 0:
+    if seconds < _HIDDEN:
         return ""
     counted = f" ({len(steps)})" if len(steps) > 1 else ""
     return f"{seconds:.2f}{counted}"
