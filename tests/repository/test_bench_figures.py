@@ -27,11 +27,17 @@ needs_wait4 = pytest.mark.skipif(not hasattr(os, "wait4"), reason="as the benchm
 
 FILE_KEYS = ["seconds", "manual_seconds", "ratio", "peak_mb", "tree_peak_mb", "server_errors"]
 
-_HOLD = "import time; held = b'x' * 60_000_000; time.sleep(0.6)"
+_CHILD = "import sys; held = b'x' * 60_000_000; print(flush=True); sys.stdin.read()"
 _TWO_CHILDREN = f"""
-import subprocess, sys, threading
+import subprocess, sys, threading, time
+both = threading.Barrier(2)
 def run():
-    subprocess.run([sys.executable, "-c", {_HOLD!r}], check=True)
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", {_CHILD!r}], **pipes) as child:
+        child.stdout.readline()
+        both.wait()
+        time.sleep(1)
+        child.stdin.close()
 # The children of other threads than the first count, too.
 threads = [threading.Thread(target=run) for _ in range(2)]
 for each in threads: each.start()
