@@ -1,8 +1,18 @@
-"""How long a release takes, compared with the manual way: `bench.py [--files N …] [--runs N]`.
+"""How long a release takes, compared with the manual way, and what else a user waits for.
 
-Every figure is the median of the runs. Each run has its own services, and the two ways alternate
-in going first. The last line printed is one JSON object:
-`{"files": {"2": {"seconds", "manual_seconds", "ratio", "peak_mb"}, …}}`.
+`bench.py [--files N …] [--runs N] [--parts PART …]`. Every figure is the median of the runs. Each
+run of a release has its own services, and the two ways alternate in going first. The last line
+printed is one JSON object, with the keys of the parts that were chosen:
+
+* `release`: `"files": {"2": {"seconds", "manual_seconds", "ratio", "peak_mb", "tree_peak_mb",
+  "server_errors"}, …}` and `"without_delays": {"2": ratio, …}`
+* `check`: `"check"`, as returned by `hundred.check_hundred`
+* `start`: `"start": {"help", "wrong_usage", "wrong_folder", "check"}`, in seconds
+* `first-call`: `"first_call"`, as returned by `first_call.first_call`
+* `image`: `"image"`, as returned by `image.measure`
+
+What cannot be measured on this machine is null, and the reason is printed. Exit status 1 if
+something failed that should work anywhere.
 """
 
 from __future__ import annotations
@@ -10,147 +20,162 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from material import make_release
-from measure import Cost, measured, typical
-from ways import PROGRAM, Services, hold_against_index, publish, publish_by_hand, services
-
-DELAYS = {
-    "certificate": 0.4,
-    "log": 0.7,
-    "identity": 0.15,
-    "upload": 0.7,
-    "store": 0.3,
-    "index": 0.15,
-}
-"""Seconds, about as long as PyPI and the public Sigstore take.
-
-An upload is transferred and checked beside others (`upload`), and stored alone in its project
-(`store`): PyPI's database and storage take one file of a project after the other.
-"""
+from measure import CannotMeasure, ProgramFailed
+from releases import DELAYS, Comparison, compare
+from starts import cold_starts
+from ways import NotPublished
 
 GOALS = {2: 0.66, 10: 0.48, 50: 0.40, 100: 0.38}
 """The ratio to reach, by number of files."""
 
-_COLD_STARTS = 5
-
-Way = Callable[[Sequence[Path], Services], Cost]
+GOALS_WITHOUT_DELAYS = {2: 0.75, 50: 0.60}
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The cost of a release with this program and by hand."""
+class Options:
+    """The numbers of files, and of runs."""
 
-    ours: Cost
-    manual: Cost
-
-    @property
-    def ratio(self) -> float:
-        """Our seconds, relative to those by hand."""
-        return self.ours.seconds / self.manual.seconds
-
-    def as_json(self) -> dict[str, float]:
-        """Return the figures for the JSON output."""
-        return {
-            "seconds": round(self.ours.seconds, 2),
-            "manual_seconds": round(self.manual.seconds, 2),
-            "ratio": round(self.ratio, 3),
-            "peak_mb": round(self.ours.peak_mb, 1),
-        }
+    files: Sequence[int]
+    runs: int
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description="How long a release takes.")
+@dataclass(frozen=True)
+class Part:
+    """Something to measure: how, and the keys of what it returns."""
+
+    measure: Callable[[Options], dict[str, Any]]
+    keys: tuple[str, ...]
+
+
+def main() -> int:
+    """Measure and print; return the exit status."""
+    parser = argparse.ArgumentParser(description="How long a release takes, and its preparation.")
     parser.add_argument("--files", type=int, nargs="+", default=list(GOALS), metavar="N")
     parser.add_argument("--runs", type=int, default=3, metavar="N")
-    options = parser.parse_args()
-    if min(options.files) < 1 or options.runs < 1:
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
+    given = parser.parse_args()
+    if min(given.files) < 1 or given.runs < 1:
         parser.error("at least one file and one run are needed")
     if not hasattr(os, "wait4"):
         sys.exit("bench.py needs os.wait4, which this system does not have.")
 
+    options = Options(given.files, given.runs)
+    print(f"Medians of {options.runs} runs.", flush=True)
+    figures: dict[str, Any] = {}
+    has_failed = False
+    for name in dict.fromkeys(given.parts):
+        part = PARTS[name]
+        print(f"\n{name}", flush=True)
+        try:
+            figures |= part.measure(options)
+        except CannotMeasure as reason:
+            print(f"Cannot be measured here: {reason}.", flush=True)
+            figures |= dict.fromkeys(part.keys)
+        except (ProgramFailed, NotPublished, OSError, subprocess.SubprocessError):
+            # The other parts may have taken an hour.
+            traceback.print_exc()
+            figures |= dict.fromkeys(part.keys)
+            has_failed = True
+    print(json.dumps(figures))
+    return 1 if has_failed else 0
+
+
+def _release(options: Options) -> dict[str, Any]:
     delays = ", ".join(f"{stage} {seconds:g} s" for stage, seconds in DELAYS.items())
-    print(f"Medians of {options.runs} runs; delays of the services: {delays}.", flush=True)
-    with_delays = _table(options.files, options.runs, DELAYS)
+    print(f"Delays of the services: {delays}.", flush=True)
+    delayed = _table(options, DELAYS, GOALS)
     print("\nThe same, without delays.", flush=True)
-    _table(options.files, options.runs, {})
-    print("\nCold start.", flush=True)
-    for what, seconds in cold_starts():
-        print(f"{what:<24}{seconds:8.2f} s", flush=True)
-    kept = {str(files): each.as_json() for files, each in with_delays.items()}
-    print(json.dumps({"files": kept}))
+    undelayed = _table(options, {}, GOALS_WITHOUT_DELAYS)
+    return {
+        "files": {str(files): each.as_json() for files, each in delayed.items()},
+        "without_delays": {str(files): round(each.ratio, 3) for files, each in undelayed.items()},
+    }
 
 
-def _table(sizes: Sequence[int], runs: int, latency: Mapping[str, float]) -> dict[int, Comparison]:
-    row = "{:>6}{:>10}{:>10}{:>8}{:>7}{:>10}{:>12}{:>10}{:>12}"
-    print(
-        row.format(
-            *("files", "seconds", "by hand", "ratio", "goal"),
-            *("CPU s", "by hand", "peak MB", "by hand"),
-        )
-    )
+_COLUMNS = (
+    *("files", "seconds", "by hand", "ratio", "goal", "CPU s", "CPU by hand"),
+    *("peak MB", "of all", "MB by hand", "5xx", "5xx by hand"),
+)
+"""Peaks of memory are those of the largest process, then of all of ours together."""
+
+
+def _table(
+    options: Options, latency: Mapping[str, float], goals: Mapping[int, float]
+) -> dict[int, Comparison]:
+    row = "  ".join(f"{{:>{max(7, len(column))}}}" for column in _COLUMNS)
+    print(row.format(*_COLUMNS))
     compared = {}
-    for files in sizes:
-        compared[files] = each = compare(files, runs, latency)
+    for files in options.files:
+        compared[files] = each = compare(files, options.runs, latency, watches_tree=bool(latency))
         print(
             row.format(
                 files,
                 f"{each.ours.seconds:.2f}",
                 f"{each.manual.seconds:.2f}",
                 f"{each.ratio:.3f}",
-                f"{GOALS[files]:.2f}" if latency and files in GOALS else "",
+                f"{goals[files]:.2f}" if files in goals else "",
                 f"{each.ours.cpu_seconds:.2f}",
                 f"{each.manual.cpu_seconds:.2f}",
                 f"{each.ours.peak_mb:.0f}",
+                "" if each.tree_peak_mb is None else f"{each.tree_peak_mb:.0f}",
                 f"{each.manual.peak_mb:.0f}",
+                each.server_errors,
+                each.manual_server_errors,
             ),
             flush=True,
         )
     return compared
 
 
-def compare(files: int, runs: int, latency: Mapping[str, float]) -> Comparison:
-    """Publish a release of `files` distributions both ways, `runs` times."""
-    ours: list[Cost] = []
-    manual: list[Cost] = []
-    turns = [(publish, ours), (publish_by_hand, manual)]
-    for _ in range(runs):
-        for way, costs in turns:
-            costs.append(_one_run(way, files, latency))
-        turns.reverse()
-    return Comparison(typical(ours), typical(manual))
+def _start(_: Options) -> dict[str, Any]:
+    kept = {}
+    for start, seconds in cold_starts():
+        goal = "" if start.goal is None else f"   (goal {start.goal:g} s)"
+        print(f"{start.name:<26}{seconds:7.3f} s{goal}", flush=True)
+        kept[start.key] = round(seconds, 3)
+    return {"start": kept}
 
 
-def _one_run(way: Way, files: int, latency: Mapping[str, float]) -> Cost:
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, services(latency) as world:
-        release = make_release(Path(folder), "sample", files)
-        cost = way(release, world)
-        hold_against_index("sample", release, world)
-    return cost
+def _check(options: Options) -> dict[str, Any]:
+    # What is not measured need not be importable.
+    from hundred import check_hundred
+
+    return {"check": _shown(check_hundred(options.runs))}
 
 
-def cold_starts() -> Iterator[tuple[str, float]]:
-    """Return the seconds until the program answers when there is nothing to do."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        make_release(Path(folder, "dist"), "sample", 2)
-        for what, arguments, status in (
-            ("--help", ["--help"], 0),
-            ("wrong usage", ["publish", "--parallel-uploads=99"], 2),
-            ("wrong folder", ["publish", str(Path(folder, "nowhere"))], 1),
-            ("check --offline, 2 files", ["check", "--offline", str(Path(folder, "dist"))], 0),
-        ):
-            costs = [
-                measured([*PROGRAM, *arguments], os.environ, status=status)[0]
-                for _ in range(_COLD_STARTS)
-            ]
-            yield what, typical(costs).seconds
+def _first_call(options: Options) -> dict[str, Any]:
+    from first_call import first_call
 
+    return {"first_call": _shown(first_call(options.runs))}
+
+
+def _image(options: Options) -> dict[str, Any]:
+    import image
+
+    print("Goals: " + ", ".join(f"{name} {goal:g}" for name, goal in image.GOALS.items()))
+    return {"image": _shown(image.measure(options.runs))}
+
+
+def _shown(figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name, figure in figures.items():
+        print(f"{name}: {figure}", flush=True)
+    return figures
+
+
+PARTS = {
+    "release": Part(_release, ("files", "without_delays")),
+    "check": Part(_check, ("check",)),
+    "start": Part(_start, ("start",)),
+    "first-call": Part(_first_call, ("first_call",)),
+    "image": Part(_image, ("image",)),
+}
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,6 +5,7 @@ Needs `os.wait4`, as on Linux and macOS.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import time
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
+
+from process_tree import TreePeak, watched
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,20 +27,26 @@ class ProgramFailed(Exception):
     """A measured program ended with an unexpected status."""
 
 
+class CannotMeasure(Exception):
+    """Something cannot be measured on this machine; the text says why."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """The cost of programs.
 
     `seconds` is wall-clock time, `cpu_seconds` is user and system time together, `peak_bytes` is
-    resident memory, including children (that of the largest one, not their sum).
+    resident memory of the largest process, children included. `tree_peak_bytes` is that of all
+    processes together, where it was sampled (see `process_tree`).
     """
 
     seconds: float
     cpu_seconds: float
     peak_bytes: int
+    tree_peak_bytes: int | None = None
 
     def __add__(self, later: Cost) -> Cost:
-        """Return the cost of running one after the other."""
+        """Return the cost of running one after the other, without that of the trees."""
         return Cost(
             self.seconds + later.seconds,
             self.cpu_seconds + later.cpu_seconds,
@@ -49,9 +58,14 @@ class Cost:
         """Peak memory in megabytes (10^6 bytes)."""
         return self.peak_bytes / 1e6
 
+    @property
+    def tree_peak_mb(self) -> float | None:
+        """Peak memory of all processes together in megabytes (10^6 bytes)."""
+        return None if self.tree_peak_bytes is None else self.tree_peak_bytes / 1e6
+
 
 def typical(costs: Sequence[Cost]) -> Cost:
-    """Return the median of each figure."""
+    """Return the median of each figure, without those of the trees."""
     return Cost(
         median(cost.seconds for cost in costs),
         median(cost.cpu_seconds for cost in costs),
@@ -60,16 +74,24 @@ def typical(costs: Sequence[Cost]) -> Cost:
 
 
 def measured(
-    command: Sequence[str], environment: Mapping[str, str], *, status: int = 0
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    status: int = 0,
+    watches_tree: bool = False,
 ) -> tuple[Cost, str]:
     """Run a program to its end; return its cost and what it printed to stdout.
 
-    Raises `ProgramFailed`, with the end of its output, if its exit status is not `status`.
+    With `watches_tree` the memory of all its processes is sampled. That takes so much of a
+    processor that the times of such a run should not be compared with others. Raises
+    `ProgramFailed`, with the end of its output, if its exit status is not `status`.
     """
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as complained:
         begin = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=printed, stderr=complained)
-        _, waited, usage = os.wait4(process.pid, 0)
+        watching = watched(process.pid) if watches_tree else contextlib.nullcontext(TreePeak())
+        with watching as tree:
+            _, waited, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(waited)
         printed.seek(0)
@@ -82,4 +104,9 @@ def measured(
                 f"{output[-_TAIL:]}\n{errors[-_TAIL:]}"
             )
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, peak), output
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, peak, tree.bytes), output
+
+
+def rounded(figure: float | None, digits: int) -> float | None:
+    """Round a figure, if it was measured."""
+    return None if figure is None else round(figure, digits)

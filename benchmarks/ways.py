@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PROGRAM = (sys.executable, "-m", "attested_publish")
 
+LOG = "requests.jsonl"
+
 _HERE = Path(__file__).parent
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -35,11 +37,15 @@ class NotPublished(Exception):
 
 @dataclass(frozen=True)
 class Services:
-    """A running `attested-publish services`: its addresses, and the simulated job."""
+    """A running `attested-publish services`: its addresses, and the simulated job.
+
+    `log` is where it records requests, if it does.
+    """
 
     upload_url: str
     index_url: str
     trust_config: Path
+    log: Path
     environment: Mapping[str, str]
 
 
@@ -49,7 +55,13 @@ def services(latency: Mapping[str, float]) -> Iterator[Services]:
     options = [f"--latency={stage}={seconds}" for stage, seconds in latency.items()]
     with (
         tempfile.TemporaryDirectory(prefix="bench-services-") as folder,
-        running([*PROGRAM, "services", f"--export={folder}", *options], folder) as started,
+        running(
+            [
+                *(*PROGRAM, "services", f"--export={folder}", f"--log={Path(folder, LOG)}"),
+                *options,
+            ],
+            folder,
+        ) as started,
     ):
         yield started
 
@@ -65,6 +77,7 @@ def running(command: Sequence[str], folder: str) -> Iterator[Services]:
             upload_url=told["upload_url"],
             index_url=told["index_url"],
             trust_config=Path(folder, "trust_config.json"),
+            log=Path(folder, LOG),
             # Services on loopback need no proxy.
             environment={**os.environ, **told["env"], "NO_PROXY": "127.0.0.1"},
         )
@@ -73,8 +86,8 @@ def running(command: Sequence[str], folder: str) -> Iterator[Services]:
         process.communicate()
 
 
-def publish(files: Sequence[Path], to: Services) -> Cost:
-    """Publish with one command and default settings."""
+def publish(files: Sequence[Path], to: Services, *, watches_tree: bool = False) -> Cost:
+    """Publish with one command and default settings; see `measured`."""
     cost, _ = measured(
         [
             *PROGRAM,
@@ -84,6 +97,7 @@ def publish(files: Sequence[Path], to: Services) -> Cost:
             *map(str, files),
         ],
         to.environment,
+        watches_tree=watches_tree,
     )
     return cost
 

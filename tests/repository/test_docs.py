@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from critical_path import STEPS
+from critical_path import table as critical_path_of
 from ruamel.yaml import YAML
 
 from attested_publish.fronts.cli import _parser
@@ -504,6 +506,16 @@ def table_below(page, heading):
     assert rest, heading
     rows = re.search(r"\|---.*?\n((?:\|.*\n)+)", rest)[1]
     return [re.findall(r"`([^`]+)`", row.split("|")[1]) for row in rows.splitlines()]
+
+
+def test_the_critical_path_is_shown_as_it_is_printed():
+    text = (DOCS / "large-releases.md").read_text(encoding="utf-8")
+    drawn = re.search(r"<!-- critical path -->\n(.*?)<!-- /critical path -->", text, re.DOTALL)[1]
+    head, line, *rows, together = drawn.splitlines()
+    assert [head, line] == list(critical_path_of({2: [], 10: [], 50: []}))[:2]
+    names = [row.split("|")[1].strip() for row in rows]
+    assert names == [name for name in STEPS.values() if name in names]
+    assert together.startswith("| **together** |")
 
 
 def test_the_words_for_faults_and_latency_are_those_of_the_code():

@@ -86,6 +86,7 @@ def _serve(options: argparse.Namespace) -> int:
             latency=options.latency,
             faults=options.fault,
             export=options.export,
+            log=options.log,
         )
     )
     return 0
@@ -291,4 +292,10 @@ def _add_service_options(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write trust_config.json, its parts trusted_root.json and signing_config.json, "
         "jwks.json, issuer-key.pem and env.json",
+    )
+    command.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="write a line of JSON for each request: its stage, status, start and end",
     )

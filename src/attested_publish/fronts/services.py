@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,14 +12,18 @@ from typing import TYPE_CHECKING
 
 from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.faults import Fault, parse_fault
+from attested_publish.rehearsal.pypi.uploads import start_judging
 from attested_publish.rehearsal.rehearse import read_world
+from attested_publish.rehearsal.request_log import RequestLog, record_nothing
 from attested_publish.rehearsal.serving import NoLoopback
 from attested_publish.rehearsal.world import STAGES, World
 from attested_publish.settings import WrongUsage, gathering
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from attested_publish.rehearsal.request_log import Answered
 
 _DIGITS = 5
 _LARGEST_PORT = 65535
@@ -35,6 +40,7 @@ class WorldOptions:
     latency: Sequence[str]
     faults: Sequence[str]
     export: Path | None
+    log: Path | None
 
 
 def serve(options: WorldOptions) -> None:
@@ -47,12 +53,14 @@ def serve(options: WorldOptions) -> None:
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: ended.set())
-    with _world(options) as world:
+    with contextlib.ExitStack() as until_ended:
+        world = until_ended.enter_context(_world(options, until_ended))
         if options.export is not None:
             try:
                 world.export(options.export)
             except OSError as error:
                 raise WrongUsage(f"--export cannot be written: {error.strerror}.") from error
+        start_judging()
         line = {
             "index_url": world.index_url,
             "upload_url": world.upload_url,
@@ -65,8 +73,26 @@ def serve(options: WorldOptions) -> None:
             pass
 
 
-def _world(options: WorldOptions) -> World:
-    """Start the services. Raises one `WrongUsage` for all invalid options."""
+@contextlib.contextmanager
+def _request_log(path: Path | None) -> Iterator[Callable[[Answered], None]]:
+    """Give what records requests in a new file, or nowhere."""
+    if path is None:
+        yield record_nothing
+        return
+    try:
+        # What is there is replaced; a link, such as to /dev/stderr, is followed.
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise WrongUsage(f"--log cannot be written: {error.strerror}.") from error
+    with file:
+        yield RequestLog(file)
+
+
+def _world(options: WorldOptions, until_ended: contextlib.ExitStack) -> World:
+    """Make the services, whose log `until_ended` closes.
+
+    Raises one `WrongUsage` for all invalid options.
+    """
     wrong: list[str] = []
     port = 0
     with gathering(wrong):
@@ -82,6 +108,8 @@ def _world(options: WorldOptions) -> World:
     for text in options.faults:
         with gathering(wrong):
             faults.append(_fault(text))
+    with gathering(wrong):
+        record = until_ended.enter_context(_request_log(options.log))
     if wrong:
         raise WrongUsage(*wrong)
     try:
@@ -92,6 +120,7 @@ def _world(options: WorldOptions) -> World:
             port=port,
             latency=latency,
             faults=faults,
+            record=record,
         )
     except NoLoopback:
         raise

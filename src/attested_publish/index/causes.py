@@ -28,7 +28,7 @@ class Cause:
     name: str
     topic: Topic
     remedy: str
-    words: re.Pattern[str] | None = None
+    words: str | None = None
     statuses: Container[int] | None = None
     given: str = ""
     is_name_taken: bool = False
@@ -36,17 +36,18 @@ class Cause:
     def explains(self, status: int, message: str) -> bool:
         """Whether it is the cause of an answer with this status and `plain` message."""
         return (self.statuses is None or status in self.statuses) and (
-            self.words is None or self.words.search(message) is not None
+            self.words is None or re.search(self.words, message) is not None
         )
 
 
-def _words(*alternatives: str) -> re.Pattern[str]:
+def _words(*alternatives: str) -> str:
     """Return a pattern for lower-case messages in which quotations are `'…'`.
 
+    It is compiled when a refusal has to be explained: most runs need none of all these.
     Each alternative has several words, so that no name of a project or file contains it; those
     that could occur in a sentence about something else start with `^`.
     """
-    return re.compile("|".join(alternatives))
+    return "|".join(alternatives)
 
 
 REDIRECTS = range(300, 400)

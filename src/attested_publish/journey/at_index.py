@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attested_publish.identity.tokens import AmbientIdentity, detect
 from attested_publish.index.package import get_ready
 from attested_publish.journey.ask_index import ask_index, contents_meanwhile
+from attested_publish.journey.identify import audience_meanwhile, identify
 from attested_publish.journey.judge import judge, mark_checked, stop_if_refused, stop_if_unreadable
 from attested_publish.journey.prove import prove_publisher
 from attested_publish.journey.releases import print_releases
@@ -22,9 +23,10 @@ from attested_publish.settings import Mode
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
     from attested_publish.index.contents import Contents
+    from attested_publish.journey.identify import Signer
 
     _Work = Callable[[Run, Sequence[Distribution]], None]
-    _Deliver = Callable[[Run, Sequence[Distribution], Contents], None]
+    _Deliver = Callable[[Run, Sequence[Distribution], Contents, Signer | None], None]
 
 
 @contextlib.contextmanager
@@ -64,8 +66,9 @@ def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
     stop_if_unreadable(run, missing)
     if missing:
         get_ready(run.sandbox)
+        signer = None if run.settings.password else identify(run, audience_meanwhile(run))
         deliver, _ = delivery()
-        deliver(run, missing, contents)
+        deliver(run, missing, contents, signer)
     else:
         run.printer.notice("The index has a file of each name already: there is nothing to upload.")
     print_releases(run)

@@ -1,4 +1,4 @@
-"""The second half of a release: identity, API token, attestations, upload, confirmation.
+"""The second half of a release: API token, attestations, upload, confirmation.
 
 It is loaded in the background while the first half is at work: sigstore and twine, which it
 stands on, take a second to import.
@@ -26,7 +26,7 @@ from attested_publish.journey.confirm import (
     stop_if_doubtful,
 )
 from attested_publish.journey.forecast import refuse_to_sign
-from attested_publish.journey.identify import audience_meanwhile, identify, identify_signer
+from attested_publish.journey.identify import audience_meanwhile, identify_signer
 from attested_publish.journey.judge import judge, stop_if_refused
 from attested_publish.journey.trust import trust_of
 from attested_publish.journey.upload import upload
@@ -36,25 +36,30 @@ if TYPE_CHECKING:
 
     from attested_publish.distributions import Distribution
     from attested_publish.index.contents import Contents
+    from attested_publish.journey.identify import Signer
     from attested_publish.journey.run import Run
     from attested_publish.journey.served import Provenances
 
 
-def deliver(run: Run, missing: Sequence[Distribution], contents: Contents) -> None:
-    """Attest and upload what the index does not have, and wait until it serves that."""
+def deliver(
+    run: Run, missing: Sequence[Distribution], contents: Contents, signer: Signer | None
+) -> None:
+    """Attest and upload what the index does not have, and wait until it serves that.
+
+    Without a `signer` the given password is used.
+    """
     provenances: Provenances | None = None
-    if run.settings.password:
+    if signer is None:
         sent = upload(run, missing, {}, contents, given_credentials(run))
     else:
-        audience = audience_meanwhile(run)
-        identity, plan = identify(run, audience)
+        identity, plan = signer
         if run.settings.attestations_dir is not None and plan.sends:
             prove_folders(run, missing)
         ready = verify_existing(run, missing, identity, plan=plan)
         reuse(run, ready, missing, identity, plan)
         unsigned = ready.unsigned(missing) if plan.attest else []
         signing = begin_signing(run, unsigned) if unsigned else None
-        with api_token(run, identity, audience, contents) as token:
+        with api_token(run, identity, audience_meanwhile(run), contents) as token:
             made = sign(run, unsigned, identity, signing) if signing is not None else {}
             attestations = ready.together(made)
             if not contents.unreadable:

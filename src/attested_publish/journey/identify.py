@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from attested_publish.identity.audiences import SIGSTORE_AUDIENCE
 from attested_publish.identity.tokens import understand
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from attested_publish.journey.run import Run
 
 
+Signer: TypeAlias = "tuple[Identity, AttestationPlan]"
+"""Who the job is, and whether it will sign."""
+
+
 def audience_meanwhile(run: Run) -> Callable[[], Audience]:
     """Begin to ask the index which audience it wants in identity tokens; return how to get it.
 
@@ -50,7 +54,7 @@ def audience_meanwhile(run: Run) -> Callable[[], Audience]:
     return run.audience
 
 
-def identify(run: Run, audience: Callable[[], Audience]) -> tuple[Identity, AttestationPlan]:
+def identify(run: Run, audience: Callable[[], Audience]) -> Signer:
     """Return who the job is, and whether the index will accept attestations of it.
 
     `audience` gives the index's. Without attestations the job needs no token for Sigstore.

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from attested_publish.rehearsal.jobs.issuer import Issuer
 from attested_publish.rehearsal.jobs.pretended import FIXED_AUDIENCES, GITHUB, Source, without_job
 from attested_publish.rehearsal.private import make_folder, write_in_place, write_private
 from attested_publish.rehearsal.pypi.app import Index
+from attested_publish.rehearsal.request_log import record_nothing, recorded
 from attested_publish.rehearsal.serving import LOOPBACK, Server, delayed, prove_loopback
 from attested_publish.rehearsal.sigstore.fulcio import CERTIFICATES, CertificateAuthority
 from attested_publish.rehearsal.sigstore.rekor import TransparencyLog
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from attested_publish.rehearsal.faults import Fault
     from attested_publish.rehearsal.jobs.pretended import Job
     from attested_publish.rehearsal.pypi.registry import Registry
+    from attested_publish.rehearsal.request_log import Answered
 
 STAGES = ("identity", "certificate", "log", "upload", "store", "index")
 """What can be slowed down: the names in `latency` of `World`."""
@@ -71,6 +73,8 @@ class _Doors:
 
     made: contextlib.ExitStack
     latency: Mapping[str, float]
+    record: Callable[[Answered], None]
+    servers: list[Server] = field(default_factory=list)
 
     def open(
         self,
@@ -82,8 +86,10 @@ class _Doors:
     ) -> Server:
         """Bind an application to a port, with its latency and faults, without starting it."""
         app = delayed(faulty(app, endpoint_of, faults), stage_of, self.latency, faults.pause)
+        app = recorded(app, stage_of, endpoint_of, self.record)
         server = Server(app, port=port)
         self.made.callback(server.stop)
+        self.servers.append(server)
         return server
 
     def open_index(self, index: Index, faults: Faults, port: int = 0) -> EmbeddedIndex:
@@ -106,7 +112,8 @@ class World:
     for `identity_lifetime` (by default, that of the job's kind), `token_lifetime` and
     `certificate_lifetime` seconds. The argument `faults` makes services fail, and later the
     attribute of that name. For each registry in `further` there is another index, with faults of
-    its own; the attribute `further` has them in that order.
+    its own; the attribute `further` has them in that order. `record` is told about every request
+    that has a stage, and about the parts of every upload, when they have ended.
 
     The addresses are known when the object is created; this raises `OSError` if `port` is in use,
     `NoLoopback` if there is no loopback interface, `ValueError` for an unknown stage.
@@ -126,6 +133,7 @@ class World:
         certificate_lifetime: float = 600.0,
         further: Sequence[Registry] = (),
         seed: int = 1,
+        record: Callable[[Answered], None] = record_nothing,
     ) -> None:
         _check_stages(latency)
         prove_loopback()
@@ -144,7 +152,7 @@ class World:
         self.log = TransparencyLog(signer=LOOPBACK, faults=self.faults)
 
         with contextlib.ExitStack() as made:
-            doors = _Doors(made, latency)
+            doors = _Doors(made, latency, record)
             issuer, authority, log = self._open_services(doors)
             self.trust_config, self.trusted_root, self.signing_config = _trust_texts(
                 self.authority, self.log, ca_url=authority.url, log_url=log.url, oidc_url=issuer.url
@@ -157,6 +165,7 @@ class World:
                 token_lifetime=token_lifetime,
                 store_seconds=lambda: latency.get("store", 0.0),
                 seed=seed,
+                record=record,
             )
             self.further = tuple(
                 doors.open_index(index_of(registry=each, faults=faults), faults)
@@ -164,13 +173,11 @@ class World:
             )
             self.index = index_of(registry=registry, faults=self.faults)
             index = doors.open_index(self.index, self.faults, port)
-            indexes = (index.server, *(each.server for each in self.further))
-            self._servers = (issuer, authority, log, *indexes)
+            self._servers = doors.servers
             self._made = made.pop_all()
 
         self.index_url, self.upload_url = index.index_url, index.upload_url
         self._job, self._issuer_url = job, issuer.url
-        self._request = self.issuer.request_url(issuer.url), self.issuer.request_token
         self._program = self._write_program() if job.source is Source.PROGRAM else {}
 
     def _open_services(self, doors: _Doors) -> tuple[Server, Server, Server]:
@@ -184,6 +191,11 @@ class World:
             )
         )
         return issuer, authority, log
+
+    @property
+    def _request(self) -> tuple[str, str]:
+        """The address where the job requests identity tokens, and the secret that it needs."""
+        return self.issuer.request_url(self._issuer_url), self.issuer.request_token
 
     def _write_program(self) -> dict[str, str]:
         """Write the program that jobs ask, for as long as this lasts; return its `PATH`."""

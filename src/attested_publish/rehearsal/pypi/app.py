@@ -52,6 +52,7 @@ from attested_publish.rehearsal.pypi.reading import Reading
 from attested_publish.rehearsal.pypi.store import Status, Store
 from attested_publish.rehearsal.pypi.tokens import Tokens
 from attested_publish.rehearsal.pypi.uploads import Uploads
+from attested_publish.rehearsal.request_log import record_nothing
 from attested_publish.rules.bounds import DISTRIBUTION_LIMIT, PROJECT_LIMIT
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from attested_publish.rehearsal.pypi.registry import Registry
     from attested_publish.rehearsal.pypi.store import StatusName
     from attested_publish.rehearsal.pypi.tokens import ApiToken
+    from attested_publish.rehearsal.request_log import Answered
 
 _SMALL = 1024 * 1024
 _REASON_LIMIT = 2000
@@ -102,8 +104,8 @@ class Index:
     instance whose attestations it accepts, `registry` says who may publish what. `token_lifetime`
     is in seconds, the limits are in bytes. `store_seconds` returns how long the storage of a file
     takes; where it takes time, uploads of one release that are in flight together may fail, by
-    chances drawn from `seed` (see `Commits`). Any threaded WSGI server can serve `app`; `Index` can
-    be used as a context manager.
+    chances drawn from `seed` (see `Commits`). `record` is told about the parts of each upload. Any
+    threaded WSGI server can serve `app`; `Index` can be used as a context manager.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class Index:
         project_limit: int = PROJECT_LIMIT,
         store_seconds: Callable[[], float] = lambda: 0.0,
         seed: int = 1,
+        record: Callable[[Answered], None] = record_nothing,
     ) -> None:
         faults = faults or Faults()
         self._folder = tempfile.TemporaryDirectory(
@@ -139,7 +142,9 @@ class Index:
         )
         self._uploads = Uploads(
             store=self._store,
-            commits=Commits(store_seconds=store_seconds, pause=faults.pause, seed=seed),
+            commits=Commits(
+                store_seconds=store_seconds, pause=faults.pause, seed=seed, record=record
+            ),
             tokens=self._tokens,
             faults=faults,
             verifier=Verifier(trusted_root=trusted_root),

@@ -25,11 +25,14 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from attested_publish.rehearsal.pypi.answers import ServerFailed
+from attested_publish.rehearsal.request_log import record_nothing, recorded_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from packaging.utils import NormalizedName
+
+    from attested_publish.rehearsal.request_log import Answered
 
 DEADLOCK_SECONDS = 1.0
 """PostgreSQL's default `deadlock_timeout`."""
@@ -65,15 +68,22 @@ class Commits:
 
     `store_seconds` returns how long a file's storage takes. `pause` waits for seconds and returns
     whether the services are being stopped. Which uploads deadlock follows from `seed` and from the
-    order in which the uploads of a release come.
+    order in which the uploads of a release come. `record` is told when each one waited
+    for the locks, and when it had them.
     """
 
     def __init__(
-        self, *, store_seconds: Callable[[], float], pause: Callable[[float], bool], seed: int
+        self,
+        *,
+        store_seconds: Callable[[], float],
+        pause: Callable[[float], bool],
+        seed: int,
+        record: Callable[[Answered], None] = record_nothing,
     ) -> None:
         self._store_seconds = store_seconds
         self._pause = pause
         self._seed = seed
+        self._record = record
         self._changed = threading.Condition()
         self._projects: dict[NormalizedName, _Project] = {}
         self._numbers: defaultdict[tuple[NormalizedName, str], count[int]] = defaultdict(count)
@@ -100,9 +110,10 @@ class Commits:
             if is_deadlocked:
                 self._wait(DEADLOCK_SECONDS)
                 raise ServerFailed("deadlock detected")
-            with self._changed:
+            with recorded_part(self._record, "locks"), self._changed:
                 self._changed.wait_for(lambda: locks.queue[0] is own)
-            yield own
+            with recorded_part(self._record, "store"):
+                yield own
         finally:
             with self._changed:
                 if not is_deadlocked:
