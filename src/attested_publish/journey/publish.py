@@ -6,8 +6,9 @@ copied.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -68,19 +69,22 @@ def attest(run: Run) -> None:
     """
     if run.settings.attestations is Attestations.NEVER:
         raise WrongUsage("attest makes attestations, but attestations is false: drop one of them.")
-    loaded = functools.cache(lambda: meanwhile(_stages))
-    with (
-        verdicts() as run.verdicts,
-        private_copies(run, loaded) as distributions,
-        loaded()()(run, Mode.ATTEST) as do,
-    ):
+    with _distributions_and_work(run, Mode.ATTEST) as (distributions, do):
         do(run, distributions)
     run.result = Result.DONE
 
 
-def _stages() -> Callable[
-    [Run, Mode], AbstractContextManager[Callable[[Run, Sequence[Distribution]], None]]
-]:
+@contextlib.contextmanager
+def _distributions_and_work(run: Run, mode: Mode) -> Iterator[tuple[Sequence[Distribution], _Work]]:
+    """Copy the files, and import meanwhile what a mode does with them."""
+    loaded = functools.cache(lambda: meanwhile(_stages))
+    with verdicts() as run.verdicts, private_copies(run, loaded) as distributions:
+        stages = loaded()()
+        with stages(run, mode) as work:
+            yield distributions, work
+
+
+def _stages() -> Callable[[Run, Mode], AbstractContextManager[_Work]]:
     # requests, and what stands on it, is imported here in the background while files are copied.
     from attested_publish.journey.at_index import stages
 
@@ -95,12 +99,7 @@ def _at_each_index(run: Run, mode: Mode) -> None:
     """
     if run.targets.further:
         run.parts = [_part(run, targets) for targets in run.targets.each()]
-    loaded = functools.cache(lambda: meanwhile(_stages))
-    with (
-        verdicts() as run.verdicts,
-        private_copies(run, loaded) as distributions,
-        loaded()()(run, mode) as do,
-    ):
+    with _distributions_and_work(run, mode) as (distributions, do):
         if not run.parts:
             do(run, distributions)
         for part in run.parts:
