@@ -168,24 +168,22 @@ class Members:
     @staticmethod
     def content(entry: zipfile.ZipInfo, record: bytes) -> bytes | None:
         """Return what is packed in the record of a member; None if it is odd."""
-        name_size, extra_size = struct.unpack_from("<HH", record, _LOCAL_SIZE - 4)
+        flags, name_size, extra_size = struct.unpack_from("<6xH18xHH", record)
         start = _LOCAL_SIZE + name_size + extra_size
-        packed = memoryview(record)[start : start + entry.compress_size]
-        name = record[_LOCAL_SIZE : _LOCAL_SIZE + name_size]
+        packed = record[start : start + entry.compress_size]
+        if len(packed) != entry.compress_size or (flags ^ entry.flag_bits) & _UTF8:
+            return None
         try:
-            is_named = name.decode("utf-8" if entry.flag_bits & _UTF8 else "cp437")
-            if is_named != entry.orig_filename or len(packed) != entry.compress_size:
-                return None
-            if entry.compress_type == zipfile.ZIP_STORED:
-                content = bytes(packed)
-            else:
-                content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(
-                    packed, entry.file_size + 1
-                )
+            coding = "utf-8" if flags & _UTF8 else "cp437"
+            name = record[_LOCAL_SIZE : _LOCAL_SIZE + name_size].decode(coding)
+            content = packed
+            if entry.compress_type == zipfile.ZIP_DEFLATED:
+                inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+                content = inflater.decompress(packed, entry.file_size + 1)
         except (UnicodeDecodeError, zlib.error):
             return None
-        is_whole = len(content) == entry.file_size and zlib.crc32(content) == entry.CRC
-        return content if is_whole else None
+        is_right = len(content) == entry.file_size and zlib.crc32(content) == entry.CRC
+        return content if is_right and name == entry.orig_filename else None
 
 
 def unreadable_member(name: str, why: NotRead) -> Finding:

@@ -130,6 +130,14 @@ class Sandbox:
         with self._alone_with(module) as child:
             return talk(child, left)
 
+    def keep_one(self) -> None:
+        """End the children that are idle, except one: few questions are to come."""
+        with self._lock:
+            spare = self._idle[1:]
+            del self._idle[1:]
+        for child in spare:
+            self._forget(child)
+
     def close(self) -> None:
         """End all children, wherever they are."""
         with self._lock:
