@@ -171,7 +171,7 @@ class Members:
         flags, name_size, extra_size = struct.unpack_from("<6xH18xHH", record)
         start = _LOCAL_SIZE + name_size + extra_size
         packed = record[start : start + entry.compress_size]
-        if len(packed) != entry.compress_size or (flags ^ entry.flag_bits) & _UTF8:
+        if len(packed) != entry.compress_size:
             return None
         try:
             coding = "utf-8" if flags & _UTF8 else "cp437"
