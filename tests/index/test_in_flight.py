@@ -31,7 +31,7 @@ ELSEWHERE = Limits.asked_for(None, works_as_pypi=False)
 
 
 def distribution(folder: Path, name: str, size: int) -> Distribution:
-    return Distribution(folder / name, folder / name, size, name, name, name)
+    return Distribution(folder / name, folder / name, size, name)
 
 
 def distributions(folder: Path, names: Sequence[str]) -> list[Distribution]:

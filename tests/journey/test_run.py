@@ -72,7 +72,7 @@ def test_a_run_to_several_indexes_knows_what_its_parts_uploaded(dist: Path) -> N
 
 def test_findings_are_kept_worst_first(stage: Stage) -> None:
     run = published(stage, attestations="false")
-    distribution = Distribution(Path("f-1.tar.gz"), Path("dist/f-1.tar.gz"), 1, "", "", "")
+    distribution = Distribution(Path("f-1.tar.gz"), Path("dist/f-1.tar.gz"), 1, "")
     run.add_files([distribution])
     found = [Finding("c", Severity.NOTICE, "c"), Finding("a", Severity.ERROR, "a")]
     run.add_findings(distribution, [*found, Finding("b", Severity.WARNING, "b")])

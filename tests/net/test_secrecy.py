@@ -329,7 +329,7 @@ def test_a_finding_that_quotes_a_part_of_a_secret() -> None:
     for kind in (Printer, GitHubPrinter):
         printer, printed = console(kind)
         run = Run("publish", Settings(), Recorder(printer), mask)
-        distribution = Distribution(Path("f-1.tar.gz"), Path("dist/f-1.tar.gz"), 1, "", "", "")
+        distribution = Distribution(Path("f-1.tar.gz"), Path("dist/f-1.tar.gz"), 1, "")
         cut = f"'{TOKEN[:60]}…'"
         run.add_files([distribution])
         run.add_findings(distribution, [Finding("r", Severity.ERROR, f"Is {cut}.", f"Not {cut}.")])

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b, md5, sha256
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,8 +51,6 @@ def distribution(path: Path) -> Distribution:
         source=path,
         size=len(content),
         sha256=sha256(content).hexdigest(),
-        md5=md5(content).hexdigest(),
-        blake2b_256=blake2b(content, digest_size=32).hexdigest(),
     )
 
 

@@ -23,11 +23,13 @@ if sys.platform == "linux":
     import fcntl
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Callable, Iterator, Sequence
 
     from packaging.version import Version
 
-_CHUNK = 1 << 20
+# Stays in the processor's cache between reading, hashing and writing.
+_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,30 @@ class Distribution:
     """One sdist or wheel: a private copy with its digests (hexadecimal).
 
     A file that is refused because of its size alone is not copied: `path` is the user's own
-    file then, and the digests are empty.
+    file then, and the digests are empty. Only `sha256` is always needed, the others are worked
+    out when they are asked for.
     """
 
     path: Path
     source: Path
     size: int
     sha256: str
-    md5: str
-    blake2b_256: str
+
+    @cached_property
+    def md5(self) -> str:
+        """The MD5 of the copy."""
+        return self._digest(lambda: hashlib.md5(usedforsecurity=False))
+
+    @cached_property
+    def blake2b_256(self) -> str:
+        """The BLAKE2b of the copy, with 256 bits."""
+        return self._digest(lambda: hashlib.blake2b(digest_size=32))
+
+    def _digest(self, new: Callable[[], hashlib._Hash | hashlib.blake2b]) -> str:
+        if not self.sha256:
+            return ""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, new).hexdigest()
 
     @property
     def filename(self) -> str:
@@ -123,40 +140,34 @@ def _private_copy(
             size = os.fstat(original.fileno()).st_size
             if is_too_large(size):
                 # Not worth copying: every index will refuse it.
-                return Distribution(source, source, size, sha256="", md5="", blake2b_256="")
+                return Distribution(source, source, size, sha256="")
             target = folder / source.name
             with target.open("x+b") as copy:
-                sha256, md5, blake2b = _copied(original, copy, size)
+                sha256 = _copied(original, copy, size)
     except (OSError, Changed) as error:
         raise _not_copied(source, folder, error) from error
-    return Distribution(
-        path=target, source=source, size=size, sha256=sha256, md5=md5, blake2b_256=blake2b
-    )
+    return Distribution(path=target, source=source, size=size, sha256=sha256)
 
 
-def _copied(original: BinaryIO, copy: BinaryIO, size: int) -> tuple[str, str, str]:
-    """Copy `size` bytes, and return their sha256, md5 and blake2b-256, all in one pass.
+def _copied(original: io.BufferedReader, copy: io.BufferedRandom, size: int) -> str:
+    """Copy `size` bytes, and return their sha256, all in one pass.
 
     Raises `Changed` if the file has more or fewer bytes by then.
     """
-    digests = (
-        hashlib.sha256(),
-        hashlib.md5(usedforsecurity=False),
-        hashlib.blake2b(digest_size=32),
-    )
+    sha256 = hashlib.sha256()
     is_cloned = _clone(original, copy)
     read_from = copy if is_cloned else original
+    buffer = memoryview(bytearray(min(_CHUNK, size)))
     left = size
-    while left and (chunk := read_from.read(min(_CHUNK, left))):
+    while left and (count := read_from.readinto(buffer[: min(_CHUNK, left)])):
+        chunk = buffer[:count]
         if not is_cloned:
             copy.write(chunk)
-        for digest in digests:
-            digest.update(chunk)
-        left -= len(chunk)
+        sha256.update(chunk)
+        left -= count
     if left or read_from.read(1):
         raise Changed("its size changed while it was copied")
-    sha256, md5, blake2b = (digest.hexdigest() for digest in digests)
-    return sha256, md5, blake2b
+    return sha256.hexdigest()
 
 
 def _not_copied(source: Path, folder: Path, error: OSError | Changed) -> FilesProblem:

@@ -33,6 +33,8 @@ def judge(run: Run, distributions: Sequence[Distribution]) -> None:
         for each in distributions:
             found = (*run.verdicts.of(each), *of_release.get(each.filename, ()))
             run.add_findings(each, found)
+        # What is still to be read of the files takes little time, and the memory is needed.
+        run.sandbox.keep_one()
         if not run.found(*Severity):
             run.printer.item(f"{counted(len(distributions), 'file')} in order")
     run.release.findings = {name: tuple(file.findings) for name, file in run.files.items()}

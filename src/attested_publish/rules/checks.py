@@ -7,8 +7,9 @@ a second and some memory, so that it is done in a child process (see `questions`
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,7 +96,7 @@ def _wheel_findings(
         if wheel.archive is not None:
             metadata, findings = wheels.metadata_of(wheel)
             yield from findings
-            raw, judged = _judged(metadata, filename)
+            raw, judged = _judged(metadata)
             yield from judged
             license_files = raw.get("license_files", []) if raw else []
         yield from names.wheel_name_findings(filename, raw)
@@ -113,7 +114,7 @@ def _sdist_findings(
     yield from sdist.findings
     metadata, findings = sdists.metadata_of(sdist)
     yield from findings
-    raw, judged = _judged(metadata, filename)
+    raw, judged = _judged(metadata)
     yield from judged
     yield from names.sdist_name_findings(filename, raw)
     if raw is not None:
@@ -129,26 +130,26 @@ def _with_cause_first(duplicates: Iterable[Finding], shape: Iterable[Finding]) -
             yield finding
 
 
-def _judged(
-    metadata: bytes | None, filename: str
-) -> tuple[RawMetadata | None, list[Finding | Description]]:
+# All files of a release have the same metadata, or almost; it may be large, so little is kept.
+@functools.lru_cache(maxsize=2)
+def _judged(metadata: bytes | None) -> tuple[RawMetadata | None, Sequence[Finding | Description]]:
     """Check a file's metadata as twine and then PyPI do.
 
     Returns the metadata as PyPI reads it from the form, None if twine cannot send any; and the
     findings, with the description if it has to be rendered.
     """
     if metadata is None:
-        return None, []
+        return None, ()
     parsed, findings = read_metadata(metadata)
     if parsed is None:
-        return None, [*findings]
-    raw, unread = raw_of(form_of(parsed, filename))
+        return None, findings
+    raw, unread = raw_of(form_of(parsed))
     # twine also checks against the specification, before it sends anything.
     judged = itertools.chain(
         specification_findings(parsed), unread, _metadata_findings(raw), description_findings(raw)
     )
     description = description_of(raw)
-    return raw, [*findings, *judged, *([] if description is None else [description])]
+    return raw, (*findings, *judged, *(() if description is None else (description,)))
 
 
 def _metadata_findings(raw: RawMetadata) -> Iterator[Finding]:

@@ -95,11 +95,6 @@ _NEWEST_METADATA = Version(METADATA_VERSIONS[-1])
 _FREE_TEXT = frozenset({"description", "license", "keywords", "author", "maintainer", "summary"})
 _HEADERS_END = re.compile(rb"^\r?\n", re.MULTILINE)
 _HEADER = re.compile(rb"^([^\s:]+)[ \t]*:", re.MULTILINE)
-_MOST_PARTS = 6
-
-_WHEEL_PYTHON = re.compile(
-    r"^(?P<namever>.+?(-\d.+?)?)((-\d.*?)?-(?P<pyver>.+?)-(?P<abi>.+?)-(?P<plat>.+?)\.whl)$"
-)
 
 
 def read_metadata(metadata: bytes) -> tuple[RawMetadata | None, list[Finding]]:
@@ -231,11 +226,8 @@ def _long_value(raw: RawMetadata) -> Finding | None:
     return None
 
 
-def form_of(raw: RawMetadata, filename: str) -> Form:
-    """Return the metadata part of the form that twine sends for a file named `filename`.
-
-    `raw` is the result of `read_metadata`. Digests are not part of it.
-    """
+def form_of(raw: RawMetadata) -> Form:
+    """Return the part of the form that twine makes from the metadata `raw` of `read_metadata`."""
     form: dict[str, list[str]] = {}
     for field, value in raw.items():
         if field in _UNSENT:
@@ -251,17 +243,7 @@ def form_of(raw: RawMetadata, filename: str) -> Form:
         else:
             form[name] = list(cast("Sequence[str]", value))
     form["name"] = [re.sub(r"[^A-Za-z0-9.]+", "-", raw.get("name", ""))]
-    wheel = filename.endswith(".whl")
-    form["filetype"] = ["bdist_wheel" if wheel else "sdist"]
-    form["pyversion"] = [_wheel_python(filename) if wheel else "source"]
     return {name: values for name, values in form.items() if values}
-
-
-def _wheel_python(filename: str) -> str:
-    # twine's pattern takes unlimited time for a name with many parts, which no wheel has.
-    has_parts = filename.count("-") < _MOST_PARTS
-    parsed = _WHEEL_PYTHON.match(filename) if has_parts else None
-    return parsed["pyver"] if parsed else "any"
 
 
 def raw_of(form: Form) -> tuple[RawMetadata, list[Finding]]:

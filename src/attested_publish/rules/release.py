@@ -35,10 +35,10 @@ def check_release(distributions: Sequence[Distribution]) -> dict[str, list[Findi
 def _same_bytes(distributions: Sequence[Distribution], findings: dict[str, list[Finding]]) -> None:
     seen: dict[str, str] = {}
     for one in distributions:
-        if not one.blake2b_256:
+        if not one.sha256:
             # Refused because of its size, and not read.
             continue
-        other = seen.setdefault(one.blake2b_256, one.filename)
+        other = seen.setdefault(one.sha256, one.filename)
         if other != one.filename:
             findings[one.filename].append(
                 refused(

@@ -16,6 +16,7 @@ from attested_publish.findings import Finding, Severity, worst_first
 from attested_publish.net.stopping import ended_when_stopped, is_stopped
 from attested_publish.sandbox.pool import (
     CHILDREN,
+    FEW,
     BeyondBounds,
     Sandbox,
     Unreadable,
@@ -37,7 +38,7 @@ class Verdicts:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self._threads = ThreadPoolExecutor(CHILDREN)
+        self._threads = ThreadPoolExecutor(CHILDREN + FEW)
         self._on_their_way: dict[str, Future[list[Finding]]] = {}
         self._descriptions: dict[str, list[Finding]] = {}
 

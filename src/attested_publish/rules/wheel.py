@@ -6,6 +6,7 @@ import configparser
 import contextlib
 import csv
 import functools
+import hashlib
 import re
 import tarfile
 import zipfile
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _CANDIDATES: Final = 50
 _INDENT: Final = 80
+_REMEMBERED: Final = 20_000
 _ROWS_A_MEMBER: Final = 2
 _REBUILD: Final = "Rebuild the wheel with a build backend."
 _DUPLICATES_BY: Final = {
@@ -204,19 +206,46 @@ def _dist_info(name: str) -> str | None:
 def _scanned(wheel: Wheel) -> Iterator[Finding]:
     assert wheel.archive is not None
     left = wheel.bounds.unpacked
-    for entry in wheel.archive.infolist():
-        if not is_scanned(entry.filename, entry.file_size) or entry.is_dir():
-            continue
-        left -= entry.file_size
-        if left < 0:
-            yield too_much(f"its Python files have more than {wheel.bounds.unpacked:,} bytes")
-            return
-        try:
-            content = zips.read_entry(wheel.archive, entry, SCANNED_SIZE)
-        except zips.NotRead as why:
-            yield zips.unreadable_member(entry.filename, why)
-            return
-        yield from content_findings(entry.filename, content)
+    with wheel.path.open("rb", buffering=0) as file:
+        members = zips.Members(file, wheel.archive)
+        for entry in wheel.archive.infolist():
+            if not is_scanned(entry.filename, entry.file_size) or entry.is_dir():
+                continue
+            left -= entry.file_size
+            if left < 0:
+                yield too_much(f"its Python files have more than {wheel.bounds.unpacked:,} bytes")
+                return
+            try:
+                yield from _member_findings(wheel.archive, members, entry)
+            except zips.NotRead as why:
+                yield zips.unreadable_member(entry.filename, why)
+                return
+
+
+_clean: set[bytes] = set()
+"""Digests of members in which nothing was found: the wheels of a release have most in common."""
+
+
+def _member_findings(
+    archive: zipfile.ZipFile, members: zips.Members, entry: zipfile.ZipInfo
+) -> list[Finding]:
+    """Scan a member, unless the same one was scanned before. Raises zips.NotRead."""
+    record = members.record(entry, SCANNED_SIZE)
+    content = None
+    if record is not None:
+        stated = (entry.orig_filename, entry.flag_bits, entry.compress_type, entry.CRC)
+        sizes = (entry.compress_size, entry.file_size)
+        known = hashlib.blake2b(repr((*stated, *sizes)).encode(errors="surrogatepass"))
+        known.update(record)
+        if known.digest() in _clean:
+            return []
+        content = members.content(entry, record)
+    if content is None:
+        return [*content_findings(entry.filename, zips.read_entry(archive, entry, SCANNED_SIZE))]
+    findings = [*content_findings(entry.filename, content)]
+    if not findings and len(_clean) < _REMEMBERED:
+        _clean.add(known.digest())
+    return findings
 
 
 def metadata_of(wheel: Wheel) -> tuple[bytes | None, list[Finding]]:

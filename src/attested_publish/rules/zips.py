@@ -7,6 +7,7 @@ only archives in which both find the same files, without rare features. Based on
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import zipfile
@@ -35,10 +36,14 @@ FOLLOWS_FROM_DUPLICATES: Final = frozenset({"zip-duplicate", "zip-sizes"})
 
 _LOCAL, _CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 _END, _END64, _END64_LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+_LOCAL_SIZE, _CENTRAL_SIZE = 30, 46
 _UNSET16, _UNSET32 = 0xFFFF, 0xFFFFFFFF
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 _ZIP64_SIZES: Final = frozenset({0, 8, 16, 24, 28})
 _DATA_DESCRIPTOR: Final = 0x08
+# Encrypted, patched, and strongly encrypted, none of which `zipfile` reads.
+_NOT_PLAIN: Final = 0x61
+_UTF8: Final = 0x800
 _CONTROL_CHARACTER: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 _REBUILD: Final = (
@@ -84,9 +89,12 @@ def _directory_records(path: Path, enough: int) -> int:
     """Count the entries of the directory, without creating objects, up to about `enough`.
 
     `zipfile` would create an object for each, and a bomb can list millions. The archive can state
-    the place of its directory in several ways, so the whole file is searched.
+    the place of its directory in several ways, so the whole file is searched, unless it is too
+    small for that many.
     """
     with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size < enough * _CENTRAL_SIZE:
+            return 0
         count, overlap = 0, b""
         while count <= enough and (chunk := file.read(1 << 20)):
             count += (overlap + chunk).count(_CENTRAL)
@@ -126,6 +134,56 @@ def read_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> by
         ValueError,
     ) as bad:
         raise NotRead(str(bad) or type(bad).__name__) from bad
+
+
+class Members:
+    """Reads many members of one archive at the cost of their bytes; `zipfile` needs more for each.
+
+    `file` is the archive's file, open without a buffer. Only plain members are read here: for one
+    with anything odd about it `zipfile` has to say what is wrong (`read_entry`).
+    """
+
+    def __init__(self, file: IO[bytes], archive: zipfile.ZipFile) -> None:
+        self._file = file
+        starts = sorted({entry.header_offset for entry in archive.infolist()})
+        self._ends = dict(zip(starts, [*starts[1:], archive.start_dir], strict=True))
+
+    def record(self, entry: zipfile.ZipInfo, most: int) -> bytes | None:
+        """Return the record of a member, from its header to the next one's; None if it is odd.
+
+        That it has at most `most` bytes besides names and extra fields is part of being plain.
+        """
+        size = self._ends[entry.header_offset] - entry.header_offset
+        is_usual = _LOCAL_SIZE <= size <= most + 2 * _UNSET16 and entry.file_size <= most
+        if not is_usual or entry.flag_bits & _NOT_PLAIN or entry.compress_type not in TAKEN_METHODS:
+            return None
+        try:
+            self._file.seek(entry.header_offset)
+            record = self._file.read(size)
+        except (OSError, OverflowError):
+            # The directory of a damaged archive may name any place.
+            return None
+        return record if len(record) == size and record.startswith(_LOCAL) else None
+
+    @staticmethod
+    def content(entry: zipfile.ZipInfo, record: bytes) -> bytes | None:
+        """Return what is packed in the record of a member; None if it is odd."""
+        flags, name_size, extra_size = struct.unpack_from("<6xH18xHH", record)
+        start = _LOCAL_SIZE + name_size + extra_size
+        packed = record[start : start + entry.compress_size]
+        if len(packed) != entry.compress_size:
+            return None
+        try:
+            coding = "utf-8" if flags & _UTF8 else "cp437"
+            name = record[_LOCAL_SIZE : _LOCAL_SIZE + name_size].decode(coding)
+            content = packed
+            if entry.compress_type == zipfile.ZIP_DEFLATED:
+                inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+                content = inflater.decompress(packed, entry.file_size + 1)
+        except (UnicodeDecodeError, zlib.error):
+            return None
+        is_right = len(content) == entry.file_size and zlib.crc32(content) == entry.CRC
+        return content if is_right and name == entry.orig_filename else None
 
 
 def unreadable_member(name: str, why: NotRead) -> Finding:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +21,33 @@ from attested_publish.net.stopping import at_the_end
 from attested_publish.sandbox.process import BeyondBounds, Child, module_of
 from attested_publish.sandbox.questions import Answer, Question, Unreadable, about_file
 
-__all__ = ["CHILDREN", "BeyondBounds", "Sandbox", "Unreadable", "seconds_for", "shared_sandbox"]
+__all__ = [
+    "CHILDREN",
+    "FEW",
+    "BeyondBounds",
+    "Sandbox",
+    "Unreadable",
+    "seconds_for",
+    "shared_sandbox",
+]
 
-CHILDREN = 2
-"""How many questions are answered at the same time."""
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+CHILDREN = min(2, _processors())
+"""How many questions are answered at the same time: more children would take too much memory."""
 
 _MIB = 1 << 20
+
+# Another child takes processor time and memory to start, which a few small files are not worth. So
+# as many questions as this wait for a child that is at work, for so many seconds.
+FEW = 3
+_PATIENCE = 0.5
 
 # Chosen so that a run stays below 300 MB with two children, or with one that is alone.
 _MEMORY = 90 * _MIB
@@ -49,9 +71,10 @@ class Sandbox:
     def __init__(self) -> None:
         self._slots = threading.Semaphore(CHILDREN)
         self._alone = threading.Lock()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._idle: list[Child] = []
         self._all: set[Child] = set()
+        self._waiting = 0
 
     def start(self, module: str) -> None:
         """Have one child get ready meanwhile, as questions for `module` are sure to come."""
@@ -107,12 +130,21 @@ class Sandbox:
         with self._alone_with(module) as child:
             return talk(child, left)
 
+    def keep_one(self) -> None:
+        """End the children that are idle, except one: few questions are to come."""
+        with self._lock:
+            spare = self._idle[1:]
+            del self._idle[1:]
+        for child in spare:
+            self._forget(child)
+
     def close(self) -> None:
         """End all children, wherever they are."""
         with self._lock:
             children = self._all.copy()
             self._idle.clear()
             self._all.clear()
+            self._lock.notify_all()
         for child in children:
             child.end()
 
@@ -122,13 +154,23 @@ class Sandbox:
 
         One that was ended is not returned to the pool.
         """
+        with self._lock:
+            self._waiting += 1
+            self._lock.notify_all()
         with self._slots:
             with self._lock:
+                # Two that start at the same time are not ready sooner than one after the other.
+                self._lock.wait_for(lambda: self._idle or not self._is_one_starting())
+                self._lock.wait_for(self._is_another_worth_it, _PATIENCE)
+                self._waiting -= 1
                 idle = sorted(self._idle, key=lambda each: module in each.loaded)
                 child = idle[-1] if idle else self._new(_MEMORY, module)
                 if idle:
                     self._idle.remove(child)
             try:
+                child.await_start()
+                with self._lock:
+                    self._lock.notify_all()
                 yield child
             finally:
                 self._give_back(child)
@@ -151,6 +193,13 @@ class Sandbox:
             finally:
                 self._forget(child)
 
+    def _is_one_starting(self) -> bool:
+        return any(child.is_starting for child in self._all)
+
+    def _is_another_worth_it(self) -> bool:
+        """Whether a child is free, or another one is to be started at once."""
+        return bool(self._idle) or not self._all or self._waiting > FEW
+
     def _new(self, memory: int, module: str) -> Child:
         child = Child(memory, module)
         self._all.add(child)
@@ -163,11 +212,13 @@ class Sandbox:
         with self._lock:
             if child in self._all:
                 self._idle.append(child)
+                self._lock.notify()
 
     def _forget(self, child: Child) -> None:
         child.end()
         with self._lock:
             self._all.discard(child)
+            self._lock.notify_all()
 
 
 @functools.cache

@@ -98,10 +98,28 @@ class Child:
 
     def load(self, module: str) -> None:
         """Import a module, if it has to be; wait until that is done. Raises as `ask` does."""
-        self._await_start()
+        self.await_start()
         if module not in self.loaded:
             self._ask(_LOAD, {"module": module}, _START_SECONDS)
             self.loaded.add(module)
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it has not been ready yet."""
+        return not self._is_ready
+
+    def await_start(self) -> None:
+        """Wait until it is ready. Raises `FilesProblem` where it does not get so far."""
+        if self._is_ready:
+            return
+        self.is_free = False
+        answer = self._answer(_START_SECONDS)
+        if answer is None or "ready" not in answer:
+            said = "" if answer is None else str(answer.get("failed", ""))
+            self.end()
+            status = self._process.returncode
+            raise _not_started(said or f"it ended with status {status} before it was ready")
+        self._is_ready = self.is_free = True
 
     def end(self) -> None:
         """End the process, and wait until it is gone."""
@@ -133,18 +151,6 @@ class Child:
         if "failed" in answer:
             raise Unreadable(shown(answer["failed"], 300))
         return answer
-
-    def _await_start(self) -> None:
-        if self._is_ready:
-            return
-        self.is_free = False
-        answer = self._answer(_START_SECONDS)
-        if answer is None or "ready" not in answer:
-            said = "" if answer is None else str(answer.get("failed", ""))
-            self.end()
-            status = self._process.returncode
-            raise _not_started(said or f"it ended with status {status} before it was ready")
-        self._is_ready = self.is_free = True
 
     def _send(self, told: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
