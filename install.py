@@ -406,8 +406,12 @@ def _certificates(
     settings: _Variables, environment: _Variables, given: _Variables
 ) -> dict[str, str]:
     found = dict(given)
-    bundles = (environment.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
-    bundle = settings.get("cert") or next(filter(None, bundles), None)
+    # In this order: for requests, with which pip connects, a variable outweighs a setting.
+    bundle = (
+        environment.get("REQUESTS_CA_BUNDLE")
+        or environment.get("CURL_CA_BUNDLE")
+        or settings.get("cert")
+    )
     if bundle is not None:
         found.pop("SSL_CERT_DIR", None)
         found["SSL_CERT_FILE"] = _file(bundle)
