@@ -87,6 +87,18 @@ def test_one_in_the_working_directory_is_not_on_path(job):
 # When pip installs instead.
 
 
+@pytest.mark.parametrize("with_uv", [True, False], ids=["uv", "no uv"])
+def test_a_python_without_pip_still_has_ensurepip(job, with_uv):
+    # As on Debian with python3-venv, and without python3-pip.
+    bare = job.folder / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
+    job.use_python(bare / "bin" / "python3")
+    if with_uv:
+        job.put_uv_on_path()
+    assert_done(job, job.prepare(), "uv" if with_uv else "pip")
+    assert (job.venv / "bin" / "pip").exists()
+
+
 def test_without_any_pip_installs(job):
     assert_done(job, job.prepare(), "pip")
 

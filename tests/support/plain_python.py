@@ -71,6 +71,13 @@ class Job:
         files = self.venv.glob("lib*/**/locked-*.dist-info/INSTALLER")
         return {path.read_text().strip() for path in files}
 
+    def use_python(self, program):
+        """Put this Python on PATH; by a script, as a link would not be part of its environment."""
+        path = self.folder / "bin" / "python3"
+        path.unlink()
+        path.write_text(f'#!{BASH}\nexec {program} "$@"\n')
+        path.chmod(0o755)
+
     # uv.
 
     @property
