@@ -107,38 +107,34 @@ sees_our_folders() {
   return "$status"
 }
 
-# The suitable Pythons on PATH, most likely first, one on each line. Several names of one count once.
-find_pythons() {
-  local name path which known=$'\n'
-  for name in python3 python python3.14 python3.13 python3.12 python3.11; do
-    while read -r path; do
-      which=$("$path" -I -c '
-import ensurepip, sys, venv
-if sys.version_info >= (3, 11):
-    sys.stdout.write(sys.base_prefix + " " + sys.version)' 2>/dev/null </dev/null) || continue
-      [[ -n $which && $known != *$'\n'"$which"$'\n'* ]] || continue
-      known+=$which$'\n'
-      printf '%s\n' "$path"
-    done < <(type -ap "$name")
-  done
-}
-
 # Prepare a virtual environment, or set `why_not` to the reason why that is impossible. The next
 # call in the same job finds it again.
 prepare_python() {
-  local python pythons temp bin=bin misfit misfits=
+  local name path which known=$'\n' temp bin=bin misfit misfits=
   temp=$(cd "$RUNNER_TEMP" && pwd)
   [[ $(uname -s) == MINGW* || $(uname -s) == MSYS* ]] && bin=Scripts
   why_not="no Python 3.11 or newer with its venv module is on PATH: add a step with actions/setup-python, or install it on the runner (python3-venv on Debian and Ubuntu)"
-  pythons=$(find_pythons)
-  while read -r python; do
-    [[ -n $python ]] || continue
-    prepare_with "$python" </dev/null && return
-    [[ -n $misfit ]] || return 1
-    misfits+=${misfits:+, }$misfit
-    why_not="the locked packages have no wheels for a Python on PATH ($misfits): add a step with actions/setup-python and a version from the README's table \"Where it runs\""
-  done <<<"$pythons"
+  # Most likely first. Several names of one Python count once.
+  for name in python3 python python3.14 python3.13 python3.12 python3.11; do
+    while read -r path; do
+      which=$(suitable "$path") || continue
+      [[ -n $which && $known != *$'\n'"$which"$'\n'* ]] || continue
+      known+=$which$'\n'
+      prepare_with "$path" </dev/null && return
+      [[ -n $misfit ]] || return 1
+      misfits+=${misfits:+, }$misfit
+      why_not="the locked packages have no wheels for a Python on PATH ($misfits): add a step with actions/setup-python and a version from the README's table \"Where it runs\""
+    done < <(type -ap "$name")
+  done
   return 1
+}
+
+# Print which Python it is, unless it cannot be used.
+suitable() {
+  "$1" -I -c '
+import ensurepip, sys, venv
+if sys.version_info >= (3, 11):
+    sys.stdout.write(sys.base_prefix + " " + sys.version)' 2>/dev/null </dev/null
 }
 
 # Prepare one Python's environment. If another Python may work better, `misfit` says why.

@@ -96,7 +96,7 @@ class Table:
 
 
 RUNTIME: Final = Table(
-    ("runtime",),
+    ("runtime", "uv"),
     "README.md",
     (
         *(_linux("x86_64", "2.17"), _linux("aarch64", "2.17"), *_LINUX_MUSL),

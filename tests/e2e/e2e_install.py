@@ -1,8 +1,10 @@
-"""The locks, installed by old and new releases of pip; the wheels come from the real index."""
+"""The locks, installed by old and new releases of pip and uv; the wheels are the real index's."""
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 
 from support.locks import OPTIONS, assert_installed, install, write_index
 from support.paths import ROOT
+from support.plain_python import UV, prepared_job
 
 # Python 3.11 began with the first; Debian 12 has the third; from 23.3 on extras resolve as locked.
 PIPS = ("22.3", "23.0", "23.0.1", "24.0", "newest")
@@ -61,3 +64,57 @@ def test_the_real_lock(release, real_wheels, tmp_path):
     check = [sys.executable, "-I", *pip, "--python", tmp_path / "venv", "check"]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+# The action's own way, which is the one that takes uv.
+
+
+@pytest.fixture
+def job(tmp_path, real_wheels):
+    job = prepared_job(tmp_path)
+    job.lock((real_wheels / "lock.txt").read_text())
+    job.environment["PIP_FIND_LINKS"] = str(real_wheels)
+    return job
+
+
+def installers(job):
+    files = [*job.venv.glob("lib*/**/*.dist-info/INSTALLER")]
+    assert len(files) >= 40
+    return {path.read_text().strip() for path in files}
+
+
+def oldest_uv():
+    """The oldest release that install.py takes."""
+    found = re.search(r"^OLDEST_UV: Final = (.*)$", (ROOT / "install.py").read_text(), re.MULTILINE)
+    return ".".join(map(str, ast.literal_eval(found[1])))
+
+
+@pytest.mark.parametrize("release", ["oldest", "newest"])
+def test_the_real_lock_by_uv(release, job):
+    program = UV
+    if release == "oldest":
+        download(job.folder / "uv", f"uv=={oldest_uv()}")
+        (wheel,) = (job.folder / "uv").glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(job.folder / "uv")
+        (program,) = (job.folder / "uv").glob("*.data/scripts/uv")
+        program.chmod(0o755)
+    job.put_uv_on_path(f'exec {program} "$@"')
+    done = job.prepare()
+    assert done.returncode == 0, done.stdout
+    assert installers(job) == {"uv"}
+
+
+@pytest.mark.parametrize("release", ["22.2", "22.3", "newest"])
+def test_whatever_pip_the_runner_has(release, job):
+    # Up to 22.2, pip cannot install into another environment; Python's own is then used.
+    theirs = job.folder / "theirs"
+    what = "pip" if release == "newest" else f"pip=={release}"
+    subprocess.run([sys.executable, "-m", "venv", theirs], check=True)
+    install = [theirs / "bin/python", "-m", "pip", "install", "--quiet", "--upgrade", what]
+    subprocess.run(install, check=True)
+    job.use_python(theirs / "bin/python")
+    done = job.prepare()
+    assert done.returncode == 0, done.stdout
+    assert installers(job) == {"pip"}
+    assert (job.venv / "bin" / "pip").exists() == (release == "22.2")

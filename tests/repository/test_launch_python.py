@@ -6,88 +6,25 @@ name: so nothing is fetched.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from support.environment import without_a_job
-from support.locks import write_wheel
-from support.paths import ROOT
+from support.plain_python import prepared_job
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="bash may be that of another system there"
 )
 
 
-@dataclass
-class Job:
-    """A copy of the action whose lock is a made-up one, and the environment of a job."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    @property
-    def wheels(self):
-        return self.folder / "wheels"
-
-    def wheel(self, name, version="1", tag="py3-none-any", files=None):
-        """Put a wheel into the index; return its line of a lock."""
-        path = write_wheel(self.wheels, name, version, files=files)
-        path = path.rename(path.with_name(f"{name}-{version}-{tag}.whl"))
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return f"{name}=={version} --hash=sha256:{digest}\n"
-
-    def lock(self, *lines):
-        (self.folder / "action/requirements/runtime.txt").write_text("".join(lines))
-
-    def prepare(self, **variables):
-        return subprocess.run(
-            [shutil.which("bash"), self.folder / "action/launch.sh", "prepare"],
-            env=self.environment | {"INPUT_RUNTIME": "python"} | variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-
-    def installed(self):
-        """The names of what is in the environment that was made."""
-        (venv,) = (self.folder / "temp").glob("attested-publish-*")
-        found = {path.name.partition("-")[0] for path in venv.glob("lib*/**/*.dist-info")}
-        return found - {"pip", "setuptools"}
-
-
 @pytest.fixture
 def job(tmp_path):
-    action = tmp_path / "action"
-    (action / "requirements").mkdir(parents=True)
-    for name in ("launch.sh", "install.py"):
-        shutil.copy(ROOT / name, action)
-    for name in ("temp", "wheels", "home", "bin"):
-        (tmp_path / name).mkdir()
-    tools = ("bash", "cat", "dirname", "mktemp", "od", "rm", "tr", "uname")
-    for name in tools:
-        (tmp_path / "bin" / name).symlink_to(shutil.which(name))
-    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
-    kept = {name: value for name, value in without_a_job().items() if not name.startswith("PIP_")}
-    environment = kept | {
-        "PATH": str(tmp_path / "bin"),
-        "HOME": str(tmp_path / "home"),
-        "RUNNER_TEMP": str(tmp_path / "temp"),
-        "GITHUB_OUTPUT": str(tmp_path / "output"),
-        "PIP_FIND_LINKS": str(tmp_path / "wheels"),
-        "PIP_NO_INDEX": "1",
-    }
-    job = Job(tmp_path, environment)
-    job.lock(job.wheel("locked"))
-    return job
+    return prepared_job(tmp_path)
 
 
 @pytest.mark.slow

@@ -129,7 +129,7 @@ def test_tools_and_tests_import_what_is_declared():
 # What is locked.
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, "uv"])
 def test_every_line_is_a_version_with_its_hashes(name):
     for locked in read_lock(name):
         assert locked.version
@@ -172,6 +172,14 @@ def test_a_lock_is_its_own_closure(table, name):
         assert {called for called, _ in seen} == set(chosen)
     # What is not installed here, because this machine has no use for it, `make wheels` knows.
     assert unseen <= {locked.name for locked in lock if not locked.holds(None)}
+
+
+def test_the_uv_that_installs_is_the_one_of_the_tests():
+    (locked,) = read_lock("uv")
+    assert locked.version in {each.version for each in read_lock("dev") if each.name == "uv"}
+    # Everywhere: no marker.
+    assert locked.holds(None)
+    assert locked.requirement.marker is None
 
 
 def test_the_project_asks_for_what_is_locked():
