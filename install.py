@@ -153,9 +153,6 @@ def _run(*command: str | Path, env: _Variables) -> int:
     return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, check=False).returncode
 
 
-# pip.
-
-
 def _settings_of_pip(pip: _Command, environment: _Variables) -> tuple[dict[str, str] | None, str]:
     """Return pip's settings by name, `None` if pip fails; and what it printed."""
     file = os.environ.get("PIP_CONFIG_FILE")
@@ -222,9 +219,6 @@ def _misfit(log: str) -> str | None:
         re.IGNORECASE,
     )
     return f"{name} {version}" if file.search(log) else None
-
-
-# uv.
 
 
 def _install_with_uv(
