@@ -28,6 +28,7 @@ from attested_publish.rehearsal.pypi.app import Index
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.serving import Server
 from attested_publish.rehearsal.world import World
+from support.keys import issuer_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -191,7 +192,7 @@ def form_of(path: Path) -> dict[str, str | list[str] | None]:
 @contextlib.contextmanager
 def serving(**options: Any) -> Iterator[tuple[Client, Index]]:
     """Serve an `Index` for a fresh issuer on loopback."""
-    issuer = Issuer(JOB)
+    issuer = Issuer(JOB, key=issuer_key())
     with Index(jwks=issuer.jwks, **options) as index:
         server = Server(index.app)
         server.start()
@@ -204,7 +205,7 @@ def serving(**options: Any) -> Iterator[tuple[Client, Index]]:
 @functools.cache
 def trusted_root() -> TrustedRoot:
     """Give some root of trust, for tests in which nothing is signed."""
-    world = World(claims=JOB, registry=Registry.open())
+    world = World(claims=JOB, registry=Registry.open(), issuer_key=issuer_key())
     world.close()
     return ClientTrustConfig.from_json(world.trust_config).trusted_root
 

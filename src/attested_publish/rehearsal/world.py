@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     from attested_publish.identity.tokens import Ambient
     from attested_publish.rehearsal.faults import Fault
@@ -106,7 +107,8 @@ class World:
     for `identity_lifetime` (by default, that of the job's kind), `token_lifetime` and
     `certificate_lifetime` seconds. The argument `faults` makes services fail, and later the
     attribute of that name. For each registry in `further` there is another index, with faults of
-    its own; the attribute `further` has them in that order.
+    its own; the attribute `further` has them in that order. The issuer signs with `issuer_key`, by
+    default a new one: making it takes most of the time, so many worlds may share one.
 
     The addresses are known when the object is created; this raises `OSError` if `port` is in use,
     `NoLoopback` if there is no loopback interface, `ValueError` for an unknown stage.
@@ -125,6 +127,7 @@ class World:
         token_lifetime: float = 900.0,
         certificate_lifetime: float = 600.0,
         further: Sequence[Registry] = (),
+        issuer_key: RSAPrivateKey | None = None,
         seed: int = 1,
     ) -> None:
         _check_stages(latency)
@@ -136,6 +139,7 @@ class World:
             name=job.issuer,
             token_lifetime=identity_lifetime or job.token_lifetime,
             has_token_ids=job.has_token_ids,
+            key=issuer_key,
             faults=self.faults,
         )
         self.authority = CertificateAuthority(
