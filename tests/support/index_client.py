@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import requests
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pypi_attestations import Attestation, AttestationType
 from sigstore.dsse import Statement
 from sigstore.models import ClientTrustConfig
@@ -46,6 +47,12 @@ TRUE_ROW = {
     "workflow": "release.yml",
 }
 """The identity keys of the registry row that fits `JOB`."""
+
+
+@functools.cache
+def _loaded(pem: bytes) -> Any:
+    """Return an issuer's key, once: it is checked when it is read, which takes 70 ms."""
+    return load_pem_private_key(pem, None)
 
 
 class Client:
@@ -89,7 +96,7 @@ class Client:
         # Not `jwt.encode`: that one would not sign what is wrong.
         return jwt.api_jws.encode(
             json.dumps(payload).encode(),
-            key or self.issuer.key_pem(),
+            key or _loaded(self.issuer.key_pem()),
             algorithm=algorithm,
             headers={name: value for name, value in header.items() if value is not None},
         )
