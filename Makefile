@@ -18,6 +18,9 @@ LOCKED := --no-deps --require-hashes --only-binary :all:
 rehearse: $(VENV)/runtime
 	$(BIN)/attested-publish rehearse $(DIST)
 
+# Hundreds of programs are started, and every worker compiles every test: once is enough.
+test slow e2e: export PYTHONDONTWRITEBYTECODE :=
+
 ## test: the whole test suite
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto $(TESTS)

@@ -87,8 +87,15 @@ class _Doors:
         self.made.callback(server.stop)
         return server
 
-    def open_index(self, index: Index, faults: Faults, port: int = 0) -> EmbeddedIndex:
-        """Bind an index to a port."""
+    def open_index(
+        self,
+        index_of: Callable[..., Index],
+        registry: Registry,
+        faults: Faults,
+        port: int = 0,
+    ) -> EmbeddedIndex:
+        """Bind the index with this registry and these faults to a port."""
+        index = index_of(registry=registry, faults=faults)
         self.made.callback(index.close)
         server = self.open(index.app, _index_stage, index_endpoint, faults, port)
         # Called first: hanging answers would prevent the servers from stopping.
@@ -162,12 +169,9 @@ class World:
                 store_seconds=lambda: latency.get("store", 0.0),
                 seed=seed,
             )
-            self.further = tuple(
-                doors.open_index(index_of(registry=each, faults=faults), faults)
-                for each, faults in ((each, Faults()) for each in further)
-            )
-            self.index = index_of(registry=registry, faults=self.faults)
-            index = doors.open_index(self.index, self.faults, port)
+            self.further = tuple(doors.open_index(index_of, each, Faults()) for each in further)
+            index = doors.open_index(index_of, registry, self.faults, port)
+            self.index = index.index
             indexes = (index.server, *(each.server for each in self.further))
             self._servers = (issuer, authority, log, *indexes)
             self._made = made.pop_all()
