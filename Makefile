@@ -12,15 +12,22 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test bench e2e wheels fuzz house lint format lock clean
+.PHONY: rehearse test slow bench e2e wheels fuzz house lint format lock clean
 
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
 	$(BIN)/attested-publish rehearse $(DIST)
 
+# Hundreds of programs are started, and every worker compiles every test: once is enough.
+test slow e2e: export PYTHONDONTWRITEBYTECODE :=
+
 ## test: the whole test suite
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto $(TESTS)
+
+## slow: the rest of the large tables, of which `make test` runs the first rows
+slow: $(VENV)/dev
+	$(BIN)/python -m pytest -n auto -m slow $(TESTS)
 
 ## bench: what a user waits for, compared with the manual way (FILES="2 10" RUNS=1 PARTS="release check start first-call image" narrow it)
 bench: $(VENV)/dev
@@ -29,7 +36,6 @@ bench: $(VENV)/dev
 ## e2e: the real action, on Debian as root: a Docker engine, the image, act and its callers; real indexes
 e2e: $(VENV)/dev $(VENV)/e2e/ready
 	$(BIN)/python -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py' tests/e2e tests/fronts/test_machine.py $(TESTS)
-	$(BIN)/python -m pytest -n auto -m slow
 
 ## wheels: check that every supported platform has a wheel for every locked package (WRITE=1 corrects the tables)
 wheels: $(VENV)/dev

@@ -35,6 +35,7 @@ from attested_publish.rehearsal.world import World
 from attested_publish.report import Report, Result
 from attested_publish.settings import Settings
 from support.index_client import client_of
+from support.keys import issuer_key
 from support.makers import make_release, make_wheel
 from support.releases import Stage, deadlines, problem, run_to, staged
 from support.sidecars import attestation
@@ -182,7 +183,7 @@ def test_publishers_elsewhere_than_on_github(
 ) -> None:
     right, wrong = expectations
     told = job.claims({}, claims)
-    with World(claims=told, registry=Registry.open(), job=job) as world:
+    with World(claims=told, registry=Registry.open(), job=job, issuer_key=issuer_key()) as world:
         stage = Stage(world, dist)
         assert stage.run().result == "done", stage.printed
         verify = Verifier(stage, dist.parent, capsys)

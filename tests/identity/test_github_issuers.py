@@ -15,6 +15,7 @@ from attested_publish.problems import IdentityProblem
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.jobs.issuer import Issuer
 from attested_publish.settings import Attestations
+from support.keys import issuer_key
 from support.releases import problem, staged
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ ADDRESSES = ("https://upload.pypi.org/legacy/", "https://test.pypi.org/legacy/")
 
 
 def identity_of(issuer: str, **claims: str) -> Identity:
-    return understand(Issuer(claims=job_claims({}, {"iss": issuer, **claims})).issue("pypi"))
+    return understand(
+        Issuer(claims=job_claims({}, {"iss": issuer, **claims}), key=issuer_key()).issue("pypi")
+    )
 
 
 @pytest.mark.parametrize("address", ADDRESSES)

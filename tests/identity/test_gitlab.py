@@ -35,6 +35,7 @@ from attested_publish.rehearsal.world import World
 from attested_publish.settings import SETTINGS
 from support.environment import without_a_job
 from support.gitlab import PROJECT, ROW, component, header_and_body
+from support.keys import issuer_key
 from support.paths import ROOT
 from support.provenance import verified
 from support.releases import SHORT, Stage, deadlines, problem
@@ -52,7 +53,13 @@ def gitlab(
     dist: Path, registry: Registry | None = None, claims: dict[str, str] | None = None, **more: Any
 ) -> Iterator[Stage]:
     told = job_claims({}, JOB if claims is None else claims)
-    with World(claims=told, registry=registry or Registry.open(), job=GITLAB, **more) as world:
+    with World(
+        claims=told,
+        registry=registry or Registry.open(),
+        job=GITLAB,
+        issuer_key=issuer_key(),
+        **more,
+    ) as world:
         yield Stage(world, dist)
 
 
@@ -301,7 +308,9 @@ def test_a_request_that_was_never_sent() -> None:
 def test_tokens_without_an_id_are_taken_more_than_once(dist: Path) -> None:
     """Google's machines give the same one for an hour, and PyPI takes it for each renewal."""
     claims = GOOGLE.claims({}, {})
-    with World(claims=claims, registry=Registry.open(), job=GOOGLE) as world:
+    with World(
+        claims=claims, registry=Registry.open(), job=GOOGLE, issuer_key=issuer_key()
+    ) as world:
         same = world.ambient("pypi")
         ambient = AmbientIdentity(lambda _: same, SHORT.identity, lambda _: None, lambda _: None)
         with new_session() as session:

@@ -12,6 +12,7 @@ import pytest
 from attested_publish.rehearsal.jobs.pretended import CIRCLECI, GITHUB, GITLAB, GOOGLE, Job
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
+from support.keys import issuer_key
 from support.releases import Stage, deadlines, problem
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ class OneJob:
 
 @contextlib.contextmanager
 def staged(dist: Path, job: Job) -> Iterator[Stage]:
-    with World(claims=job.claims({}, {}), registry=Registry.open(), job=job) as world:
+    with World(
+        claims=job.claims({}, {}), registry=Registry.open(), job=job, issuer_key=issuer_key()
+    ) as world:
         # CircleCI's tokens come from a program, which takes its time on a busy machine.
         yield Stage(OneJob(world), dist, deadlines=deadlines(10.0, answer=5.0))
 

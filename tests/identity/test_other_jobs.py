@@ -36,6 +36,7 @@ from attested_publish.rehearsal.pypi.registry import Registry, RegistryError
 from attested_publish.rehearsal.world import World
 from attested_publish.settings import Attestations
 from support.environment import in_job, without_a_job
+from support.keys import issuer_key
 from support.paths import ROOT
 from support.provenance import verified
 from support.releases import Stage, problem
@@ -70,7 +71,9 @@ def staged(
     dist: Path, job: Job, registry: Registry | None = None, **claims: str
 ) -> Iterator[Stage]:
     told = job.claims({}, claims)
-    with World(claims=told, registry=registry or Registry.open(), job=job) as world:
+    with World(
+        claims=told, registry=registry or Registry.open(), job=job, issuer_key=issuer_key()
+    ) as world:
         yield Stage(world, dist)
 
 
@@ -274,7 +277,9 @@ class TestCircleCI:
     @needs_a_shell
     def test_the_program_goes_with_the_world_and_does_no_more_than_it_says(self) -> None:
         told = circleci.job_claims({}, {})
-        with World(claims=told, registry=Registry.open(), job=CIRCLECI) as world:
+        with World(
+            claims=told, registry=Registry.open(), job=CIRCLECI, issuer_key=issuer_key()
+        ) as world:
             with in_job(world.environment):
                 assert detect_credential("anybody")
             folder = Path(world.environment["PATH"].partition(os.pathsep)[0])
@@ -437,6 +442,8 @@ def test_a_pretended_job_is_not_the_one_around_it(
     for name in ("GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "BUILDKITE"):
         monkeypatch.setenv(name, "true")
     before = dict(os.environ)
-    with World(claims=job.claims({}, {}), registry=Registry.open(), job=job) as world:
+    with World(
+        claims=job.claims({}, {}), registry=Registry.open(), job=job, issuer_key=issuer_key()
+    ) as world:
         assert understand(world.ambient("pypi")).issuer == job.issuer
     assert dict(os.environ) == before

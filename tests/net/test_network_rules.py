@@ -59,6 +59,7 @@ from support.hostile_peers import (
     json_response,
     response,
 )
+from support.keys import issuer_key
 from support.paths import TESTS
 from support.releases import problem, run_to, staged
 
@@ -677,7 +678,9 @@ class TestAudiences:
     @pytest.mark.parametrize("job", [GITHUB, GITLAB, CIRCLECI])
     def test_the_embedded_providers_are_on_loopback(self, job: Any) -> None:
         claims = job.claims({}, {})
-        with World(claims=claims, registry=Registry.open(), job=job) as world:
+        with World(
+            claims=claims, registry=Registry.open(), job=job, issuer_key=issuer_key()
+        ) as world:
             assert is_provider_local(world.environment)
 
     @pytest.mark.parametrize(

@@ -43,12 +43,15 @@ from attested_publish.rehearsal.sigstore.fulcio import CertificateAuthority
 from attested_publish.rehearsal.sigstore.merkle import Tree, leaf_hash
 from attested_publish.rehearsal.sigstore.principals import principal
 from attested_publish.rehearsal.world import World
+from support.keys import issuer_key
 
 CLAIMS = job_claims({}, {"environment": "pypi"})
 
 
 def new_world(**options) -> World:
-    return World(**{"claims": CLAIMS, "registry": Registry.open()} | options)
+    return World(
+        **{"claims": CLAIMS, "registry": Registry.open(), "issuer_key": issuer_key()} | options
+    )
 
 
 @pytest.fixture
@@ -442,7 +445,7 @@ class TestCertificateAuthority:
 
     def test_names_with_any_letters(self):
         claims = job_claims({}, {"ref": "refs/heads/grün x", "environment": "prüfung"})
-        issuer = Issuer(claims)
+        issuer = Issuer(claims, key=issuer_key())
         authority = CertificateAuthority(jwks=issuer.jwks)
         key = ec.generate_private_key(ec.SECP256R1()).public_key()
         certificate = authority.issue(key, principal({**claims, "iss": ISSUER}))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import requests
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pypi_attestations import Attestation, AttestationType
 from sigstore.dsse import Statement
 from sigstore.models import ClientTrustConfig
@@ -28,6 +29,7 @@ from attested_publish.rehearsal.pypi.app import Index
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.serving import Server
 from attested_publish.rehearsal.world import World
+from support.keys import issuer_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +47,12 @@ TRUE_ROW = {
     "workflow": "release.yml",
 }
 """The identity keys of the registry row that fits `JOB`."""
+
+
+@functools.cache
+def _loaded(pem: bytes) -> Any:
+    """Return an issuer's key, once: it is checked when it is read, which takes 70 ms."""
+    return load_pem_private_key(pem, None)
 
 
 class Client:
@@ -88,7 +96,7 @@ class Client:
         # Not `jwt.encode`: that one would not sign what is wrong.
         return jwt.api_jws.encode(
             json.dumps(payload).encode(),
-            key or self.issuer.key_pem(),
+            key or _loaded(self.issuer.key_pem()),
             algorithm=algorithm,
             headers={name: value for name, value in header.items() if value is not None},
         )
@@ -191,7 +199,7 @@ def form_of(path: Path) -> dict[str, str | list[str] | None]:
 @contextlib.contextmanager
 def serving(**options: Any) -> Iterator[tuple[Client, Index]]:
     """Serve an `Index` for a fresh issuer on loopback."""
-    issuer = Issuer(JOB)
+    issuer = Issuer(JOB, key=issuer_key())
     with Index(jwks=issuer.jwks, **options) as index:
         server = Server(index.app)
         server.start()
@@ -204,7 +212,7 @@ def serving(**options: Any) -> Iterator[tuple[Client, Index]]:
 @functools.cache
 def trusted_root() -> TrustedRoot:
     """Give some root of trust, for tests in which nothing is signed."""
-    world = World(claims=JOB, registry=Registry.open())
+    world = World(claims=JOB, registry=Registry.open(), issuer_key=issuer_key())
     world.close()
     return ClientTrustConfig.from_json(world.trust_config).trusted_root
 

@@ -32,6 +32,7 @@ from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
 from attested_publish.settings import Settings, understand
 from support.index_client import TRUE_ROW
+from support.keys import issuer_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -178,7 +179,11 @@ def staged(
 ) -> Iterator[Stage]:
     """Raise a world for the distributions in `folder`."""
     told = job_claims({}, claims or {})
-    with World(claims=told, registry=registry or Registry.open(), **options) as world:
+    with World(
+        claims=told,
+        registry=registry or Registry.open(),
+        **{"issuer_key": issuer_key(), **options},
+    ) as world:
         yield Stage(world, folder)
 
 

@@ -12,7 +12,7 @@ import base64
 import re
 import threading
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from html.entities import html5
 from typing import TYPE_CHECKING, Any
@@ -110,45 +110,52 @@ _SECRET_SUFFIX = "_ID_TOKEN"  # noqa: S105 - of names of variables (GitLab)
 _ADDRESS_SUFFIXES = "_PROXY", "_URL"
 
 
-@dataclass(frozen=True)
 class Secrets:
-    """A set of secrets, prepared for searching; adding one returns a new set.
+    """A growing set of secrets, prepared for searching. Thread-safe.
 
-    A search takes time in proportion to the text, whatever the number of secrets.
+    Adding a secret takes the same time however many there are, and a search takes time in
+    proportion to the text. Anything under four characters is ignored.
     """
 
-    _values: frozenset[str] = field(default=frozenset(), repr=False)
-    _wholes: frozenset[bytes] = field(default=frozenset(), repr=False)
-    _short: frozenset[bytes] = field(default=frozenset(), repr=False)
-    """Those of `_wholes` that are shorter than a piece."""
-    _pieces: frozenset[int] = field(default=frozenset(), repr=False)
-    """Every eight bytes of `_wholes`, as a number: that makes searching fast."""
-    _coded: frozenset[int] = field(default=frozenset(), repr=False)
-    """Those of `_pieces` that are Base64."""
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._lock = threading.Lock()
+        self._values: set[str] = set()
+        self._wholes: set[bytes] = set()
+        """Every form of the secrets."""
+        self._short: set[bytes] = set()
+        """Those of `_wholes` that are shorter than a piece."""
+        self._pieces: set[int] = set()
+        """Every eight bytes of `_wholes`, as a number: that makes searching fast."""
+        self._plain: set[int] = set()
+        """Those of `_pieces` that are not only in Base64."""
+        self.add(secrets)
 
-    def and_(self, secrets: Iterable[str]) -> Secrets:
-        """Return these and further secrets; anything under four characters is ignored."""
-        new = {each for each in secrets if len(each) >= SHORTEST} - self._values
-        if not new:
-            return self
-        wholes, coded = set(self._wholes), set(self._coded)
-        pieces = set(self._pieces)
-        for plain in (spelling for secret in new for spelling in _spellings(secret)):
+    def add(self, secrets: Iterable[str]) -> None:
+        """Add secrets; once this returns, every search finds them."""
+        with self._lock:
+            for secret in secrets:
+                if len(secret) >= SHORTEST and secret not in self._values:
+                    self._prepare(secret)
+                    self._values.add(secret)
+
+    def _prepare(self, secret: str) -> None:
+        prepared: list[bytes] = []
+        for plain in sorted(_spellings(secret), key=len, reverse=True):
             in_base64 = set(_in_base64(plain))
-            if len(plain) <= _LONGEST_PASSWORD:
+            if is_encoded_again := len(plain) <= _LONGEST_PASSWORD:
                 # A header that contains it may be encoded again as a whole.
                 in_base64 |= {again for form in in_base64 for again in _in_base64(form)}
-            wholes |= {plain, *in_base64}
-            pieces.update(*(words for _, words in _words(plain)))
-            for form in in_base64:
-                coded.update(*(words for _, words in _words(form)))
-        return Secrets(
-            self._values | new,
-            frozenset(wholes),
-            frozenset(form for form in wholes if len(form) < _PIECE),
-            frozenset(pieces | coded),
-            frozenset(coded - pieces),
-        )
+            forms = {plain, *in_base64}
+            self._wholes |= forms
+            self._short |= {form for form in forms if len(form) < _PIECE}
+            if any(plain in longer for longer in prepared):
+                # All its pieces, in Base64 too, are pieces of the longer one.
+                continue
+            if is_encoded_again:
+                prepared.append(plain)
+            self._plain.update(*(words for _, words in _words(plain)))
+            for form in forms:
+                self._pieces.update(*(words for _, words in _words(form)))
 
     def blotted(self, text: str, *, pieces: bool = False) -> str:
         """Return `text` without the secrets; with `pieces`, also without parts of them.
@@ -192,14 +199,14 @@ class Secrets:
 
     def _known(self, data: bytes, *, pieces: bool) -> Iterator[tuple[int, int]]:
         """Yield the spans of the secrets and of parts of them."""
-        for form in self._short:
+        for form in tuple(self._short):
             yield from _everywhere(form, data)
         for start, stop in self._similar(data):
             if pieces:
                 yield start, stop
                 continue
             part = data[start:stop]
-            for form in self._wholes:
+            for form in tuple(self._wholes):
                 for first, last in _everywhere(form, part):
                     yield start + first, start + last
 
@@ -214,7 +221,7 @@ class Secrets:
             for start, word in enumerate(words):
                 if word in self._pieces:
                     place = shift + start * _PIECE
-                    marks = coded if word in self._coded else plain
+                    marks = plain if word in self._plain else coded
                     marks[place : place + _PIECE] = _MARKS
         in_base64 = (_with_rest(data, *span) for span in _marked(coded))
         return _merged((*_marked(plain), *in_base64))
@@ -300,13 +307,15 @@ def _spellings(secret: str) -> Iterator[bytes]:
     when the escapes of a text are removed, those of the secret are removed, too.
     """
     data = secret.encode("utf-8", "surrogatepass")
-    spellings = {
-        *(data, *data.splitlines(), b" ".join(data.split()), data.replace(b" ", b"+")),
-        b"".join(
-            bytes([ord(c)]) if ord(c) in _LATIN_1 else c.encode(errors="replace") for c in secret
-        ),
-        data.decode("latin-1").encode(),
-    }
+    spellings = {data, *data.splitlines(), b" ".join(data.split()), data.replace(b" ", b"+")}
+    if not secret.isascii():
+        spellings |= {
+            b"".join(
+                bytes([ord(c)]) if ord(c) in _LATIN_1 else c.encode(errors="replace")
+                for c in secret
+            ),
+            data.decode("latin-1").encode(),
+        }
     if secret.startswith("eyJ"):
         spellings |= {part for part in data.split(b".") if len(part) >= _SHORTEST_PART}
     for level in [_Level(each, [], [], []) for each in spellings]:
@@ -463,27 +472,23 @@ def secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
             yield from credentials_in(value)
 
 
-_lock = threading.Lock()
 _kept = Secrets()
 
 
 def keep(secrets: Iterable[str]) -> None:
     """Mask secrets in everything that this process displays from now on. Thread-safe."""
-    global _kept  # noqa: PLW0603 - secrets belong to the whole process
-    with _lock:
-        _kept = _kept.and_(secrets)
+    _kept.add(secrets)
 
 
 def forget() -> None:
     """Forget all secrets: for tests, which do many runs in one process."""
-    global _kept  # noqa: PLW0603 - see `keep`
-    with _lock:
-        _kept = Secrets()
+    global _kept  # noqa: PLW0603 - secrets belong to the whole process
+    _kept = Secrets()
 
 
-def blotted(text: str, *, pieces: bool = False, also: Iterable[str] = ()) -> str:
-    """Return `text` without the known secrets and those in `also`; see `Secrets`."""
-    return _kept.and_(also).blotted(text, pieces=pieces)
+def blotted(text: str, *, pieces: bool = False) -> str:
+    """Return `text` without the known secrets; see `Secrets`."""
+    return _kept.blotted(text, pieces=pieces)
 
 
 def all_blotted(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     from attested_publish.identity.tokens import Ambient
     from attested_publish.rehearsal.faults import Fault
@@ -92,8 +93,15 @@ class _Doors:
         self.servers.append(server)
         return server
 
-    def open_index(self, index: Index, faults: Faults, port: int = 0) -> EmbeddedIndex:
-        """Bind an index to a port."""
+    def open_index(
+        self,
+        index_of: Callable[..., Index],
+        registry: Registry,
+        faults: Faults,
+        port: int = 0,
+    ) -> EmbeddedIndex:
+        """Bind the index with this registry and these faults to a port."""
+        index = index_of(registry=registry, faults=faults)
         self.made.callback(index.close)
         server = self.open(index.app, _index_stage, index_endpoint, faults, port)
         # Called first: hanging answers would prevent the servers from stopping.
@@ -113,7 +121,9 @@ class World:
     `certificate_lifetime` seconds. The argument `faults` makes services fail, and later the
     attribute of that name. For each registry in `further` there is another index, with faults of
     its own; the attribute `further` has them in that order. `record` is told about every request
-    that has a stage, and about the parts of every upload, when they have ended.
+    that has a stage, and about the parts of every upload, when they have ended. The issuer signs
+    with `issuer_key`, by default a new one: making it takes most of the time, so many worlds may
+    share one.
 
     The addresses are known when the object is created; this raises `OSError` if `port` is in use,
     `NoLoopback` if there is no loopback interface, `ValueError` for an unknown stage.
@@ -132,6 +142,7 @@ class World:
         token_lifetime: float = 900.0,
         certificate_lifetime: float = 600.0,
         further: Sequence[Registry] = (),
+        issuer_key: RSAPrivateKey | None = None,
         seed: int = 1,
         record: Callable[[Answered], None] = record_nothing,
     ) -> None:
@@ -144,6 +155,7 @@ class World:
             name=job.issuer,
             token_lifetime=identity_lifetime or job.token_lifetime,
             has_token_ids=job.has_token_ids,
+            key=issuer_key,
             faults=self.faults,
         )
         self.authority = CertificateAuthority(
@@ -167,12 +179,9 @@ class World:
                 seed=seed,
                 record=record,
             )
-            self.further = tuple(
-                doors.open_index(index_of(registry=each, faults=faults), faults)
-                for each, faults in ((each, Faults()) for each in further)
-            )
-            self.index = index_of(registry=registry, faults=self.faults)
-            index = doors.open_index(self.index, self.faults, port)
+            self.further = tuple(doors.open_index(index_of, each, Faults()) for each in further)
+            index = doors.open_index(index_of, registry, self.faults, port)
+            self.index = index.index
             self._servers = doors.servers
             self._made = made.pop_all()
 

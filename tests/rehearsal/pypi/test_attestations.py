@@ -15,6 +15,7 @@ from attested_publish.rehearsal.faults import parse_fault
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
 from support.index_client import JOB, TRUE_ROW, client_of, sent, sign
+from support.keys import issuer_key
 from support.makers import make_sdist, make_wheel
 from support.releases import publisher_policy
 
@@ -25,7 +26,7 @@ INTEGRITY_JSON = "application/vnd.pypi.integrity.v1+json"
 
 @pytest.fixture(scope="module")
 def world():
-    with World(claims=JOB, registry=Registry.open()) as world:
+    with World(claims=JOB, registry=Registry.open(), issuer_key=issuer_key()) as world:
         yield world
 
 
@@ -103,7 +104,7 @@ def test_the_publisher_in_the_provenance_is_the_registered_one(tmp_path):
         json.dumps({"publishers": [{**TRUE_ROW, "environment": "PyPI", "projects": ["sample"]}]})
     )
     claims = {**JOB, "environment": "pyPI"}
-    with World(claims=claims, registry=registry) as world:
+    with World(claims=claims, registry=registry, issuer_key=issuer_key()) as world:
         client = client_of(world)
         wheel = make_wheel(tmp_path)
         token = client.mint(world.issuer.issue("pypi")).json()["token"]

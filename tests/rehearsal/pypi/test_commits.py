@@ -17,12 +17,13 @@ from attested_publish.rehearsal.pypi.commits import DEADLOCK_SECONDS, Commits, d
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
 from support.index_client import JOB, basic, client_of, form_of, sent, sign
+from support.keys import issuer_key
 from support.makers import make_sdist, make_wheel
 from support.waiting import wait_for
 
 
 def new_world(**options):
-    return World(claims=JOB, registry=Registry.open(), **options)
+    return World(claims=JOB, registry=Registry.open(), issuer_key=issuer_key(), **options)
 
 
 def wheels_of(folder, count, name="sample"):

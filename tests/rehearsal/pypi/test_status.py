@@ -11,6 +11,7 @@ from attested_publish.rehearsal.faults import Faults, parse_fault
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
 from support.index_client import JOB, client_of, sent, serving, sign, trusted_root
+from support.keys import issuer_key
 from support.makers import make_sdist, make_wheel
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -179,6 +180,8 @@ def test_nothing_else_is_announced(client, query, accept, status):
 
 @pytest.mark.parametrize(("fault", "status"), [("discovery=404", 404), ("discovery=503", 503)])
 def test_an_announcement_can_fail(fault, status):
-    with World(claims=JOB, registry=Registry.open(), faults=[parse_fault(fault)]) as world:
+    with World(
+        claims=JOB, registry=Registry.open(), issuer_key=issuer_key(), faults=[parse_fault(fault)]
+    ) as world:
         answer = client_of(world).get("/.well-known/pytp?discover=%2Flegacy%2F")
         assert answer.status_code == status

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -97,6 +97,12 @@ class _SmallRequest(Request):
     max_content_length = _SMALL
 
 
+@cache
+def _map_of(paths: tuple[str, ...]) -> Map:
+    """Return what finds the path that a request is for. Compiling them takes 30 ms."""
+    return Map([Rule(path, endpoint=path) for path in paths], merge_slashes=False)
+
+
 class Index:
     """An index like PyPI, in memory and in one temporary folder that `close` removes.
 
@@ -153,13 +159,8 @@ class Index:
             file_limit=file_limit,
             project_limit=project_limit,
         )
-        self._map = Map(
-            [
-                Rule(path, endpoint=endpoint)
-                for path, endpoint in self._routes(Reading(self._store, faults)).items()
-            ],
-            merge_slashes=False,
-        )
+        self._endpoints = self._routes(Reading(self._store, faults))
+        self._map = _map_of(tuple(self._endpoints))
 
     def _routes(self, reading: Reading) -> Mapping[str, _Endpoint]:
         described = JsonApi(self._store)
@@ -189,7 +190,8 @@ class Index:
         """Answer a request (WSGI)."""
         request = Request(environ)
         try:
-            endpoint, arguments = self._map.bind_to_environ(environ).match()
+            path, arguments = self._map.bind_to_environ(environ).match()
+            endpoint = self._endpoints[path]
             if request.method not in endpoint.methods:
                 answer = not_allowed(endpoint.methods)
             else:
