@@ -72,6 +72,15 @@ def image(machine: Machine, action: Path, work: Path) -> str:
     return prepared["image"]
 
 
+@pytest.fixture(scope="session")
+def images(machine: Machine, action: Path, image: str) -> dict[str, str]:
+    """The image of each target of the Dockerfile: the default one, and the one with a shell."""
+    shell = f"{image}-shell"
+    options = machine.build_arguments.split()
+    machine.docker("build", *options, "--target", "shell", "--tag", shell, str(action))
+    return {"program": image, "shell": shell}
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with running_world(tmp_path / "world") as world:
