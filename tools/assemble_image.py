@@ -32,6 +32,8 @@ LEFT_OUT: Final = (
     *("pydoc_data", "config-*", "__phello__*", "__pycache__", "*.a", "*.exe"),
     # The interactive interpreter, and what only stands in for modules in C.
     *("_pyrepl", "_pyio.py", "_pydecimal.py"),
+    # What the base image would do to every Python program.
+    *("sitecustomize.py", "usercustomize.py"),
     # What installs packages.
     *("ensurepip", "venv", "distutils", "lib2to3", "site-packages", "dist-packages"),
     # Windows, terminals, and small databases: all would need further libraries.
@@ -202,7 +204,9 @@ def add_certificates(tree: Tree) -> None:
     sources = bundles or sorted(Path(places.capath or places.openssl_capath).glob("*"))
     certificates: dict[str, None] = {}
     for path in sources:
-        certificates |= dict.fromkeys(_CERTIFICATE.findall(path.read_text(encoding="utf-8", errors="replace")))
+        certificates |= dict.fromkeys(
+            _CERTIFICATE.findall(path.read_text(encoding="utf-8", errors="replace"))
+        )
     if not certificates:
         raise SystemExit("The base image has no trusted certificates.")
     tree.write(_BUNDLE, "\n".join(certificates) + "\n")

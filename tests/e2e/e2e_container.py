@@ -197,7 +197,12 @@ def test_a_file_that_changes_after_the_check_is_uploaded_as_it_was(
 
 
 @pytest.mark.usefixtures("dist")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("image", "number"),
+    [("program", signal.SIGINT), ("shell", signal.SIGTERM)],
+    indirect=["image"],
+    ids=["SIGINT", "SIGTERM"],
+)
 def test_a_cancelled_job_leaves_no_token_behind(launch, prepared, tmp_path, number):
     # The runner signals the step's first process only; every one on the way has to be replaced
     # or to pass it on.
@@ -215,7 +220,9 @@ def test_a_cancelled_job_leaves_no_token_behind(launch, prepared, tmp_path, numb
     assert launch.outputs()["result"] == "failed"
 
 
-@pytest.mark.parametrize("folder", ["", "dist"])
+@pytest.mark.parametrize(
+    ("image", "folder"), [("program", ""), ("shell", "dist")], indirect=["image"]
+)
 def test_signing_only_writes_where_it_is_asked_to(launch, prepared, world, dist, folder):
     before = {path.name for path in dist.iterdir()}
     done = launch.publish(prepared, world, INPUT_MODE="attest", INPUT_ATTESTATIONS_DIR=folder)

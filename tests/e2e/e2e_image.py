@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,35 +64,29 @@ def test_every_module_has_its_bytecode(known):
     assert [path for path in lacking if path.name != "entrypoint.py"] == []
 
 
-def test_scanners_find_what_it_is_made_of(known, target, machine, images):
-    records = {
-        Path(path).name for path in known[target].files if path.startswith("var/lib/dpkg/status.d/")
-    }
+def test_scanners_find_what_it_is_made_of(known, target):
+    files = known[target].files
+    records = {Path(path).name for path in files if path.startswith("var/lib/dpkg/status.d/")}
     assert {"libc6", "zlib1g"} <= records
     assert ("bash" in records) == (target == "shell")
     for name in records:
-        assert f"usr/share/doc/{name}/copyright" in known[target].files
-    assert "usr/lib/os-release" in known[target].files
-    installed = {
-        Path(path).name.partition("-")[0]
-        for path in known[target].files
-        if path.endswith(".dist-info")
-    }
+        copyright_file = f"usr/share/doc/{name}/copyright"
+        # Some packages share another one's folder.
+        assert copyright_file in files or files[f"usr/share/doc/{name}"].issym()
+    assert "usr/lib/os-release" in files
+    installed = {Path(path).name.partition("-")[0] for path in files if path.endswith(".dist-info")}
     assert {"attested_publish", "cryptography", "sigstore", "twine"} <= installed
 
 
-@pytest.mark.parametrize("locale", ["", "C", "C.UTF-8", "en_US.UTF-8"])
-def test_all_that_the_program_may_need_is_there(machine, images, target, locale):
-    if target == "shell" and locale:
-        pytest.skip("the shell changes nothing about it")
-    done = finished(
-        *("docker", "run", "--rm", "--interactive", "--network", "none", "--read-only"),
-        *(("--env", f"LC_ALL={locale}") if locale else ()),
-        *("--entrypoint", "python", images[target], "-I", "-"),
-        env=without_a_job() | machine.environment,
-        stdin=_SCRIPT.open(),
-        stderr=-1,
-    )
+def test_all_that_the_program_may_need_is_there(machine, images, target):
+    with _SCRIPT.open(encoding="utf-8") as script:
+        done = finished(
+            *("docker", "run", "--rm", "--interactive", "--network", "none", "--read-only"),
+            *("--entrypoint", "python", images[target], "-I", "-"),
+            env=without_a_job() | machine.environment,
+            stdin=script,
+            stderr=subprocess.PIPE,
+        )
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     assert found["modules"] > 500
@@ -100,8 +95,7 @@ def test_all_that_the_program_may_need_is_there(machine, images, target, locale)
     assert found["certificates"] == certificates_of_the_base(machine)
     assert "127.0.0.1" in found["localhost"]
     assert found["user"] == "root"
-    assert found["text"] == "✓ é 日本"
-    assert found["encodings"] == ["utf-8", "utf-8"]
+    assert found["texts"] == dict.fromkeys(["", "C", "C.UTF-8", "en_US.UTF-8"], "✓ é 日本 utf-8")
     assert "__pycache__" in found["bytecode"]
 
 

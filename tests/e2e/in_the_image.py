@@ -11,6 +11,7 @@ import pkgutil
 import pwd
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 
@@ -42,6 +43,17 @@ def imported_from_the_standard_library(paths):
     return {name for name in found if name.partition(".")[0] in sys.stdlib_module_names}
 
 
+def text_with(locale):
+    """What a Python with a locale prints."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", "import sys; print('✓ é 日本', sys.getfilesystemencoding())"],
+        env={"LC_ALL": locale} if locale else {},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return done.stdout.decode().strip()
+
+
 failed = {name: why for name in modules_of_ours() if (why := attempt(name))}
 loaded = {
     pathlib.Path(module.__file__)
@@ -66,8 +78,7 @@ print(
             "certificates": certificates,
             "localhost": sorted({each[4][0] for each in socket.getaddrinfo("localhost", 80)}),
             "user": pwd.getpwuid(os.getuid()).pw_name,
-            "text": "✓ é 日本",
-            "encodings": [sys.stdout.encoding, sys.getfilesystemencoding()],
+            "texts": {name: text_with(name) for name in ("", "C", "C.UTF-8", "en_US.UTF-8")},
             "bytecode": importlib.util.find_spec("attested_publish.fronts.cli").cached,
         },
         ensure_ascii=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
 import re
 import shutil
@@ -30,6 +31,10 @@ _CGROUPS = Path("/sys/fs/cgroup")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that end a session early."""
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_SUITE = "trixie"
+_PACKAGES = "ca-certificates,netbase,python3,python3-venv,python3-pip"
+_KEPT = ROOT / ".venv" / "e2e"
+_KEPT_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,7 @@ def plain_machine(work: Path) -> Iterator[Machine]:
         build_arguments = "--network host"
         until_done.callback(_remove_images, environment, keep=_our_images(environment))
         if not _can_pull(base, environment):
-            with _installed("mmdebstrap", "mmdebstrap"):
-                _make_stand_in(work, environment)
+            _import_stand_in(work, environment)
             base = STAND_IN
             build_arguments += f" --build-arg PYTHON_IMAGE={STAND_IN}"
         yield Machine(environment, base, build_arguments)
@@ -280,26 +284,43 @@ def _can_pull(image: str, environment: dict[str, str]) -> bool:
     return True
 
 
-def _make_stand_in(work: Path, environment: dict[str, str]) -> None:
-    """Make an image like python:3.13-slim from Debian's packages, and import it."""
+def _import_stand_in(work: Path, environment: dict[str, str]) -> None:
+    """Import an image like python:3.13-slim, made in the same way a day ago at most."""
+    recipe = [Path(__file__), *_trusted_here()]
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest()[:16]
+    kept = _KEPT / f"stand-in-{key}.tar"
+    if not kept.exists() or time.time() - kept.stat().st_mtime > _KEPT_SECONDS:
+        _KEPT.mkdir(parents=True, exist_ok=True)
+        made = work / "stand-in.tar"
+        with _installed("mmdebstrap", "mmdebstrap"):
+            _make_stand_in(work, made)
+        for older in _KEPT.glob("stand-in-*.tar"):
+            older.unlink()
+        shutil.move(made, kept)
+    run("docker", "import", str(kept), STAND_IN, env=os.environ | environment)
+
+
+def _trusted_here() -> list[Path]:
+    """Return the certificates that this machine trusts besides Debian's."""
+    return sorted(Path("/usr/local/share/ca-certificates").glob("**/*.crt"))
+
+
+def _make_stand_in(work: Path, archive: Path) -> None:
+    """Make the archive of an image like python:3.13-slim from Debian's packages."""
     root = work / "stand-in"
-    packages = "ca-certificates,netbase,python3,python3-venv,python3-pip"
     try:
-        _debian("trixie", root, "--variant=minbase", f"--include={packages}")
+        _debian(_SUITE, root, "--variant=minbase", f"--include={_PACKAGES}")
         for name in ("python", "python3"):
             (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
         for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
             marker.unlink()
-        for certificate in Path("/usr/local/share/ca-certificates").glob("**/*.crt"):
+        for certificate in _trusted_here():
             shutil.copy(certificate, root / "usr/local/share/ca-certificates")
         run("chroot", str(root), "update-ca-certificates")
         (root / "etc/pip.conf").write_text(
             "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n", encoding="utf-8"
         )
-        archive = work / "stand-in.tar"
         run("tar", "-C", str(root), "-cf", str(archive), ".")
-        run("docker", "import", str(archive), STAND_IN, env=os.environ | environment)
-        archive.unlink()
     finally:
         with _undisturbed():
             shutil.rmtree(root, ignore_errors=True)
