@@ -44,6 +44,8 @@ def test_what_is_left_out(known, target):
     files = known[target].files
     assert not _INSTALLERS & known[target].programs
     assert bool(_SHELLS & known[target].programs) == (target == "shell")
+    # Debian's /bin is a link, which scripts that start with #!/bin/sh rely on.
+    assert ("bin" in files) == (target == "shell")
     packages = {path.split("/site-packages/")[1] for path in files if "/site-packages/" in path}
     assert not {"pip", "uv", "setuptools"} & packages
     for name in ("ensurepip", "venv", "idlelib", "tkinter", "test"):

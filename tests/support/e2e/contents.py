@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from support.e2e.machine import Machine
@@ -53,9 +53,10 @@ def contents(machine: Machine, image: str) -> Contents:
     return Contents(files, sizes)
 
 
-def _member(archive: tarfile.TarFile, name: str):
-    # An engine may save a layer that several images share as a link.
-    return archive.extractfile(archive.getmember(name))
+def _member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    content = archive.extractfile(name)
+    assert content is not None, f"{name} is not a file"
+    return content
 
 
 def _gzipped(path: Path) -> int:

@@ -74,7 +74,12 @@ def plain_machine(work: Path) -> Iterator[Machine]:
         build_arguments = "--network host"
         until_done.callback(_remove_images, environment, keep=_our_images(environment))
         if not _can_pull(base, environment):
-            _import_stand_in(work, environment)
+            kept = _stand_in()
+            if kept is None:
+                # Until the end: what is unpacked later needs it, too.
+                until_done.enter_context(_installed("mmdebstrap", "mmdebstrap"))
+                kept = _make_stand_in(work)
+            run("docker", "import", str(kept), STAND_IN, env=os.environ | environment)
             base = STAND_IN
             build_arguments += f" --build-arg PYTHON_IMAGE={STAND_IN}"
         yield Machine(environment, base, build_arguments)
@@ -284,20 +289,17 @@ def _can_pull(image: str, environment: dict[str, str]) -> bool:
     return True
 
 
-def _import_stand_in(work: Path, environment: dict[str, str]) -> None:
-    """Import an image like python:3.13-slim, made in the same way a day ago at most."""
+def _stand_in() -> Path | None:
+    """Return the archive of the stand-in, if it was made in the same way a day ago at most."""
+    path = _stand_in_path()
+    is_new = path.exists() and time.time() - path.stat().st_mtime < _KEPT_SECONDS
+    return path if is_new else None
+
+
+def _stand_in_path() -> Path:
     recipe = [Path(__file__), *_trusted_here()]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest()[:16]
-    kept = _KEPT / f"stand-in-{key}.tar"
-    if not kept.exists() or time.time() - kept.stat().st_mtime > _KEPT_SECONDS:
-        _KEPT.mkdir(parents=True, exist_ok=True)
-        made = work / "stand-in.tar"
-        with _installed("mmdebstrap", "mmdebstrap"):
-            _make_stand_in(work, made)
-        for older in _KEPT.glob("stand-in-*.tar"):
-            older.unlink()
-        shutil.move(made, kept)
-    run("docker", "import", str(kept), STAND_IN, env=os.environ | environment)
+    return _KEPT / f"stand-in-{key}.tar"
 
 
 def _trusted_here() -> list[Path]:
@@ -305,8 +307,8 @@ def _trusted_here() -> list[Path]:
     return sorted(Path("/usr/local/share/ca-certificates").glob("**/*.crt"))
 
 
-def _make_stand_in(work: Path, archive: Path) -> None:
-    """Make the archive of an image like python:3.13-slim from Debian's packages."""
+def _make_stand_in(work: Path) -> Path:
+    """Make an image like python:3.13-slim from Debian's packages; return its archive."""
     root = work / "stand-in"
     try:
         _debian(_SUITE, root, "--variant=minbase", f"--include={_PACKAGES}")
@@ -320,7 +322,12 @@ def _make_stand_in(work: Path, archive: Path) -> None:
         (root / "etc/pip.conf").write_text(
             "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n", encoding="utf-8"
         )
+        archive = work / "stand-in.tar"
         run("tar", "-C", str(root), "-cf", str(archive), ".")
+        _KEPT.mkdir(parents=True, exist_ok=True)
+        for older in _KEPT.glob("stand-in-*.tar"):
+            older.unlink()
+        return Path(shutil.move(archive, _stand_in_path()))
     finally:
         with _undisturbed():
             shutil.rmtree(root, ignore_errors=True)
