@@ -92,7 +92,7 @@ content_hash() {
   (
     cd "$here"
     find Dockerfile .dockerignore LICENSE README.md entrypoint.py pyproject.toml \
-      requirements/runtime.txt src -type f ! -name '*.pyc' -print0 |
+      requirements/runtime.txt src tools/assemble_image.py -type f ! -name '*.pyc' -print0 |
       LC_ALL=C sort -z | xargs -0 sha256sum
   ) | sha256sum | cut -c 1-16
 }

@@ -66,10 +66,19 @@ def action(work: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def image(machine: Machine, action: Path, work: Path) -> str:
+def default_image(machine: Machine, action: Path, work: Path) -> str:
     """The image, built from the Dockerfile by launch.sh as for a branch."""
     prepared = Launch(action, work / "prepared", machine).prepare("docker")
     return prepared["image"]
+
+
+@pytest.fixture(scope="session")
+def images(machine: Machine, action: Path, default_image: str) -> dict[str, str]:
+    """The image of each target of the Dockerfile: the default one, and the one with a shell."""
+    shell = f"{default_image}-shell"
+    options = machine.build_arguments.split()
+    machine.docker("build", *options, "--target", "shell", "--tag", shell, str(action))
+    return {"program": default_image, "shell": shell}
 
 
 @pytest.fixture

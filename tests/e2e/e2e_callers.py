@@ -9,7 +9,7 @@ import pytest
 from support.e2e.act import Caller
 from support.e2e.world import CALLED_REF, running_world, secrets_in
 
-pytestmark = pytest.mark.usefixtures("image")
+pytestmark = pytest.mark.usefixtures("default_image")
 
 
 @pytest.fixture

@@ -19,6 +19,11 @@ _SHELL = "if [ -x /bin/bash ]; then exec /bin/bash; else exec /bin/sh; fi"
 
 
 @pytest.fixture
+def image(images):
+    return images["shell"]
+
+
+@pytest.fixture
 def world(tmp_path):
     rows = tmp_path / "registry.json"
     rows.write_text(json.dumps({"publishers": [{**ROW, "projects": ["sample"]}]}))

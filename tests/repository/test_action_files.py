@@ -205,8 +205,14 @@ def test_the_called_workflow_is_called_right():
 def test_the_image_is_fixed():
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert re.search(r"^ARG PYTHON_IMAGE=\S+@sha256:[0-9a-f]{64}$", dockerfile, re.MULTILINE)
-    stages = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
-    assert set(stages) == {"${PYTHON_IMAGE}"}
+    stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", dockerfile, re.MULTILINE)
+    # What is built without a target is the last one.
+    assert stages == [
+        ("${PYTHON_IMAGE}", "build"),
+        ("scratch", "program"),
+        ("program", "shell"),
+        ("program", ""),
+    ]
     assert not re.search(r"^\s*#\s*syntax\s*=", dockerfile, re.MULTILINE)
     assert re.search(r'^ENTRYPOINT \["', dockerfile, re.MULTILINE)
     assert "--require-hashes" in dockerfile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
 import re
 import shutil
@@ -30,6 +31,10 @@ _CGROUPS = Path("/sys/fs/cgroup")
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that end a session early."""
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_SUITE = "trixie"
+_PACKAGES = "ca-certificates,netbase,python3,python3-venv,python3-pip"
+_KEPT = ROOT / ".venv" / "e2e"
+_KEPT_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,12 @@ def plain_machine(work: Path) -> Iterator[Machine]:
         build_arguments = "--network host"
         until_done.callback(_remove_images, environment, keep=_our_images(environment))
         if not _can_pull(base, environment):
-            with _installed("mmdebstrap", "mmdebstrap"):
-                _make_stand_in(work, environment)
+            kept = _stand_in()
+            if kept is None:
+                # Until the end: what is unpacked later needs it, too.
+                until_done.enter_context(_installed("mmdebstrap", "mmdebstrap"))
+                kept = _make_stand_in(work)
+            run("docker", "import", str(kept), STAND_IN, env=os.environ | environment)
             base = STAND_IN
             build_arguments += f" --build-arg PYTHON_IMAGE={STAND_IN}"
         yield Machine(environment, base, build_arguments)
@@ -280,17 +289,34 @@ def _can_pull(image: str, environment: dict[str, str]) -> bool:
     return True
 
 
-def _make_stand_in(work: Path, environment: dict[str, str]) -> None:
-    """Make an image like python:3.13-slim from Debian's packages, and import it."""
+def _stand_in() -> Path | None:
+    """Return the archive of the stand-in, if it was made in the same way a day ago at most."""
+    path = _stand_in_path()
+    is_new = path.exists() and time.time() - path.stat().st_mtime < _KEPT_SECONDS
+    return path if is_new else None
+
+
+def _stand_in_path() -> Path:
+    recipe = [Path(__file__), *_trusted_here()]
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest()[:16]
+    return _KEPT / f"stand-in-{key}.tar"
+
+
+def _trusted_here() -> list[Path]:
+    """Return the certificates that this machine trusts besides Debian's."""
+    return sorted(Path("/usr/local/share/ca-certificates").glob("**/*.crt"))
+
+
+def _make_stand_in(work: Path) -> Path:
+    """Make an image like python:3.13-slim from Debian's packages; return its archive."""
     root = work / "stand-in"
-    packages = "ca-certificates,netbase,python3,python3-venv,python3-pip"
     try:
-        _debian("trixie", root, "--variant=minbase", f"--include={packages}")
+        _debian(_SUITE, root, "--variant=minbase", f"--include={_PACKAGES}")
         for name in ("python", "python3"):
             (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
         for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
             marker.unlink()
-        for certificate in Path("/usr/local/share/ca-certificates").glob("**/*.crt"):
+        for certificate in _trusted_here():
             shutil.copy(certificate, root / "usr/local/share/ca-certificates")
         run("chroot", str(root), "update-ca-certificates")
         (root / "etc/pip.conf").write_text(
@@ -298,8 +324,10 @@ def _make_stand_in(work: Path, environment: dict[str, str]) -> None:
         )
         archive = work / "stand-in.tar"
         run("tar", "-C", str(root), "-cf", str(archive), ".")
-        run("docker", "import", str(archive), STAND_IN, env=os.environ | environment)
-        archive.unlink()
+        _KEPT.mkdir(parents=True, exist_ok=True)
+        for older in _KEPT.glob("stand-in-*.tar"):
+            older.unlink()
+        return Path(shutil.move(archive, _stand_in_path()))
     finally:
         with _undisturbed():
             shutil.rmtree(root, ignore_errors=True)
