@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from attested_publish.identity.tokens import is_taken_once
-from attested_publish.index.discovery import TokenExchange, token_exchange
+from attested_publish.index.discovery import TokenExchange, token_exchange, usual_exchange
 from attested_publish.index.failures import quoted, unreachable
 from attested_publish.index.refusals import exchange_cause, remedy_for_job
 from attested_publish.index.site import pending_publishers_url, publishers_url
@@ -253,9 +253,12 @@ def audience_of(index: Index, session: requests.Session, *, is_provider_local: b
     `NoTrustedPublishing` if the index does not support it, and another if it asks for an
     audience for which another service would accept the token.
     """
+    # Few indexes announce another address than the usual one, so both are asked at once.
+    usual_url = usual_exchange(index).audience_url
+    usual_answer = meanwhile(lambda: _ask(index, "GET", usual_url, session))
     exchange = token_exchange(index, session)
     url = exchange.audience_url
-    answer = _ask(index, "GET", url, session)
+    answer = usual_answer() if url == usual_url else _ask(index, "GET", url, session)
     if answer.status == HTTPStatus.NOT_FOUND:
         raise NoTrustedPublishing(
             f"{index.name} does not support trusted publishing",

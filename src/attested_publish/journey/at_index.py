@@ -61,12 +61,12 @@ def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
     judge(run, distributions)
     contents = ask_index(run, distributions, answer)
     stop_if_refused(run)
-    stop_if_untrusted(run)
     missing = contents.missing_of(distributions)
     stop_if_unreadable(run, missing)
     if missing:
         get_ready(run.sandbox)
         signer = None if run.settings.password else identify(run, audience_meanwhile(run))
+        stop_if_untrusted(run)
         deliver, _ = delivery()
         deliver(run, missing, contents, signer)
     else:
@@ -75,7 +75,7 @@ def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
 
 
 def _delivery() -> tuple[_Deliver, _Work]:
-    # sigstore and twine take a second to import: that is done here, in the background.
+    # sigstore takes most of a second to import: that is done here, in the background.
     from attested_publish.journey.deliver import attest_only, deliver
 
     return deliver, attest_only

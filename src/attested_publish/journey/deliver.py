@@ -1,12 +1,12 @@
 """The second half of a release: API token, attestations, upload, confirmation.
 
-It is loaded in the background while the first half is at work: sigstore and twine, which it
-stands on, take a second to import.
+It is loaded in the background while the first half is at work: sigstore, which it stands on, takes
+most of a second to import.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations.verify import policy_for
@@ -29,7 +29,7 @@ from attested_publish.journey.forecast import refuse_to_sign
 from attested_publish.journey.identify import audience_meanwhile, identify_signer
 from attested_publish.journey.judge import judge, stop_if_refused
 from attested_publish.journey.trust import trust_of
-from attested_publish.journey.upload import upload
+from attested_publish.net.parallel import meanwhile
 
 if TYPE_CHECKING:
     from pypi_attestations import Attestation
@@ -50,7 +50,7 @@ def deliver(
     """
     provenances: Provenances | None = None
     if signer is None:
-        sent = upload(run, missing, {}, contents, given_credentials(run))
+        sent = _uploading()(run, missing, {}, contents, given_credentials(run))
     else:
         identity, plan = signer
         if run.settings.attestations_dir is not None and plan.sends:
@@ -59,16 +59,25 @@ def deliver(
         reuse(run, ready, missing, identity, plan)
         unsigned = ready.unsigned(missing) if plan.attest else []
         signing = begin_signing(run, unsigned) if unsigned else None
+        uploading = meanwhile(_uploading)
         with api_token(run, identity, audience_meanwhile(run), contents) as token:
             made = sign(run, unsigned, identity, signing) if signing is not None else {}
             attestations = ready.together(made)
             if not contents.unreadable:
                 provenances = provenances_of(run, attestations, identity)
+            upload = uploading()
             sent = upload(run, missing, attestations, contents, token, provenances=provenances)
     to_confirm = sent if run.settings.confirm else doubtful_of(run, sent)
     if to_confirm and not contents.unreadable:
         confirm(run, to_confirm, provenances)
     stop_if_doubtful(run)
+
+
+def _uploading() -> Callable[..., list[Distribution]]:
+    # twine takes a while to import: that is done while the certificate is waited for.
+    from attested_publish.journey.upload import upload
+
+    return upload
 
 
 def attest_only(run: Run, distributions: Sequence[Distribution]) -> None:

@@ -38,7 +38,7 @@ def trust_of(run: Run) -> Callable[[], Trust]:
 
 
 def stop_if_untrusted(run: Run) -> None:
-    """Load a Sigstore instance that was given, before anything is spent; the public one can wait.
+    """Load a Sigstore instance that was given, before a token is minted; the public one can wait.
 
     Raises `SigningProblem`.
     """

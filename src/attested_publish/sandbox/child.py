@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,9 @@ from types import ModuleType
 from typing import Any
 
 from attested_publish.sandbox.questions import Answer, Question, Unreadable
+
+if sys.platform == "win32":
+    import ctypes
 
 resource: ModuleType | None
 try:
@@ -138,31 +142,33 @@ def _watch_memory(most: int) -> None:
 
 def _memory() -> int:
     """The peak memory of this process, in bytes."""
-    if resource is None:
+    if sys.platform == "win32":
         return _memory_on_windows()
+    if resource is None:
+        return 0
     unit = 1 if platform.system() == "Darwin" else 1024
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
 
 
-def _memory_on_windows() -> int:
-    """PeakWorkingSetSize of PROCESS_MEMORY_COUNTERS (psapi.h); 0 if it cannot be read."""
-    # Only needed there.
-    import ctypes
+if sys.platform == "win32":
 
-    class Counters(ctypes.Structure):
-        _fields_ = (
-            ("cb", ctypes.c_uint32),
-            ("PageFaultCount", ctypes.c_uint32),
-            ("PeakWorkingSetSize", ctypes.c_size_t),
-            ("others", ctypes.c_size_t * 7),
-        )
+    def _memory_on_windows() -> int:
+        """PeakWorkingSetSize of PROCESS_MEMORY_COUNTERS (psapi.h); 0 if it cannot be read."""
 
-    counters = Counters(cb=ctypes.sizeof(Counters))
-    try:
-        kernel = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined, unused-ignore]
-        kernel.GetCurrentProcess.restype = ctypes.c_void_p
-        process = ctypes.c_void_p(kernel.GetCurrentProcess())
-        kernel.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.cb)
-    except (AttributeError, OSError):
-        return 0
-    return int(counters.PeakWorkingSetSize)
+        class Counters(ctypes.Structure):
+            _fields_ = (
+                ("cb", ctypes.c_uint32),
+                ("PageFaultCount", ctypes.c_uint32),
+                ("PeakWorkingSetSize", ctypes.c_size_t),
+                ("others", ctypes.c_size_t * 7),
+            )
+
+        counters = Counters(cb=ctypes.sizeof(Counters))
+        try:
+            kernel = ctypes.WinDLL("kernel32")
+            kernel.GetCurrentProcess.restype = ctypes.c_void_p
+            process = ctypes.c_void_p(kernel.GetCurrentProcess())
+            kernel.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.cb)
+        except (AttributeError, OSError):
+            return 0
+        return int(counters.PeakWorkingSetSize)
