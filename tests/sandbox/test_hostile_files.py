@@ -23,7 +23,7 @@ from attested_publish.sandbox.pool import Sandbox, seconds_for
 from support.command import command_line
 from support.hostile_files import ARCHIVES, DESCRIPTIONS, INFO
 from support.makers import make_sdist, make_wheel, metadata_text
-from support.measuring import tree_megabytes, watched
+from support.measuring import watched
 from support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def test_children_end_with_whoever_started_them(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wait_for(lambda: tree_megabytes(process.pid) > 60)
+    wait_for(lambda: _is_judging(process.pid))
     children = _children(process.pid)
     assert children
     process.send_signal(signal.SIGKILL)
@@ -183,9 +183,8 @@ def test_a_stop_while_a_file_is_judged_ends_the_run(number: int, tmp_path: Path)
     process = subprocess.Popen(
         command_line("check", "--offline", tmp_path), stdout=subprocess.PIPE, text=True
     )
-    wait_for(lambda: tree_megabytes(process.pid) > 60)
+    wait_for(lambda: _is_judging(process.pid))
     children = _children(process.pid)
-    time.sleep(0.5)
     started = time.monotonic()
     process.send_signal(number)
     output, _ = process.communicate(timeout=10)
@@ -251,6 +250,17 @@ def _children(process: int) -> list[int]:
         ["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False
     )
     return [int(each) for each in done.stdout.split()]
+
+
+def _is_judging(process: int) -> bool:
+    """Whether a child has had a second of the processor: its start takes half of that."""
+    done = subprocess.run(
+        ["ps", "-o", "cputimes=", "--ppid", str(process)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return any(int(each) >= 1 for each in done.stdout.split())
 
 
 def _is_there(process: int) -> bool:
