@@ -23,11 +23,11 @@ test slow e2e: export PYTHONDONTWRITEBYTECODE :=
 
 ## test: the whole test suite
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n auto $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(TESTS)
 
 ## slow: the rest of the large tables, of which `make test` runs the first rows
 slow: $(VENV)/dev
-	$(BIN)/python -m pytest -n auto -m slow $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow $(TESTS)
 
 ## bench: what a user waits for, compared with the manual way (FILES="2 10" RUNS=1 PARTS="release check start first-call image" narrow it)
 bench: $(VENV)/dev

@@ -12,8 +12,8 @@ pytest_plugins = ["support.fixtures"]
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: one more than there are cores, as the tests wait a third of their time."""
-    return (os.cpu_count() or 1) + 1
+    """`-n auto`: two for each core, as the tests wait a good part of their time."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(tryfirst=True)
