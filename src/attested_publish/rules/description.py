@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from attested_publish.findings import Finding
 
-_KNOWN = frozenset({"text/plain", "text/markdown", "text/x-rst"})
+_RENDERERS = {"text/plain": "txt", "text/markdown": "markdown", "text/x-rst": "rst"}
+"""The modules of readme_renderer; that for Markdown fails where comrak is not installed."""
+
 _VARIANTS = frozenset({"GFM", "CommonMark"})
 _REPORT: Final = re.compile(r"<string>:(?P<line>\d+): \([A-Z]+/\d\) (?P<text>.*)")
 
@@ -47,7 +49,7 @@ def description_of(raw: RawMetadata) -> Description | None:
     """Return what has to be rendered of the description in `raw`; None if nothing has to be."""
     description = raw.get("description")
     content_type, variant = _parsed(raw.get("description_content_type"))
-    if not description or content_type not in _KNOWN or len(description) > DESCRIPTION:
+    if not description or content_type not in _RENDERERS or len(description) > DESCRIPTION:
         return None
     if unknown_variant(raw) is not None:
         # It is refused for that, and the renderer returns nothing for it.
@@ -76,7 +78,7 @@ def description_findings(raw: RawMetadata) -> list[Finding]:
         ]
     declared = raw.get("description_content_type")
     content_type, _ = _parsed(declared)
-    if content_type not in _KNOWN:
+    if content_type not in _RENDERERS:
         return []
     if len(description) > DESCRIPTION:
         return [
@@ -128,20 +130,17 @@ def _rendered(description: str, content_type: str, variant: str) -> tuple[Findin
                 "You need not do anything; PyPI refuses Markdown only if the result is empty.",
             ),
         )
-    # docutils and the Markdown renderer take a third of a second to import.
-    from readme_renderer import rst, txt
-
+    # Each takes a tenth of a second to import, and a release needs one of them.
+    renderer = importlib.import_module(f"readme_renderer.{_RENDERERS[content_type]}")
     warnings = io.StringIO()
+    html: str | None
     try:
         if content_type == "text/x-rst":
-            html = rst.render(description, stream=warnings)
+            html = renderer.render(description, stream=warnings)
         elif content_type == "text/markdown":
-            # It fails where comrak is not installed.
-            from readme_renderer import markdown
-
-            html = markdown.render(description, variant=variant)
+            html = renderer.render(description, variant=variant)
         else:
-            html = txt.render(description)
+            html = renderer.render(description)
     except (MemoryError, SystemError) as error:
         # C code may have had too little memory for its own exception.
         raise MemoryError from error

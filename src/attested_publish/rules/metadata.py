@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from email.message import EmailMessage
 from email.utils import getaddresses
@@ -20,9 +21,6 @@ from packaging.errors import ExceptionGroup as PackagingErrors
 from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
-from rfc3986 import uri_reference  # type: ignore[import-untyped]
-from rfc3986.exceptions import RFC3986Exception  # type: ignore[import-untyped]
-from rfc3986.validators import Validator  # type: ignore[import-untyped]
 
 from attested_publish.rules.bounds import METADATA_VERSIONS, NESTED
 from attested_publish.rules.description import unknown_variant
@@ -36,6 +34,9 @@ if TYPE_CHECKING:
 
 _SUGGESTIONS = 5
 """How many unknown classifiers are compared with all known ones, which is slow."""
+
+_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z][A-Za-z0-9.-]*(?:/[A-Za-z0-9._~/-]*)?")
+"""Most addresses; rfc3986 finds them valid, too."""
 
 SUMMARY_LIMIT = 512
 LABEL_LIMIT = 32
@@ -315,11 +316,16 @@ def _classifiers_deprecated(raw: RawMetadata) -> Iterator[Finding]:
 
 def _is_web_address(url: str) -> bool:
     """Check as PyPI does: a scheme, http or https, and valid parts; a host is not required."""
-    validator = Validator().allow_schemes("http", "https").require_presence_of("scheme")
+    if _PLAIN_ADDRESS.fullmatch(url):
+        return True
+    # Its patterns take a while to compile, and few files come here.
+    from rfc3986 import exceptions, uri_reference, validators  # type: ignore[import-untyped]
+
+    validator = validators.Validator().allow_schemes("http", "https").require_presence_of("scheme")
     validator.check_validity_of("scheme", "host", "port", "path", "query")
     try:
         validator.validate(uri_reference(url).normalize())
-    except (RFC3986Exception, ValueError):
+    except (exceptions.RFC3986Exception, ValueError):
         return False
     return True
 
