@@ -28,6 +28,13 @@ def pytest_configure() -> None:
         signal.signal(number, _interrupted)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Those that need an engine run beside all others.
+    for item in items:
+        if "machine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engine)
+
+
 def _interrupted(number: int, frame: FrameType | None) -> None:
     # Once is enough: a second Ctrl-C must not stop what takes everything down.
     for each in ENDING:
