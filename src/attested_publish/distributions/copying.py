@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from attested_publish.distributions.finding import find, roots
 from attested_publish.distributions.names import Kind, kind_of, release_of
 from attested_publish.distributions.opening import Changed, opened
-from attested_publish.net.stopping import ended_when_stopped
+from attested_publish.net.stopping import Stopped, ended_when_stopped, is_stopped
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import FilesProblem, Topic
 
@@ -108,8 +108,8 @@ def copy_privately(
     `packages` are files, folders and patterns (see `patterns`); folders are searched one level deep
     (download-artifact creates subfolders). What is checked is what is uploaded: the copies share no
     bytes with the originals, and the originals are only read. A file that `is_too_large` (by its
-    size in bytes) is neither read nor copied. `found` is called
-    before anything is copied, `copied` with each distribution once it is copied.
+    size in bytes) is neither read nor copied. `found` is called before anything is copied, `copied`
+    with each distribution once it is copied.
 
     Raises `FilesProblem`, which names every faulty file at once.
     """
@@ -123,6 +123,8 @@ def copy_privately(
         )
         distributions = []
         for source in sorted(candidates, key=_by_name):
+            if is_stopped():
+                raise Stopped("not everything was copied")
             distributions.append(_private_copy(source, places, Path(folder), is_too_large))
             copied(distributions[-1])
         yield Copies(tuple(distributions), tuple(sorted(ignored)))
@@ -150,7 +152,7 @@ def _private_copy(
 
 
 def _copied(original: io.BufferedReader, copy: io.BufferedRandom, size: int) -> str:
-    """Copy `size` bytes, and return their sha256, all in one pass.
+    """Copy `size` bytes, and return their sha256.
 
     Raises `Changed` if the file has more or fewer bytes by then.
     """

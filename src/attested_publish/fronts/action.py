@@ -52,8 +52,7 @@ def _run(environment: Mapping[str, str]) -> int:
     except WrongUsage as error:
         report = _wrong_inputs(error, printer, Report(mode=Mode.PUBLISH.value, index=""))
         return _handed_over(report, environment, printer, status=2)
-    if settings.mode is not Mode.REHEARSE:
-        start_judging(settings)
+    start_judging(settings)
     printer.verbose = settings.verbose
     mask_secrets(printer.mask, settings, environment)
     run = Run(settings.mode.value, settings, Recorder(printer), printer.mask)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 
 from attested_publish.distributions.finding import find
+from attested_publish.net.parallel import meanwhile
 from attested_publish.rules.verdicts import get_ready
-from attested_publish.settings import Settings, VerifyMetadata
+from attested_publish.settings import Mode, Settings, VerifyMetadata
 
 
 def start_judging(settings: Settings) -> None:
@@ -14,9 +15,15 @@ def start_judging(settings: Settings) -> None:
 
     Its imports take longer than those of this process, which go on at the same time.
     """
-    if settings.verify_metadata is VerifyMetadata.NOTHING:
+    # A rehearsal begins with its services, and may have a sample instead of these files.
+    if settings.verify_metadata is VerifyMetadata.NOTHING or settings.mode is Mode.REHEARSE:
         return
-    # Whatever is wrong here is found again, and reported, where the files are copied.
-    with contextlib.suppress(Exception):
-        find(settings.packages_dir)
-        get_ready()
+
+    def start() -> None:
+        # Whatever is wrong here is found again, and reported, where the files are copied.
+        with contextlib.suppress(Exception):
+            find(settings.packages_dir)
+            get_ready()
+
+    # A folder that does not answer must not keep the main thread from hearing signals.
+    meanwhile(start)

@@ -28,8 +28,7 @@ def run(options: argparse.Namespace, values: Mapping[str, str]) -> int:
     Raises `WrongUsage`.
     """
     settings = _settings(options, values)
-    if settings.mode is not Mode.REHEARSE:
-        start_judging(settings)
+    start_judging(settings)
 
     from attested_publish.console.mask import mask
     from attested_publish.console.printer import Printer

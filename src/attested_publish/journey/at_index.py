@@ -49,7 +49,7 @@ def stages(run: Run, mode: Mode) -> Iterator[_Work]:
                 yield _check
             case Mode.ATTEST:
                 yield _attest
-            case Mode.PUBLISH | Mode.REHEARSE:
+            case _:
                 yield _publish
 
 

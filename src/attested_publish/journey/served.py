@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from attested_publish.index.pages import IndexFile, Pages
 
 _ASKING = 32
+_LOOK_SECONDS = 10.0
 _LOOKING_AHEAD = 4
 """While files are still being uploaded; an index answers much faster than it takes uploads."""
 
@@ -242,7 +243,12 @@ class Provenances:
         if not self._attestations.get(distribution.filename):
             return None
         look = self._ahead.pop(distribution.filename, None)
-        return (look and look()) or self._verify(distribution, listed)
+        if look is not None:
+            # One that hangs is not waited for as long as an answer now may take.
+            with contextlib.suppress(TimeoutError):
+                if found := look(_LOOK_SECONDS):
+                    return found
+        return self._verify(distribution, listed)
 
     def _look(self, distribution: Distribution) -> Provenanced | None:
         """Return a provenance that is right; one that is not served yet is looked at again."""

@@ -87,6 +87,9 @@ def done_or_stopped(work: Callable[[], None]) -> str | None:
             # The work starts nothing new, so it soon stops interfering with the final report.
             if worker.ident is not None:
                 worker.join(_SLICE)
+            # What it was just about to enter.
+            with contextlib.suppress(Stopped):
+                see_through(_end_everything)
             return signal.Signals(_received[0]).name
     if errors:
         raise errors[0]
@@ -126,10 +129,15 @@ def _end_everything() -> None:
 
 @contextlib.contextmanager
 def ended_when_stopped() -> Iterator[contextlib.ExitStack]:
-    """Provide a stack that is closed once: on exit, or when the run is told to stop."""
+    """Provide a stack that is closed once: on exit, or when the run is told to stop.
+
+    Raises `Stopped` if it has been.
+    """
     with contextlib.ExitStack() as stack:
         _to_be_ended.append(stack)
         try:
+            if _stopped.is_set():
+                raise Stopped("the run was told to stop")
             yield stack
         finally:
             if stack in _to_be_ended:

@@ -41,6 +41,7 @@ _UNSET16, _UNSET32 = 0xFFFF, 0xFFFFFFFF
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
 _ZIP64_SIZES: Final = frozenset({0, 8, 16, 24, 28})
 _DATA_DESCRIPTOR: Final = 0x08
+_LONGEST_DATA_DESCRIPTOR: Final = 24
 # Encrypted, patched, and strongly encrypted, none of which `zipfile` reads.
 _NOT_PLAIN: Final = 0x61
 _UTF8: Final = 0x800
@@ -145,6 +146,7 @@ class Members:
 
     def __init__(self, file: IO[bytes], archive: zipfile.ZipFile) -> None:
         self._file = file
+        self._seen: set[int] = set()
         starts = sorted({entry.header_offset for entry in archive.infolist()})
         self._ends = dict(zip(starts, [*starts[1:], archive.start_dir], strict=True))
 
@@ -153,12 +155,22 @@ class Members:
 
         That it has at most `most` bytes besides names and extra fields is part of being plain.
         """
-        size = self._ends[entry.header_offset] - entry.header_offset
-        is_usual = _LOCAL_SIZE <= size <= most + 2 * _UNSET16 and entry.file_size <= most
-        if not is_usual or entry.flag_bits & _NOT_PLAIN or entry.compress_type not in TAKEN_METHODS:
+        start = entry.header_offset
+        size = self._ends[start] - start
+        # Each byte of the archive is read once, whatever the directory makes of it.
+        is_first = start not in self._seen
+        self._seen.add(start)
+        longest = _LOCAL_SIZE + 2 * _UNSET16 + entry.compress_size + _LONGEST_DATA_DESCRIPTOR
+        is_usual = is_first and _LOCAL_SIZE <= size <= min(longest, most + 2 * _UNSET16)
+        if (
+            not is_usual
+            or entry.file_size > most
+            or entry.flag_bits & _NOT_PLAIN
+            or entry.compress_type not in TAKEN_METHODS
+        ):
             return None
         try:
-            self._file.seek(entry.header_offset)
+            self._file.seek(start)
             record = self._file.read(size)
         except (OSError, OverflowError):
             # The directory of a damaged archive may name any place.

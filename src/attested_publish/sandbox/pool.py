@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from attested_publish.net.stopping import at_the_end
+from attested_publish.net.stopping import Stopped, at_the_end, is_stopped
 from attested_publish.sandbox.process import BeyondBounds, Child, module_of
 from attested_publish.sandbox.questions import Answer, Question, Unreadable, about_file
 
@@ -160,9 +160,11 @@ class Sandbox:
         with self._slots:
             with self._lock:
                 # Two that start at the same time are not ready sooner than one after the other.
-                self._lock.wait_for(lambda: self._idle or not self._is_one_starting())
-                self._lock.wait_for(self._is_another_worth_it, _PATIENCE)
-                self._waiting -= 1
+                try:
+                    self._lock.wait_for(lambda: self._idle or not self._is_one_starting())
+                    self._lock.wait_for(self._is_another_worth_it, _PATIENCE)
+                finally:
+                    self._waiting -= 1
                 idle = sorted(self._idle, key=lambda each: module in each.loaded)
                 child = idle[-1] if idle else self._new(_MEMORY, module)
                 if idle:
@@ -201,6 +203,9 @@ class Sandbox:
         return bool(self._idle) or not self._all or self._waiting > FEW
 
     def _new(self, memory: int, module: str) -> Child:
+        if is_stopped():
+            # `close` has been called, or is about to be.
+            raise Stopped("no child is started any more")
         child = Child(memory, module)
         self._all.add(child)
         return child
