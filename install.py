@@ -18,6 +18,7 @@ that requires a password; of uv's, nothing. `requirement = FILE` in a pip.conf w
 from __future__ import annotations
 
 import ast
+import contextlib
 import math
 import os
 import platform
@@ -28,10 +29,11 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -72,19 +74,32 @@ VARIABLES: Final = frozenset(
         *("PROCESSOR_ARCHITECTURE", "PROCESSOR_ARCHITEW6432"),
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
         *("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+        # By which GitHub's runner finds what a job has left running.
+        "RUNNER_TRACKING_ID",
     ]
 )
 """The variables that pip and uv get, in any case; `PYTHON…` and `UV_…` variables are excluded."""
 
 _VERSION_SECONDS: Final = 10
+_VERSION_BYTES: Final = 100
 # 18 MB; where that takes longer, pip with its smaller files is as fast.
 _FETCH_SECONDS: Final = 30
-_UV_SECONDS: Final = 180
+# Usually one; then pip has its turn, which waits as long as it is set up to.
+_UV_SECONDS: Final = 60
 
 _SETTING: Final = re.compile(r"(global|install)\.([a-z-]+)=('.*'|\".*\")")
 _NOT_FOUND: Final = re.compile(r"No matching distribution found for ([\w.-]+)==([^\s;]+)")
 _UV_VERSION: Final = re.compile(rb"uv (\d+)\.(\d+)\.(\d+)")
 _UV_IN_WHEEL: Final = re.compile(r"uv-[^/]+\.data/scripts/(uv|uv\.exe)")
+
+_COMPARE: Final = """
+import importlib.metadata, sys
+for requirement in sys.argv[1:]:
+    name, _, version = requirement.partition("==")
+    if importlib.metadata.version(name) != version:
+        sys.exit(1)
+"""
+_LOCKED: Final = re.compile(r"^([\w.-]+==[^\s;]+)(?= +[\\-]|$)", re.MULTILINE)
 
 _Command = tuple[str | Path, ...]
 _Variables = Mapping[str, str]
@@ -117,8 +132,15 @@ def main(venv: Path, why_not: Path) -> int:
         prefix=f"{venv.name}-work-", dir=venv.parent, ignore_cleanup_errors=True
     ) as work:
         for_uv = _settings_of_uv(settings, environment)
-        if not (for_uv and _install_with_uv(inner, Path(work), pip, for_pip, for_uv)):
+        try:
+            is_done = for_uv is not None and _install_with_uv(
+                inner, Path(work), pip, for_pip, for_uv
+            )
+        except (OSError, zipfile.BadZipFile):
+            is_done = False
+        if not is_done:
             # Nothing that uv may have left behind is kept.
+            shutil.rmtree(Path(work, "cache"), ignore_errors=True)
             if for_uv and not _make(venv, options, environment):
                 return 1
             status = _install_with_pip(into_venv, Path(work), for_pip, why_not)
@@ -236,7 +258,10 @@ def _install_with_uv(
         print("uv could not install the packages, so pip does.", flush=True)
         return False
     check = (uv, "pip", "check", "--no-config", "--cache-dir", work / "cache", "--python", inner)
-    return _succeeds(check, for_uv, _UV_SECONDS, folder=work)
+    # A wrapper called uv may do nothing, successfully.
+    everywhere = _LOCKED.findall(LOCK.read_text(encoding="utf-8"))
+    compare = (inner, "-I", "-c", _COMPARE, *everywhere)
+    return all(_succeeds(each, for_uv, _UV_SECONDS, folder=work) for each in (check, compare))
 
 
 def _uv_on_path(environment: _Variables, work: Path) -> Path | None:
@@ -250,13 +275,17 @@ def _uv_on_path(environment: _Variables, work: Path) -> Path | None:
 
 
 def _is_usable(uv: Path, environment: _Variables, work: Path) -> bool:
-    said = work / "version"
-    with said.open("wb") as output:
-        if not _succeeds(
-            (uv, "--version"), environment, _VERSION_SECONDS, output=output, folder=work
-        ):
-            return False
-    version = _UV_VERSION.match(said.read_bytes()[:100])
+    process = _started((uv, "--version"), environment, work, subprocess.PIPE)
+    if process is None:
+        return False
+    timer = threading.Timer(_VERSION_SECONDS, _end, (process,))
+    timer.start()
+    try:
+        assert process.stdout is not None
+        version = _UV_VERSION.match(process.stdout.read(_VERSION_BYTES))
+    finally:
+        timer.cancel()
+        _end(process)
     return version is not None and tuple(map(int, version.groups())) >= OLDEST_UV
 
 
@@ -285,25 +314,11 @@ def _fetched_uv(pip: _Command, for_pip: _Variables, for_uv: _Variables, work: Pa
 
 
 def _succeeds(
-    command: _Command,
-    environment: _Variables,
-    seconds: float,
-    *,
-    output: IO[bytes] | None = None,
-    folder: Path | None = None,
+    command: _Command, environment: _Variables, seconds: float, *, folder: Path | None = None
 ) -> bool:
     """Run a command in a folder; nothing is left of it after `seconds`."""
-    try:
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if output is None else output,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except OSError:
+    process = _started(command, environment, folder, subprocess.DEVNULL)
+    if process is None:
         return False
     try:
         return process.wait(seconds) == 0
@@ -315,12 +330,32 @@ def _succeeds(
         raise
 
 
+def _started(
+    command: _Command, environment: _Variables, folder: Path | None, output: int
+) -> subprocess.Popen[bytes] | None:
+    try:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return None
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.returncode is not None:
+        return
     # What is on PATH may be a script that has started the program.
     if sys.platform == "win32":
         process.kill()
     else:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
@@ -341,7 +376,8 @@ def _settings_of_uv(settings: _Variables, environment: _Variables) -> dict[str, 
             **_sources(settings),
             **_patience(settings),
         }
-    except (_NotForUv, ValueError, OSError):
+    except (_NotForUv, ValueError, OverflowError, RuntimeError, OSError):
+        # RuntimeError: a home folder that is not known.
         return None
 
 
@@ -451,5 +487,13 @@ def _is_on(text: str) -> bool:
     raise _NotForUv
 
 
+def _end_on_signals() -> None:
+    for name in ("SIGTERM", "SIGHUP"):
+        # As Ctrl-C: whatever was started is ended, too.
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: sys.exit(1))
+
+
 if __name__ == "__main__":
+    _end_on_signals()
     sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

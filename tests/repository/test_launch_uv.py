@@ -5,14 +5,18 @@ Real uv, pip and shells. uv is called through a script that notes its command li
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from support.mirror import mirror, private_certificates
 from support.plain_python import UV, add_to, prepared_job
+from support.waiting import wait_for
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,6 +58,7 @@ BROKEN = {
     "fails": "exit 1",
     "is another program": "echo ultraviolet 1.0",
     "is too old": "echo uv 0.7.22",
+    "talks without end": "while :; do echo ultraviolet; done",
     "is endless": f"exec {shutil.which('sleep')} 100",
     "cannot be started": "\x00",
 }
@@ -110,6 +115,27 @@ def test_a_locked_one_with_other_bytes_is_not_run(job):
     assert job.asked_of_uv == []
 
 
+def test_one_that_does_nothing_successfully_is_noticed(job):
+    job.put_uv_on_path("echo uv 99.0.0")
+    assert_done(job, job.prepare(), "pip")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_cancelled_job_leaves_no_uv_running(job, number):
+    job.put_uv_on_path(
+        f"if [[ $1 == --version ]]; then exec {UV} --version; fi\n"
+        f"echo $$ >{job.folder}/uv-is; exec {shutil.which('sleep')} 100"
+    )
+    process = job.begin()
+    wait_for(lambda: (job.folder / "uv-is").exists() and (job.folder / "uv-is").read_text())
+    os.killpg(process.pid, number)
+    process.communicate(timeout=20)
+    uv = Path("/proc", (job.folder / "uv-is").read_text().strip())
+    wait_for(lambda: not uv.exists() or "sleep" not in (uv / "cmdline").read_text())
+    wait_for(lambda: not list((job.folder / "temp").glob("*-work-*")))
+    assert not (job.venv / "complete").exists()
+
+
 def test_where_it_fails_halfway_nothing_of_it_is_left(job):
     job.put_uv_on_path(
         f"if [[ $1 == --version ]]; then exec {UV} --version; fi\n"
@@ -138,8 +164,10 @@ def test_what_was_interrupted_is_not_taken_for_done(job):
     ("setting", "value"),
     [
         ("PIP_FIND_LINKS", "{folder}/links.html"),
+        ("PIP_FIND_LINKS", "~nobody-at-all/wheels {folder}/wheels"),
         ("PIP_CERT", "{folder}/certificates"),
         ("PIP_TIMEOUT", "soon"),
+        ("PIP_TIMEOUT", "inf"),
     ],
 )
 def test_what_has_no_equal_in_uv_is_left_to_pip(job, setting, value):
@@ -149,6 +177,7 @@ def test_what_has_no_equal_in_uv_is_left_to_pip(job, setting, value):
     (job.folder / "links.html").write_text(links)
     done = job.prepare(**{setting: value.format(folder=job.folder)})
     assert job.asked_of_uv == []
+    assert "install.py" not in done.stdout, "no traceback of ours"
     if setting != "PIP_TIMEOUT":
         assert_done(job, done, "pip")
     else:

@@ -44,16 +44,23 @@ class Job:
     def lock(self, *lines, name="runtime"):
         (self.folder / f"action/requirements/{name}.txt").write_text("".join(lines))
 
-    def prepare(self, **variables):
-        return subprocess.run(
+    def begin(self, **variables):
+        """Start to prepare, in a process group of its own."""
+        return subprocess.Popen(
             [BASH, self.folder / "action/launch.sh", "prepare"],
             env=self.environment | {"INPUT_RUNTIME": "python"} | variables,
             cwd=self.workspace,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            process_group=0,
         )
+
+    def prepare(self, **variables):
+        process = self.begin(**variables)
+        output, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
 
     @property
     def venv(self):
@@ -126,7 +133,7 @@ def prepared_job(folder):
     kept = {
         name: value
         for name, value in without_a_job().items()
-        if not name.startswith(("PIP_", "UV_"))
+        if not name.startswith(("PIP_", "UV_", "SSL_CERT_")) and not name.endswith("_CA_BUNDLE")
     }
     environment = kept | {
         "PATH": str(folder / "bin"),

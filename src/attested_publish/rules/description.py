@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Final
 
+import readme_renderer
+
 from attested_publish.rules.bounds import DESCRIPTION
 from attested_publish.rules.wording import discouraged, doubtful, refused, sentence, shown, untried
 
@@ -131,7 +133,7 @@ def _rendered(description: str, content_type: str, variant: str) -> tuple[Findin
             ),
         )
     # Each takes a tenth of a second to import, and a release needs one of them.
-    renderer = importlib.import_module(f"readme_renderer.{_RENDERERS[content_type]}")
+    renderer = importlib.import_module(f"{readme_renderer.__name__}.{_RENDERERS[content_type]}")
     warnings = io.StringIO()
     html: str | None
     try:
