@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from attested_publish.rehearsal.request_log import Answered
     from support.releases import Stage
 
 
@@ -40,8 +41,12 @@ def test_a_wrong_provenance_counts_although_it_was_seen_early(slow: Stage) -> No
     assert {file.status for file in report.files.values()} == {"uploaded"}
 
 
-def test_nothing_is_looked_at_when_nothing_is_to_be_confirmed(slow: Stage) -> None:
-    slow.fault("integrity=provenance")
-    report = slow.run(confirm="false")
+@pytest.mark.parametrize("confirm", ["true", "false"])
+def test_provenances_are_asked_for_only_to_confirm_them(dist: Path, confirm: str) -> None:
+    answered: list[Answered] = []
+    with staged(dist, latency={"upload": 0.8}, record=answered.append) as stage:
+        report = stage.run(confirm=confirm)
     assert report.result == "done", problem(report)
     assert report.files[SDIST].status == "uploaded"
+    looks = [each for each in answered if each.endpoint == "integrity"]
+    assert bool(looks) == (confirm == "true"), looks
