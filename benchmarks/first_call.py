@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from measure import measured
+from measure import CannotMeasure, ProgramFailed, measured, medians
 
 ROOT: Final = Path(__file__).parents[1]
 UV: Final = Path(sys.prefix) / ("Scripts/uv.exe" if os.name == "nt" else "bin/uv")
@@ -39,9 +39,19 @@ def first_call(runs: int) -> dict[str, dict[str, float]]:
     """Return the medians by version of Python: of this one, and of the newest on the machine.
 
     `seconds` and `ratio` are those of a runner without uv; `path_…` are with uv on PATH, `pip_…`
-    without either. `before_seconds` is what each is compared with.
+    without either. `before_seconds` is what each is compared with. Raises `CannotMeasure` where a
+    needed program is missing, `ProgramFailed` where something else installed than was wanted.
     """
+    _prove_programs()
     return {version: _compared(program, runs) for version, program in _pythons().items()}
+
+
+def _prove_programs() -> None:
+    for name in _TOOLS:
+        if shutil.which(name) is None:
+            raise CannotMeasure(f"there is no {name} on PATH")
+    if not UV.is_file():
+        raise CannotMeasure(f"there is no uv at {UV}")
 
 
 def _compared(program: str, runs: int) -> dict[str, float]:
@@ -76,7 +86,7 @@ def _before(program: str) -> float:
 
 
 def _launched(program: str, way: str) -> float:
-    """Make it with launch.sh; return the seconds. Raises where it was not done in that way."""
+    """Make it with launch.sh; return the seconds. `ProgramFailed` if it went another way."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         action = folder / "action"
@@ -99,7 +109,7 @@ def _launched(program: str, way: str) -> float:
             for path in folder.glob("temp/*/[Ll]ib*/**/*.dist-info/INSTALLER")
         }
         if installers != {"pip" if way == "pip" else "uv"}:
-            raise RuntimeError(f"uv from {way}, but {installers} installed:\n{said}")
+            raise ProgramFailed(f"uv from {way}, but {installers} installed:\n{said}")
         return cost.seconds
 
 
@@ -111,7 +121,7 @@ def _path(folder: Path, program: str, way: str) -> str:
         programs["uv"] = str(UV)
     for name, path in programs.items():
         if path is None:
-            raise RuntimeError(f"There is no {name} on PATH.")
+            raise CannotMeasure(f"there is no {name} on PATH")
         (folder / name).symlink_to(path)
     return str(folder)
 
@@ -142,7 +152,7 @@ def _candidates() -> Iterator[tuple[str, str]]:
 
 
 def table(found: Mapping[str, Mapping[str, float]]) -> str:
-    """Return the figures as text."""
+    """Return the figures and the goal as text."""
     lines = [f"{'Python':8}{'before':>9}{'uv fetched':>16}{'uv on PATH':>16}{'pip':>16}"]
     for version, figures in found.items():
         cells = [
@@ -151,16 +161,19 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
         ]
         before = f"{figures['before_seconds']:.1f} s"
         lines.append(f"{version:8}{before:>9}" + "".join(f"{cell:>16}" for cell in cells))
-    return "\n".join(lines)
+    return "\n".join([*lines, f"Goal: {GOAL:g} of the time before."])
 
 
 def main() -> int:
     """Print the table, and the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=3)
-    found = first_call(parser.parse_args().runs)
+    runs = parser.parse_args().runs
+    if runs < 1:
+        parser.error("at least one run is needed")
+    found = first_call(runs)
+    print(medians(runs))
     print(table(found))
-    print(f"\nTo reach: {GOAL} of the time before.")
     print(json.dumps(found))
     return 0
 

@@ -1,94 +1,83 @@
 """How long a release of 100 wheels takes to check, compared with `twine check --strict`.
 
-`hundred.py [--runs N] [--distinct]`. A wheel has about 3 MB and 300 members: 230 Python modules of
-the size of real ones, type stubs, data, and four extension modules. The wheels of a release have
-the same Python files, and extension modules of their own, as those for several platforms do; with
-`--distinct` every wheel has Python files of its own. Both programs check the same files in turn.
-The last line printed is one JSON object.
+`hundred.py [--runs N]`. Two kinds of releases are checked: in the first, the wheels have the same
+Python files (repeated), which this program remembers; in the second, each has its own (distinct).
+See `many_wheels`. Both programs check the same files in turn. The last line printed is one JSON
+object.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
-import hashlib
 import json
 import os
-import random
+import subprocess
 import sys
-import sysconfig
 import tempfile
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from measure import Cost, measured, typical
+from measure import Cost, measured, medians, prepared, typical
 from ways import PROGRAM
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 GOAL: Final = 1.2
 """The ratio to reach."""
 
 WHEELS: Final = 100
 
-_PROJECT: Final = "sample"
-_VERSION: Final = "1.0"
-_INFO: Final = f"{_PROJECT}-{_VERSION}.dist-info"
-_EPOCH: Final = (2020, 1, 1, 0, 0, 0)
-
-_MODULES: Final = 230
-_STUBS: Final = 40
-_DATA: Final = 21
-_EXTENSIONS: Final = 4
-_MODULE_SIZES: Final = (2_000, 50_000)
-_STUB_SIZES: Final = (500, 8_000)
-_DATA_SIZES: Final = (1_000, 20_000)
-_EXTENSION_SIZE: Final = 403_000
-_REQUIREMENTS: Final = 40
+_MAKER: Final = str(Path(__file__).with_name("many_wheels.py"))
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="How long 100 wheels take to check.")
     parser.add_argument("--runs", type=int, default=3, metavar="N")
-    parser.add_argument("--distinct", action="store_true", help="no two wheels share a module")
     options = parser.parse_args()
     if options.runs < 1:
         parser.error("at least one run is needed")
     if not hasattr(os, "wait4"):
         sys.exit("hundred.py needs os.wait4, which this system does not have.")
-    ours, twine = compare(options.runs, are_distinct=options.distinct)
-    row = "{:<24}{:>10}{:>10}{:>10}"
-    print(f"Medians of {options.runs} runs, {WHEELS} wheels.")
-    print(row.format("", "seconds", "CPU s", "peak MB"))
-    for name, cost in (("check --offline", ours), ("twine check --strict", twine)):
-        figures = (f"{cost.seconds:.2f}", f"{cost.cpu_seconds:.2f}", f"{cost.peak_mb:.0f}")
-        print(row.format(name, *figures))
-    print(f"{'ratio':<24}{ours.seconds / twine.seconds:10.2f}   (goal: {GOAL})")
-    print(json.dumps(_as_json(ours, twine)))
+    found = check_hundred(options.runs)
+    print(medians(options.runs))
+    print(table(found))
+    print(json.dumps(found))
 
 
-def check_hundred(runs: int) -> dict[str, float]:
-    """Check 100 wheels both ways, `runs` times; return the medians.
+def check_hundred(runs: int, wheels: int = WHEELS) -> dict[str, float]:
+    """Check 100 wheels of both kinds both ways, `runs` times; return the medians.
 
     `seconds`, `cpu_seconds` and `peak_mb` (10^6 bytes) are ours, `ratio` is `seconds` to
-    `twine_seconds`.
+    `twine_seconds`; `distinct_…` are those of wheels that share no Python file.
     """
-    return _as_json(*compare(runs))
+    ours, twine = _compare(runs, wheels)
+    distinct = _figures(*_compare(runs, wheels, "--distinct"))
+    return {
+        **_figures(ours, twine),
+        "peak_mb": round(ours.peak_mb, 1),
+        **{f"distinct_{name}": figure for name, figure in distinct.items()},
+    }
 
 
-def compare(runs: int, *, are_distinct: bool = False) -> tuple[Cost, Cost]:
+def _compare(runs: int, wheels: int, *kind: str) -> tuple[Cost, Cost]:
     """Check the same wheels with this program and with twine, in turn; return the medians."""
     with tempfile.TemporaryDirectory(prefix="bench-hundred-") as folder:
-        wheels = make_wheels(Path(folder, "dist"), WHEELS, are_distinct=are_distinct)
-        twine_check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, wheels)]
+        dist = str(Path(folder, "dist"))
+        made = subprocess.run(
+            [sys.executable, _MAKER, dist, str(wheels), *kind],
+            env=prepared(os.environ),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
         ours: list[Cost] = []
         twine: list[Cost] = []
         turns = [
-            ([*PROGRAM, "check", "--offline", str(wheels[0].parent)], ours),
-            (twine_check, twine),
+            ([*PROGRAM, "check", "--offline", dist], ours),
+            (
+                [sys.executable, "-m", "twine", "check", "--strict", *made.stdout.splitlines()],
+                twine,
+            ),
         ]
         for _ in range(runs):
             for command, costs in turns:
@@ -97,139 +86,33 @@ def compare(runs: int, *, are_distinct: bool = False) -> tuple[Cost, Cost]:
     return typical(ours), typical(twine)
 
 
-def _as_json(ours: Cost, twine: Cost) -> dict[str, float]:
+def _figures(ours: Cost, twine: Cost) -> dict[str, float]:
     return {
         "seconds": round(ours.seconds, 2),
         "twine_seconds": round(twine.seconds, 2),
         "ratio": round(ours.seconds / twine.seconds, 3),
         "cpu_seconds": round(ours.cpu_seconds, 2),
-        "peak_mb": round(ours.peak_mb, 1),
+        "twine_cpu_seconds": round(twine.cpu_seconds, 2),
     }
 
 
-def make_wheels(folder: Path, count: int, *, are_distinct: bool = False) -> list[Path]:
-    """Write `count` wheels of one release into `folder`."""
-    folder.mkdir(parents=True)
-    common: Path | None = None
-    wheels = []
-    for build in range(1, count + 1):
-        path = folder / f"{_PROJECT}-{_VERSION}-{build}-py3-none-any.whl"
-        if common is None or are_distinct:
-            common = folder.parent / "common.zip"
-            _write_common(common, seed=build if are_distinct else 0)
-        # The members that are the same in every wheel are compressed once.
-        path.write_bytes(common.read_bytes())
-        _complete(path, build)
-        wheels.append(path)
-    return wheels
-
-
-def _write_common(path: Path, seed: int) -> None:
-    chance = random.Random(seed)
-    source = _source()
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in _common_members(chance, source):
-            archive.writestr(_entry(name), content)
-
-
-def _common_members(chance: random.Random, source: bytes) -> Iterator[tuple[str, bytes]]:
-    for kind, count, sizes in (
-        ("module_{}.py", _MODULES, _MODULE_SIZES),
-        ("module_{}.pyi", _STUBS, _STUB_SIZES),
-        ("data/table_{}.json", _DATA, _DATA_SIZES),
-    ):
-        for number in range(count):
-            # Most files are small, as in real projects.
-            size = round(sizes[0] + (sizes[1] - sizes[0]) * chance.random() ** 2)
-            start = chance.randrange(len(source) - size)
-            package = "" if number % 3 else f"part_{number % 7}/"
-            yield f"{_PROJECT}/{package}{kind.format(number)}", source[start : start + size]
-    yield f"{_INFO}/METADATA", _metadata()
-    yield f"{_INFO}/licenses/LICENSE", source[:11_000]
-    yield f"{_INFO}/entry_points.txt", b"[console_scripts]\nsample = sample.module_1:main\n"
-
-
-def _complete(path: Path, build: int) -> None:
-    """Add what only this wheel has, and RECORD."""
-    chance = random.Random(build)
-    wheel = (
-        "Wheel-Version: 1.0\nGenerator: benchmarks\nRoot-Is-Purelib: true\n"
-        f"Tag: py3-none-any\nBuild: {build}\n"
-    )
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for number in range(_EXTENSIONS):
-            content = chance.randbytes(_EXTENSION_SIZE) + bytes(_EXTENSION_SIZE)
-            archive.writestr(_entry(f"{_PROJECT}/native_{number}.so"), content)
-        archive.writestr(_entry(f"{_INFO}/WHEEL"), wheel)
-        record = "".join(_record_line(entry) for entry in archive.infolist())
-        archive.writestr(_entry(f"{_INFO}/RECORD"), f"{record}{_INFO}/RECORD,,\n")
-
-
-def _record_line(entry: zipfile.ZipInfo) -> str:
-    # Any digest will do: PyPI compares the names alone.
-    digest = hashlib.sha256(entry.CRC.to_bytes(4, "big")).digest()
-    coded = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    return f"{entry.filename},sha256={coded},{entry.file_size}\n"
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _EPOCH)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = 0o644 << 16
-    return entry
-
-
-def _source() -> bytes:
-    """Return real Python: the modules at the top of this Python's library."""
-    library = Path(sysconfig.get_path("stdlib"))
-    return b"".join(path.read_bytes() for path in sorted(library.glob("*.py")))
-
-
-def _metadata() -> bytes:
-    readme = Path(__file__).parents[1] / "README.md"
-    return (
-        f"Metadata-Version: 2.4\nName: {_PROJECT}\nVersion: {_VERSION}\n"
-        "Summary: A release to measure with\n"
-        "Author-email: Somebody <somebody@example.com>\n"
-        "License-Expression: MIT OR Apache-2.0\nLicense-File: LICENSE\n"
-        "Project-URL: Homepage, https://example.com/sample\n"
-        "Project-URL: Documentation, https://example.com/sample/docs\n"
-        "Project-URL: Source, https://example.com/sample/source\n"
-        "Keywords: sample,measure,release\n"
-        + "".join(f"Classifier: {one}\n" for one in _CLASSIFIERS)
-        + "Requires-Python: >=3.9\n"
-        + "".join(_requirements(_REQUIREMENTS))
-        + "Description-Content-Type: text/markdown\n\n"
-        + readme.read_text(encoding="utf-8")
-    ).encode()
-
-
-def _requirements(count: int) -> Iterator[str]:
-    for number in range(count):
-        extra = f"extra{number % 5}"
-        yield (
-            f'Requires-Dist: needed-{number}<{number + 2},>={number}.1; extra == "{extra}" and '
-            f'python_version >= "3.10"\n'
+def table(found: Mapping[str, float]) -> str:
+    """Return the figures and the goal as text."""
+    columns = ("seconds", "twine", "ratio", "CPU s", "CPU of twine")
+    row = "{:<14}" + "{:>14}" * len(columns)
+    lines = [row.format("Python files", *columns)]
+    for kind, prefix in (("repeated", ""), ("distinct", "distinct_")):
+        cells = (
+            f"{found[f'{prefix}seconds']:.2f}",
+            f"{found[f'{prefix}twine_seconds']:.2f}",
+            f"{found[f'{prefix}ratio']:.2f}",
+            f"{found[f'{prefix}cpu_seconds']:.2f}",
+            f"{found[f'{prefix}twine_cpu_seconds']:.2f}",
         )
-    for number in range(5):
-        yield f"Provides-Extra: extra{number}\n"
-
-
-_CLASSIFIERS: Sequence[str] = (
-    "Development Status :: 5 - Production/Stable",
-    "Intended Audience :: Developers",
-    "Operating System :: OS Independent",
-    "Programming Language :: Python :: 3",
-    "Programming Language :: Python :: 3 :: Only",
-    "Programming Language :: Python :: 3.10",
-    "Programming Language :: Python :: 3.11",
-    "Programming Language :: Python :: 3.12",
-    "Programming Language :: Python :: 3.13",
-    "Programming Language :: Python :: 3.14",
-    "Programming Language :: Python :: Implementation :: CPython",
-    "Topic :: Software Development :: Build Tools",
-    "Typing :: Typed",
-)
+        lines.append(row.format(kind, *cells))
+    lines.append(f"Peak memory, repeated: {found['peak_mb']:.0f} MB.")
+    lines.append(f"Goal: a ratio of {GOAL:g}.")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,22 @@
 """Memory of a process and its descendants together, sampled from outside while they run.
 
-Only where Linux lists the children of a process and adds up its memory.
+What is added up is the resident memory of the largest process, and the private pages of all
+others: an upper bound that counts shared pages once. Pages that programs outside the tree share
+with the largest process count in full; those that only smaller processes share with one another,
+and not with the largest, are left out. Only where Linux lists the children of a process and adds
+up its memory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 INTERVAL = 0.05
 """Seconds between two samples. A peak that lasts a shorter time may be missed."""
@@ -51,7 +56,7 @@ def watched(pid: int) -> Iterator[TreePeak]:
 def _sample(pid: int, peak: TreePeak, has_ended: threading.Event) -> None:
     while True:
         try:
-            now = sum(map(_memory, _tree(pid)))
+            now = _together([_memory(each) for each in _tree(pid)])
         except PermissionError:
             # Less than all of it would be a wrong figure.
             peak.bytes = None
@@ -61,13 +66,28 @@ def _sample(pid: int, peak: TreePeak, has_ended: threading.Event) -> None:
             return
 
 
-def _memory(pid: int) -> int:
-    """Return the proportional set size of a process: a page that N share counts as 1/N."""
-    for line in _read(_PROC / str(pid) / "smaps_rollup").splitlines():
+@dataclass(frozen=True)
+class _Memory:
+    """Of one process, in bytes: all that is resident, and those pages that nobody shares."""
+
+    resident: int
+    private: int
+
+
+def _together(processes: Sequence[_Memory]) -> int:
+    largest = max(processes, key=lambda process: process.resident)
+    return largest.resident + sum(each.private for each in processes if each is not largest)
+
+
+def _memory(pid: int) -> _Memory:
+    """Return the memory of a process, 0 if it has ended."""
+    kib: dict[str, int] = {}
+    # The first line has the addresses.
+    for line in _read(_PROC / str(pid) / "smaps_rollup").splitlines()[1:]:
         name, _, value = line.partition(":")
-        if name == "Pss":
-            return int(value.split()[0]) * _KIB
-    return 0
+        kib[name] = int(value.split()[0])
+    private = kib.get("Private_Clean", 0) + kib.get("Private_Dirty", 0)
+    return _Memory(kib.get("Rss", 0) * _KIB, private * _KIB)
 
 
 def _tree(pid: int) -> Iterator[int]:

@@ -12,7 +12,7 @@ from material import make_release
 from measure import measured, typical
 from ways import PROGRAM
 
-_RUNS = 9
+RUNS = 9
 """A start takes a fraction of a second, so there can be more of them than releases."""
 
 
@@ -41,6 +41,6 @@ def cold_starts() -> Iterator[tuple[Start, float]]:
         for start in starts:
             costs = [
                 measured([*PROGRAM, *start.arguments], os.environ, status=start.status)[0]
-                for _ in range(_RUNS)
+                for _ in range(RUNS)
             ]
             yield start, typical(costs).seconds

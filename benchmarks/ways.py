@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measure import Cost, measured
+from measure import Cost, measured, prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +69,7 @@ def services(latency: Mapping[str, float]) -> Iterator[Services]:
 @contextlib.contextmanager
 def running(command: Sequence[str], folder: str) -> Iterator[Services]:
     """Run the services that `command` starts, which exports to `folder`, as long as needed."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, env=prepared(os.environ), stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         told: dict[str, Any] = json.loads(process.stdout.readline())

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
+import zipfile
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import requests
 from critical_path import critical_path, table
-from measure import Cost, measured
+from hundred import check_hundred
+from many_wheels import make_wheels
+from measure import Cost, measured, medians
+from process_tree import watched
 from releases import Comparison, Run, compare, one_run
 from service_log import between, read_log, server_errors
 from ways import publish
@@ -66,6 +73,30 @@ def test_the_memory_of_all_processes_is_added_up():
     peak_mb, tree_peak_mb = map(float, done.stdout.split())
     assert 60 < peak_mb < 100
     assert 120 < tree_peak_mb < 200
+    assert tree_peak_mb >= peak_mb
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_pages_shared_with_other_programs_count_in_full():
+    # This Python has the same libraries loaded.
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", _CHILD], **pipes) as child:
+        child.stdout.readline()
+        with watched(child.pid) as tree:
+            time.sleep(0.2)
+        lines = Path("/proc", str(child.pid), "smaps_rollup").read_text("ascii").splitlines()
+        child.stdin.close()
+    resident_kib = next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
+    assert tree.bytes >= resident_kib * 1024
+
+
+@needs_wait4
+def test_what_is_measured_keeps_its_bytecode():
+    script = "import sys; print(sys.dont_write_bytecode)"
+    _, printed = measured(
+        [sys.executable, "-c", script], {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    )
+    assert printed.strip() == "False"
 
 
 @needs_wait4
@@ -119,17 +150,69 @@ def test_both_ways_publish_and_nothing_is_a_server_error():
 
 @needs_wait4
 def test_what_cannot_be_measured_is_null_and_the_reason_is_said(tmp_path):
-    done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "bench.py", "--parts", "image"],
-        env={**os.environ, "PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = bench(ROOT / "benchmarks", "image", path=tmp_path)
+    assert done.returncode == 0
     *_, reason, last = done.stdout.splitlines()
     assert reason == "Cannot be measured here: there is no docker command on PATH."
     assert json.loads(last) == {"image": None}
+
+
+@needs_wait4
+def test_what_the_first_call_needs_is_said(tmp_path):
+    done = bench(ROOT / "benchmarks", "first-call", path=tmp_path)
+    *_, reason, last = done.stdout.splitlines()
+    assert reason == "Cannot be measured here: there is no bash on PATH."
+    assert json.loads(last) == {"first_call": None}
+    assert done.returncode == 0
+
+
+@needs_wait4
+def test_a_part_that_fails_costs_only_that_part(tmp_path):
+    copy = tmp_path / "benchmarks"
+    shutil.copytree(ROOT / "benchmarks", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "hundred.py").write_text("{}['nobody expects this']\n", encoding="utf-8")
+    done = bench(copy, "check", "image", path=tmp_path)
+    *_, reason, last = done.stdout.splitlines()
+    assert "KeyError: 'nobody expects this'" in done.stderr
+    assert reason == "Cannot be measured here: there is no docker command on PATH."
+    assert json.loads(last) == {"check": None, "image": None}
+    assert done.returncode == 1
+
+
+def bench(folder, *parts, path):
+    return subprocess.run(
+        [sys.executable, folder / "bench.py", "--parts", *parts],
+        env={**os.environ, "PATH": str(path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_number_of_runs_is_said():
+    assert medians(1) == "Figures of one run."
+    assert medians(9) == "Medians of 9 runs."
+
+
+@pytest.mark.parametrize("are_distinct", [False, True])
+def test_wheels_share_their_python_files_or_not(tmp_path, are_distinct):
+    sums = []
+    for wheel in make_wheels(tmp_path / "dist", 2, are_distinct=are_distinct):
+        with zipfile.ZipFile(wheel) as archive:
+            members = [each for each in archive.infolist() if each.filename.endswith(".py")]
+        sums.append({each.CRC for each in members})
+    assert all(len(each) > 200 for each in sums)
+    assert len(sums[0] & sums[1]) == (0 if are_distinct else len(sums[0]))
+
+
+@pytest.mark.slow
+@needs_wait4
+def test_both_kinds_of_wheels_are_checked():
+    found = check_hundred(1, wheels=2)
+    names = ["seconds", "twine_seconds", "ratio", "cpu_seconds", "twine_cpu_seconds"]
+    assert list(found) == [*names, "peak_mb", *(f"distinct_{name}" for name in names)]
+    assert all(figure > 0 for figure in found.values())
 
 
 # The critical path. Times are in seconds since the run was started.
