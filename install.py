@@ -214,7 +214,9 @@ def _install_with_pip(pip: _Command, work: Path, environment: _Variables, why_no
     log = work / "pip.log"
     install = (*pip, "--log", log, "install", "--quiet", "--progress-bar", "off", *OPTIONS)
     if _run(*install, "-r", LOCK, env=environment) != 0:
-        misfit = _misfit(log.read_text(encoding="utf-8", errors="replace"))
+        # Without a log, pip did not begin.
+        said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        misfit = _misfit(said)
         if misfit is None:
             return 1
         python = f"{platform.python_implementation()} {platform.python_version()}"
