@@ -395,7 +395,7 @@ def _fetched(file: IndexFile, page: str, session: requests.Session, limits: Limi
 
 def _sha256_of_file(path: Path) -> str:
     real = path.resolve()
-    with opened(real, [real]) as file:
+    with opened(real, [real.parent]) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

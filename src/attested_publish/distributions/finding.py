@@ -101,9 +101,11 @@ def find(packages: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
 
 
 def roots(packages: Iterable[str | Path]) -> list[Path]:
-    """Return the files and folders that all found distributions are in or at."""
+    """Return the folders that all found distributions are in, each once."""
     given = [str(each) for each in packages]
-    return [start_of(each) if is_pattern(each) else Path(each) for each in given]
+    places = [start_of(each) if is_pattern(each) else Path(each) for each in given]
+    # A shell may have made thousands of files of `dist/*`.
+    return list(dict.fromkeys(each if each.is_dir() else each.parent for each in places))
 
 
 def is_sidecar(path: PurePath) -> bool:

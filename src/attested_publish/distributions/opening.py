@@ -19,8 +19,8 @@ class Changed(Exception):
 
 
 @contextlib.contextmanager
-def opened(source: Path, packages: Sequence[Path]) -> Iterator[io.BufferedReader]:
-    """Open a regular file in one of `packages` (files and folders) for reading.
+def opened(source: Path, folders: Sequence[Path]) -> Iterator[io.BufferedReader]:
+    """Open a regular file in one of `folders` for reading.
 
     The path may be replaced at any time: by a pipe, which would block until somebody writes to
     it, a device, or a link to another place. So the link is resolved first, no other link is
@@ -32,7 +32,7 @@ def opened(source: Path, packages: Sequence[Path]) -> Iterator[io.BufferedReader
         real = source.resolve()
     except RuntimeError as error:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
-    roots = [(given if given.is_dir() else given.parent).resolve() for given in packages]
+    roots = (folder.resolve() for folder in folders)
     root = next((root for root in roots if real.is_relative_to(root) and real != root), None)
     if root is None:
         raise Changed("it points outside its folder")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from attested_publish.journey.run import Run
 
 _SHOWN_ASIDE = 20
+_FEW_PLACES = 3
 
 
 @contextlib.contextmanager
@@ -48,8 +49,7 @@ def private_copies(
         begin()
 
     with ended_when_stopped() as until_done:
-        folders = ", ".join(shown(path) for path in run.settings.packages_dir)
-        with run.recorder.stage(Stage.FILES, f"a private copy of what is in {folders}"):
+        with run.recorder.stage(Stage.FILES, f"a private copy of what is in {_places(run)}"):
             copies = until_done.enter_context(
                 copy_privately(run.settings.packages_dir, is_too_large, copied, found)
             )
@@ -57,6 +57,11 @@ def private_copies(
             _print_files(run, copies.distributions)
             _print_ignored(run, copies.ignored, copies.distributions)
         yield copies.distributions
+
+
+def _places(run: Run) -> str:
+    first, more = run.settings.packages_dir[:_FEW_PLACES], run.settings.packages_dir[_FEW_PLACES:]
+    return ", ".join(map(shown, first)) + (f" and {len(more)} more" if more else "")
 
 
 def _print_files(run: Run, distributions: Sequence[Distribution]) -> None:
