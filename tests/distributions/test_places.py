@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from attested_publish.distributions.finding import roots
@@ -18,5 +17,4 @@ def test_each_folder_counts_once(tmp_path: Path) -> None:
         file.touch()
     more = tmp_path / "more"
     more.mkdir()
-    pattern = os.path.join(tmp_path, "*.whl")
-    assert roots([*files, tmp_path, pattern, more]) == [tmp_path, more]
+    assert roots([*files, tmp_path, tmp_path / "*.whl", more]) == [tmp_path, more]
