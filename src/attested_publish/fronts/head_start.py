@@ -9,6 +9,8 @@ from attested_publish.net.parallel import meanwhile
 from attested_publish.rules.verdicts import get_ready
 from attested_publish.settings import Mode, Settings, VerifyMetadata
 
+_PATIENCE = 0.5
+
 
 def start_judging(settings: Settings) -> None:
     """Start a child in the background, if there are files that it will have to judge.
@@ -25,5 +27,7 @@ def start_judging(settings: Settings) -> None:
             find(settings.packages_dir)
             get_ready()
 
-    # A folder that does not answer must not keep the main thread from hearing signals.
-    meanwhile(start)
+    # The child comes first; but a folder that does not answer must not hold up the run, which
+    # hears signals.
+    with contextlib.suppress(TimeoutError):
+        meanwhile(start)(_PATIENCE)

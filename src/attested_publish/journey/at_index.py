@@ -75,7 +75,7 @@ def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
 
 
 def _delivery() -> tuple[_Deliver, _Work]:
-    # sigstore takes most of a second to import: that is done here, in the background.
+    # sigstore takes most of a second to import: a release has that done in the background.
     from attested_publish.journey.deliver import attest_only, deliver
 
     return deliver, attest_only
