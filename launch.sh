@@ -87,11 +87,10 @@ build() {
   timeout 900 docker build ${extra[@]+"${extra[@]}"} --tag "$1" "$here"
 }
 
-# Hash the content and the build arguments, so that the next call in the job finds what this one built.
+# Hash the content, so that the next call in the job finds what this one built.
 content_hash() {
   (
     cd "$here"
-    printf '%s' "${ATTESTED_PUBLISH_DOCKER_BUILD_ARGS-}"
     find Dockerfile .dockerignore LICENSE README.md entrypoint.py pyproject.toml \
       requirements/runtime.txt src tools/assemble_image.py -type f ! -name '*.pyc' -print0 |
       LC_ALL=C sort -z | xargs -0 sha256sum
