@@ -119,7 +119,7 @@ def test_two_in_flight_are_never_refused(tmp_path):
 
 
 def test_many_in_flight_deadlock_and_leave_no_trace(tmp_path):
-    with new_world(latency={"store": 0.1}) as world:
+    with new_world(latency={"store": 0.25}) as world:
         client = client_of(world)
         begin(client, tmp_path)
         paths = wheels_of(tmp_path, 12)
