@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from attested_publish.net.retry import GaveUp, Patience, persistently
+from attested_publish.net.patience import Patience
+from attested_publish.net.retry import GaveUp, persistently
 from attested_publish.problems import UploadProblem, UploadRefused
 
 SOON = Patience(1.0, first=0.05, longest=0.1)

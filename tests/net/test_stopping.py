@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from attested_publish.net.parallel import Pace, in_parallel
-from attested_publish.net.retry import GaveUp, Patience, persistently
+from attested_publish.net.patience import Patience
+from attested_publish.net.retry import GaveUp, persistently
 from attested_publish.net.stopping import Stopped
 from attested_publish.problems import UploadProblem
 from support.action import job, outputs
@@ -188,7 +189,8 @@ def test_nothing_is_begun_after_a_stop() -> None:
         """
         from attested_publish.net import stopping
         from attested_publish.net.parallel import in_parallel
-        from attested_publish.net.retry import GaveUp, Patience, persistently
+        from attested_publish.net.patience import Patience
+        from attested_publish.net.retry import GaveUp, persistently
         stopping._stopped.set()
         tried = []
         for given_up in (None, GaveUp()):

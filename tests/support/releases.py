@@ -25,7 +25,7 @@ from attested_publish.journey import publish
 from attested_publish.journey.outcome import report_of
 from attested_publish.journey.run import Run
 from attested_publish.journey.targets import Targets
-from attested_publish.net.retry import Deadlines, Patience
+from attested_publish.net.patience import Deadlines, Patience
 from attested_publish.rehearsal.faults import parse_fault
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.pypi.registry import Registry

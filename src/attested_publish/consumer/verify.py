@@ -26,7 +26,7 @@ from attested_publish.index.pages import IndexFile, Page, Pages, ProjectStatus
 from attested_publish.index.provenance import provenance_at
 from attested_publish.index.site import project_url
 from attested_publish.net.parallel import in_parallel
-from attested_publish.net.retry import Patience, Tell, persistently
+from attested_publish.net.retry import Tell, persistently
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import FilesProblem, IndexProblem, IndexRefuses, Topic
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sigstore.verify import Verifier
 
     from attested_publish.index.index import Index
+    from attested_publish.net.patience import Patience
 
 _AT_A_TIME = 4
 _ENVIRONMENT = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.23")

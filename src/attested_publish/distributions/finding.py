@@ -102,10 +102,15 @@ def find(packages: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
 
 def roots(packages: Iterable[str | Path]) -> list[Path]:
     """Return the folders that all found distributions are in, each once."""
-    given = [str(each) for each in packages]
-    places = [start_of(each) if is_pattern(each) else Path(each) for each in given]
     # A shell may have made thousands of files of `dist/*`.
+    places = places_of(packages)
     return list(dict.fromkeys(each if each.is_dir() else each.parent for each in places))
+
+
+def places_of(packages: Iterable[str | Path]) -> Iterator[Path]:
+    """Yield the given files and folders, and of a pattern the folder where its matches are."""
+    for each in map(str, packages):
+        yield start_of(each) if is_pattern(each) else Path(each)
 
 
 def is_sidecar(path: PurePath) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from attested_publish.distributions.finding import find
+from attested_publish.distributions.finding import places_of
 from attested_publish.net.parallel import meanwhile
 from attested_publish.rules.verdicts import get_ready
 from attested_publish.settings import Mode, Settings, VerifyMetadata
@@ -13,7 +13,7 @@ _PATIENCE = 0.5
 
 
 def start_judging(settings: Settings) -> None:
-    """Start a child in the background, if there are files that it will have to judge.
+    """Start a child in the background, if there may be files that it will have to judge.
 
     Its imports take longer than those of this process, which go on at the same time.
     """
@@ -24,8 +24,8 @@ def start_judging(settings: Settings) -> None:
     def start() -> None:
         # Whatever is wrong here is found again, and reported, where the files are copied.
         with contextlib.suppress(Exception):
-            find(settings.packages_dir)
-            get_ready()
+            if any(place.exists() for place in places_of(settings.packages_dir)):
+                get_ready()
 
     # The child comes first; but a folder that does not answer must not hold up the run, which
     # hears signals.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.faults import Fault, parse_fault
-from attested_publish.rehearsal.pypi.uploads import start_judging
+from attested_publish.rehearsal.pypi.uploads import warm_up
 from attested_publish.rehearsal.rehearse import read_world
 from attested_publish.rehearsal.request_log import RequestLog, record_nothing
 from attested_publish.rehearsal.serving import NoLoopback
@@ -60,7 +60,7 @@ def serve(options: WorldOptions) -> None:
                 world.export(options.export)
             except OSError as error:
                 raise WrongUsage(f"--export cannot be written: {error.strerror}.") from error
-        start_judging()
+        warm_up()
         line = {
             "index_url": world.index_url,
             "upload_url": world.upload_url,

@@ -27,13 +27,14 @@ from attested_publish.net.addresses import BadAddress, checked, is_loopback
 from attested_publish.net.figures import seconds
 from attested_publish.net.http import ask, new_session
 from attested_publish.net.parallel import meanwhile
-from attested_publish.net.retry import Patience, Tell, persistently
+from attested_publish.net.retry import Tell, persistently
 from attested_publish.net.unreachable import why_unreachable
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IdentityProblem, NoIdentity, Topic
 
 if TYPE_CHECKING:
     from attested_publish.identity.publishers import Identity
+    from attested_publish.net.patience import Patience
 
 Ambient = Callable[[str], str]
 """Returns an identity token (a JWT) for an audience, or raises `IdentityProblem`."""

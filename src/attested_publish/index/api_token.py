@@ -21,7 +21,7 @@ from attested_publish.index.site import pending_publishers_url, publishers_url
 from attested_publish.net.figures import seconds
 from attested_publish.net.http import Answer, ask
 from attested_publish.net.parallel import Outcome, meanwhile
-from attested_publish.net.retry import Deadlines, GaveUp, Tell, persistently
+from attested_publish.net.retry import GaveUp, Tell, persistently
 from attested_publish.net.stopping import is_stopped
 from attested_publish.net.unreachable import never_sent
 from attested_publish.net.untrusted import shown
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from attested_publish.identity.publishers import Identity, TrustedPublisher
     from attested_publish.identity.tokens import AmbientIdentity
     from attested_publish.index.index import Index
+    from attested_publish.net.patience import Deadlines
 
 _API_TOKEN_LIMIT = 16 << 10
 """Characters of an API token: no server takes more in a header; PyPI's have some hundred."""

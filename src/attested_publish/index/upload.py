@@ -27,7 +27,7 @@ from attested_publish.index.refusals import is_name_taken, is_name_used, not_sen
 from attested_publish.index.twine_package import package_file
 from attested_publish.net.http import Answer, Bounds, answer_of, bound
 from attested_publish.net.parallel import in_parallel
-from attested_publish.net.retry import Deadlines, Tell, persistently
+from attested_publish.net.retry import Tell, persistently
 from attested_publish.net.stopping import Stopped
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import Problem, Topic, UploadRefused
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from attested_publish.index.contents import New
     from attested_publish.index.credentials import Credentials
     from attested_publish.index.index import Index
+    from attested_publish.net.patience import Deadlines
     from attested_publish.sandbox.pool import Sandbox
 
 _ANSWER_LIMIT = 1 << 16

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attested_publish.identity.tokens import AmbientIdentity, detect
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
     from attested_publish.index.contents import Contents
     from attested_publish.journey.identify import Signer
+    from attested_publish.journey.run import Work
 
-    _Work = Callable[[Run, Sequence[Distribution]], None]
     _Deliver = Callable[[Run, Sequence[Distribution], Contents, Signer | None], None]
 
 
 @contextlib.contextmanager
-def stages(run: Run, mode: Mode) -> Iterator[_Work]:
+def stages(run: Run, mode: Mode) -> Iterator[Work]:
     """Open what the stages work with, and give what a mode does with the distributions."""
     with (
         new_session(read=run.targets.deadlines.answer) as session,
@@ -44,13 +44,7 @@ def stages(run: Run, mode: Mode) -> Iterator[_Work]:
             is_local=run.targets.is_identity_local,
         )
         run.means = Means(session, ambient, afterwards)
-        match mode:
-            case Mode.CHECK:
-                yield _check
-            case Mode.ATTEST:
-                yield _attest
-            case _:
-                yield _publish
+        yield _WORK[mode]
 
 
 def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
@@ -74,7 +68,7 @@ def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
     print_releases(run)
 
 
-def _delivery() -> tuple[_Deliver, _Work]:
+def _delivery() -> tuple[_Deliver, Work]:
     # sigstore takes most of a second to import: a release has that done in the background.
     from attested_publish.journey.deliver import attest_only, deliver
 
@@ -94,3 +88,7 @@ def _check(run: Run, distributions: Sequence[Distribution]) -> None:
 def _attest(run: Run, distributions: Sequence[Distribution]) -> None:
     _, attest_only = _delivery()
     attest_only(run, distributions)
+
+
+_WORK: Mapping[Mode, Work] = {Mode.PUBLISH: _publish, Mode.CHECK: _check, Mode.ATTEST: _attest}
+"""`rehearse` publishes, to an index of its own."""

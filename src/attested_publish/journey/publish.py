@@ -26,9 +26,8 @@ from attested_publish.settings import Attestations, Mode, WrongUsage
 
 if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
+    from attested_publish.journey.run import Work
     from attested_publish.journey.targets import Targets
-
-    _Work = Callable[[Run, Sequence[Distribution]], None]
 
 
 def publish(run: Run) -> None:
@@ -75,7 +74,7 @@ def attest(run: Run) -> None:
 
 
 @contextlib.contextmanager
-def _distributions_and_work(run: Run, mode: Mode) -> Iterator[tuple[Sequence[Distribution], _Work]]:
+def _distributions_and_work(run: Run, mode: Mode) -> Iterator[tuple[Sequence[Distribution], Work]]:
     """Copy the files, and import meanwhile what a mode does with them."""
     loaded = functools.cache(lambda: meanwhile(_stages))
     with verdicts() as run.verdicts, private_copies(run, loaded) as distributions:
@@ -84,7 +83,7 @@ def _distributions_and_work(run: Run, mode: Mode) -> Iterator[tuple[Sequence[Dis
             yield distributions, work
 
 
-def _stages() -> Callable[[Run, Mode], AbstractContextManager[_Work]]:
+def _stages() -> Callable[[Run, Mode], AbstractContextManager[Work]]:
     # requests, and what stands on it, is imported here in the background while files are copied.
     from attested_publish.journey.at_index import stages
 

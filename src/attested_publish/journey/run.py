@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from attested_publish.console.printer import cleaned
 from attested_publish.findings import by_severity
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from attested_publish.rules.verdicts import Verdicts
     from attested_publish.sandbox.pool import Sandbox
     from attested_publish.settings import Settings
+
+
+Work: TypeAlias = "Callable[[Run, Sequence[Distribution]], None]"
+"""What is done with the files of a run."""
 
 
 class State(StrEnum):

@@ -20,7 +20,7 @@ from attested_publish.index.provenance import (
     provenance_of,
 )
 from attested_publish.net.parallel import Outcome, in_parallel, meanwhile
-from attested_publish.net.retry import Patience, Tell, persistently
+from attested_publish.net.retry import Tell, persistently
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import ConfirmationProblem, IndexProblem, Topic
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
     from attested_publish.index.index import Index
     from attested_publish.index.pages import IndexFile, Pages
+    from attested_publish.net.patience import Patience
 
 _ASKING = 32
 _LOOK_SECONDS = 10.0

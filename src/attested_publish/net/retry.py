@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay
 from tenacity import wait_exponential_jitter as jittered
 
-from attested_publish.net.patience import Deadlines, Patience
 from attested_publish.net.stopping import Stopped, is_stopped, wait
 from attested_publish.problems import Problem, counted
 
-__all__ = ["Deadlines", "GaveUp", "Patience", "Tell", "persistently"]
+if TYPE_CHECKING:
+    from attested_publish.net.patience import Patience
 
 Result = TypeVar("Result")
 Tell = Callable[[str], None]

@@ -350,7 +350,7 @@ def _refuse(name: str, form: Mapping[str, list[str]], content: Content | None = 
         raise UploadRefused(finding["message"])
 
 
-def start_judging() -> None:
+def warm_up() -> None:
     """Wait until a child process can judge uploads: the first takes no longer than the others then.
 
     It would be started with the first upload otherwise, as a real server's never is.
