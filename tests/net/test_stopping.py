@@ -209,6 +209,51 @@ def test_nothing_is_begun_after_a_stop() -> None:
     assert process.communicate(timeout=20)[0] == "not begun\n" * 3 + "['end']\n"
 
 
+def test_copies_that_were_about_to_begin_leave_nothing(dist: Path, tmp_path: Path) -> None:
+    """The worker is between two steps when the signal comes, as in an import."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = run(
+        f"""
+        import tempfile, time
+        from attested_publish.distributions import copy_privately
+        from attested_publish.net import stopping
+        tempfile.tempdir = {str(temporary)!r}
+        def work():
+            print("working", flush=True)
+            while not stopping.is_stopped():
+                time.sleep(0.01)
+            with copy_privately([{str(dist)!r}]):
+                time.sleep(5)
+        print(stopping.done_or_stopped(work), flush=True)
+        stopping.leave(1)
+        """
+    )
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[0] == "SIGTERM\n"
+    assert not list(temporary.iterdir())
+
+
+def test_no_child_is_started_after_a_stop() -> None:
+    process = run(
+        """
+        from attested_publish.net import stopping
+        from attested_publish.sandbox.pool import Sandbox
+        sandbox = Sandbox()
+        sandbox.close()
+        stopping._stopped.set()
+        for begin in (sandbox.start, sandbox.load):
+            try:
+                begin("attested_publish.findings")
+            except stopping.Stopped:
+                print("not begun")
+        print(len(sandbox._all))
+        """
+    )
+    assert process.communicate(timeout=20)[0] == "not begun\n" * 2 + "0\n"
+
+
 def test_whoever_has_given_up_begins_nothing_new() -> None:
     given_up = GaveUp()
     given_up.now()

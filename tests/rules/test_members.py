@@ -10,6 +10,7 @@ import pytest
 
 from attested_publish.rules import checks, zips
 from attested_publish.rules.bounds import SCANNED_SIZE
+from support.hostile_files import ARCHIVES
 from support.makers import make_wheel
 
 if TYPE_CHECKING:
@@ -55,6 +56,23 @@ def test_what_is_read_fast_is_what_zipfile_reads(method: int, tmp_path: Path) ->
                     assert attempt or content is not None
     assert read > 1000
     assert refused > 100
+
+
+def test_each_part_of_an_archive_is_read_once(tmp_path: Path) -> None:
+    """Whatever its directory makes of it: a hostile one names the same place thousands of times."""
+    path = ARCHIVES["shared_header"](tmp_path)
+    with zipfile.ZipFile(path) as archive, path.open("rb", buffering=0) as file:
+        members = zips.Members(file, archive)
+        entries = archive.infolist()
+        assert len(entries) == 5000
+        assert all(members.record(each, SCANNED_SIZE) is None for each in entries)
+    assert "zip-duplicate" in rules_of(path)
+    sound = make_wheel(tmp_path)
+    with zipfile.ZipFile(sound) as archive, sound.open("rb", buffering=0) as file:
+        members = zips.Members(file, archive)
+        first = archive.infolist()[0]
+        assert members.record(first, SCANNED_SIZE) is not None
+        assert members.record(first, SCANNED_SIZE) is None
 
 
 def test_another_member_of_the_same_name_is_scanned_again(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import bz2
 import gzip
 import io
 import lzma
+import random
 import struct
 import tarfile
 import zipfile
@@ -99,6 +100,18 @@ def hidden_members(folder: Path) -> Path:
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, start + len(directory), 1)
     end = struct.pack("<4sHHHHLLH", b"PK\x05\x06", 0, 0, 1, 1, len(one), 0xFFFFFFFF, 0)
     path.write_bytes(local + name + directory + end64 + locator + end)
+    return path
+
+
+def shared_header(folder: Path) -> Path:
+    """Thousands of members that are all at the same place, before five megabytes of nothing."""
+    entry = zipfile.ZipInfo("a.py")
+    path = folder / WHEEL
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(entry, b"")
+        archive.fp.write(random.Random(1).randbytes(5_000_000))
+        archive.start_dir = archive.fp.tell()
+        archive.filelist *= 5_000
     return path
 
 
@@ -310,6 +323,7 @@ ARCHIVES = {
         lzma_metadata,
         deflated_metadata,
         deflated_source,
+        shared_header,
         hidden_members,
         extra_fields,
         negative_size,
