@@ -42,25 +42,28 @@ def first_call(runs: int) -> dict[str, dict[str, float]]:
     without either. `before_seconds` is what each is compared with. Raises `CannotMeasure` where a
     needed program is missing, `ProgramFailed` where something else installed than was wanted.
     """
-    _prove_programs()
-    return {version: _compared(program, runs) for version, program in _pythons().items()}
-
-
-def _prove_programs() -> None:
-    for name in _TOOLS:
-        if shutil.which(name) is None:
-            raise CannotMeasure(f"there is no {name} on PATH")
+    tools = _tools()
     if not UV.is_file():
         raise CannotMeasure(f"there is no uv at {UV}")
+    return {version: _compared(program, tools, runs) for version, program in _pythons().items()}
 
 
-def _compared(program: str, runs: int) -> dict[str, float]:
+def _tools() -> dict[str, str]:
+    """Return where the programs are that launch.sh calls."""
+    found = {name: shutil.which(name) for name in _TOOLS}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        raise CannotMeasure(f"there is no {missing[0]} on PATH")
+    return {name: path for name, path in found.items() if path is not None}
+
+
+def _compared(program: str, tools: Mapping[str, str], runs: int) -> dict[str, float]:
     before: list[float] = []
     now: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(runs):
         before.append(_before(program))
         for way in WAYS:
-            now[way].append(_launched(program, way))
+            now[way].append(_launched(program, tools, way))
     found = {"before_seconds": round(median(before), 2)}
     for way, seconds in now.items():
         prefix = "" if way == "fetched" else f"{way}_"
@@ -85,7 +88,7 @@ def _before(program: str) -> float:
         return sum(measured(step, os.environ)[0].seconds for step in steps)
 
 
-def _launched(program: str, way: str) -> float:
+def _launched(program: str, tools: Mapping[str, str], way: str) -> float:
     """Make it with launch.sh; return the seconds. `ProgramFailed` if it went another way."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -98,7 +101,7 @@ def _launched(program: str, way: str) -> float:
         (folder / "temp").mkdir()
         environment = {
             **os.environ,
-            "PATH": _path(folder / "bin", program, way),
+            "PATH": _path(folder / "bin", program, tools, way),
             "RUNNER_TEMP": str(folder / "temp"),
             "GITHUB_OUTPUT": str(folder / "output"),
             "INPUT_RUNTIME": "python",
@@ -113,15 +116,13 @@ def _launched(program: str, way: str) -> float:
         return cost.seconds
 
 
-def _path(folder: Path, program: str, way: str) -> str:
+def _path(folder: Path, program: str, tools: Mapping[str, str], way: str) -> str:
     """Return a PATH with one Python, and uv if that is the way."""
     folder.mkdir()
-    programs = {name: shutil.which(name) for name in _TOOLS} | {"python3": program}
+    programs = {**tools, "python3": program}
     if way == "path":
         programs["uv"] = str(UV)
     for name, path in programs.items():
-        if path is None:
-            raise CannotMeasure(f"there is no {name} on PATH")
         (folder / name).symlink_to(path)
     return str(folder)
 
