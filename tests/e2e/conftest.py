@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.e2e.commands import ENDING, run
 from support.e2e.launch import Launch
-from support.e2e.machine import ENDING, Machine, plain_machine, run
+from support.e2e.machine import Machine, plain_machine
 from support.e2e.world import World, running_world
 from support.makers import make_sdist, make_wheel
 from support.paths import ROOT

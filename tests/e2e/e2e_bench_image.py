@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-from support.e2e.machine import run
+from support.e2e.commands import run
 from support.paths import ROOT
 
 

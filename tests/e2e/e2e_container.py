@@ -15,8 +15,8 @@ import pytest
 from attested_publish.rehearsal import world as embedded
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.pypi.registry import Registry
+from support.e2e.commands import run
 from support.e2e.launch import Launch, only_tools
-from support.e2e.machine import run
 from support.e2e.world import CLAIMS, World, running_world, secrets_in
 from support.environment import without_a_job
 from support.makers import make_wheel

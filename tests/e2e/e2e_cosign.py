@@ -10,7 +10,8 @@ import sys
 import pytest
 import requests
 
-from support.e2e.machine import finished, unpacked
+from support.e2e.commands import finished
+from support.e2e.machine import unpacked
 from support.environment import without_a_job
 
 _TYPE = "https://docs.pypi.org/attestations/publish/v1"

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from support.e2e.machine import run
+from support.e2e.commands import run
 from support.e2e.world import running_world, secrets_in
 from support.environment import without_a_job
 from support.gitlab import PROJECT, ROW, component

@@ -12,7 +12,7 @@ import pytest
 import requests
 from pypi_attestations import GooglePublisher
 
-from support.e2e.machine import run
+from support.e2e.commands import run
 from support.e2e.world import running_world, secrets_in
 from support.environment import without_a_job
 from support.provenance import verified

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.e2e.commands import finished
 from support.e2e.contents import contents
-from support.e2e.machine import finished
 from support.environment import without_a_job
 
 _SCRIPT = Path(__file__).parent / "in_the_image.py"

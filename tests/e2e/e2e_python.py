@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from support.e2e.commands import run
 from support.e2e.launch import Launch, only_tools
-from support.e2e.machine import run
 
 _OLDEST = (3, 11)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.e2e.machine import finished, run
+from support.e2e.commands import finished, run
 from support.environment import without_a_job
 from support.paths import ROOT, TESTS
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from support.e2e.machine import started
+from support.e2e.commands import started
 from support.environment import without_a_job
 
 if TYPE_CHECKING:

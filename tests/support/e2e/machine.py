@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from support.e2e.commands import run, undisturbed
+from support.e2e.packages import installed
 from support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ _ENGINE_SECONDS = 60
 _PULL_SECONDS = 120
 _MADE_BY_ENGINE = ("/etc/docker/key.json", "/etc/docker", "/run/docker", "/run/containerd")
 _CGROUPS = Path("/sys/fs/cgroup")
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The signals that end a session early."""
-_POLICY = Path("/usr/sbin/policy-rc.d")
 _SUITE = "trixie"
 _PACKAGES = "ca-certificates,netbase,python3,python3-venv,python3-pip"
 _KEPT = ROOT / ".venv" / "e2e"
@@ -66,7 +63,7 @@ def plain_machine(work: Path) -> Iterator[Machine]:
     with contextlib.ExitStack() as until_done:
         environment: dict[str, str] = {}
         if not _answers(environment):
-            until_done.enter_context(_installed("dockerd", "docker.io"))
+            until_done.enter_context(installed("dockerd", "docker.io"))
             environment = until_done.enter_context(_own_engine(work))
         base = re.search(
             r"^ARG PYTHON_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE
@@ -77,7 +74,7 @@ def plain_machine(work: Path) -> Iterator[Machine]:
             kept = _stand_in()
             if kept is None:
                 # Until the end: what is unpacked later needs it, too.
-                until_done.enter_context(_installed("mmdebstrap", "mmdebstrap"))
+                until_done.enter_context(installed("mmdebstrap", "mmdebstrap"))
                 kept = _make_stand_in(work)
             run("docker", "import", str(kept), STAND_IN, env=os.environ | environment)
             base = STAND_IN
@@ -90,40 +87,9 @@ def unpacked(package: str, suite: str, folder: Path) -> Path:
 
     Without what it depends on, and without installing it.
     """
-    with _installed("mmdebstrap", "mmdebstrap"):
+    with installed("mmdebstrap", "mmdebstrap"):
         _debian(suite, folder, "--variant=extract", f"--include={package}")
     return folder
-
-
-def run(*command: str, **options: Any) -> str:
-    """Run a command; return its output, and show it where it fails."""
-    done = finished(*command, **{"stderr": subprocess.PIPE} | options)
-    if done.returncode != 0:
-        raise RuntimeError(
-            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-        )
-    return done.stdout
-
-
-def finished(
-    *command: str, timeout: float = 300.0, **options: Any
-) -> subprocess.CompletedProcess[str]:
-    """Run a command and return how it ended, with its output."""
-    with started(*command, **options) as process:
-        said, errors = process.communicate(timeout=timeout)
-    return subprocess.CompletedProcess(command, process.returncode, said, errors)
-
-
-@contextlib.contextmanager
-def started(*command: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """Start a command. If this fails or is interrupted, all that it started ends with it."""
-    settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, start_new_session=True, **settings | options) as process:
-        try:
-            yield process
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
 
 
 def _answers(environment: dict[str, str]) -> bool:
@@ -165,7 +131,7 @@ def _own_engine(work: Path) -> Iterator[dict[str, str]]:
                 time.sleep(0.3)
             yield environment
         finally:
-            with _undisturbed():
+            with undisturbed():
                 _stop(daemon, environment)
 
 
@@ -188,7 +154,7 @@ def _without_traces(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with _undisturbed():
+        with undisturbed():
             for line in Path("/proc/mounts").read_text().splitlines():
                 if line.split()[1].startswith(f"{folder}/"):
                     subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
@@ -204,77 +170,6 @@ def _without_traces(folder: Path) -> Iterator[None]:
 def _left_by_engine() -> set[Path]:
     paths = {Path(path) for path in _MADE_BY_ENGINE if Path(path).exists()}
     return paths | {*_CGROUPS.glob("docker"), *_CGROUPS.glob("*/docker")}
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let no second Ctrl-C leave half of it behind."""
-    handlers = {each: signal.signal(each, signal.SIG_IGN) for each in ENDING}
-    try:
-        yield
-    finally:
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
-
-
-@contextlib.contextmanager
-def _installed(program: str, package: str) -> Iterator[None]:
-    """Have a Debian package, for as long as needed, unless its program is there.
-
-    Its services are not started, and what came with it goes with it.
-    """
-    if shutil.which(program):
-        yield
-        return
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise RuntimeError(
-            f"There is no {program} here, and it cannot be installed: `make e2e` needs a Docker "
-            "engine, or root on Debian."
-        )
-    before = _packages()
-    try:
-        with _no_services_started():
-            _update_lists()
-            _apt_get("install", "--no-install-recommends", package)
-        yield
-    finally:
-        with _undisturbed():
-            new = _packages() - before
-            if new:
-                _apt_get("purge", *sorted(new))
-
-
-@contextlib.contextmanager
-def _no_services_started() -> Iterator[None]:
-    if _POLICY.exists():
-        yield
-        return
-    try:
-        _POLICY.write_text("#!/bin/sh\nexit 101\n")
-        _POLICY.chmod(0o755)
-        yield
-    finally:
-        _POLICY.unlink(missing_ok=True)
-
-
-@functools.cache
-def _update_lists() -> None:
-    _apt_get("update")
-
-
-def _apt_get(*arguments: str) -> None:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    # Half an installation would be worse than a late interrupt: those that come meanwhile,
-    # to it or to us, wait until it is done.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    try:
-        run("apt-get", "--yes", "-qq", *arguments, env=environment)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _packages() -> set[str]:
-    return set(run("dpkg-query", "--show", "--showformat", "${Package}\\n").split())
 
 
 def _can_pull(image: str, environment: dict[str, str]) -> bool:
@@ -329,7 +224,7 @@ def _make_stand_in(work: Path) -> Path:
             older.unlink()
         return Path(shutil.move(archive, _stand_in_path()))
     finally:
-        with _undisturbed():
+        with undisturbed():
             shutil.rmtree(root, ignore_errors=True)
 
 
