@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
-_STATE = Path("/run/attested-publish-e2e")
+_STATE = Path("/run/attested-publish-e2e-packages")
 _OTHERS_SECONDS = 300
 """How long apt waits for another program that installs something."""
 
