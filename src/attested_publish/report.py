@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from attested_publish.findings import Finding, Severity
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Result(StrEnum):
@@ -68,7 +68,7 @@ class FileReport:
 
     `served_after` is the number of seconds from the start of the run until the index was seen
     to serve the file, `source` is the user's own file; both are displayed, but not part of the
-    JSON.
+    JSON. `attestations` are what was signed, or is served: the publish attestation comes first.
     """
 
     filename: str
@@ -78,7 +78,7 @@ class FileReport:
     sha256: str
     status: Status = Status.NOT_ATTEMPTED
     findings: list[Finding] = field(default_factory=list)
-    attestation: AttestationReport | None = None
+    attestations: list[AttestationReport] = field(default_factory=list)
     url: str | None = None
     provenance_url: str | None = None
     served_after: float | None = None
@@ -86,7 +86,12 @@ class FileReport:
 
     def as_json(self) -> dict[str, Any]:
         """Return the file's part of the JSON report."""
-        record = asdict(self)
+        record: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            record[name] = value
+            if name == "attestations":
+                # As in schema 1, for one more version.
+                record["attestation"] = next(iter(value), None)
         del record["served_after"], record["source"]
         return record
 
@@ -195,7 +200,7 @@ class Report:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the JSON report (the design's schema 1)."""
+        """Return the JSON report (schema 2)."""
         whole = self.together()
         record = {
             "schema": SCHEMA,

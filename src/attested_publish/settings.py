@@ -138,6 +138,12 @@ SETTINGS = (
         "How many files are uploaded at a time: auto, or 1 to 16; on PyPI never more than two of "
         "one release.",
     ),
+    Setting(
+        "provenance",
+        "false",
+        "Also attest SLSA provenance for each file: that this very run built it.",
+        _SWITCH,
+    ),
     Setting("attestations-dir", "", "Write the attestation files to this folder, too."),
     Setting("print-hash", "true", "Print the digests of each file.", _SWITCH),
     Setting("verbose", "false", "Print more details, including tracebacks.", _SWITCH),
@@ -169,6 +175,7 @@ class Settings:
     parallel_uploads: int | None = None
     """`None`: auto."""
 
+    provenance: bool = False
     attestations_dir: Path | None = None
     print_hash: bool = True
     verbose: bool = False
@@ -194,6 +201,7 @@ def understand(values: Mapping[str, str]) -> Settings:
     repository_urls = tuple(dict.fromkeys(_lines(texts["repository-url"])))
     faults += _faults_of_addresses(repository_urls)
     faults += _faults_of_credentials(texts, values, repository_urls)
+    faults += _faults_of_provenance(texts)
     parallel_uploads = _number("parallel-uploads", texts["parallel-uploads"], 16, faults)
     if faults:
         # Alone it is a problem of its own; here, nobody should have to run again to see it.
@@ -210,6 +218,7 @@ def understand(values: Mapping[str, str]) -> Settings:
         mode=Mode(texts["mode"]),
         confirm=texts["confirm"] == "true",
         parallel_uploads=parallel_uploads,
+        provenance=texts["provenance"] == "true",
         attestations_dir=_path(texts["attestations-dir"]),
         print_hash=texts["print-hash"] == "true",
         verbose=texts["verbose"] == "true",
@@ -253,6 +262,11 @@ def _faults_of_credentials(
     index = None if texts["mode"] == Mode.REHEARSE else well_known(repository_urls[0])
     name = None if index is None else index.name
     yield from faults_of(texts["user"], texts["password"], name)
+
+
+def _faults_of_provenance(texts: Mapping[str, str]) -> Iterator[str]:
+    if texts["provenance"] == "true" and texts["attestations"] == Attestations.NEVER:
+        yield "provenance is true, but attestations is false: drop one of them."
 
 
 def _fault_of_file(name: str, text: str) -> Iterator[str]:

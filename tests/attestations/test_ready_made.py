@@ -15,7 +15,7 @@ from attested_publish.distributions import copy_privately
 from attested_publish.index.index import Dialect, Index
 from attested_publish.index.pages import Pages
 from attested_publish.journey import publish
-from attested_publish.journey.served import Provenances, wait_until_served
+from attested_publish.journey.served import Provenanced, Provenances, wait_until_served
 from attested_publish.net.http import new_session
 from attested_publish.rehearsal.pypi.registry import Registry
 from support.index_client import TRUE_ROW as ROW
@@ -76,8 +76,8 @@ def test_what_holds_goes_up_as_it_is(stage: Stage, wheel: Path, sdist: Path) -> 
     assert len(stage.world.log) == entries, "nothing was signed again"
     for name, made in ready.items():
         assert envelopes(*served(stage, name)) == envelopes(made)
-        assert report.files[name].attestation is not None
-        assert report.files[name].attestation.predicate_type == PUBLISH
+        assert report.files[name].attestations
+        assert report.files[name].attestations[0].predicate_type == PUBLISH
         assert f"{name}.publish.attestation" in stage.printed
     assert "digest and provenance right" in stage.printed
 
@@ -204,8 +204,8 @@ def test_slsa_provenance_goes_up_with_the_publish_attestation(
     assert len(stage.world.log) == entries + 1, "a publish attestation for the sdist"
     for name in (WHEEL, SDIST):
         assert kinds(served(stage, name)) == [PUBLISH, SLSA]
-        assert report.files[name].attestation is not None
-        assert report.files[name].attestation.predicate_type == PUBLISH
+        assert report.files[name].attestations
+        assert report.files[name].attestations[0].predicate_type == PUBLISH
 
 
 def test_each_attestation_is_looked_for_in_what_the_index_serves(stage: Stage, wheel: Path) -> None:
@@ -215,8 +215,8 @@ def test_each_attestation_is_looked_for_in_what_the_index_serves(stage: Stage, w
     not_sent = attestation(stage.world, wheel, predicate_type=SLSA)
     with copy_privately([wheel]) as files, new_session() as session:
         pages = Pages(Index.at(stage.world.upload_url, Dialect.PYPI), session)
-        for attestations, is_own in ((sent, True), ([*sent, not_sent], False)):
-            owners: list[bool] = []
+        for attestations, lacks in ((sent, set()), ([*sent, not_sent], {SLSA})):
+            found: list[Provenanced] = []
             served_now = wait_until_served(
                 files.distributions,
                 Provenances(
@@ -227,11 +227,12 @@ def test_each_attestation_is_looked_for_in_what_the_index_serves(stage: Stage, w
                 ),
                 pages,
                 patience=SHORT.confirmation,
-                seen=lambda _, __, found, owners=owners: owners.append(found.is_own),
+                seen=lambda _, __, each, found=found: found.append(each),
                 tell=lambda _: None,
             )
             assert served_now.served.keys() == {WHEEL}
-            assert owners == [is_own], "with one missing, they are those of another run"
+            assert [each.is_own for each in found] == [True]
+            assert [each.lacks for each in found] == [lacks]
 
 
 def test_one_of_each_kind_goes_up(stage: Stage, wheel: Path) -> None:

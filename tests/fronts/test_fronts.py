@@ -48,17 +48,18 @@ def test_the_report_is_as_the_design_says(stage: Stage) -> None:
     assert list(report) == [
         *("schema", "mode", "result", "index", "identity", "files", "problems", "seconds")
     ]
-    assert report["schema"] == 1
+    assert report["schema"] == 2
     assert report["mode"] == "publish"
     assert report["index"] == stage.world.upload_url
     assert report["identity"]["repository"] == "octo-org/sample-project"
     for file in report["files"]:
         assert list(file) == [
             *("filename", "project", "version", "size", "sha256", "status", "findings"),
-            *("attestation", "url", "provenance_url"),
+            *("attestations", "attestation", "url", "provenance_url"),
         ]
         assert file["project"] == "sample"
         assert file["version"] == "1.0"
+        assert file["attestations"] == [file["attestation"]]
         assert list(file["attestation"]) == ["predicate_type", "log_index", "identity"]
         assert file["attestation"]["identity"].startswith(
             "https://github.com/octo-org/sample-project/.github/workflows/release.yml@"

@@ -314,7 +314,7 @@ class TestGoogle:
             for each in served.values():
                 publisher = each.attestation_bundles[0].publisher
                 assert publisher == GooglePublisher(email=ACCOUNT["email"])
-            identities = {file.attestation.identity for file in report.files.values()}
+            identities = {file.attestations[0].identity for file in report.files.values()}
             assert identities == {ACCOUNT["email"]}
             assert all(token.is_revoked for token in stage.world.index.issued_tokens)
 

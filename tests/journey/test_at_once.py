@@ -138,7 +138,7 @@ def test_what_another_run_published_is_named_in_the_report_and_the_summary(stage
     report = stage.run()
     assert report.result == "done", problem(report)
     assert {file.status.value for file in report.files.values()} == {"already-there"}
-    assert {n: f.attestation.log_index for n, f in report.files.items()} == first
+    assert {n: f.attestations[0].log_index for n, f in report.files.items()} == first
     assert "another run uploaded it" in stage.printed
     assert "was already on" in summary(report, limit=1 << 20)
     assert report.files[wheel].provenance_url in summary(report, limit=1 << 20)
@@ -153,7 +153,7 @@ def test_a_file_that_others_took_meanwhile_has_no_attestation_of_this_run(stage:
     report = stage.run(skip_existing="true")
     assert report.result == "done", problem(report)
     assert report.files[wheel].status == "already-there"
-    assert report.files[wheel].attestation is None
+    assert not report.files[wheel].attestations
     assert "is skipped" in stage.printed
 
 

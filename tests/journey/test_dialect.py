@@ -123,4 +123,4 @@ def test_the_embedded_index_is_recognized(stage: Stage) -> None:
     make_wheel(stage.folder, version="1.1")
     report = stage.run()
     assert report.result == "done"
-    assert report.files["sample-1.1-py3-none-any.whl"].attestation is not None
+    assert report.files["sample-1.1-py3-none-any.whl"].attestations

@@ -158,7 +158,8 @@ def test_the_certificate_of_another_world_is_refused(signed: Signed, dist: Path)
 
 
 def test_swapped_attestations_stop_the_release(signed: Signed) -> None:
-    swapped = dict(zip(signed.attestations, reversed(signed.attestations.values()), strict=True))
+    others = [[each] for each in reversed(signed.attestations.values())]
+    swapped = dict(zip(signed.attestations, others, strict=True))
     publisher = understand(signed.stage.world.issuer.issue("sigstore")).publisher
     with pytest.raises(VerificationProblem) as caught:
         verify(signed.distributions, swapped, policy_for(publisher), signed.trust)

@@ -38,7 +38,7 @@ from attested_publish.problems import SigningProblem, UploadProblem
 from attested_publish.rehearsal.serving import Server
 from attested_publish.sandbox.pool import shared_sandbox
 from support.paths import ROOT
-from support.releases import SHORT, publisher_policy, sign, staged
+from support.releases import SHORT, publish_statements, publisher_policy, sign, staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -203,7 +203,7 @@ def test_a_certificate_that_ended_before_it_was_used_is_replaced(dist: Path) -> 
         )
         signing = Signing(load_trust(stage.world.trust_config), ambient, SHORT, told.append)
         time.sleep(3.5)
-        assert len(signing.sign_all(files.distributions, lambda *_: None)) == 2
+        assert len(signing.sign_all(publish_statements(files.distributions), lambda *_: None)) == 2
     assert told, "nothing had ended"
 
 
@@ -214,8 +214,9 @@ def test_a_certificate_is_renewed_by_the_dates_in_the_first_attestation(dist: Pa
         )
         told: list[str] = []
         signing = Signing(load_trust(stage.world.trust_config), ambient, SHORT, told.append)
+        statements = publish_statements(files.distributions[:1])
         first, second = (
-            certificate_of(signing.sign_all(files.distributions[:1], lambda *_: None).popitem()[1])
+            certificate_of(signing.sign_all(statements, lambda *_: None).popitem()[1][0])
             for _ in signed_apart(4.2)
         )
     assert first.serial_number != second.serial_number

@@ -12,7 +12,8 @@ import requests
 from pypi_attestations import GitHubPublisher
 from rich.console import Console
 
-from attested_publish.attestations.sign import Signing
+from attested_publish.attestations.sidecars import PUBLISH
+from attested_publish.attestations.sign import Signing, Statement
 from attested_publish.attestations.verify import policy_of
 from attested_publish.console.github import GitHubPrinter
 from attested_publish.console.mask import mask
@@ -35,7 +36,7 @@ from support.index_client import TRUE_ROW
 from support.keys import issuer_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from sigstore.verify.policy import VerificationPolicy
@@ -136,13 +137,19 @@ SHORT = deadlines(3.0)
 """The policy of a release in tests."""
 
 
-def sign(stage: Stage, distributions: Sequence[Distribution], trust: Trust) -> Any:
+def sign(stage: Stage, distributions: Iterable[Distribution], trust: Trust) -> Any:
     """Sign distributions as a job of this world does."""
     ambient = AmbientIdentity(
         stage.world.issuer.issue, SHORT.identity, lambda _: None, lambda _: None
     )
     signing = Signing(trust, ambient, SHORT, lambda _: None)
-    return signing.sign_all(distributions, lambda *_: None)
+    made = signing.sign_all(publish_statements(distributions), lambda *_: None)
+    return {filename: attestations[0] for filename, attestations in made.items()}
+
+
+def publish_statements(distributions: Iterable[Distribution]) -> list[Statement]:
+    """Return what is signed without SLSA provenance: a publish attestation for each file."""
+    return [Statement(each, PUBLISH, None) for each in distributions]
 
 
 def run_to(

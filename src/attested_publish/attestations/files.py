@@ -10,8 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attested_publish.attestations.sidecars import ATTESTATION_SUFFIXES, is_attestation_file
-from attested_publish.attestations.verify import file_suffix
+from attested_publish.attestations.sidecars import (
+    ATTESTATION_SUFFIXES,
+    attestation_file,
+    is_attestation_file,
+)
+from attested_publish.attestations.verify import predicate_type_of
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import FilesProblem, Topic
@@ -109,7 +113,7 @@ def others(filename: str, folder: Path, known: Collection[str]) -> list[Path]:
 
 
 def _name(filename: str, attestation: Attestation) -> str:
-    return f"{filename}{file_suffix(attestation)}"
+    return attestation_file(filename, predicate_type_of(attestation))
 
 
 def _unwritable(path: Path, error: OSError) -> FilesProblem:

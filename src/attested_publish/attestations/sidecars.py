@@ -17,10 +17,9 @@ SLSA_SUFFIX = ".slsa.attestation"
 ATTESTATION_SUFFIXES = (PUBLISH_SUFFIX, SLSA_SUFFIX)
 """The suffix after the distribution's filename, as pypi-attestations, twine and uv use it."""
 
-KINDS = {
-    "https://docs.pypi.org/attestations/publish/v1": "publish",
-    "https://slsa.dev/provenance/v1": "slsa",
-}
+PUBLISH = "https://docs.pypi.org/attestations/publish/v1"
+SLSA = "https://slsa.dev/provenance/v1"
+KINDS = {PUBLISH: "publish", SLSA: "slsa"}
 """The predicate types that PyPI accepts, and their names in filenames and here."""
 
 BUNDLE_SUFFIXES = (".sigstore.json", ".sigstore", ".intoto.jsonl")
@@ -34,11 +33,6 @@ class Ready:
     path: Path
     predicate_type: str
     attestation: Attestation
-
-    @property
-    def is_publish(self) -> bool:
-        """Whether it is a publish attestation, and not a statement about how the file was built."""
-        return KINDS.get(self.predicate_type) == "publish"
 
 
 @dataclass(frozen=True)
@@ -62,20 +56,18 @@ class Existing:
     faults: list[Fault] = field(default_factory=list)
     spare: list[Ready] = field(default_factory=list)
 
-    def unsigned(self, distributions: Sequence[Distribution]) -> list[Distribution]:
-        """Return the distributions that have no publish attestation yet.
+    def lacks(self, distribution: Distribution, predicate_type: str) -> bool:
+        """Whether a distribution has no attestation of this type yet.
 
-        SLSA provenance states how a file was built, not that it was meant to be published.
+        One does not replace another: SLSA provenance states how a file was built, not that it was
+        meant to be published.
         """
-        return [
-            each
-            for each in distributions
-            if not any(ready.is_publish for ready in self.usable.get(each.filename, ()))
-        ]
+        usable = self.usable.get(distribution.filename, ())
+        return all(ready.predicate_type != predicate_type for ready in usable)
 
-    def together(self, made: Mapping[str, Attestation]) -> dict[str, list[Attestation]]:
+    def together(self, made: Mapping[str, Sequence[Attestation]]) -> dict[str, list[Attestation]]:
         """Return what is uploaded with each file: what was `made` for it, and what existed."""
-        together = {filename: [attestation] for filename, attestation in made.items()}
+        together = {filename: list(of_file) for filename, of_file in made.items()}
         for filename, usable in self.usable.items():
             together.setdefault(filename, []).extend(ready.attestation for ready in usable)
         return together
@@ -100,6 +92,11 @@ def beside(distributions: Sequence[Distribution]) -> list[Path]:
             elif path.name.lower().endswith(BUNDLE_SUFFIXES):
                 bundles.append(path)
     return attestations + bundles
+
+
+def attestation_file(filename: str, predicate_type: str) -> str:
+    """Return the name of a distribution's attestation file with this kind of statement."""
+    return f"{filename}{PUBLISH_SUFFIX if predicate_type == PUBLISH else SLSA_SUFFIX}"
 
 
 def is_attestation_file(path: Path) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import requests
 from pydantic import ValidationError
 from pypi_attestations import Attestation
 from pypi_attestations import Distribution as AttestedDistribution
+from sigstore.dsse import DigestSet, StatementBuilder, Subject
 from sigstore.oidc import ExpiredIdentity, IdentityError, IdentityToken
 from sigstore.sign import ExpiredCertificate  # type: ignore[attr-defined] # not in its __all__
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from sigstore.sign import Signer
 
+    from attested_publish.attestations.slsa import Predicate
     from attested_publish.attestations.verify import Trust
     from attested_publish.distributions import Distribution
     from attested_publish.identity.tokens import AmbientIdentity
@@ -47,8 +50,17 @@ _LOG_ENTRIES_PER_MINUTE = 450
 _SAFE_AGAIN = "A re-run is safe."
 
 
+@dataclass(frozen=True)
+class Statement:
+    """What is signed about a distribution; the predicate of a publish attestation is `None`."""
+
+    distribution: Distribution
+    predicate_type: str
+    predicate: Predicate | None
+
+
 class Signing:
-    """Signs distributions with one certificate, renewed as needed. Threads may share it.
+    """Signs statements with one certificate, renewed as needed. Threads may share it.
 
     A certificate is valid for ten minutes, an identity token for five: if the log is slow or has
     an outage, signing takes longer. The first certificate is requested at once, in the
@@ -74,34 +86,34 @@ class Signing:
 
     def sign_all(
         self,
-        distributions: Sequence[Distribution],
-        signed: Callable[[Distribution, Attestation], None],
-        begun: Callable[[Distribution], None] = lambda _: None,
-    ) -> dict[str, Attestation]:
-        """Sign every distribution, several at a time.
+        statements: Sequence[Statement],
+        signed: Callable[[Statement, Attestation], None],
+        begun: Callable[[Statement], None] = lambda _: None,
+    ) -> dict[str, list[Attestation]]:
+        """Sign every statement, several at a time.
 
         `begun` is called with each, from its own thread, `signed` as each is done.
 
-        Returns the publish attestations by filename. Raises `SigningProblem`.
+        Returns the attestations by filename. Raises `SigningProblem`.
         """
-        attestations: dict[str, Attestation] = {}
+        attestations: dict[str, list[Attestation]] = {}
         self._first_certificate()
 
-        def sign(distribution: Distribution) -> Attestation:
-            begun(distribution)
-            return self._sign(distribution)
+        def sign(statement: Statement) -> Attestation:
+            begun(statement)
+            return self._sign(statement)
 
-        for distribution, attestation in in_parallel(
-            sign, distributions, threads=_SIGNERS, begin=self._limit_log_time
+        for statement, attestation in in_parallel(
+            sign, statements, threads=_SIGNERS, begin=self._limit_log_time
         ):
-            attestations[distribution.filename] = attestation
-            signed(distribution, attestation)
+            attestations.setdefault(statement.distribution.filename, []).append(attestation)
+            signed(statement, attestation)
         return attestations
 
-    def _sign(self, distribution: Distribution) -> Attestation:
+    def _sign(self, statement: Statement) -> Attestation:
         try:
             return persistently(
-                lambda: self._sign_once(distribution),
+                lambda: self._sign_once(statement),
                 self._deadlines.log,
                 self._tell,
                 self._given_up,
@@ -110,23 +122,23 @@ class Signing:
             self._given_up.now()
             raise
 
-    def _sign_once(self, distribution: Distribution) -> Attestation:
+    def _sign_once(self, statement: Statement) -> Attestation:
         signer = self._current_signer()
-        attested = AttestedDistribution(name=distribution.filename, digest=distribution.sha256)
         self._pace.wait(self._given_up.wait)
         self._given_up.heed()
         try:
             # Including redirects: the session's limit applies to one request.
             with within(self._bounds.total):
-                attestation = Attestation.sign(signer, attested)
+                attestation = _attestation(signer, statement)
             # Shows at once whether PEP 740 supports this kind of log entry.
             attestation.to_bundle()
             self._note_dates(signer, certificate_of(attestation))
         except Exception as error:
             if any(isinstance(link, ExpiredCertificate) for link in _chain(error)):
                 self._discard(signer)
-            title = f"{shown(distribution.filename)} could not be signed"
-            raise _not_signed(error, title, distribution.filename) from error
+            filename = statement.distribution.filename
+            title = f"{shown(filename)} could not be signed"
+            raise _not_signed(error, title, filename) from error
         return attestation
 
     def _current_signer(self) -> Signer:
@@ -163,6 +175,22 @@ class Signing:
     def _limit_log_time(self) -> None:
         """Set time limits on this thread's session with the log (sigstore has one per thread)."""
         bound(self.trust.log(), self._bounds, guards_redirects=True)
+
+
+def _attestation(signer: Signer, statement: Statement) -> Attestation:
+    """Sign a statement; `Attestation.sign` makes publish attestations only."""
+    name, digest = statement.distribution.filename, statement.distribution.sha256
+    if statement.predicate is None:
+        return Attestation.sign(signer, AttestedDistribution(name=name, digest=digest))
+    subject = Subject(name=name, digest=DigestSet(root={"sha256": digest}))
+    built = (
+        StatementBuilder()
+        .subjects([subject])
+        .predicate_type(statement.predicate_type)
+        .predicate(statement.predicate)
+        .build()
+    )
+    return Attestation.from_bundle(signer.sign_dsse(built))
 
 
 def refuse_unnameable(distributions: Iterable[Distribution]) -> None:

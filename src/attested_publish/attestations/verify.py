@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,6 @@ from sigstore.verify import Verifier
 from sigstore.verify.policy import Identity as PersonPolicy
 from tuf.api.exceptions import RepositoryError
 
-from attested_publish.attestations.sidecars import PUBLISH_SUFFIX, SLSA_SUFFIX
 from attested_publish.identity.other import PersonTrustedPublisher
 from attested_publish.net.parallel import meanwhile
 from attested_publish.net.untrusted import shown
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
     from attested_publish.distributions import Distribution
     from attested_publish.identity.publishers import TrustedPublisher
-
-PUBLISH_PREDICATE = AttestationType.PYPI_PUBLISH_V1.value
 
 _PUBLISHER: TypeAdapter[Publisher] = TypeAdapter(Publisher)
 
@@ -160,7 +157,7 @@ def _why(error: BaseException) -> str:
 
 def verify(
     distributions: Iterable[Distribution],
-    attestations: Mapping[str, Attestation],
+    attestations: Mapping[str, Sequence[Attestation]],
     policy: VerificationPolicy,
     trust: Trust,
 ) -> None:
@@ -168,10 +165,11 @@ def verify(
 
     Raises `VerificationProblem` for the first one that PyPI would refuse.
     """
-    for distribution in distributions:
+    pairs = ((each, made) for each in distributions for made in attestations[each.filename])
+    for distribution, attestation in pairs:
         try:
             verify_attestation(
-                attestations[distribution.filename],
+                attestation,
                 filename=distribution.filename,
                 sha256=distribution.sha256,
                 policy=policy,
@@ -297,12 +295,6 @@ def predicate_type_of(attestation: Attestation) -> str:
         return str(attestation.statement["predicateType"])
     except (ValueError, TypeError, LookupError, RecursionError):
         return ""
-
-
-def file_suffix(attestation: Attestation) -> str:
-    """Return the suffix that makes an attestation file's name from the distribution's name."""
-    is_publish = predicate_type_of(attestation) == PUBLISH_PREDICATE
-    return PUBLISH_SUFFIX if is_publish else SLSA_SUFFIX
 
 
 def _in_words(error: sigstore.errors.VerificationError, attestation: Attestation) -> str:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from rich import filesize
 
+from attested_publish.attestations.sidecars import KINDS
 from attested_publish.findings import OTHER_BYTES, Severity
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import counted
 from attested_publish.report import Result, Status
 
 if TYPE_CHECKING:
-    from attested_publish.report import FileReport, ProblemReport, Report, Span
+    from attested_publish.report import AttestationReport, FileReport, ProblemReport, Report, Span
 
 LOG_SEARCH = "https://search.sigstore.dev/?logIndex="
 """Where people can view entries of Sigstore's public log."""
@@ -181,7 +182,7 @@ def _lead(report: Report) -> str:
         told.append(
             f"{counted(len(files), 'file')}, {filesize.decimal(sum(f.size for f in files))}"
         )
-    attested = sum(file.attestation is not None for file in files)
+    attested = sum(bool(file.attestations) for file in files)
     if attested:
         told.append(f"{attested} of them signed" if attested < len(files) else "all signed")
     seconds = sum(report.seconds.values())
@@ -245,7 +246,7 @@ def _files(report: Report) -> _Block:
     files = sorted(report.files.values(), key=lambda file: order.index(file.status))
     # A rehearsal's addresses exist only until it ends.
     has_links = report.mode != "rehearse"
-    is_attested = any(file.attestation or file.provenance_url for file in files)
+    is_attested = any(file.attestations or file.provenance_url for file in files)
     columns = ["file", "size", "sha256", "status"]
     if is_attested:
         columns += ["log entry", "provenance"]
@@ -271,17 +272,25 @@ def _row(file: FileReport, *, has_links: bool, log: str | None) -> str:
     name = escaped(file.filename)
     if file.url and has_links:
         name = f"[{name}](<{_url(file.url)}>)"
-    entry = "" if file.attestation is None else str(file.attestation.log_index)
-    if entry and log:
-        entry = f"[{entry}](<{log}{entry}>)"
+    entries = ", ".join(
+        _entry(each, log, named=len(file.attestations) > 1) for each in file.attestations
+    )
     provenance = "served" if file.provenance_url else ""
     if file.provenance_url and has_links:
         provenance = f"[provenance](<{_url(file.provenance_url)}>)"
     digest = f"`{file.sha256[:_SHORT_DIGEST]}…`"
     is_skipped = any(finding.rule == OTHER_BYTES for finding in file.findings)
     status = "⚠️ skipped: the index has different bytes" if is_skipped else _STATUSES[file.status]
-    cells = (name, filesize.decimal(file.size), digest, status, entry, provenance)
+    cells = (name, filesize.decimal(file.size), digest, status, entries, provenance)
     return f"| {' | '.join(cells)} |\n"
+
+
+def _entry(attestation: AttestationReport, log: str | None, *, named: bool) -> str:
+    """Return an attestation's entry in the log, with its kind where a file has both."""
+    entry = str(attestation.log_index)
+    kind = KINDS.get(attestation.predicate_type, "") if named else ""
+    text = f"{kind} {entry}".strip()
+    return f"[{text}](<{log}{entry}>)" if log else text
 
 
 def _improvements(report: Report) -> _Block:

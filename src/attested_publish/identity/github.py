@@ -139,6 +139,10 @@ class GitHubIdentity(RepositoryIdentity):
     sha: str
     event: str
     visibility: str
+    repository_id: str = ""
+    run_id: str = ""
+    run_attempt: str = ""
+    runner_environment: str = ""
     issuer: str = ISSUER
 
     @classmethod
@@ -155,6 +159,10 @@ class GitHubIdentity(RepositoryIdentity):
             sha=text_of(claims, "sha", _REMEDY),
             event=text_of(claims, "event_name", _REMEDY),
             visibility=optional_text(claims, "repository_visibility") or "unknown",
+            repository_id=optional_text(claims, "repository_id"),
+            run_id=optional_text(claims, "run_id"),
+            run_attempt=optional_text(claims, "run_attempt"),
+            runner_environment=optional_text(claims, "runner_environment"),
         )
         if not identity.publisher.repository or not identity.publisher.workflow:
             raise IdentityProblem(

@@ -88,6 +88,11 @@ class GitLabIdentity(RepositoryIdentity):
     sha: str
     pipeline_source: str
     visibility: str
+    project_id: str = ""
+    pipeline_id: str = ""
+    job_id: str = ""
+    runner_id: str = ""
+    runner_environment: str = ""
     issuer: str = ISSUER
 
     @classmethod
@@ -113,6 +118,11 @@ class GitLabIdentity(RepositoryIdentity):
             sha=text_of(claims, "sha", _REMEDY),
             pipeline_source=optional_text(claims, "pipeline_source"),
             visibility=optional_text(claims, "project_visibility") or "unknown",
+            project_id=optional_text(claims, "project_id"),
+            pipeline_id=optional_text(claims, "pipeline_id"),
+            job_id=optional_text(claims, "job_id"),
+            runner_id=optional_text(claims, "runner_id"),
+            runner_environment=optional_text(claims, "runner_environment"),
         )
         if not identity.publisher.namespace or not identity.publisher.config_file:
             raise IdentityProblem(

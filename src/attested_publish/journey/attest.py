@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations import existing, files
-from attested_publish.attestations.sidecars import Existing, Ready, without_suffix
-from attested_publish.attestations.sign import Signing, refuse_unnameable
+from attested_publish.attestations.sidecars import (
+    KINDS,
+    Existing,
+    Ready,
+    attestation_file,
+)
+from attested_publish.attestations.sign import Signing, Statement, refuse_unnameable
 from attested_publish.attestations.verify import (
-    PUBLISH_PREDICATE,
     AttestationRefused,
     log_index,
     policy_for,
@@ -42,8 +47,7 @@ def verify_existing(
     run: Run,
     distributions: Sequence[Distribution],
     identity: Identity,
-    *,
-    plan: AttestationPlan | None = None,
+    plan: AttestationPlan,
 ) -> Existing:
     """Find which attestation files beside the distributions the index will accept.
 
@@ -52,8 +56,7 @@ def verify_existing(
     otherwise one that is not valid is named and not used.
     """
     paths = beside(run, distributions)
-    may_send = plan is None or plan.sends
-    if not paths or not may_send:
+    if not paths or not plan.sends:
         return Existing()
     printer = run.printer
     policy = policy_for(identity.publisher)
@@ -76,12 +79,27 @@ def verify_existing(
         if refused and run.settings.attestations is Attestations.REQUIRED:
             raise _not_accepted(refused)
         _notices(run, (_not_used(fault) for fault in found.faults))
-        replaced = {without_suffix(fault.path) for fault in refused}
-        unsigned = found.unsigned(distributions)
-        again = [each for each in unsigned if each.filename in replaced]
-        if again and (plan is None or plan.attest):
+        replaced = {fault.path.name for fault in refused}
+        again = [
+            each
+            for each in unsigned(found, distributions, plan)
+            if attestation_file(each.distribution.filename, each.predicate_type) in replaced
+        ]
+        if again:
             printer.notice(f"{counted(len(again), 'attestation')} will be made again.")
     return found
+
+
+def unsigned(
+    ready: Existing, distributions: Iterable[Distribution], plan: AttestationPlan
+) -> list[Statement]:
+    """Return what is to be signed: what the `plan` wants of each file, and is not `ready`."""
+    return [
+        Statement(each, predicate_type, predicate)
+        for each in distributions
+        for predicate_type, predicate in plan.predicates.items()
+        if ready.lacks(each, predicate_type)
+    ]
 
 
 def reuse(
@@ -96,14 +114,18 @@ def reuse(
     They are in the log, so they are uploaded even where the `plan` is not to sign. Each is
     verified for this index's publisher; one that is not valid is signed again.
     """
-    signed = run.release.signed
-    before = [each for each in ready.unsigned(distributions) if each.filename in signed]
+    before = [
+        (each, predicate_type, attestation)
+        for each in distributions
+        for predicate_type, attestation in run.release.signed.get(each.filename, {}).items()
+        if ready.lacks(each, predicate_type)
+    ]
     if not before or not plan.sends or not may_attest(run):
         return
     policy = policy_for(identity.publisher)
+    valid = 0
     with run.recorder.stage(Stage.VERIFICATION, "what was signed for the index before"):
-        for each in before:
-            attestation = signed[each.filename]
+        for each, predicate_type, attestation in before:
             try:
                 verify_attestation(
                     attestation,
@@ -115,52 +137,63 @@ def reuse(
             except AttestationRefused as error:
                 run.printer.notice(f"{shown(each.filename)} is signed again: {error}")
                 continue
-            made = Ready(each.source, PUBLISH_PREDICATE, attestation)
-            ready.usable.setdefault(each.filename, []).insert(0, made)
+            made = Ready(each.source, predicate_type, attestation)
+            ready.usable.setdefault(each.filename, []).append(made)
             note_attestation(run, each, attestation)
-        unsigned = ready.unsigned(before)
-        run.printer.item(
-            f"{counted(len(before) - len(unsigned), 'attestation')} in order", "not signed again"
-        )
+            valid += 1
+        run.printer.item(f"{counted(valid, 'attestation')} in order", "not signed again")
     note_publisher(run, publisher_of(identity.publisher))
 
 
-def begin_signing(run: Run, distributions: Iterable[Distribution]) -> Signing:
-    """Set up signing these files; the certificate is requested in the background.
+def begin_signing(run: Run, statements: Iterable[Statement]) -> Signing:
+    """Set up signing these statements; the certificate is requested in the background.
 
     Raises `SigningProblem` for files that cannot be signed at all.
     """
-    refuse_unnameable(distributions)
+    refuse_unnameable(_distributions(statements))
     deadlines = run.targets.deadlines
     return Signing(trust_of(run)(), run.means.ambient, deadlines, run.printer.waiting)
 
 
 def sign(
-    run: Run, distributions: Sequence[Distribution], identity: Identity, signing: Signing
-) -> Mapping[str, Attestation]:
-    """Sign every distribution, then verify each attestation as the index will.
+    run: Run, statements: Sequence[Statement], identity: Identity, signing: Signing
+) -> Mapping[str, Sequence[Attestation]]:
+    """Sign every statement, then verify each attestation as the index will.
 
     Raises `SigningProblem`, `VerificationProblem`.
     """
+    distributions = _distributions(statements)
+    kinds = {statement.predicate_type for statement in statements}
+    of_file = Counter(statement.distribution.filename for statement in statements)
+    entries: dict[str, list[str]] = {}
 
-    def signed(distribution: Distribution, attestation: Attestation) -> None:
-        run.release.signed[distribution.filename] = attestation
+    def signed(statement: Statement, attestation: Attestation) -> None:
+        distribution = statement.distribution
+        filename = distribution.filename
+        run.release.signed.setdefault(filename, {})[statement.predicate_type] = attestation
         note_attestation(run, distribution, attestation)
-        entry = log_index(attestation)
-        progress.done(distribution.filename, distribution.size, f"log entry {entry}")
+        entry = f"{log_index(attestation)}"
+        if len(kinds) > 1:
+            entry += f" ({KINDS[statement.predicate_type]})"
+        entries.setdefault(filename, []).append(entry)
+        if len(entries[filename]) == of_file[filename]:
+            word = "log entry" if of_file[filename] == 1 else "log entries"
+            progress.done(filename, distribution.size, f"{word} {', '.join(entries[filename])}")
 
     doing = "one certificate, a logged signature for each file"
+    if len(kinds) > 1:
+        doing = "one certificate, two logged signatures for each file"
     with (
         run.recorder.stage(Stage.SIGNATURES, doing),
         progress_of(distributions, run.printer) as progress,
     ):
         made = signing.sign_all(
-            distributions, signed, begun=lambda each: progress.begun(each.filename)
+            statements, signed, begun=lambda each: progress.begun(each.distribution.filename)
         )
     note_publisher(run, publisher_of(identity.publisher))
     with run.recorder.stage(Stage.VERIFICATION, "each attestation, as the index will verify it"):
         verify(distributions, made, policy_for(identity.publisher), signing.trust)
-        run.printer.item(f"{counted(len(made), 'attestation')} in order")
+        run.printer.item(f"{counted(len(statements), 'attestation')} in order")
     return made
 
 
@@ -168,14 +201,13 @@ def keep(
     run: Run,
     distributions: Sequence[Distribution],
     ready: Existing,
-    made: Mapping[str, Attestation],
+    made: Mapping[str, Sequence[Attestation]],
 ) -> None:
     """Leave attestation files in `attestations-dir`, or next to each distribution."""
     for each in distributions:
         folder = run.settings.attestations_dir or each.source.parent
         usable = ready.usable.get(each.filename, [])
-        signed = [made[each.filename]] if each.filename in made else []
-        every = [*signed, *(one.attestation for one in usable)]
+        every = [*made.get(each.filename, ()), *(one.attestation for one in usable)]
         there = files.staying(usable, each.filename, folder, every)
         lying = [one.attestation for one in there]
         kept = files.keep([one for one in every if one not in lying], each.filename, folder)
@@ -208,6 +240,10 @@ def prove_folders(run: Run, distributions: Iterable[Distribution]) -> None:
     """
     chosen = run.settings.attestations_dir
     files.prove_writable({each.filename: chosen or each.source.parent for each in distributions})
+
+
+def _distributions(statements: Iterable[Statement]) -> list[Distribution]:
+    return list({each.distribution.filename: each.distribution for each in statements}.values())
 
 
 def _notices(run: Run, texts: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from attested_publish.attestations.sidecars import KINDS
 from attested_publish.attestations.verify import policy_for
 from attested_publish.console.progress import progress_of
 from attested_publish.journey.ask_index import note_served
@@ -45,12 +46,17 @@ def confirm(run: Run, sent: Sequence[Distribution], provenances: Provenances | N
     Raises `ConfirmationProblem`.
     """
     index, deadlines = run.targets.index, run.targets.deadlines
+    incomplete: dict[str, frozenset[str]] = {}
 
     def seen(distribution: Distribution, served: IndexFile, provenance: Provenanced | None) -> None:
         file = run.files[distribution.filename]
         note_served(run, distribution, served)
         right = ["digest"] * (served.sha256 is not None) + ["provenance"] * (provenance is not None)
         note = f"served, {' and '.join(right)} right" if right else "served, without a digest"
+        if provenance is not None and provenance.lacks:
+            incomplete[distribution.filename] = provenance.lacks
+            for predicate_type in provenance.lacks:
+                file.attestations.pop(predicate_type, None)
         if provenance is not None and not provenance.is_own:
             file.attestations.clear()
             for attestation in provenance.attestations.values():
@@ -82,6 +88,35 @@ def confirm(run: Run, sent: Sequence[Distribution], provenances: Provenances | N
                     f"{shown(filename)} is uploaded, but not confirmed in time: {reason}."
                 )
         _note_unattested(run, served.unattested)
+        _tell_incomplete(run, incomplete)
+
+
+def _tell_incomplete(run: Run, incomplete: Mapping[str, frozenset[str]]) -> None:
+    """Warn of files that are served with one kind of attestation, but not with the other.
+
+    Raises `ConfirmationProblem` where attestations are required.
+    """
+    if not incomplete:
+        return
+    index, number = run.targets.index.name, len(incomplete)
+    kinds = {KINDS[kind] for lacking in incomplete.values() for kind in lacking}
+    lack = f"{' and '.join(sorted(kinds))} attestation"
+    first = next(iter(incomplete))
+    files = shown(first) + (f" and {number - 1} more" if number > 1 else "")
+    if run.settings.attestations is not Attestations.REQUIRED:
+        run.printer.warning(
+            f"{files}: {index} serves it without the {lack} that was sent. None can be added any "
+            "more."
+        )
+        return
+    raise ConfirmationProblem(
+        f"{counted(number, 'file')} {'is' if number == 1 else 'are'} public without the {lack}",
+        topic=Topic.NOT_ATTESTED,
+        detail=f"{index} serves {files} with other attestations only: it did not keep it, or "
+        "another run uploaded the file without one.",
+        remedy="None can be added to these files any more. Publish a new version if you need it.",
+        file=first,
+    )
 
 
 def _note_unattested(run: Run, unattested: Mapping[str, Unattested]) -> None:

@@ -17,6 +17,7 @@ from attested_publish.journey.attest import (
     prove_folders,
     reuse,
     sign,
+    unsigned,
     verify_existing,
 )
 from attested_publish.journey.confirm import (
@@ -55,13 +56,13 @@ def deliver(
         identity, plan = signer
         if run.settings.attestations_dir is not None and plan.sends:
             prove_folders(run, missing)
-        ready = verify_existing(run, missing, identity, plan=plan)
+        ready = verify_existing(run, missing, identity, plan)
         reuse(run, ready, missing, identity, plan)
-        unsigned = ready.unsigned(missing) if plan.attest else []
-        signing = begin_signing(run, unsigned) if unsigned else None
+        to_sign = unsigned(ready, missing, plan)
+        signing = begin_signing(run, to_sign) if to_sign else None
         uploading = meanwhile(_uploading)
         with api_token(run, identity, audience_meanwhile(run), contents) as token:
-            made = sign(run, unsigned, identity, signing) if signing is not None else {}
+            made = sign(run, to_sign, identity, signing) if signing is not None else {}
             attestations = ready.together(made)
             if not contents.unreadable:
                 provenances = provenances_of(run, attestations, identity)
@@ -89,18 +90,18 @@ def attest_only(run: Run, distributions: Sequence[Distribution]) -> None:
     judge(run, distributions)
     stop_if_refused(run)
     trust_of(run)
-    identity = identify_signer(run)
+    identity, plan = identify_signer(run)
     # What nobody could verify afterwards is not signed.
     policy_for(identity.publisher)
-    ready = verify_existing(run, distributions, identity)
-    unsigned = ready.unsigned(distributions)
-    made: Mapping[str, Attestation] = {}
-    if unsigned:
+    ready = verify_existing(run, distributions, identity, plan)
+    to_sign = unsigned(ready, distributions, plan)
+    made: Mapping[str, Sequence[Attestation]] = {}
+    if to_sign:
         refuse_to_sign(
             run.settings.attestations,
             identity,
             run.targets.index,
             is_public_log=run.targets.is_public_log,
         )
-        made = sign(run, unsigned, identity, begin_signing(run, unsigned))
+        made = sign(run, to_sign, identity, begin_signing(run, to_sign))
     keep(run, distributions, ready, made)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from attested_publish.attestations.sidecars import PUBLISH, SLSA
+from attested_publish.attestations.slsa import provenance_predicate
 from attested_publish.identity.circleci import CircleCIIdentity
 from attested_publish.identity.github import ISSUER, GitHubIdentity, other_issuer
 from attested_publish.identity.gitlab import GitLabIdentity
@@ -15,6 +17,7 @@ from attested_publish.problems import IdentityProblem, Topic
 from attested_publish.settings import Attestations
 
 if TYPE_CHECKING:
+    from attested_publish.attestations.slsa import Predicate
     from attested_publish.identity.publishers import Identity
     from attested_publish.index.index import Index
 
@@ -42,12 +45,22 @@ class AttestationPlan:
     """Whether to sign, and if not, why not (a sentence for the user; empty: as asked for).
 
     With `takes_made`, existing attestations may be uploaded nevertheless: they are in the log,
-    and the index accepts attestations of this publisher.
+    and the index accepts attestations of this publisher. `provenance` is the predicate of the SLSA
+    provenance that is signed, too; without one, `why_no_provenance` says why not.
     """
 
     attest: bool
     why_not: str = ""
     takes_made: bool = False
+    provenance: Predicate | None = None
+    why_no_provenance: str = ""
+
+    @property
+    def predicates(self) -> dict[str, Predicate | None]:
+        """What is signed about each file, by predicate type; a publish attestation's is `None`."""
+        if not self.attest:
+            return {}
+        return {PUBLISH: None} | ({} if self.provenance is None else {SLSA: self.provenance})
 
     @property
     def sends(self) -> bool:
@@ -252,6 +265,31 @@ def attestation_plan(
             f"`attestations: true` sends them anyway. {_NEVER_LATER}",
         )
     return AttestationPlan(attest=True)
+
+
+def with_provenance(
+    plan: AttestationPlan, wish: Attestations, identity: Identity
+) -> AttestationPlan:
+    """Have SLSA provenance signed, too, where the identity says enough about the build.
+
+    Raises `IdentityProblem` where it does not and attestations are required.
+    """
+    if not plan.attest:
+        return plan
+    predicate = provenance_predicate(identity)
+    if predicate is not None:
+        return replace(plan, provenance=predicate)
+    provider = shown(identity.publisher.provider, 200)
+    why = f"an identity from {provider} does not say which run built the files"
+    remedy = "Build and publish on GitHub or GitLab"
+    if wish is Attestations.REQUIRED:
+        raise IdentityProblem(
+            "SLSA provenance is wanted, but cannot be made here",
+            topic=Topic.IDENTITY_UNUSABLE,
+            detail=f"`provenance` and `attestations` are true, but {why}.",
+            remedy=f"{remedy}, or set provenance to false.",
+        )
+    return replace(plan, why_no_provenance=f"No SLSA provenance: {why}. {remedy} to have it.")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from attested_publish.journey.forecast import (
     attestation_plan,
     refuse_hopeless,
     signers_advice,
+    with_provenance,
 )
 from attested_publish.net.addresses import is_loopback
 from attested_publish.net.parallel import meanwhile
@@ -74,13 +75,15 @@ def identify(run: Run, audience: Callable[[], Audience]) -> Signer:
             run.targets.index,
             is_public_log=run.targets.is_public_log,
         )
-        if plan.why_not:
-            run.recorder.improvement(plan.why_not)
+        if run.settings.provenance:
+            plan = with_provenance(plan, run.settings.attestations, identity)
+        for sentence in filter(None, (plan.why_not, plan.why_no_provenance)):
+            run.recorder.improvement(sentence)
     return identity, plan
 
 
-def identify_signer(run: Run) -> Identity:
-    """Return who the job or person is, for signing alone. Raises `IdentityProblem`."""
+def identify_signer(run: Run) -> Signer:
+    """Return who the job or person is, for signing alone, and what. Raises `IdentityProblem`."""
     with run.recorder.stage(Stage.IDENTITY, "who this job is"):
         try:
             identity = _identity(run, SIGSTORE_AUDIENCE)
@@ -93,7 +96,12 @@ def identify_signer(run: Run) -> Identity:
             raise
         for sentence in signers_advice(identity, run.targets.index):
             run.printer.notice(sentence)
-    return identity
+        plan = AttestationPlan(attest=True)
+        if run.settings.provenance:
+            plan = with_provenance(plan, run.settings.attestations, identity)
+        if plan.why_no_provenance:
+            run.printer.notice(plan.why_no_provenance)
+    return identity, plan
 
 
 def _identity(run: Run, audience: str) -> Identity:

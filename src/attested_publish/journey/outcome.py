@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from attested_publish.attestations.sidecars import KINDS
+from attested_publish.attestations.sidecars import PUBLISH
 from attested_publish.index.site import project_url
 from attested_publish.journey.run import State
 from attested_publish.net.secrecy import blotted, without_credentials
@@ -63,7 +63,7 @@ def _file(file: File) -> FileReport:
         sha256=distribution.sha256,
         status=_STATUSES[file.state],
         findings=file.findings,
-        attestation=_attestation(file),
+        attestations=_attestations(file),
         url=None if served is None else _harmless(served.url),
         provenance_url=None if served is None else _harmless(served.provenance_url),
         served_after=file.served_after,
@@ -75,10 +75,9 @@ def _harmless(url: str | None) -> str | None:
     return blotted(url, pieces=True) if url else None
 
 
-def _attestation(file: File) -> AttestationReport | None:
-    """Return one attestation of a file; the publish attestation represents them all."""
-    every = file.attestations.values()
-    return min(every, key=lambda each: KINDS.get(each.predicate_type) != "publish", default=None)
+def _attestations(file: File) -> list[AttestationReport]:
+    """Return the attestations of a file, the publish attestation first."""
+    return sorted(file.attestations.values(), key=lambda each: each.predicate_type != PUBLISH)
 
 
 def _story(run: Run) -> Story:

@@ -79,12 +79,13 @@ class Release:
     """What is known and made of the files, whichever index they go to.
 
     `findings` are those of the rules, by filename; `None` before they were asked. `trust` gives
-    the Sigstore instance. `signed` are the publish attestations that are in the log, by filename.
+    the Sigstore instance. `signed` are the attestations that are in the log, by filename and
+    predicate type.
     """
 
     findings: Mapping[str, Sequence[Finding]] | None = None
     trust: Callable[[], Trust] | None = None
-    signed: dict[str, Attestation] = field(default_factory=dict)
+    signed: dict[str, dict[str, Attestation]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 from sigstore.verify.policy import AllOf
 
 from attested_publish.attestations.convert import NotConvertible, read_provenance
-from attested_publish.attestations.verify import AttestationRefused, policy_of, verify_attestation
+from attested_publish.attestations.verify import (
+    AttestationRefused,
+    policy_of,
+    predicate_type_of,
+    verify_attestation,
+)
 from attested_publish.index.pages import Page
 from attested_publish.index.provenance import (
     ProvenanceRefused,
@@ -45,12 +50,14 @@ class Provenanced:
     """A valid provenance: its publisher, and its attestations by predicate type.
 
     They are this run's own, or those of another run for the same bytes and publisher: two
-    that publish at once, or one that was killed before its upload was carried out.
+    that publish at once, or one that was killed before its upload was carried out. `lacks` are the
+    types that were uploaded in this run, and of which it has none.
     """
 
     publisher: Publisher
     attestations: Mapping[str, Attestation]
     is_own: bool
+    lacks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -280,12 +287,12 @@ class Provenances:
         ]
         if not pairs:
             raise _wrong(distribution, index, "it contains no attestation.")
+        by_type = self._verified(distribution, pairs)
+        sent = {predicate_type_of(each): each for each in self._attestations[distribution.filename]}
         # The log entry may be spelled differently after its way through the index.
         envelopes = [attestation.envelope for _, attestation in pairs]
-        is_own = all(
-            each.envelope in envelopes for each in self._attestations[distribution.filename]
-        )
-        return Provenanced(pairs[0][0], self._verified(distribution, pairs), is_own)
+        is_own = all(sent[kind].envelope in envelopes for kind in sent.keys() & by_type.keys())
+        return Provenanced(pairs[0][0], by_type, is_own, frozenset(sent.keys() - by_type.keys()))
 
     def _served(self, distribution: Distribution, listed: _Listed) -> Mapping[str, Any] | None:
         index, session = self._pages.index, self._pages.session

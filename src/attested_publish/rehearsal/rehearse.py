@@ -229,7 +229,7 @@ def result_table(report: Report, index_url: str) -> Table:
     table.add_column("served at", overflow="ellipsis", no_wrap=True, max_width=26)
     table.add_column("after", justify="right", no_wrap=True)
     for file in report.files.values():
-        entry = "-" if file.attestation is None else f"#{file.attestation.log_index}"
+        entry = " ".join(f"#{each.log_index}" for each in file.attestations) or "-"
         after = "-" if file.served_after is None else f"{file.served_after:.2f} s"
         address = Text(shown((file.url or "nowhere").partition("#")[0].removeprefix(root)))
         if file.url:
