@@ -187,7 +187,7 @@ def test_the_report_has_all_files_and_every_index(two: Stage) -> None:
         *("schema", "mode", "result", "index", "identity", "files", "problems", "seconds"),
         "indexes",
     ]
-    assert record["schema"] == 1
+    assert record["schema"] == 2
     assert record["index"] == two.world.upload_url
     assert record["identity"]["repository"] == "octo-org/sample-project"
     parts = record["indexes"]

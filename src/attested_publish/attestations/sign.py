@@ -94,9 +94,10 @@ class Signing:
 
         `begun` is called with each, from its own thread, `signed` as each is done.
 
-        Returns the attestations by filename. Raises `SigningProblem`.
+        Returns the attestations by filename, in the order of their statements. Raises
+        `SigningProblem`.
         """
-        attestations: dict[str, list[Attestation]] = {}
+        done: dict[tuple[str, str], Attestation] = {}
         self._first_certificate()
 
         def sign(statement: Statement) -> Attestation:
@@ -106,8 +107,12 @@ class Signing:
         for statement, attestation in in_parallel(
             sign, statements, threads=_SIGNERS, begin=self._limit_log_time
         ):
-            attestations.setdefault(statement.distribution.filename, []).append(attestation)
+            done[statement.distribution.filename, statement.predicate_type] = attestation
             signed(statement, attestation)
+        attestations: dict[str, list[Attestation]] = {}
+        for each in statements:
+            filename = each.distribution.filename
+            attestations.setdefault(filename, []).append(done[filename, each.predicate_type])
         return attestations
 
     def _sign(self, statement: Statement) -> Attestation:

@@ -93,6 +93,8 @@ def given_credentials(run: Run) -> Credentials:
     # Few other indexes have trusted publishers.
     can_improve = run.targets.index.takes_attestations
     run.recorder.improvement(_MOVE_TO_TRUSTED_PUBLISHING if can_improve else _NO_ATTESTATIONS)
+    if run.settings.provenance:
+        run.printer.warning("provenance is true, but no SLSA provenance is made with a password.")
     return GivenCredentials(run.settings.user, run.settings.password)
 
 
