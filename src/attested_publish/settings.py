@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from string import Formatter
 
 from attested_publish.net.addresses import PYPI_UPLOAD_URL, BadAddress
 from attested_publish.net.secrecy import without_credentials
@@ -49,6 +50,71 @@ class VerifyMetadata(StrEnum):
     ERRORS = "true"
     STRICT = "strict"
     NOTHING = "false"
+
+
+class VersionTag(StrEnum):
+    """What the tag of a release must name: no other version, its version, or anything."""
+
+    AUTO = "auto"
+    REQUIRED = "true"
+    NEVER = "false"
+
+
+@dataclass(frozen=True)
+class TagPattern:
+    """How tags are named: literal texts around `{version}`, and `{project}` if they have it.
+
+    `literals` has one more than `fields`. Make one with `tag_pattern`.
+    """
+
+    text: str
+    literals: tuple[str, ...]
+    fields: tuple[str, ...]
+
+    def matches(self, tag: str) -> Iterator[tuple[str, str | None]]:
+        """Yield the version and the project, if there is one, for each way a tag may be split."""
+        before, *between, after = self.literals
+        end = len(tag) - len(after)
+        if len(before) > end or not (tag.startswith(before) and tag.endswith(after)):
+            return
+        middle = tag[len(before) : end]
+        if not between:
+            yield middle, None
+            return
+        place = middle.find(between[0])
+        while 0 <= place < len(middle):
+            parts = (middle[:place], middle[place + len(between[0]) :])
+            found = dict(zip(self.fields, parts, strict=True))
+            yield found["version"], found["project"]
+            place = middle.find(between[0], place + 1)
+
+    def filled(self, project: str, version: str) -> str:
+        """Return the tag for a release."""
+        return self.text.format(project=project, version=version)
+
+
+def tag_pattern(text: str) -> TagPattern:
+    """Read a pattern with `{version}` and perhaps `{project}`; raise `WrongUsage` for others."""
+    allowed = "a pattern has {version} once, {project} at most once, and no other braces"
+    try:
+        pieces = [
+            (literal, name, bool(form or conversion))
+            for literal, name, form, conversion in Formatter().parse(text)
+        ]
+    except ValueError:
+        raise WrongUsage(f"version-tag is {shown(text, 80)!r}, but {allowed}.") from None
+    fields = tuple(name for _, name, _ in pieces if name is not None)
+    if any(is_formatted for *_, is_formatted in pieces) or sorted(fields) not in (
+        ["version"],
+        ["project", "version"],
+    ):
+        raise WrongUsage(f"version-tag is {shown(text, 80)!r}, but {allowed}.")
+    literals = [""]
+    for literal, name, _ in pieces:
+        literals[-1] += literal
+        if name is not None:
+            literals.append("")
+    return TagPattern(text, tuple(literals), fields)
 
 
 class Mode(StrEnum):
