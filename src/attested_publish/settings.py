@@ -64,7 +64,7 @@ class VersionTag(StrEnum):
 class TagPattern:
     """How tags are named: literal texts around `{version}`, and `{project}` if they have it.
 
-    `literals` has one more than `fields`. Make one with `tag_pattern`.
+    `literals` has one more than `fields`; `tag_pattern` makes them.
     """
 
     text: str
@@ -94,23 +94,23 @@ class TagPattern:
 
 
 def tag_pattern(text: str) -> TagPattern:
-    """Read a pattern with `{version}` and perhaps `{project}`; raise `WrongUsage` for others."""
-    allowed = "a pattern has {version} once, {project} at most once, and no other braces"
+    """Read a pattern with `{version}` and perhaps `{project}`.
+
+    Raises `WrongUsage` for anything else, in one sentence.
+    """
     try:
-        pieces = [
-            (literal, name, bool(form or conversion))
-            for literal, name, form, conversion in Formatter().parse(text)
-        ]
+        pieces = list(Formatter().parse(text))
     except ValueError:
-        raise WrongUsage(f"version-tag is {shown(text, 80)!r}, but {allowed}.") from None
-    fields = tuple(name for _, name, _ in pieces if name is not None)
-    if any(is_formatted for *_, is_formatted in pieces) or sorted(fields) not in (
-        ["version"],
-        ["project", "version"],
-    ):
-        raise WrongUsage(f"version-tag is {shown(text, 80)!r}, but {allowed}.")
+        pieces = []
+    fields = tuple(name for _, name, _, _ in pieces if name is not None)
+    is_plain = not any(form or conversion for _, _, form, conversion in pieces)
+    if not is_plain or sorted(fields) not in (["version"], ["project", "version"]):
+        raise WrongUsage(
+            f"version-tag is {shown(text, 80)!r}; it can be {', '.join(VersionTag)}, or a pattern "
+            "with {version} once, {project} at most once, and no other braces."
+        )
     literals = [""]
-    for literal, name, _ in pieces:
+    for literal, name, _, _ in pieces:
         literals[-1] += literal
         if name is not None:
             literals.append("")
@@ -181,6 +181,12 @@ SETTINGS = (
         tuple(VerifyMetadata),
     ),
     Setting(
+        "version-tag",
+        VersionTag.AUTO,
+        "On a tag: auto warns if it names another version; true: it must name the version; false: "
+        "any tag; or a pattern it must follow, such as v{version} or {project}-{version}.",
+    ),
+    Setting(
         "skip-existing",
         "false",
         "The same bytes are always skipped; true also skips files whose names are taken.",
@@ -229,6 +235,7 @@ class Settings:
     password: str = field(default="", repr=False)
     attestations: Attestations = Attestations.AUTO
     verify_metadata: VerifyMetadata = VerifyMetadata.ERRORS
+    version_tag: VersionTag | TagPattern = VersionTag.AUTO
     skip_existing: bool = False
     mode: Mode = Mode.PUBLISH
     confirm: bool = True
@@ -260,6 +267,9 @@ def understand(values: Mapping[str, str]) -> Settings:
     repository_urls = tuple(dict.fromkeys(_lines(texts["repository-url"])))
     faults += _faults_of_addresses(repository_urls)
     faults += _faults_of_credentials(texts, values, repository_urls)
+    version_tag: VersionTag | TagPattern = VersionTag.AUTO
+    with gathering(faults):
+        version_tag = _version_tag(texts["version-tag"])
     parallel_uploads = _number("parallel-uploads", texts["parallel-uploads"], 16, faults)
     if faults:
         # Alone it is a problem of its own; here, nobody should have to run again to see it.
@@ -272,6 +282,7 @@ def understand(values: Mapping[str, str]) -> Settings:
         password=texts["password"],
         attestations=Attestations(texts["attestations"]),
         verify_metadata=VerifyMetadata(texts["verify-metadata"]),
+        version_tag=version_tag,
         skip_existing=texts["skip-existing"] == "true",
         mode=Mode(texts["mode"]),
         confirm=texts["confirm"] == "true",
@@ -344,6 +355,12 @@ def _number(name: str, text: str, most: int, faults: list[str]) -> int | None:
         return int(text)
     faults.append(f"{name} is {shown(text, 80)!r}; it can be auto, or 1 to {most}.")
     return None
+
+
+def _version_tag(text: str) -> VersionTag | TagPattern:
+    if text.lower() in tuple(VersionTag):
+        return VersionTag(text.lower())
+    return tag_pattern(text)
 
 
 def _path(text: str) -> Path | None:

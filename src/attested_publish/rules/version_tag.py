@@ -24,6 +24,8 @@ RULE = "tag-version"
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
 _SHORT_YEARS = 15
 _ENOUGH_AFTER_LANGUAGE = 3
+_MANY = 10
+"""A single number that is smaller is a major version."""
 
 
 class Release(NamedTuple):
@@ -153,8 +155,9 @@ def _is_plain(reading: Reading, release: Release) -> bool:
     if reading.is_of_language and not reading.has_v and len(parts) < _ENOUGH_AFTER_LANGUAGE:
         return False
     if len(parts) == 1 and len(release.version.release) > 1:
-        # It may count anything, and be a part of the version, as in `opencv-python`.
-        return reading.has_v and parts[0] not in release.version.release
+        # It may count anything, and be a later part of the version, as in 4.9.0.80.
+        is_part = parts[0] >= _MANY and parts[0] in release.version.release
+        return reading.has_v and not is_part
     return True
 
 
