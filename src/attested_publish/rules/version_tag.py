@@ -6,7 +6,7 @@ or is built before its version was raised.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from packaging.version import Version
@@ -26,6 +26,9 @@ _SHORT_YEARS = 15
 _ENOUGH_AFTER_LANGUAGE = 3
 _MANY = 10
 """A single number that is smaller is a major version."""
+
+_LENGTHS_OF_DATES = (4, 6, 8, 12, 14)
+"""Digits of a year, with the month, with the day, with the time."""
 
 
 class Release(NamedTuple):
@@ -155,9 +158,9 @@ def _is_plain(reading: Reading, release: Release) -> bool:
     if reading.is_of_language and not reading.has_v and len(parts) < _ENOUGH_AFTER_LANGUAGE:
         return False
     if len(parts) == 1 and len(release.version.release) > 1:
-        # It may count anything, and be a later part of the version, as in 4.9.0.80.
-        is_part = parts[0] >= _MANY and parts[0] in release.version.release
-        return reading.has_v and not is_part
+        # It may count anything: builds, sprints, or the last part of the version as in 4.9.0.80.
+        is_major = parts[0] < _MANY or release.version.release[0] >= _MANY
+        return reading.has_v and is_major
     return True
 
 
@@ -195,14 +198,25 @@ def _is_end(tagged: Version, version: Version) -> bool:
 
 def _is_date(reading: Reading, version: Version) -> bool:
     """Whether a tag has a date, and the version is none or is the same one."""
-    digits = "".join(part for part in reading.text if part.isdecimal())
-    year, *_ = reading.version.release
-    if _is_year(year) or _is_year(int(digits[:4]) if len(digits) in {8, 12, 14} else 0):
-        written = "".join(f"{part:02}" for part in version.release)
-        return not _is_year(int(written[:4] or 0)) or written[:8] == digits[:8]
+    parts = reading.version.release
+    if _begins_with_year(parts):
+        is_same = _day(parts) == _day(version.release)
+        return is_same or not _begins_with_year(version.release)
+    if len(parts) == len(("day", "month", "year")) and _is_year(parts[-1]):
+        return version.release[-1] != parts[-1]
     # With a year of two digits it looks like any version, save for the zeros.
     has_zero = any(len(part) > 1 and part[0] == "0" for part in reading.text.split("."))
-    return has_zero and year >= _SHORT_YEARS and version.release[0] < _SHORT_YEARS
+    return has_zero and parts[0] >= _SHORT_YEARS and version.release[0] < _SHORT_YEARS
+
+
+def _begins_with_year(parts: Sequence[int]) -> bool:
+    """Whether it is a date such as 2024.1.15, or one in a single number, perhaps with the time."""
+    first = str(parts[0])
+    return len(first) in _LENGTHS_OF_DATES and _is_year(int(first[:4]))
+
+
+def _day(parts: Sequence[int]) -> str:
+    return "".join(f"{part:02}" for part in parts)[: len("20240115")]
 
 
 def _is_year(number: int) -> bool:
