@@ -37,6 +37,8 @@ class Topic(StrEnum):
     NOTHING_TO_PUBLISH = "There is nothing to publish"
     ATTESTATIONS_DIR_UNWRITABLE = "The attestation files could not be written"
     FILES_WOULD_BE_REFUSED = "Files would be refused"
+    NO_TAG = "There is no tag that could name the version"
+    OTHER_TAG = "The tag does not name the version"
     INDEX_ADDRESS = "The index address is not valid"
     INDEX_UNREACHABLE = "The index could not be reached"
     INDEX_UNEXPECTED = "The index gave an unexpected answer"
@@ -155,6 +157,12 @@ class RulesProblem(Problem):
 
     stage = Stage.RULES
     result = "refused"
+
+
+class TagProblem(Problem):
+    """The release is to be named by its tag, and there is none."""
+
+    stage = Stage.RULES
 
 
 class IndexProblem(Problem):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from string import Formatter
 
 from attested_publish.net.addresses import PYPI_UPLOAD_URL, BadAddress
 from attested_publish.net.secrecy import without_credentials
@@ -49,6 +50,71 @@ class VerifyMetadata(StrEnum):
     ERRORS = "true"
     STRICT = "strict"
     NOTHING = "false"
+
+
+class VersionTag(StrEnum):
+    """What the tag of a release must name: no other version, its version, or anything."""
+
+    AUTO = "auto"
+    REQUIRED = "true"
+    NEVER = "false"
+
+
+@dataclass(frozen=True)
+class TagPattern:
+    """How tags are named: literal texts around `{version}`, and `{project}` if they have it.
+
+    `literals` has one more than `fields`; `tag_pattern` makes them.
+    """
+
+    text: str
+    literals: tuple[str, ...]
+    fields: tuple[str, ...]
+
+    def matches(self, tag: str) -> Iterator[tuple[str, str | None]]:
+        """Yield the version and the project, if there is one, for each way a tag may be split."""
+        before, *between, after = self.literals
+        end = len(tag) - len(after)
+        if len(before) > end or not (tag.startswith(before) and tag.endswith(after)):
+            return
+        middle = tag[len(before) : end]
+        if not between:
+            yield middle, None
+            return
+        place = middle.find(between[0])
+        while 0 <= place < len(middle):
+            parts = (middle[:place], middle[place + len(between[0]) :])
+            found = dict(zip(self.fields, parts, strict=True))
+            yield found["version"], found["project"]
+            place = middle.find(between[0], place + 1)
+
+    def filled(self, project: str, version: str) -> str:
+        """Return the tag for a release."""
+        return self.text.format(project=project, version=version)
+
+
+def tag_pattern(text: str) -> TagPattern:
+    """Read a pattern with `{version}` and perhaps `{project}`.
+
+    Raises `WrongUsage` for anything else, in one sentence.
+    """
+    try:
+        pieces = list(Formatter().parse(text))
+    except ValueError:
+        pieces = []
+    fields = tuple(name for _, name, _, _ in pieces if name is not None)
+    is_plain = not any(form or conversion for _, _, form, conversion in pieces)
+    if not is_plain or sorted(fields) not in (["version"], ["project", "version"]):
+        raise WrongUsage(
+            f"version-tag is {shown(text, 80)!r}; it can be {', '.join(VersionTag)}, or a pattern "
+            "with {version} once, {project} at most once, and no other braces."
+        )
+    literals = [""]
+    for literal, name, _, _ in pieces:
+        literals[-1] += literal
+        if name is not None:
+            literals.append("")
+    return TagPattern(text, tuple(literals), fields)
 
 
 class Mode(StrEnum):
@@ -115,6 +181,12 @@ SETTINGS = (
         tuple(VerifyMetadata),
     ),
     Setting(
+        "version-tag",
+        VersionTag.AUTO,
+        "On a tag: auto warns if it names another version; true: it must name the version; false: "
+        "any tag; or a pattern it must follow, such as v{version} or {project}-{version}.",
+    ),
+    Setting(
         "skip-existing",
         "false",
         "The same bytes are always skipped; true also skips files whose names are taken.",
@@ -169,6 +241,7 @@ class Settings:
     password: str = field(default="", repr=False)
     attestations: Attestations = Attestations.AUTO
     verify_metadata: VerifyMetadata = VerifyMetadata.ERRORS
+    version_tag: VersionTag | TagPattern = VersionTag.AUTO
     skip_existing: bool = False
     mode: Mode = Mode.PUBLISH
     confirm: bool = True
@@ -202,6 +275,9 @@ def understand(values: Mapping[str, str]) -> Settings:
     faults += _faults_of_addresses(repository_urls)
     faults += _faults_of_credentials(texts, values, repository_urls)
     faults += _faults_of_provenance(texts)
+    version_tag: VersionTag | TagPattern = VersionTag.AUTO
+    with gathering(faults):
+        version_tag = _version_tag(texts["version-tag"])
     parallel_uploads = _number("parallel-uploads", texts["parallel-uploads"], 16, faults)
     if faults:
         # Alone it is a problem of its own; here, nobody should have to run again to see it.
@@ -214,6 +290,7 @@ def understand(values: Mapping[str, str]) -> Settings:
         password=texts["password"],
         attestations=Attestations(texts["attestations"]),
         verify_metadata=VerifyMetadata(texts["verify-metadata"]),
+        version_tag=version_tag,
         skip_existing=texts["skip-existing"] == "true",
         mode=Mode(texts["mode"]),
         confirm=texts["confirm"] == "true",
@@ -292,6 +369,12 @@ def _number(name: str, text: str, most: int, faults: list[str]) -> int | None:
         return int(text)
     faults.append(f"{name} is {shown(text, 80)!r}; it can be auto, or 1 to {most}.")
     return None
+
+
+def _version_tag(text: str) -> VersionTag | TagPattern:
+    if text.lower() in tuple(VersionTag):
+        return VersionTag(text.lower())
+    return tag_pattern(text)
 
 
 def _path(text: str) -> Path | None:
