@@ -19,13 +19,13 @@ from attested_publish.journey.attest import (
     sign,
     verify_existing,
 )
+from attested_publish.journey.attestation_plan import refuse_to_sign
 from attested_publish.journey.confirm import (
     confirm,
     doubtful_of,
     provenances_of,
     stop_if_doubtful,
 )
-from attested_publish.journey.forecast import refuse_to_sign
 from attested_publish.journey.identify import audience_meanwhile, identify_signer
 from attested_publish.journey.judge import judge, stop_if_refused
 from attested_publish.journey.trust import trust_of
