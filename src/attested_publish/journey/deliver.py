@@ -28,6 +28,7 @@ from attested_publish.journey.confirm import (
 )
 from attested_publish.journey.identify import audience_meanwhile, identify_signer
 from attested_publish.journey.judge import judge, stop_if_refused
+from attested_publish.journey.provenance_forecast import forecast, planned
 from attested_publish.journey.trust import trust_of
 from attested_publish.net.parallel import meanwhile
 
@@ -39,17 +40,23 @@ if TYPE_CHECKING:
     from attested_publish.journey.identify import Signer
     from attested_publish.journey.run import Run
     from attested_publish.journey.served import Provenances
+    from attested_publish.journey.served_provenance import ServedProvenance
 
 
 def deliver(
-    run: Run, missing: Sequence[Distribution], contents: Contents, signer: Signer | None
+    run: Run,
+    missing: Sequence[Distribution],
+    contents: Contents,
+    signer: Signer | None,
+    served: ServedProvenance,
 ) -> None:
     """Attest and upload what the index does not have, and wait until it serves that.
 
-    Without a `signer` the given password is used.
+    Without a `signer` the given password is used. `served` is what the index has already.
     """
     provenances: Provenances | None = None
     if signer is None:
+        forecast(run, served, contents, planned(missing))
         sent = _uploading()(run, missing, {}, contents, given_credentials(run))
     else:
         identity, plan = signer
@@ -57,6 +64,9 @@ def deliver(
             prove_folders(run, missing)
         ready = verify_existing(run, missing, identity, plan=plan)
         reuse(run, ready, missing, identity, plan)
+        attested = [name for name, usable in ready.usable.items() if usable]
+        own = planned(missing, identity.publisher, every=plan.attest, attested=attested)
+        forecast(run, served, contents, own)
         unsigned = ready.unsigned(missing) if plan.attest else []
         signing = begin_signing(run, unsigned) if unsigned else None
         uploading = meanwhile(_uploading)

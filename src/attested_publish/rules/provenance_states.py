@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -27,6 +27,8 @@ _ACCOUNTS = ("repository", "email", "project_id")
 _WORKFLOWS = ("workflow", "workflow_filepath", "pipeline_definition_id")
 _LONGEST = 500
 """Characters of a name in a provenance; GitHub's longest repository has 140."""
+_MOST_BUNDLES = 20
+"""Publishers in one provenance; PyPI's server always writes one."""
 
 
 class State(StrEnum):
@@ -121,6 +123,20 @@ File: TypeAlias = Attested | Unattested
 """What is known of one file's provenance."""
 
 
+def file_with(provenance: object) -> File:
+    """Read a provenance (PEP 740, JSON) as an index serves it: whom it names, unverified.
+
+    Unknown if it is something else, or any part of it cannot be read.
+    """
+    bundles = provenance.get("attestation_bundles") if isinstance(provenance, dict) else None
+    if not isinstance(bundles, list) or not 0 < len(bundles) <= _MOST_BUNDLES:
+        return UNKNOWN
+    try:
+        return Attested(frozenset(map(_publisher_of, bundles)))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return UNKNOWN
+
+
 def states_of(files: Collection[File], before: Collection[File] = ()) -> frozenset[State]:
     """Return what is said of a release with these files.
 
@@ -166,6 +182,12 @@ def release_before(versions: Iterable[Version], version: Version) -> Version | N
     `versions` are those that have files on the index.
     """
     return max((each for each in versions if each < version), default=None)
+
+
+def _publisher_of(bundle: Any) -> Publisher:  # noqa: ANN401 - what an index serves
+    if not bundle["attestations"]:
+        raise ValueError("the bundle has no attestation")
+    return Publisher.of(bundle["publisher"])
 
 
 def _coverage(files: Collection[File]) -> Iterable[State]:
