@@ -100,8 +100,24 @@ def test_a_first_release_has_nothing_to_be_compared_with(stage: Stage) -> None:
 
 
 def test_it_is_said_before_a_token_is_minted(stage: Stage) -> None:
-    stage.run()
+    stage.run(verify_metadata="strict")
     assert stage.printed.index("sample 1.0: full provenance") < stage.printed.index("\ntoken")
+
+
+def test_what_takes_its_time_is_said_before_the_upload(
+    stage: Stage, answered: list[Answered]
+) -> None:
+    released(stage)
+    answered.clear()
+    stage.fault("integrity=slow:0.7*2")
+    report = stage.run()
+    assert only(report).states == ("full",)
+    forecast = stage.printed.index("sample 2.0: full provenance")
+    assert forecast < stage.printed.index("\nupload")
+    first = {each.endpoint: each for each in reversed(answered)}
+    assert first["mint"].start < first["integrity"].end, "nothing has waited for it"
+    assert first["certificate"].start < first["integrity"].end
+    assert first["integrity"].end < first["upload"].start
 
 
 def test_the_same_source_again(stage: Stage) -> None:
@@ -160,7 +176,7 @@ def test_another_source_is_a_warning_with_both_side_by_side(stage: Stage) -> Non
     assert forecast.states == ("full", "changed")
     assert (names(forecast.before), names(forecast.after)) == ([OURS], [THEIRS])
     assert rules(report) == ["provenance-changed"]
-    assert f"! sample 2.0: full provenance, from {THEIRS}; changed: 1.0 is from {OURS}" in (
+    assert f"· sample 2.0: full provenance, from {THEIRS}; changed: 1.0 is from {OURS}" in (
         stage.printed
     )
     assert f"1.0 is from {OURS}; 2.0 will be from {THEIRS}." in stage.printed
@@ -184,7 +200,7 @@ def test_lost_provenance_is_a_warning(stage: Stage) -> None:
     assert (names(forecast.before), forecast.after) == ([OURS], ())
     assert rules(report) == ["provenance-lost"]
     assert f"sample 2.0: no provenance; lost: 1.0 has provenance, from {OURS}" in stage.printed
-    assert f"| {OURS} | nobody |" in summary(report, 1 << 20)
+    assert f"| {OURS} | none |" in summary(report, 1 << 20)
 
 
 def test_a_password_loses_provenance(stage: Stage) -> None:

@@ -30,10 +30,10 @@ def in_words(forecast: Forecast) -> str:
 
 
 def publishers_in_words(publishers: Iterable[Mapping[str, str | None]]) -> str:
-    """Return publishers with what identifies each; "nobody" if there are none."""
+    """Return publishers with what identifies each; "none" if there are none."""
     every = [_publisher(each) for each in publishers]
     more = f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
-    return (" and ".join(every[:_SHOWN]) + more) or "nobody"
+    return (" and ".join(every[:_SHOWN]) + more) or "none"
 
 
 def _publisher(publisher: Mapping[str, str | None]) -> str:

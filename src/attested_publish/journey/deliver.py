@@ -56,8 +56,10 @@ def deliver(
     """
     provenances: Provenances | None = None
     if signer is None:
+        # Meanwhile the rest of what the index has is read.
+        upload = _uploading()
         forecast(run, served, contents, planned(missing))
-        sent = _uploading()(run, missing, {}, contents, given_credentials(run))
+        sent = upload(run, missing, {}, contents, given_credentials(run))
     else:
         identity, plan = signer
         if run.settings.attestations_dir is not None and plan.sends:
@@ -66,12 +68,17 @@ def deliver(
         reuse(run, ready, missing, identity, plan)
         attested = [name for name, usable in ready.usable.items() if usable]
         own = planned(missing, identity.publisher, every=plan.attest, attested=attested)
-        forecast(run, served, contents, own)
+        # What need not be waited for yet is said before the upload, at the latest.
+        is_forecast = served.is_due
+        if is_forecast:
+            forecast(run, served, contents, own)
         unsigned = ready.unsigned(missing) if plan.attest else []
         signing = begin_signing(run, unsigned) if unsigned else None
         uploading = meanwhile(_uploading)
         with api_token(run, identity, audience_meanwhile(run), contents) as token:
             made = sign(run, unsigned, identity, signing) if signing is not None else {}
+            if not is_forecast:
+                forecast(run, served, contents, own)
             attestations = ready.together(made)
             if not contents.unreadable:
                 provenances = provenances_of(run, attestations, identity)

@@ -99,7 +99,7 @@ def forecast(
                 )
             run.forecast.append(found)
             warnings = list(_warnings(found, run.targets.index))
-            say = run.printer.warning if warnings else run.printer.item
+            say = run.printer.notice if warnings else run.printer.item
             say(in_words(found))
             run.add_findings(mine[0], warnings)
             warned += warnings
@@ -135,8 +135,8 @@ def _warnings(forecast: Forecast, index: Index) -> Iterator[Finding]:
         yield Finding(
             PROVENANCE_LOST,
             Severity.WARNING,
-            f"{index.name} will show that {project} has lost its provenance: {earlier} is from "
-            f"{before}; {version} will be from nobody who is named.",
+            f"{index.name} will show that {project} has lost its provenance: {earlier} has some, "
+            f"from {before}; {version} will have none.",
             f"{_INTRUSION} Publish with the trusted publisher and with attestations, as {earlier} "
             "was: they cannot be added after the upload.",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -41,7 +42,8 @@ if some of its files are there already, as many. The rest counts as unknown."""
 
 _AT_A_TIME = 8
 _GRACE = 2.0
-"""Seconds that a release waits for what was begun long before, unless it may stop there."""
+"""Seconds that a release still waits before its upload for what was begun long ago, unless it may
+stop there."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,20 @@ class ServedProvenance:
     ) -> None:
         patience = run.targets.deadlines.index
         self._reader = _Reader(run.targets.index, run.means.session, patience)
+        self._may_stop = may_stop
         self._seconds = patience.seconds if may_stop else _GRACE
         self._releases = meanwhile(lambda: _releases(distributions, answer()))
         self._reading = meanwhile(
             lambda: self._reader.read([file for each in self._releases() for file in each.first])
         )
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a forecast is to be made now: it may stop the release, or waits for nothing."""
+        with contextlib.suppress(TimeoutError):
+            self._reading(0)
+            return True
+        return self._may_stop
 
     def releases(self) -> list[ReleaseThere]:
         """Return the releases of the run, once what is read in any case is known, or overdue."""
