@@ -355,6 +355,13 @@ def test_an_index_without_provenance_has_no_forecast(stage: Stage) -> None:
     assert report.as_json()["forecast"] == []
 
 
+def test_an_index_whose_pages_cannot_be_read_has_no_forecast(stage: Stage) -> None:
+    stage.fault("simple=html")
+    report = stage.run()
+    assert report.result == "done", problem(report)
+    assert not report.forecast
+
+
 def test_texts_of_others_are_harmless(stage: Stage) -> None:
     released(stage)
     as_job(stage, repository="a::set-output/b\u202e|<b>")

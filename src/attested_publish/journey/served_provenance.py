@@ -120,7 +120,7 @@ class ServedProvenance:
         self._reader = _Reader(run.targets.index, run.means.session, patience)
         self._may_stop = may_stop
         self._seconds = patience.seconds if may_stop else _GRACE
-        self._releases = meanwhile(lambda: _releases(distributions, answer()))
+        self._releases = meanwhile(lambda: _releases(distributions, answer))
         self._reading = meanwhile(
             lambda: self._reader.read([file for each in self._releases() for file in each.first])
         )
@@ -166,8 +166,15 @@ class ServedProvenance:
             self._reader.given_up.now()
 
 
-def _releases(distributions: Sequence[Distribution], contents: Contents) -> list[ReleaseThere]:
+def _releases(
+    distributions: Sequence[Distribution], answer: Callable[[], Contents]
+) -> list[ReleaseThere]:
     """Return the releases with files to upload, as the index has them."""
+    try:
+        contents = answer()
+    except IndexProblem:
+        # Whether that is an obstacle is decided where the answer is needed.
+        return []
     found = []
     wanted = {each.release for each in contents.missing_of(distributions)}
     for project, page in contents.pages.items():
