@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _COVERAGE = {
     "no": "no provenance",
     "full": "full provenance",
-    "partial": "partial provenance: some of its files have none",
+    "partial": "partial provenance (not for every file)",
 }
 _SHOWN = 3
 
