@@ -43,6 +43,7 @@ class Topic(StrEnum):
     INDEX_UNREACHABLE = "The index could not be reached"
     INDEX_UNEXPECTED = "The index gave an unexpected answer"
     PROJECT_CLOSED = "The project accepts no uploads"
+    PROVENANCE_DIFFERS = "The provenance would not be what it was"
     NO_PERMISSION = "The job is not allowed to request an identity token"
     NO_IDENTITY = "There is no identity to publish with"
     IDENTITY_SERVICE = "The job's identity token could not be obtained"

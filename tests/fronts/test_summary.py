@@ -116,7 +116,8 @@ def test_the_timeline(stage: Stage) -> None:
     outcome = act(stage)
     (gantt,) = blocks(outcome.summary, "mermaid")
     sections = re.findall(r"^    section (.*)$", gantt, re.MULTILINE)
-    assert sections == list(outcome.report["seconds"])
+    # Some stages run twice.
+    assert list(dict.fromkeys(sections)) == list(outcome.report["seconds"])
     tasks = re.findall(r"^    \d+\.\d s : (\d+), (\d+)ms$", gantt, re.MULTILINE)
     assert len(tasks) == len(sections)
     starts = [int(start) for start, _ in tasks]

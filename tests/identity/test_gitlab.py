@@ -24,7 +24,7 @@ from attested_publish.index.api_token import Exchange, NoSecondToken, TrustedCre
 from attested_publish.index.discovery import usual_exchange
 from attested_publish.index.index import Dialect, Index
 from attested_publish.journey import publish
-from attested_publish.journey.forecast import advice, refuse_hopeless
+from attested_publish.journey.attestation_plan import advice, refuse_hopeless
 from attested_publish.net.http import new_session
 from attested_publish.net.unreachable import never_sent
 from attested_publish.problems import IdentityProblem

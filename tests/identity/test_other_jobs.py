@@ -28,7 +28,7 @@ from attested_publish.identity.circleci import CircleCIIdentity
 from attested_publish.identity.tokens import detect, understand
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.forecast import advice, attestation_plan
+from attested_publish.journey.attestation_plan import advice, attestation_plan
 from attested_publish.problems import IdentityProblem
 from attested_publish.rehearsal.jobs import circleci, google
 from attested_publish.rehearsal.jobs.pretended import CIRCLECI, GITHUB, GOOGLE, JOBS, Job, job_here

@@ -13,6 +13,7 @@ from rich import filesize
 
 from attested_publish.attestations.sidecars import KINDS
 from attested_publish.findings import OTHER_BYTES, Severity
+from attested_publish.fronts.summary_forecast import forecast_section
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import counted
 from attested_publish.report import Result, Status
@@ -86,6 +87,7 @@ def _sections(report: Report) -> tuple[_Block, ...]:
         _Block(f"## {_verdict(report)}\n\n{_lead(report)}\n\n"),
         *map(_problem, report.problems),
         _files(report),
+        _Block(*forecast_section(report, escaped)),
         _improvements(report),
         _identity(report),
         _timeline(report.story.timeline),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from attested_publish.attestations.sidecars import Fault
     from attested_publish.distributions import Distribution
     from attested_publish.identity.publishers import Identity
-    from attested_publish.journey.forecast import AttestationPlan
+    from attested_publish.journey.attestation_plan import AttestationPlan
     from attested_publish.journey.run import Run
 
 _SHOWN = 20

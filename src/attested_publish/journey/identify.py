@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from attested_publish.identity.audiences import SIGSTORE_AUDIENCE
 from attested_publish.identity.tokens import understand
 from attested_publish.index.api_token import audience_of
-from attested_publish.journey.forecast import (
+from attested_publish.journey.attestation_plan import (
     AttestationPlan,
     advice,
     attestation_plan,
