@@ -1,4 +1,4 @@
-"""What a lock says, whatever its format: packages, their files' hashes, and where they come from."""
+"""What a lock says, whatever its format: packages, the hashes of their files, their sources."""
 
 from __future__ import annotations
 
