@@ -91,6 +91,14 @@ class _Options(OptionParser):
         for names in _WITH_VALUE:
             self.add_option(*names, action="append", default=[])
 
+    def get_default_values(self) -> Values:
+        """Return new lists each time: optparse would add to those of the line before."""
+        values = super().get_default_values()
+        for name, value in vars(values).items():
+            if isinstance(value, list):
+                setattr(values, name, list(value))
+        return values
+
     def error(self, msg: str) -> NoReturn:
         """Raise what is wrong, instead of ending the program."""
         raise OptParseError(msg)
