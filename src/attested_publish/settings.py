@@ -58,6 +58,7 @@ class Mode(StrEnum):
     CHECK = "check"
     ATTEST = "attest"
     REHEARSE = "rehearse"
+    VERIFY = "verify"
 
 
 class Runtime(StrEnum):
@@ -78,6 +79,8 @@ class Setting:
     choices: tuple[str, ...] = ()
     is_secret: bool = False
     is_for_action_only: bool = False
+    is_for_locks: bool = False
+    """It is for mode `verify`: the command of that name has options of its own."""
 
 
 _SWITCH = ("true", "false")
@@ -123,7 +126,7 @@ SETTINGS = (
     Setting(
         "mode",
         Mode.PUBLISH,
-        "What to do: publish, check only, attest only, or rehearse a release offline.",
+        "What to do: publish, check only, attest only, rehearse a release offline, or verify locks.",
         tuple(Mode),
     ),
     Setting(
@@ -142,6 +145,24 @@ SETTINGS = (
     Setting("print-hash", "true", "Print the digests of each file.", _SWITCH),
     Setting("verbose", "false", "Print more details, including tracebacks.", _SWITCH),
     Setting("sigstore-trust-config", "", "ClientTrustConfig JSON file of a private Sigstore."),
+    Setting(
+        "lock",
+        "",
+        "For mode verify: the locks whose packages are verified, one on each line.",
+        is_for_locks=True,
+    ),
+    Setting(
+        "against",
+        "",
+        "For mode verify: the lock to compare with; on a pull request, that of the base branch.",
+        is_for_locks=True,
+    ),
+    Setting(
+        "policy",
+        "",
+        "For mode verify: TOML file that says who should publish which project.",
+        is_for_locks=True,
+    ),
     Setting(
         "runtime",
         Runtime.AUTO,
@@ -173,6 +194,9 @@ class Settings:
     print_hash: bool = True
     verbose: bool = False
     sigstore_trust_config: Path | None = None
+    locks: tuple[Path, ...] = ()
+    against: Path | None = None
+    policy: Path | None = None
 
     @property
     def repository_url(self) -> str:
@@ -195,6 +219,7 @@ def understand(values: Mapping[str, str]) -> Settings:
     faults += _faults_of_addresses(repository_urls)
     faults += _faults_of_credentials(texts, values, repository_urls)
     parallel_uploads = _number("parallel-uploads", texts["parallel-uploads"], 16, faults)
+    faults += _faults_of_locks(texts, repository_urls)
     if faults:
         # Alone it is a problem of its own; here, nobody should have to run again to see it.
         faults += _fault_of_file("sigstore-trust-config", texts["sigstore-trust-config"])
@@ -214,6 +239,9 @@ def understand(values: Mapping[str, str]) -> Settings:
         print_hash=texts["print-hash"] == "true",
         verbose=texts["verbose"] == "true",
         sigstore_trust_config=_path(texts["sigstore-trust-config"]),
+        locks=tuple(dict.fromkeys(map(Path, _lines(texts["lock"])))),
+        against=_path(texts["against"]),
+        policy=_path(texts["policy"]),
     )
 
 
@@ -253,6 +281,18 @@ def _faults_of_credentials(
     index = None if texts["mode"] == Mode.REHEARSE else well_known(repository_urls[0])
     name = None if index is None else index.name
     yield from faults_of(texts["user"], texts["password"], name)
+
+
+def _faults_of_locks(texts: Mapping[str, str], repository_urls: Sequence[str]) -> Iterator[str]:
+    if texts["mode"] != Mode.VERIFY:
+        for name in ("lock", "against", "policy"):
+            if texts[name]:
+                yield f"{name} is for mode verify only."
+        return
+    if not texts["lock"]:
+        yield "lock is empty: name the locks that mode verify is to verify."
+    if len(repository_urls) > 1:
+        yield "mode verify uses one index, but repository-url lists several."
 
 
 def _fault_of_file(name: str, text: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -85,7 +86,7 @@ class _Reading:
                 before = self._tried(lambda path=path: self._at(revision, path))  # type: ignore[misc]
             elif self.request.base is not None:
                 where = "in the base branch"
-                before = self._tried(lambda path=path: self._in_base(path))  # type: ignore[misc]
+                before = self._in_base(path)
             held.append(Held(lock, None if before is None else entries_of(before), where))
         return held
 
@@ -105,13 +106,22 @@ class _Reading:
         return parse_lock(content, f"{name}:{path}", beside=revision.content)
 
     def _in_base(self, path: Path) -> Lock | None:
+        """Return a lock of the base branch; without it, a pull request can be judged, too."""
         base = self.request.base
-        assert base is not None
-        at = base / (path.relative_to(Path.cwd()) if path.is_absolute() else path)
-        if at.is_file():
+        if base is None:
+            return None
+        at = base / os.path.relpath(path)
+        if not at.is_file():
+            self.run.printer.notice(f"{shown(path)} is new: the base branch has no such file.")
+            return Lock(str(path), Format.REQUIREMENTS, ())
+        try:
             return read_lock(at)
-        self.run.printer.notice(f"{shown(path)} is new: the base branch has no such file.")
-        return Lock(str(path), Format.REQUIREMENTS, ())
+        except Problem as problem:
+            self.run.printer.warning(
+                f"{shown(path)} of the base branch cannot be read, so that nothing is compared "
+                f"with it: {problem.cause}."
+            )
+            return None
 
     def _tried(self, read: Callable[[], Read | None]) -> Read | None:
         try:

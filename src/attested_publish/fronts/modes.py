@@ -100,6 +100,8 @@ def _work(options: argparse.Namespace, run: Run) -> None:
         return
     run.targets = chosen(run.settings)
     match run.settings.mode:
+        case Mode.VERIFY:
+            raise WrongUsage("Locks are verified with `attested-publish verify --lock`.")
         case Mode.PUBLISH:
             publish.publish(run)
         case Mode.CHECK if options.offline:
