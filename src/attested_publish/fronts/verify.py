@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.attestations.sidecars import KINDS
 from attested_publish.console.output import Output
-from attested_publish.fronts import verify_lock
+from attested_publish.fronts import verify_lock, watch
 from attested_publish.net.addresses import PYPI_UPLOAD_URL, BadAddress
 from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.untrusted import harmless, shown
@@ -121,6 +121,7 @@ def add_to(command: argparse.ArgumentParser) -> None:
         "to standard output, and everything else to standard error",
     )
     verify_lock.add_to(command)
+    watch.add_to(command)
     command.add_argument(
         "--verbose", action="store_true", help="print more details, including tracebacks"
     )
@@ -131,6 +132,8 @@ def run(options: argparse.Namespace) -> int:
     targets, settings, expected = _understood(options)
     if options.lock:
         return verify_lock.run(options, settings)
+    if options.watch_since is not None:
+        return watch.run(options, settings, targets.releases[0][0], expected)
     from attested_publish.console.mask import mask
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
@@ -161,7 +164,7 @@ def _understood(options: argparse.Namespace) -> tuple[Targets, Settings, Expecte
     """Return what to verify, where, and whom to expect; raises one `WrongUsage` for all faults."""
     from attested_publish.consumer.verify import Expected
 
-    faults = verify_lock.faults_of(options)
+    faults = [*verify_lock.faults_of(options), *watch.faults_of(options)]
     if not options.targets and not options.lock:
         faults.append("Name what to verify: PROJECT[==VERSION], FILE, or a lock with --lock.")
     targets, settings, expected = Targets((), ()), Settings(), Expected()
