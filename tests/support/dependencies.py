@@ -116,6 +116,8 @@ class Proxy:
     def __call__(self, environ: Any, start_response: Any) -> Any:
         request = Request(environ)
         self.requests.append(request.path)
+        # What is to be changed must be readable.
+        environ["HTTP_ACCEPT_ENCODING"] = "identity"
         answer = Response.from_app(self.app, environ, buffered=True)
         for end, change in self.changes.items():
             if request.path.endswith(end):
@@ -172,6 +174,8 @@ def pylock(
             )
             lines.append(f"wheels = [{listed}]")
         lines.append((extra or {}).get(name, ""))
+    if len(lines) == 3:
+        lines.append("packages = []")
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from attested_publish.consumer.lock_findings import (
     PackageVerdict,
     with_exceptions,
 )
-from attested_publish.consumer.lock_indexes import other_hosts, other_indexes
+from attested_publish.consumer.lock_indexes import deceptive_hosts, other_indexes
 from attested_publish.consumer.lock_judgement import (
     CheckedFile,
     Earlier,
@@ -124,7 +124,7 @@ class LockVerification:
             facts = outcome.facts_of(entry.package)
             findings = [*foreign[id(entry.package)], *not_checkable(entry.package)]
             if facts is not None:
-                findings += other_hosts(entry.package, facts.release, self.index)
+                findings += deceptive_hosts(entry.package, facts.release, self.index)
                 findings += judge(entry.package, facts, self._expectation(entry.package))
             outcome.report.verdicts.append(self._verdict(entry.package, facts, findings))
         return outcome
