@@ -24,19 +24,26 @@ def normalized(name: str) -> str:
         raise Broken(f"{shown(name, 100)} is not the name of a project.") from error
 
 
-def plain(url: str) -> str:
-    """Return an address without its credentials, query and fragment."""
+def plain(url: str, *, with_query: bool = False) -> str:
+    r"""Return an address without its credentials and fragment, and mostly without its query.
+
+    What comes before a backslash may be a host, to some clients (`https://host\@other/`): then
+    nothing is removed.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
         return url.rpartition("@")[2]
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
+    host = parts.netloc
+    if "\\" not in host:
+        host = host.rpartition("@")[2]
+    query = parts.query if with_query else ""
+    return urlunsplit(parts._replace(netloc=host, query=query, fragment=""))
 
 
 def index_address(url: str) -> str:
     """Return the address of an index as entries have it: without credentials or final slash."""
-    return plain(url).rstrip("/")
+    return plain(url, with_query=True).rstrip("/")
 
 
 def last_segment(address: str) -> str | None:

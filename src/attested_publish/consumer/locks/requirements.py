@@ -79,17 +79,17 @@ class _Options(OptionParser):
 
     def __init__(self) -> None:
         super().__init__(add_help_option=False)
-        self.add_option("-r", "--requirement", action="append", default=[])
-        self.add_option("-c", "--constraint", action="append", default=[])
-        self.add_option("-e", "--editable", action="append", default=[])
+        self.add_option("-r", "--requirement", action="append")
+        self.add_option("-c", "--constraint", action="append")
+        self.add_option("-e", "--editable", action="append")
         self.add_option("-i", "--index-url", "--pypi-url", dest="index_url")
-        self.add_option("--extra-index-url", action="append", default=[])
-        self.add_option("-f", "--find-links", action="append", default=[])
-        self.add_option("--hash", action="append", default=[])
+        self.add_option("--extra-index-url", action="append")
+        self.add_option("-f", "--find-links", action="append")
+        self.add_option("--hash", action="append")
         for names in _FLAGS:
             self.add_option(*names, action="store_true")
         for names in _WITH_VALUE:
-            self.add_option(*names, action="append", default=[])
+            self.add_option(*names, action="append")
 
     def get_default_values(self) -> Values:
         """Return new lists each time: optparse would add to those of the line before."""
@@ -211,8 +211,8 @@ def _read_file(
         elif found is not None and found.files and found.source is Source.INDEX:
             reading.constrained.append(found)
         included = [
-            *((name, is_constraint) for name in options.requirement),
-            *((name, True) for name in options.constraint),
+            *((name, is_constraint) for name in _each(options.requirement)),
+            *((name, True) for name in _each(options.constraint)),
         ]
         for name, constrains in included:
             _include(
@@ -325,19 +325,23 @@ def _split(line: str) -> tuple[str, Values]:
     return " ".join(words[:at]).strip(), options
 
 
+def _each(values: Sequence[str] | None) -> Sequence[str]:
+    return values or ()
+
+
 def _take_options(reading: _Reading, options: Values) -> None:
     if options.index_url:
         reading.index_url = options.index_url
         reading.no_index = False
     if options.no_index:
         reading.index_url, reading.extra, reading.no_index = None, [], True
-    reading.extra += options.extra_index_url
-    reading.extra += filter(_WEB.match, options.find_links)
+    reading.extra += _each(options.extra_index_url)
+    reading.extra += filter(_WEB.match, _each(options.find_links))
 
 
 def _entry(text: str, options: Values, line: _Line, path: str) -> LockedPackage | None:
     """Return the package that a line requires; nothing for options and the lock's own project."""
-    for editable in options.editable:
+    for editable in _each(options.editable):
         if text or len(options.editable) > 1:
             raise Broken("it has more than one requirement.")
         return _direct(editable, line, path)
@@ -361,7 +365,7 @@ def _entry(text: str, options: Values, line: _Line, path: str) -> LockedPackage 
 
 def _from_index(requirement: Requirement, options: Values, line: _Line, path: str) -> LockedPackage:
     hashes = Hashes(line.number, lambda digest: line.digests.get(digest, line.number))
-    for each in options.hash:
+    for each in _each(options.hash):
         hashes.add(each)
     files, remarks = hashes.finish()
     version = _pinned(requirement)
