@@ -2,82 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-import json
+import datetime as dt
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attested_publish.fronts import cli
-from attested_publish.rehearsal.jobs.github import job_claims
-from attested_publish.rehearsal.pypi.registry import Registry
-from attested_publish.rehearsal.serving import Server
-from attested_publish.rehearsal.world import World
-from support.dependencies import Proxy, Releases, pylock, requirements
-from support.keys import issuer_key
+from support.dependencies import Releases, pylock, requirements
+from support.filled import Filled, filled_world, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-TOMORROW = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=2)
-YESTERDAY = datetime.datetime.now(datetime.UTC).date() - datetime.timedelta(days=2)
-NOTICES = {"unattested", "not-checkable"}
+TOMORROW = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=2)
+YESTERDAY = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=2)
 MORE_TAGS = ("py3-none-any", "cp311-cp311-win32", "cp312-cp312-win32")
-
-Entry = tuple[str, str, "Mapping[str, str]"]
-
-
-@dataclass
-class Filled:
-    """An index with the releases of several publishers, and what a lock may say of them."""
-
-    world: World
-    releases: Releases
-    proxy: Proxy
-    index_url: str
-    folder: Path
-    trust: Path
-
-    def of(self, name: str, version: str) -> Entry:
-        return name, version, self.releases.files_of(name, version)
-
-    def verify(self, folder: Path, *options: object, **texts: str) -> tuple[int, dict[str, Any]]:
-        """Write files into a folder, and verify the one called `lock` there."""
-        report = folder / "report.json"
-        arguments = ["verify", "--index-url", self.index_url, "--report", str(report)]
-        for name, text in texts.items():
-            path = folder / NAMES.get(name, name)
-            path.write_text(text)
-            arguments += [f"--{name}", str(path)]
-        arguments += ["--sigstore-trust-config", str(self.trust), *map(str, options)]
-        status = cli.main(arguments)
-        return status, json.loads(report.read_text())
-
-
-NAMES = {"lock": "pylock.toml", "against": "pylock.old.toml", "policy": "publishers.toml"}
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
-    folder = tmp_path_factory.mktemp("world")
-    with World(
-        claims=job_claims({}, {}), registry=Registry.open(), issuer_key=issuer_key()
-    ) as world:
-        releases = Releases(world, folder / "dist")
-        fill(releases)
-        trust = folder / "trust_config.json"
-        trust.write_text(world.trust_config)
-        proxy = Proxy(world.index.app)
-        server = Server(proxy)
-        server.start()
-        try:
-            yield Filled(world, releases, proxy, f"{server.url}/simple/", folder, trust)
-        finally:
-            server.stop()
+    with filled_world(tmp_path_factory.mktemp("world"), fill) as world:
+        yield world
 
 
 def fill(releases: Releases) -> None:
@@ -171,7 +118,6 @@ def excepted(rule: str, until: object = TOMORROW, reason: str = "they told us") 
 
 
 GITHUB = {"kind": "GitHub", "workflow": "release.yml"}
-CYRILLIC = "руpi"
 CASES = [
     Case("other bytes", with_hash("steady", "1.1", "0" * 64), {"hash-not-served"}, "0000"),
     Case("a digit off", with_hash("never", "1.0", "f" * 64), {"hash-not-served"}),
@@ -451,29 +397,13 @@ def test_an_honest_lock(case: Case, filled: Filled, tmp_path: Path) -> None:
     assert report["mode"] == "verify"
 
 
-@contextlib.contextmanager
-def changed(filled: Filled) -> Iterator[Proxy]:
-    try:
-        yield filled.proxy
-    finally:
-        filled.proxy.changes.clear()
-        filled.proxy.requests.clear()
-
-
-def rules(report: dict[str, Any]) -> dict[str, set[str]]:
-    return {
-        package["name"]: {each["rule"] for each in package["findings"]}
-        for package in report["packages"]
-    }
-
-
 @pytest.mark.parametrize(
     "body",
     [b"", b"{}", b'{"version": 1, "attestation_bundles": []}', b"[]", b"\x00garbage"],
     ids=["nothing", "empty object", "no bundles", "a list", "garbage"],
 )
 def test_a_provenance_that_proves_nothing(filled: Filled, tmp_path: Path, body: bytes) -> None:
-    with changed(filled) as proxy:
+    with filled.changed() as proxy:
         proxy.answer("fresh-1.0-py3-none-any.whl/provenance", body)
         status, report = filled.verify(tmp_path, lock=entries(("fresh", "1.0"))(filled))
     assert status == 1
@@ -483,7 +413,7 @@ def test_a_provenance_that_proves_nothing(filled: Filled, tmp_path: Path, body: 
 
 
 def test_a_provenance_that_is_not_there(filled: Filled, tmp_path: Path) -> None:
-    with changed(filled) as proxy:
+    with filled.changed() as proxy:
         proxy.answer("fresh-1.0-py3-none-any.whl/provenance", b"{}", 404)
         status, report = filled.verify(tmp_path, lock=entries(("fresh", "1.0"))(filled))
     assert (status, rules(report)) == (1, {"fresh": {"provenance-invalid"}})
@@ -495,7 +425,7 @@ def test_the_provenance_of_other_bytes(filled: Filled, tmp_path: Path) -> None:
             if file["filename"] == "steady-1.1-py3-none-any.whl":
                 file["provenance"] = re.sub(r"1\.1", "1.0", file["provenance"])
 
-    with changed(filled) as proxy:
+    with filled.changed() as proxy:
         proxy.edit("/simple/steady/", other)
         status, report = filled.verify(tmp_path, lock=entries(("steady", "1.1"))(filled))
     assert (status, rules(report)) == (1, {"steady": {"provenance-invalid"}})
@@ -507,7 +437,7 @@ def test_yanked(filled: Filled, tmp_path: Path, value: object, said: str) -> Non
         for file in document["files"]:
             file["yanked"] = value
 
-    with changed(filled) as proxy:
+    with filled.changed() as proxy:
         proxy.edit("/simple/steady/", yank)
         lock = entries(("steady", "1.1"))(filled)
         status, report = filled.verify(tmp_path, lock=lock)
@@ -524,7 +454,7 @@ def test_a_quarantined_project(filled: Filled, tmp_path: Path) -> None:
         document["files"] = []
         document["project-status"] = {"status": "quarantined", "reason": "malware"}
 
-    with changed(filled) as proxy:
+    with filled.changed() as proxy:
         proxy.edit("/simple/steady/", hide)
         status, report = filled.verify(tmp_path, lock=entries(("steady", "1.1"))(filled))
     assert (status, rules(report)) == (1, {"steady": {"version-not-served"}})
