@@ -110,7 +110,7 @@ def test_down(tmp_path: Path, filled: Filled, capsys: pytest.CaptureFixture) -> 
 
 
 class LargePages:
-    """An index with pages of a given number of files, of which the last two are known."""
+    """An index whose pages have a given size: twenty files a version."""
 
     def __init__(self, bytes_of_a_page: int) -> None:
         self.size = bytes_of_a_page
@@ -122,7 +122,7 @@ class LargePages:
         while size < self.size:
             number = len(files)
             entry = {
-                "filename": f"{project}-{number // 20}.{number % 20}-py3-none-any.whl",
+                "filename": f"{project}-0.{number // 20}-cp{number % 20}-none-any.whl",
                 "url": f"https://files.example/{'x' * 200}/{number}.whl",
                 "hashes": {"sha256": f"{number:064x}"},
                 "size": 100,
@@ -138,10 +138,12 @@ class LargePages:
 def run_apart(arguments: list[str]) -> tuple[int, int, str]:
     """Run the command in a process of its own; give its status, KiB of memory, and output."""
     program = (
-        "import resource, sys\n"
+        "import pathlib, re, sys\n"
         "from attested_publish.fronts.cli import main\n"
         "status = main(sys.argv[1:])\n"
-        "print('KiB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        # Not `getrusage`, which begins with what the parent has.
+        "state = pathlib.Path('/proc/self/status').read_text()\n"
+        "print('KiB', re.search(r'VmHWM:\\s+(\\d+)', state)[1])\n"
         "sys.exit(status)\n"
     )
     done = subprocess.run(
@@ -157,13 +159,14 @@ def run_apart(arguments: list[str]) -> tuple[int, int, str]:
     return done.returncode, int(memory), head
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="measures with /proc")
 @pytest.mark.parametrize(
     ("size", "status"), [(20 << 20, 0), (40 << 20, 1)], ids=["20 MiB", "40 MiB"]
 )
 def test_large_pages(filled: Filled, tmp_path: Path, size: int, status: int) -> None:
     """Two large pages are read one after the other; a larger one is a problem in a sentence."""
     lock = tmp_path / "requirements.txt"
-    lock.write_text(requirements([(name, "0.3", {"x": f"{3:064x}"}) for name in ("one", "two")]))
+    lock.write_text(requirements([(name, "0.3", {"x": f"{63:064x}"}) for name in ("one", "two")]))
     server = Server(LargePages(size))
     server.start()
     try:
@@ -176,11 +179,12 @@ def test_large_pages(filled: Filled, tmp_path: Path, size: int, status: int) -> 
     finally:
         server.stop()
     assert found == status, printed
-    assert memory < 200_000
+    assert memory < 150_000
     if status:
-        assert printed.count("more than 33554432 bytes") == 2 or "larger" in printed, printed
+        assert printed.count("has more than 33554432 bytes") == 2, printed
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="measures with /proc")
 def test_ten_thousand_packages(filled: Filled, tmp_path: Path) -> None:
     """Ten thousand entries of a hundred projects: each page is read once."""
     projects = [f"p{number}" for number in range(100)]
@@ -188,13 +192,13 @@ def test_ten_thousand_packages(filled: Filled, tmp_path: Path) -> None:
     lock.write_text(
         requirements(
             [
-                (project, f"{number // 20}.{number % 20}", {"x": f"{number:064x}"})
+                (project, f"0.{number}", {"x": f"{number * 20:064x}"})
                 for project in projects
                 for number in range(100)
             ]
         )
     )
-    pages = LargePages(100_000)
+    pages = LargePages(900_000)
     asked = []
 
     def counting(environ: Any, start_response: Any) -> Any:
@@ -215,7 +219,7 @@ def test_ten_thousand_packages(filled: Filled, tmp_path: Path) -> None:
     assert found == 0, printed
     assert len(asked) == 100
     assert "0 of 10000 packages" in printed
-    assert memory < 200_000
+    assert memory < 180_000
 
 
 @pytest.mark.parametrize("broken", ["lock-version = ", "", 'lock-version = "9.0"\n', "\x00"])

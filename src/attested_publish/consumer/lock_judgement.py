@@ -18,7 +18,7 @@ from attested_publish.problems import counted
 
 if TYPE_CHECKING:
     from attested_publish.consumer.locks.expectations import Expectation
-    from attested_publish.consumer.served_releases import ServedProject
+    from attested_publish.consumer.served_releases import ServedProject, ServedRelease
     from attested_publish.index.pages import IndexFile
 
 _LOOK = "Look at what was released, and by whom, before you install it. "
@@ -56,12 +56,12 @@ class Earlier:
 class Facts:
     """What is known about an entry: the release that the index serves, and the one before.
 
-    `release` are all files of the locked version.
+    `release` is what is served of the locked version; `None` if there is no such release.
     """
 
     index_name: str
     project: ServedProject
-    release: Sequence[IndexFile]
+    release: ServedRelease | None
     checked: Sequence[CheckedFile]
     earlier: Earlier | None = None
 
@@ -144,7 +144,7 @@ def _not_served(package: LockedPackage, facts: Facts) -> LockFinding | None:
     elif facts.project.quarantined is not None:
         reason = shown(facts.project.quarantined, 200)
         why = f"{package.name} is quarantined on {facts.index_name}{reason and f' ({reason})'}."
-    elif not facts.release and (package.version is not None or package.files):
+    elif facts.release is None and (package.version is not None or package.files):
         why = f"{facts.index_name} does not serve {shown(what, 200)}."
     else:
         return None
@@ -157,7 +157,7 @@ def _not_served(package: LockedPackage, facts: Facts) -> LockFinding | None:
 
 
 def _hashes(package: LockedPackage, facts: Facts) -> Iterator[LockFinding]:
-    names = {file.filename: file for file in facts.release}
+    names = {file.filename: file for file in facts.release.files} if facts.release else {}
     for checked in facts.checked:
         if checked.served is not None:
             continue
@@ -285,7 +285,7 @@ def _compared(package: LockedPackage, facts: Facts) -> Iterator[LockFinding]:
 
 def is_unattested(facts: Facts) -> bool:
     """Whether no file of the release has attestations, valid or not."""
-    return not any(file.provenance_url for file in facts.release)
+    return facts.release is None or not facts.release.is_attested
 
 
 def _unattested(package: LockedPackage, facts: Facts) -> Iterator[LockFinding]:

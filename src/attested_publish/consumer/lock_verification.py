@@ -25,6 +25,7 @@ from attested_publish.consumer.lock_judgement import (
     version_of,
 )
 from attested_publish.consumer.locks.model import LockedPackage, Source
+from attested_publish.consumer.served_releases import WantedProject
 from attested_publish.consumer.verified_cache import Proven
 from attested_publish.net.parallel import in_parallel
 from attested_publish.problems import IndexProblem
@@ -124,7 +125,8 @@ class LockVerification:
             facts = outcome.facts_of(entry.package)
             findings = [*foreign[id(entry.package)], *not_checkable(entry.package)]
             if facts is not None:
-                findings += deceptive_hosts(entry.package, facts.release, self.index)
+                served = facts.release.files if facts.release else ()
+                findings += deceptive_hosts(entry.package, served, self.index)
                 findings += judge(entry.package, facts, self._expectation(entry.package))
             outcome.report.verdicts.append(self._verdict(entry.package, facts, findings))
         return outcome
@@ -139,10 +141,11 @@ class LockVerification:
             if package.source is not Source.INDEX or version is None:
                 return ()
             try:
-                project = self.releases.of(package.name, [version], ())
+                wanted = WantedProject([version], _hashes(package))
+                project = self.releases.of(package.name, wanted)
             except IndexProblem:
                 return ()
-            files = _with_hashes(project.releases.get(version, ()), [package])
+            files = _with_hashes(_files(project, version), [package])
             return self._earlier(package.name, version, "", files, (), outcome).identities
 
         found = in_parallel(look_up, packages, threads=_AT_A_TIME)
@@ -162,21 +165,15 @@ class LockVerification:
 
     def _projects(self, asked: Sequence[Entry], outcome: Outcome) -> Mapping[str, ServedProject]:
         """Read the page of every project, once."""
-        versions: dict[str, set[Version]] = {}
-        hashes: dict[str, set[str]] = {}
+        packages: dict[str, list[LockedPackage]] = {}
         for entry in asked:
-            of_project = versions.setdefault(entry.package.name, set())
-            for package in (entry.package, *entry.before):
-                if (version := version_of(package)) is not None:
-                    of_project.add(version)
-            if entry.package.version is None:
-                hashes.setdefault(entry.package.name, set()).update(_hashes(entry.package))
+            packages.setdefault(entry.package.name, []).extend((entry.package, *entry.before))
 
         def read(project: str) -> ServedProject:
-            return self.releases.of(project, versions[project], hashes.get(project, ()))
+            return self.releases.of(project, _wanted(packages[project]))
 
         found = {}
-        for project, served in _answers(read, list(versions)):
+        for project, served in _answers(read, list(packages)):
             if isinstance(served, IndexProblem):
                 outcome.problems[project] = served
             else:
@@ -228,10 +225,10 @@ class LockVerification:
         if entry.before:
             olds = same or _nearest(entry.before, version)
             old = version_of(olds[0])
-            files = _with_hashes(facts.project.releases.get(old, ()) if old else (), olds)
+            files = _with_hashes(_files(facts.project, old), olds)
             label, where = olds[0].version or "an earlier version", entry.held.where
         elif lower is not None and not self._is_expected(package):
-            files, label = list(facts.project.releases.get(lower, ())), str(lower)
+            files, label = _files(facts.project, lower), str(lower)
             where = "the release before"
         else:
             return None
@@ -268,19 +265,19 @@ class LockVerification:
 
 def _facts(package: LockedPackage, project: ServedProject, index: Index) -> Facts:
     version = version_of(package)
-    if version is not None:
-        release: Sequence[IndexFile] = project.releases.get(version, ())
-    elif package.version is None:
+    release = project.releases.get(version) if version is not None else None
+    if package.version is None:
         hashes = _hashes(package)
-        release = [
-            file
-            for files in project.releases.values()
-            if any(each.sha256 in hashes for each in files)
-            for file in files
-        ]
-    else:
-        release = ()
-    by_hash = {file.sha256: file for file in release if file.sha256 is not None}
+        release = next(
+            (
+                each
+                for each in project.releases.values()
+                if any(file.sha256 in hashes for file in each.files)
+            ),
+            None,
+        )
+    files = release.files if release is not None else ()
+    by_hash = {file.sha256: file for file in files if file.sha256 is not None}
     checked = [CheckedFile(locked, by_hash.get(locked.sha256)) for locked in package.files]
     return Facts(index.name, project, release, checked)
 
@@ -295,6 +292,20 @@ def _published(
         for each in facts.checked
     ]
     return replace(facts, checked=checked)
+
+
+def _wanted(packages: Sequence[LockedPackage]) -> WantedProject:
+    return WantedProject(
+        {version for each in packages if (version := version_of(each)) is not None},
+        {sha256 for each in packages for sha256 in _hashes(each)},
+        {file.filename for each in packages for file in each.files if file.filename},
+        by_hash=any(each.version is None for each in packages),
+    )
+
+
+def _files(project: ServedProject, version: Version | None) -> list[IndexFile]:
+    served = project.releases.get(version) if version is not None else None
+    return [] if served is None else list(served.files)
 
 
 def _hashes(package: LockedPackage) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,27 @@ _USUAL_PAGE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class WantedProject:
+    """What is to be known of a project: some versions, and files by their hashes and names.
+
+    `by_hash`: also the versions that have files with one of these hashes.
+    """
+
+    versions: Collection[Version]
+    hashes: Collection[str] = ()
+    names: Collection[str] = ()
+    by_hash: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRelease:
+    """The files of a release that were wanted; whether any of its files has a provenance."""
+
+    files: tuple[IndexFile, ...] = ()
+    is_attested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ServedProject:
     """The releases of a project that were asked for, and of each the one before it.
 
@@ -35,7 +56,7 @@ class ServedProject:
 
     is_known: bool = True
     quarantined: str | None = None
-    releases: Mapping[Version, tuple[IndexFile, ...]] = field(default_factory=dict)
+    releases: Mapping[Version, ServedRelease] = field(default_factory=dict)
     before: Mapping[Version, Version] = field(default_factory=dict)
 
 
@@ -52,51 +73,66 @@ class ServedReleases:
         self._usual_pages = Pages(self.index, self.session, limit=_USUAL_PAGE)
         self._large_pages = Pages(self.index, self.session)
 
-    def of(
-        self, project: str, versions: Collection[Version], hashes: Collection[str]
-    ) -> ServedProject:
-        """Return what the index serves of some versions of a project, and the one before each.
+    def of(self, project: str, wanted: WantedProject) -> ServedProject:
+        """Return what the index serves of some versions of a project, and of the one before each.
 
-        Also the releases of files with one of these `hashes`, for locks that name no version.
-        Raises `IndexProblem`.
+        Of the latter only what has a provenance. Raises `IndexProblem`.
         """
         try:
             page = self.persistence(lambda: self._usual_pages.page(project))
-            return _kept(page, project, versions, hashes)
+            return _kept(page, project, wanted)
         except IndexProblem as problem:
             if not isinstance(problem.__cause__, TooLarge):
                 raise
         with self._large:
             page = self.persistence(lambda: self._large_pages.page(project))
-            return _kept(page, project, versions, hashes)
+            return _kept(page, project, wanted)
 
 
-def _kept(
-    page: Page | None, project: str, versions: Collection[Version], hashes: Collection[str]
-) -> ServedProject:
+def _kept(page: Page | None, project: str, wanted: WantedProject) -> ServedProject:
     if page is None:
         return ServedProject(is_known=False)
     releases = releases_on(page.files.values(), project)
-    wanted = set(versions)
-    if hashes:
-        wanted.update(
+    versions = set(wanted.versions)
+    if wanted.by_hash:
+        versions.update(
             version
             for version, files in releases.items()
-            if any(file.sha256 in hashes for file in files)
+            if any(file.sha256 in wanted.hashes for file in files)
         )
     before = {
         version: lower
-        for version in wanted
+        for version in versions
         if (lower := max((each for each in releases if each < version), default=None)) is not None
     }
-    kept = wanted.union(before.values())
+    compared = set(before.values())
     return ServedProject(
         quarantined=page.status_reason
         if page.status is ProjectStatus.QUARANTINED and not page.files
         else None,
-        releases={version: tuple(releases[version]) for version in kept & releases.keys()},
+        releases={
+            version: _release(
+                releases[version],
+                wanted,
+                has_all_attested=version in compared or not wanted.hashes,
+            )
+            for version in (versions | compared) & releases.keys()
+        },
         before=before,
     )
+
+
+def _release(
+    files: Sequence[IndexFile], wanted: WantedProject, *, has_all_attested: bool
+) -> ServedRelease:
+    kept = tuple(
+        file
+        for file in files
+        if file.sha256 in wanted.hashes
+        or file.filename in wanted.names
+        or (has_all_attested and file.provenance_url is not None)
+    )
+    return ServedRelease(kept, any(file.provenance_url is not None for file in files))
 
 
 def releases_on(files: Iterable[IndexFile], project: str) -> dict[Version, list[IndexFile]]:

@@ -368,7 +368,9 @@ def body_of(response: requests.Response, limit: int = BODY_LIMIT) -> bytes:
     except requests.exceptions.ContentDecodingError:
         if response.ok:
             raise
-    return bytes(body[:limit])
+    # Not a slice of it, which would be one more copy of a large page.
+    del body[limit:]
+    return bytes(body)
 
 
 def pieces(response: requests.Response) -> Iterator[bytes]:
