@@ -92,11 +92,6 @@ class Printer:
             if finding.remedy:
                 self._line((f"      → {finding.remedy}", "dim"))
 
-    def annotation(
-        self, severity: Severity, title: str, text: str, *, file: str, line: int
-    ) -> None:
-        """Point out a line of a file, where the console can: in a job, not on a terminal."""
-
     def problem(self, problem: ProblemReport) -> None:
         """Print a problem: title, what happened, what to do, where to read on."""
         self.console.print()

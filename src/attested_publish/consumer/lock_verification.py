@@ -146,7 +146,7 @@ class LockVerification:
             except IndexProblem:
                 return ()
             files = _with_hashes(_files(project, version), [package])
-            return self._earlier(package.name, version, "", files, (), outcome).identities
+            return self._earlier(package.name, version, "", files, (), outcome=outcome).identities
 
         found = in_parallel(look_up, packages, threads=_AT_A_TIME)
         return {id(package): identities for package, identities in found}
@@ -232,7 +232,7 @@ class LockVerification:
             where = "the release before"
         else:
             return None
-        return self._earlier(package.name, label, where, files, facts.identities, outcome)
+        return self._earlier(package.name, label, where, files, facts.identities, outcome=outcome)
 
     def _is_expected(self, package: LockedPackage) -> bool:
         is_pinned = any(package.identities)
@@ -245,6 +245,7 @@ class LockVerification:
         where: str,
         files: Iterable[IndexFile],
         known: Sequence[Identity],
+        *,
         outcome: Outcome,
     ) -> Earlier:
         """Find out who published a release, until that explains all who are `known`."""

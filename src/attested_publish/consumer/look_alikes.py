@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
+# Cyrillic, Greek, Armenian and Latin letters that fonts draw like a plain one (Unicode, UTS 39).
 _LETTERS = str.maketrans(
-    # Cyrillic, Greek, Armenian and Latin letters that fonts draw like a plain one (Unicode, UTS 39).
-    "авеёкмнорстухѕіїјһԁԛԝѵӏгпαβεικνορτυχωϲոսօհցɡıɩʟǃ01|",
+    "\u0430\u0432\u0435\u0451\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0455"
+    "\u0456\u0457\u0458\u04bb\u0501\u051b\u051d\u0475\u04cf\u0433\u043f\u03b1\u03b2\u03b5"
+    "\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7\u03c9\u03f2\u0578\u057d\u0585\u0570"
+    "\u0581\u0261\u0131\u0269\u029f\u01c301|",
     "abeekmhopctyxsiijhdqwvlrnabeikvoptuxwcnuohggiilloll",
 )
 _PAIRS = (("rn", "m"), ("vv", "w"), ("i", "l"))

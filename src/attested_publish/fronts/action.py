@@ -150,6 +150,7 @@ def _work(run: Run, environment: Mapping[str, str]) -> LockReport | None:
 
 def _verify(run: Run, environment: Mapping[str, str]) -> LockReport:
     from attested_publish.fronts.lock_run import LockRequest, verify_locks
+    from attested_publish.fronts.lock_table import annotate_found
 
     base = environment.get("ATTESTED_PUBLISH_BASE")
     request = LockRequest(
@@ -160,7 +161,10 @@ def _verify(run: Run, environment: Mapping[str, str]) -> LockReport:
         # A cache that jobs of others may have written to proves nothing.
         uses_cache=False,
     )
-    return verify_locks(run, request)
+    found = verify_locks(run, request)
+    if isinstance(run.printer, GitHubPrinter):
+        annotate_found(found, run.printer)
+    return found
 
 
 def hand_over(

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from attested_publish.consumer.lock_findings import Change, LockReport, PackageChange, Rule
+from attested_publish.consumer.lock_findings import Change, LockReport, PackageChange
 from attested_publish.findings import Severity
+from attested_publish.fronts.lock_table import listed_findings
 from attested_publish.fronts.summary import Block, escaped, page_of, problem_block, prose, url_of
 from attested_publish.problems import counted
 from attested_publish.report import Result
@@ -115,19 +116,10 @@ def _findings(locks: LockReport) -> Block:
 
 
 def _lines_of_findings(locks: LockReport) -> Iterator[str]:
-    found = [
-        (each, verdict.package)
-        for verdict in locks.verdicts
-        for each in verdict.findings
-        if each.rule is not Rule.UNATTESTED
-    ]
-    found.sort(
-        key=lambda item: (list(Severity).index(item[0].severity), list(Rule).index(item[0].rule))
-    )
-    for each, package in found:
+    for verdict, each in listed_findings(locks):
         place = escaped(f"{each.file}:{each.line}")
         yield (
-            f"- {_MARKS[each.severity]} **{each.rule.value}** {escaped(package.name)} ({place}): "
+            f"- {_MARKS[each.severity]} **{each.rule.value}** {escaped(verdict.package.name)} ({place}): "
             f"{prose(f'{each.message} {each.remedy}')}\n"
         )
 

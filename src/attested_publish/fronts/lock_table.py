@@ -16,6 +16,7 @@ from attested_publish.net.untrusted import harmless, shown
 from attested_publish.problems import counted
 
 if TYPE_CHECKING:
+    from attested_publish.console.github import GitHubPrinter
     from attested_publish.console.printer import Printer
     from attested_publish.consumer.lock_findings import LockFinding, PackageVerdict
 
@@ -29,23 +30,34 @@ _MARKS = {
 
 
 def print_found(report: LockReport, printer: Printer) -> None:
-    """Print the findings with annotations at their lines, the changes, and the publishers."""
-    found = [(verdict, each) for verdict in report.verdicts for each in verdict.findings]
-    found.sort(key=lambda item: (_severity(item[1]), list(Rule).index(item[1].rule)))
-    # Most packages have no attestations: they are counted.
-    listed = [item for item in found if item[1].rule is not Rule.UNATTESTED]
+    """Print the findings, the changes, and the publishers."""
+    listed = listed_findings(report)
     if listed:
         printer.table(_table(listed[:_ROWS]))
     if len(listed) > _ROWS:
         printer.notice(f"There are {len(listed) - _ROWS} more findings; the report has all.")
     for remedy, rules in _remedies(listed).items():
         printer.detail(f"{', '.join(rules)}: {remedy}")
-    for verdict, each in listed:
+    _print_changes(report, printer)
+    _print_publishers(report, printer)
+
+
+def listed_findings(report: LockReport) -> list[tuple[PackageVerdict, LockFinding]]:
+    """Return what is shown one by one, worst first.
+
+    Most packages have no attestations: those are counted.
+    """
+    found = [(verdict, each) for verdict in report.verdicts for each in verdict.findings]
+    found.sort(key=lambda item: (_severity(item[1]), list(Rule).index(item[1].rule)))
+    return [item for item in found if item[1].rule is not Rule.UNATTESTED]
+
+
+def annotate_found(report: LockReport, printer: GitHubPrinter) -> None:
+    """Annotate the lines of the lock with what was found there."""
+    for verdict, each in listed_findings(report):
         title = f"{shown(verdict.package.name, 100)}: {each.rule.value}"
         text = f"{each.message} {each.remedy}".strip()
         printer.annotation(each.severity, title, text, file=each.file, line=each.line)
-    _print_changes(report, printer)
-    _print_publishers(report, printer)
 
 
 def _severity(found: LockFinding) -> int:
