@@ -30,7 +30,8 @@ REAL = {
     "pip-compile/dev.txt": "brightness 1.2, fixer 1.0.post1",
     "pip-compile/requirements.txt": "aperture 1.1, brightness 1.2, contrast 1.0, dark-room 2.3, "
     "emulsion 3.1",
-    "pipenv/": "aperture 1.1, brightness 1.2, contrast 1.0, fixer 1.0.post1, halo 0.1",
+    "pipenv/": "aperture 2.0, brightness 1.2, contrast 0.9, dark-room 2.3, fixer 1.0.post1, "
+    "halo 0.1",
     "pipenv-two": "aperture 1.1, brightness 1.2, contrast 1.0, emulsion 3.1",
     "poetry/": "aperture 1.1, brightness 1.2, contrast 1.0, dark-room 2.3, emulsion 3.1, "
     "fixer 1.0.post1",
@@ -47,7 +48,7 @@ REAL = {
     "emulsion 3.1, fixer 1.0.post1",
     "uv-workspace": "aperture 1.1, brightness 1.2, contrast 1.0, halo 0.1, lens 3",
 }
-"""What the tools themselves say is in their locks (`uv tree`, `pip install --dry-run`, …)."""
+"""What the tools chose from the packages there are."""
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ def test_what_real_tools_lock(laid: Path, start: str, packages: str):
     outside = [each.name for each in lock.packages if each.source is not Source.INDEX]
     assert outside == (["lens"] if start == "uv-workspace" else [])
     named = {url for each in lock.packages for url in each.index_urls}
-    names_none = start.startswith("pdm") or start == "uv-export/requirements"
+    names_none = start.startswith(("pdm", "uv-export/requirements", "uv-compile/pylock"))
     assert named == (set() if names_none else {"http://127.0.0.1:4242/simple"})
     assert not [each.remarks for each in lock.packages if each.remarks and each.name != "lens"]
 

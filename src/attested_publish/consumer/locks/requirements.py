@@ -24,6 +24,7 @@ from attested_publish.consumer.locks.entries import (
     index_address,
     is_own,
     last_segment,
+    normalized,
     plain,
     source_of,
 )
@@ -364,7 +365,7 @@ def _from_index(requirement: Requirement, options: Values, line: _Line, path: st
     if version is None:
         remarks = (*remarks, Remark("It is not pinned to one version.", line.number))
     return LockedPackage(
-        name=canonicalize_name(requirement.name),
+        name=normalized(requirement.name),
         version=version,
         files=files,
         source=Source.INDEX,
