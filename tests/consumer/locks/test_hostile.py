@@ -168,6 +168,7 @@ PYLOCKED = HEADS["pylock.toml"] + '[[packages]]\nname="a"\n'
         ("requirements.txt", "a==1; " + "(" * NESTED),
         ("requirements.txt", "a" + "[" * NESTED),
         ("requirements.txt", "a==1 --hash='" + "x" * NESTED),
+        ("requirements.txt", "a==1 --hash='" + "\"''\"" * NESTED),
         ("requirements.txt", "a\\\n" * NESTED),
         ("requirements.txt", " # " * NESTED + "x\n" + "-x"),
         ("requirements.txt", " " * 1_000_000 + "x y"),
@@ -250,7 +251,7 @@ def files(**others: str) -> dict[str, bytes]:
         ("a==1 --nothing", {}, "Line 1: no such option: --nothing."),
         ("a==1 --hash=sha256:0", {}, "Line 1: 0 is not a SHA-256 hash."),
         ("a==1 --hash=sha256:" + "0" * 64 + " b==2", {}, "Line 1: b==2 is out of place."),
-        ("a==1 --hash='x", {}, "Line 1: its options cannot be read"),
+        ("a==1 --hash='x", {}, "Line 1: a quotation mark or backslash is left over."),
         ("requests==2.0 requests==2.1", {}, "is not a requirement"),
     ],
 )  # fmt: skip

@@ -268,7 +268,8 @@ def test_an_installer_may_choose_between_indexes(laid: Path):
     ],
 )
 def test_an_index_is_the_one_that_is_asked(address: str, index: str | None):
-    text = f'version = 1\n[[package]]\nname = "a"\nversion = "1"\nsource = {{ registry = "{address}" }}\n'
+    entry = f'name = "a"\nversion = "1"\nsource = {{ registry = "{address}" }}\n'
+    text = f"version = 1\n[[package]]\n{entry}"
     (package,) = parse_lock(text.encode(), "uv.lock").packages
     (found,) = package.index_urls
     assert found == index if index else found != "https://own.example.org/simple"
@@ -325,3 +326,12 @@ def test_powershell_writes_it_otherwise():
     text = f"halo==0.1 --hash=sha256:{'a' * 64}\r\n"
     (package,) = parse_lock(text.encode("utf-16"), "requirements.txt").packages
     assert (package.name, package.files[0].sha256) == ("halo", "a" * 64)
+
+
+@pytest.mark.parametrize("quoted", ['"', "'", ""])
+def test_options_are_split_as_a_shell_does(quoted: str):
+    digest = f"{quoted}{'a' * 64}{quoted}"
+    text = f"a==1 {quoted}--hash{quoted}=s\\ha256:{digest} -i 'https://x.example/s imple'"
+    (package,) = parse_lock(text.encode(), "requirements.txt").packages
+    assert package.files[0].sha256 == "a" * 64
+    assert package.index_urls == ("https://x.example/s imple",)
