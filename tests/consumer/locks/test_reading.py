@@ -335,3 +335,26 @@ def test_options_are_split_as_a_shell_does(quoted: str):
     (package,) = parse_lock(text.encode(), "requirements.txt").packages
     assert package.files[0].sha256 == "a" * 64
     assert package.index_urls == ("https://x.example/s imple",)
+
+
+def test_a_comment_ends_a_requirement_that_went_on():
+    digest = "a" * 64
+    text = (
+        f"a==1\\\n# why\nb==1 --hash=sha256:{digest}\\\n   # why\nc==1 # --hash=sha256:{digest}\n"
+    )
+    packages = parse_lock(text.encode(), "requirements.txt").packages
+    assert [(each.name, each.line, len(each.files)) for each in packages] == [
+        ("a", 1, 0),
+        ("b", 3, 1),
+        ("c", 5, 0),
+    ]
+
+
+def test_a_hash_that_occurs_twice_has_the_line_of_its_own_entry():
+    entry = (
+        '[[package]]\nname = "{0}"\nversion = "1"\nsource = {{ registry = "https://x" }}\n'
+        f'sdist = {{{{ url = "https://x/{{0}}-1.tar.gz", hash = "sha256:{"a" * 64}" }}}}\n'
+    )
+    text = "version = 1\n" + entry.format("a") + entry.format("b")
+    packages = parse_lock(text.encode(), "uv.lock").packages
+    assert [(each.line, each.files[0].line) for each in packages] == [(2, 6), (7, 11)]
