@@ -117,7 +117,7 @@ PACKAGE = {
         ("uv.lock", "", "package[0].source.registry is missing"),
         ("uv.lock", 'source = { registry = "https://x/" }\nwheels = [1]',
          "package[0].wheels[0] is a number, not a table"),
-        ("uv.lock", 'source = { registry = "https://x/" }\nwheels = 1', "is a number, not an array"),
+        ("uv.lock", 'source = { registry = "https://x/" }\nwheels = 1', "a number, not an array"),
         ("uv.lock", 'source = { registry = 1 }', "package[0].source.registry is a number"),
         ("poetry.lock", "files = [{ file = 1 }]", "package[0].files[0].file is a number, not text"),
         ("poetry.lock", 'source = { type = "magic" }', "package[0].source.type is none"),
@@ -130,9 +130,10 @@ def test_an_error_names_the_path_to_it(name: str, entry: str, says: str):
     assert says in refused(text.encode(), name).detail
 
 
-@pytest.mark.parametrize("name", ["a/b", "a b", "rеquests", "‮a", "", "-a", "a" * 10_000 + "/"])
+@pytest.mark.parametrize("name", ["a/b", "a b", "r\u0435quests", "\u202ea", "", "-a", "a" * 10_000])
 def test_a_name_that_is_none(name: str):
-    text = f'version = 1\n[[package]]\nname = {json.dumps(name)}\nsource = {{ registry = "https://x" }}\n'
+    entry = f'[[package]]\nname = {json.dumps(name)}\nsource = {{ registry = "https://x" }}\n'
+    text = f"version = 1\n{entry}"
     refused(text.encode(), "uv.lock")
     if name:
         text = json.dumps({"_meta": {"pipfile-spec": 6}, "default": {name: {}}})
@@ -140,6 +141,7 @@ def test_a_name_that_is_none(name: str):
 
 
 NESTED = 200_000
+PYLOCKED = HEADS["pylock.toml"] + '[[packages]]\nname="a"\n'
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ NESTED = 200_000
         ("uv.lock", "a = " + "{b=" * NESTED),
         ("uv.lock", "a" + ".a" * NESTED + " = 1"),
         ("uv.lock", "[a" + ".a" * NESTED + "]"),
-        ("uv.lock", "\n".join(f"[a{'.a' * 1500}.b{number}]" for number in range(5000))),
+        ("uv.lock", "\n".join(f"b{number}{'.a' * 1500}=1" for number in range(5000))),
         ("uv.lock", 'a = "' + "\\" * NESTED),
         ("uv.lock", "a = " + "9" * 1_000_000),
         ("uv.lock", "a = 1e" + "9" * 100_000),
@@ -166,14 +168,15 @@ NESTED = 200_000
         ("requirements.txt", "a==1; " + "(" * NESTED),
         ("requirements.txt", "a" + "[" * NESTED),
         ("requirements.txt", "a==1 --hash='" + "x" * NESTED),
+        ("requirements.txt", "a==1 --hash='" + "\"''\"" * NESTED),
         ("requirements.txt", "a\\\n" * NESTED),
         ("requirements.txt", " # " * NESTED + "x\n" + "-x"),
         ("requirements.txt", " " * 1_000_000 + "x y"),
         ("requirements.txt", "a" + " " * 1_000_000 + "b"),
         ("requirements.txt", "a==" + "1." * NESTED + "x!"),
         ("requirements.txt", "-" + "r" * NESTED),
-        ("pylock.toml", HEADS["pylock.toml"] + '[[packages]]\nname="a"\nmarker="' + "(" * NESTED + '"'),
-        ("pylock.toml", HEADS["pylock.toml"] + '[[packages]]\nname="a"\nversion="' + "1." * NESTED + '"'),
+        ("pylock.toml", PYLOCKED + 'marker="' + "(" * NESTED + '"'),
+        ("pylock.toml", PYLOCKED + 'version="' + "1." * NESTED + '"'),
     ],
     ids=lambda value: repr(value[:25]),
 )  # fmt: skip
@@ -186,17 +189,18 @@ def test_what_takes_others_long(name: str, content: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_ten_thousand_packages_are_read_and_no_more(name: str):
     digest = "sha256:" + "0" * 64
+    hashed = f'hash = "{digest}" }}}}'
+    toml = 'name = "p{0}"\nversion = "1"\n'
+    listed = f'[[package]]\n{toml}files = [{{{{ file = "p-1.tar.gz", {hashed}]\n'
     entries = {
-        "pylock.toml": '[[packages]]\nname = "p{0}"\nversion = "1"\nsdist = {{ url = "https://x/p{0}-1'
-        '.tar.gz", hashes = {{ sha256 = "' + "0" * 64 + '" }} }}\n',
-        "uv.lock": '[[package]]\nname = "p{0}"\nversion = "1"\nsource = {{ registry = "https://x" }}\n'
-        'sdist = {{ url = "https://x/p-1.tar.gz", hash = "' + digest + '" }}\n',
-        "poetry.lock": '[[package]]\nname = "p{0}"\nversion = "1"\nfiles = [\n{{ file = "p-1.tar.gz", '
-        'hash = "' + digest + '" }}]\n',
-        "pdm.lock": '[[package]]\nname = "p{0}"\nversion = "1"\nfiles = [\n{{ file = "p-1.tar.gz", '
-        'hash = "' + digest + '" }}]\n',
-        "requirements.txt": "p{0}==1 --hash=" + digest + "\n",
-    }  # fmt: skip
+        "pylock.toml": f'[[packages]]\n{toml}sdist = {{{{ url = "https://x/p{{0}}-1.tar.gz", '
+        f'hashes = {{{{ sha256 = "{"0" * 64}" }}}} }}}}\n',
+        "uv.lock": f'[[package]]\n{toml}source = {{{{ registry = "https://x" }}}}\n'
+        f'sdist = {{{{ url = "https://x/p-1.tar.gz", {hashed}\n',
+        "poetry.lock": listed,
+        "pdm.lock": listed,
+        "requirements.txt": f"p{{0}}==1 --hash={digest}\n",
+    }
 
     def lock(count: int) -> bytes:
         if name == "Pipfile.lock":
@@ -230,7 +234,7 @@ def files(**others: str) -> dict[str, bytes]:
         ("-r ../a.txt", files(a=""), "which is not below the lock's folder"),
         ("-r b/../../a.txt", files(a=""), "which is not below the lock's folder"),
         ("-r /etc/passwd", {}, "which is not below the lock's folder"),
-        (r"-r ..\a.txt", files(a=""), "below the lock's folder"),
+        (r"-r '..\a.txt'", files(a=""), "below the lock's folder"),
         ("-r C:/a.txt", {}, "which is not below the lock's folder"),
         ("-r https://user:secret@example.org/a.txt", {}, "an address, https://example.org/a.txt"),
         ("-r missing.txt", {}, "which could not be read"),
@@ -247,7 +251,7 @@ def files(**others: str) -> dict[str, bytes]:
         ("a==1 --nothing", {}, "Line 1: no such option: --nothing."),
         ("a==1 --hash=sha256:0", {}, "Line 1: 0 is not a SHA-256 hash."),
         ("a==1 --hash=sha256:" + "0" * 64 + " b==2", {}, "Line 1: b==2 is out of place."),
-        ("a==1 --hash='x", {}, "Line 1: its options cannot be read"),
+        ("a==1 --hash='x", {}, "Line 1: a quotation mark or backslash is left over."),
         ("requests==2.0 requests==2.1", {}, "is not a requirement"),
     ],
 )  # fmt: skip

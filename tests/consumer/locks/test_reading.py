@@ -30,7 +30,8 @@ REAL = {
     "pip-compile/dev.txt": "brightness 1.2, fixer 1.0.post1",
     "pip-compile/requirements.txt": "aperture 1.1, brightness 1.2, contrast 1.0, dark-room 2.3, "
     "emulsion 3.1",
-    "pipenv/": "aperture 1.1, brightness 1.2, contrast 1.0, fixer 1.0.post1, halo 0.1",
+    "pipenv/": "aperture 2.0, brightness 1.2, contrast 0.9, dark-room 2.3, fixer 1.0.post1, "
+    "halo 0.1",
     "pipenv-two": "aperture 1.1, brightness 1.2, contrast 1.0, emulsion 3.1",
     "poetry/": "aperture 1.1, brightness 1.2, contrast 1.0, dark-room 2.3, emulsion 3.1, "
     "fixer 1.0.post1",
@@ -47,7 +48,7 @@ REAL = {
     "emulsion 3.1, fixer 1.0.post1",
     "uv-workspace": "aperture 1.1, brightness 1.2, contrast 1.0, halo 0.1, lens 3",
 }
-"""What the tools themselves say is in their locks (`uv tree`, `pip install --dry-run`, …)."""
+"""What the tools chose from the packages there are."""
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ def test_what_real_tools_lock(laid: Path, start: str, packages: str):
     outside = [each.name for each in lock.packages if each.source is not Source.INDEX]
     assert outside == (["lens"] if start == "uv-workspace" else [])
     named = {url for each in lock.packages for url in each.index_urls}
-    names_none = start.startswith("pdm") or start == "uv-export/requirements"
+    names_none = start.startswith(("pdm", "uv-export/requirements", "uv-compile/pylock"))
     assert named == (set() if names_none else {"http://127.0.0.1:4242/simple"})
     assert not [each.remarks for each in lock.packages if each.remarks and each.name != "lens"]
 
@@ -267,7 +268,8 @@ def test_an_installer_may_choose_between_indexes(laid: Path):
     ],
 )
 def test_an_index_is_the_one_that_is_asked(address: str, index: str | None):
-    text = f'version = 1\n[[package]]\nname = "a"\nversion = "1"\nsource = {{ registry = "{address}" }}\n'
+    entry = f'name = "a"\nversion = "1"\nsource = {{ registry = "{address}" }}\n'
+    text = f"version = 1\n[[package]]\n{entry}"
     (package,) = parse_lock(text.encode(), "uv.lock").packages
     (found,) = package.index_urls
     assert found == index if index else found != "https://own.example.org/simple"
@@ -324,3 +326,35 @@ def test_powershell_writes_it_otherwise():
     text = f"halo==0.1 --hash=sha256:{'a' * 64}\r\n"
     (package,) = parse_lock(text.encode("utf-16"), "requirements.txt").packages
     assert (package.name, package.files[0].sha256) == ("halo", "a" * 64)
+
+
+@pytest.mark.parametrize("quoted", ['"', "'", ""])
+def test_options_are_split_as_a_shell_does(quoted: str):
+    digest = f"{quoted}{'a' * 64}{quoted}"
+    text = f"a==1 {quoted}--hash{quoted}=s\\ha256:{digest} -i 'https://x.example/s imple'"
+    (package,) = parse_lock(text.encode(), "requirements.txt").packages
+    assert package.files[0].sha256 == "a" * 64
+    assert package.index_urls == ("https://x.example/s imple",)
+
+
+def test_a_comment_ends_a_requirement_that_went_on():
+    digest = "a" * 64
+    text = (
+        f"a==1\\\n# why\nb==1 --hash=sha256:{digest}\\\n   # why\nc==1 # --hash=sha256:{digest}\n"
+    )
+    packages = parse_lock(text.encode(), "requirements.txt").packages
+    assert [(each.name, each.line, len(each.files)) for each in packages] == [
+        ("a", 1, 0),
+        ("b", 3, 1),
+        ("c", 5, 0),
+    ]
+
+
+def test_a_hash_that_occurs_twice_has_the_line_of_its_own_entry():
+    entry = (
+        '[[package]]\nname = "{0}"\nversion = "1"\nsource = {{ registry = "https://x" }}\n'
+        f'sdist = {{{{ url = "https://x/{{0}}-1.tar.gz", hash = "sha256:{"a" * 64}" }}}}\n'
+    )
+    text = "version = 1\n" + entry.format("a") + entry.format("b")
+    packages = parse_lock(text.encode(), "uv.lock").packages
+    assert [(each.line, each.files[0].line) for each in packages] == [(2, 6), (7, 11)]

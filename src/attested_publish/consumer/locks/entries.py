@@ -13,15 +13,18 @@ from attested_publish.consumer.locks.toml import Broken
 from attested_publish.net.untrusted import shown
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_LONGEST_NAME = 200
 _VCS = ("git", "hg", "svn", "bzr")
 
 
 def normalized(name: str) -> str:
     """Return a project's normalized name. Raises `Broken` for what is none."""
     try:
-        return canonicalize_name(name, validate=True)
-    except InvalidName as error:
-        raise Broken(f"{shown(name, 100)} is not the name of a project.") from error
+        if len(name) <= _LONGEST_NAME:
+            return canonicalize_name(name, validate=True)
+    except InvalidName:
+        pass
+    raise Broken(f"{shown(name, 100)} is not the name of a project.")
 
 
 def plain(url: str, *, with_query: bool = False) -> str:

@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from attested_publish.net.untrusted import shown
 
-MOST_DOTS: Final = 2_000
-"""Dots in a line outside strings: tomllib takes quadratic time for a key of very many parts."""
+MOST_PARTS: Final = 32
+"""Of a dotted key: tomllib takes quadratic time for a key of many parts."""
 
 _SHA256 = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{64}(?![0-9A-Za-z])")
 _TOKEN = re.compile(r'"""|\'\'\'|"[^"\\]*(?:\\.[^"\\]*)*"|\'[^\']*\'|#.*')
 _ESCAPE_OR_END = re.compile(r'\\.|"""')
 _PART = re.compile(r'"[^"]*"|\'[^\']*\'|[^."\']+')
+_BETWEEN_KEYS = re.compile(r"[^\w. \t-]")
 _WHERE = re.compile(r" \(at line (\d+), column \d+\)$| \(at end of document\)$")
 _TYPES: Final = {
     str: "text",
@@ -111,9 +112,9 @@ class Table:
 
 def parsed(text: str) -> dict[str, Any]:
     """Parse TOML. Raises `Broken`, with the line, for what is none."""
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.count(".") > MOST_DOTS and _TOKEN.sub("", line).count(".") > MOST_DOTS:
-            raise Broken(f"Line {number} has a key of more than {MOST_DOTS:,} parts.", number)
+    for number, line in _outside_strings(text):
+        if line.count(".") >= MOST_PARTS and _parts(line) > MOST_PARTS:
+            raise Broken(f"Line {number} has a key of more than {MOST_PARTS} parts.", number)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -125,6 +126,11 @@ def parsed(text: str) -> dict[str, Any]:
         raise Broken("It is nested too deeply.") from error
     except ValueError as error:  # a number or a date that Python does not accept
         raise Broken(f"It has a value that cannot be read: {shown(error, 200)}.") from error
+
+
+def _parts(line: str) -> int:
+    """Return the parts of the longest dotted key in a line, or more."""
+    return max(piece.count(".") + 1 for piece in _BETWEEN_KEYS.split(_TOKEN.sub("s", line)))
 
 
 class Lines:

@@ -28,6 +28,8 @@ try:
 except ImportError:  # an extra: see `_kit`
     tomlkit = None  # type: ignore[assignment]
 
+_BOM = "\ufeff"
+
 Identities = Mapping[str, Sequence[Mapping[str, str]]]
 """By normalized project name: PEP 740's publisher objects."""
 
@@ -59,7 +61,7 @@ def _write_to_lock(path: Path, verified: Identities) -> bool:
     old = _text_of(path, name)
     parse_lock(old.encode(), str(path))  # broken ones are refused
     kit = _kit(name)
-    document = kit.parse(old)
+    document = _parsed(kit, name, old)
     for package in document.get("packages", []):
         wanted = [_fields(each) for each in verified.get(package["name"], ())]
         if wanted and _plain(package.get("attestation-identities", [])) != wanted:
@@ -78,7 +80,7 @@ def _write_to_policy(path: Path, verified: Identities) -> bool:
     old = _text_of(path, name) if path.exists() or path.is_symlink() else ""
     there = parse_policy(old.encode(), str(path)).projects if old.strip() else {}
     kit = _kit(name)
-    document = kit.parse(old)
+    document = _parsed(kit, name, old)
     expected = tomllib.loads(old)
     spelled = {normalized(each): each for each in expected.get("project", {})}
     for project in sorted(verified):
@@ -134,9 +136,16 @@ def _kit(name: str) -> Any:  # noqa: ANN401
     return tomlkit
 
 
+def _parsed(kit: Any, name: str, text: str) -> Any:  # noqa: ANN401
+    try:
+        return kit.parse(text)
+    except (kit.exceptions.TOMLKitError, RecursionError) as error:
+        raise LockError(name, f"tomlkit cannot read it: {shown(error, 200)}.") from error
+
+
 def _text_of(path: Path, name: str) -> str:
     try:
-        return bounded_content(path).decode("utf-8")
+        return bounded_content(path).decode("utf-8").removeprefix(_BOM)
     except UnicodeDecodeError as error:
         raise LockError(name, "It is not UTF-8.") from error
     except Broken as error:
@@ -154,8 +163,9 @@ def _replace(path: Path, name: str, old: str, new: str, expected: Mapping[str, A
     if tomllib.loads(new) != expected:
         raise LockError(name, "tomlkit would have changed more than the identities.")
     try:
-        _write(path.resolve(), new.encode("utf-8"))
-    except (OSError, RuntimeError) as error:
+        start = _BOM if path.exists() and bounded_content(path).startswith(_BOM.encode()) else ""
+        _write(path.resolve(), (start + new).encode("utf-8"))
+    except (OSError, RuntimeError, Broken) as error:
         raise LockError(name, f"It could not be written: {why_unread(error)}.") from error
     return True
 
