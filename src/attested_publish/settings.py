@@ -126,7 +126,8 @@ SETTINGS = (
     Setting(
         "mode",
         Mode.PUBLISH,
-        "What to do: publish, check only, attest only, rehearse a release offline, or verify locks.",
+        "What to do: publish, check only, attest only, rehearse a release offline, or verify "
+        "locks.",
         tuple(Mode),
     ),
     Setting(

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from support.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.dependencies import Releases
     from support.filled import Filled
@@ -90,8 +90,7 @@ def test_what_changed(filled: Filled, tmp_path: Path) -> None:
 
     given = outputs(step)
     assert given["result"] == "refused"
-    with open(given["report"], encoding="utf-8") as file:
-        report = json.load(file)
+    report = json.loads(Path(given["report"]).read_text(encoding="utf-8"))
     assert report["mode"] == "verify"
     assert {package["name"] for package in report["packages"]} == {
         *("same", "newer", "added", "moved", "lost")

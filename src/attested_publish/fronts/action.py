@@ -175,8 +175,8 @@ def hand_over(
 ) -> None:
     """Write the JSON report, the step's outputs and its summary where the runner expects them.
 
-    Of mode `verify`, report and summary are about `locks`. They are independent: `warn` is called for each that cannot be written, which does not change
-    the result of the release.
+    Of mode `verify`, report and summary are about `locks`. They are independent: `warn` is called
+    for each that cannot be written, which does not change the result of the release.
     """
     folder = Path(environment.get("RUNNER_TEMP") or tempfile.gettempdir())
     path = folder / f"attested-publish-{secrets.token_hex(4)}.json"

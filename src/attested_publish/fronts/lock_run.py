@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 from attested_publish.attestations.verify import load_trust
 from attested_publish.consumer.attested_files import AttestedFiles, rules_of
 from attested_publish.consumer.lock_changes import changes
-from attested_publish.consumer.lock_findings import LockReport, PackageVerdict
 from attested_publish.consumer.lock_verification import (
     Held,
     LockVerification,
@@ -34,6 +33,7 @@ from attested_publish.problems import Problem, Stage, counted
 from attested_publish.report import Result
 
 if TYPE_CHECKING:
+    from attested_publish.consumer.lock_findings import LockReport, PackageVerdict
     from attested_publish.journey.run import Run
     from attested_publish.problems import IndexProblem
 
@@ -79,16 +79,18 @@ class _Reading:
             self.run.printer.item(
                 shown(lock.path), f"{lock.format.value}, {counted(len(lock.packages), 'package')}"
             )
-            before, where = against, f"in {shown(named or '', 100)}"
-            if self.request.revision is not None:
-                revision = self.request.revision
-                where = f"in {shown(revision, 100)}"
-                before = self._tried(lambda path=path: self._at(revision, path))  # type: ignore[misc]
-            elif self.request.base is not None:
-                where = "in the base branch"
-                before = self._in_base(path)
+            before, where = self._before(path, against)
             held.append(Held(lock, None if before is None else entries_of(before), where))
         return held
+
+    def _before(self, path: Path, against: Lock | None) -> tuple[Lock | None, str]:
+        """Return what a lock is compared with, if anything, and how it is called."""
+        revision = self.request.revision
+        if revision is not None:
+            return self._tried(lambda: self._at(revision, path)), f"in {shown(revision, 100)}"
+        if self.request.base is not None:
+            return self._in_base(path), "in the base branch"
+        return against, f"in {shown(self.request.against or '', 100)}"
 
     def policy(self) -> Policy | None:
         """Return the policy; one that is to be written may not exist yet."""

@@ -21,8 +21,8 @@ _CHANGES = {
     Change.PUBLISHER_CHANGED: "❌ publisher changed",
     Change.ATTESTATION_LOST: "❌ attestation lost",
     Change.UNKNOWN: "❔ not known",
-    Change.ADDED: "➕ added",
-    Change.REMOVED: "➖ removed",
+    Change.ADDED: "🆕 added",
+    Change.REMOVED: "🗑️ removed",
     Change.ATTESTED_NOW: "✅ attested now",
     Change.SAME_PUBLISHER: "✅ same publisher",
     Change.UNATTESTED: "not attested",
@@ -118,8 +118,9 @@ def _findings(locks: LockReport) -> Block:
 def _lines_of_findings(locks: LockReport) -> Iterator[str]:
     for verdict, each in listed_findings(locks):
         place = escaped(f"{each.file}:{each.line}")
+        name = escaped(verdict.package.name)
         yield (
-            f"- {_MARKS[each.severity]} **{each.rule.value}** {escaped(verdict.package.name)} ({place}): "
+            f"- {_MARKS[each.severity]} **{each.rule.value}** {name} ({place}): "
             f"{prose(f'{each.message} {each.remedy}')}\n"
         )
 

@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from attested_publish.consumer.lock_findings import Change, LockReport, Rule
 from attested_publish.consumer.identities import named
+from attested_publish.consumer.lock_findings import Change, LockReport, Rule
 from attested_publish.findings import Severity
 from attested_publish.net.untrusted import harmless, shown
 from attested_publish.problems import counted

@@ -1,4 +1,4 @@
-"""`attested-publish verify --lock`: who publishes the packages of a lock, and did that change?"""
+"""`attested-publish verify --lock`: who publishes the packages of a lock, and if that changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`attested-publish verify PROJECT --watch-since VERSION`: is everything since then from us?"""
+"""`attested-publish verify PROJECT --watch-since VERSION`: who published everything since then."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from attested_publish.net.untrusted import harmless, shown
-from attested_publish.settings import Settings
 
 if TYPE_CHECKING:
     import argparse
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from attested_publish.console.printer import Printer
     from attested_publish.consumer.verify import Expected
     from attested_publish.consumer.watch import Watched
+    from attested_publish.settings import Settings
 
 
 def add_to(command: argparse.ArgumentParser) -> None:
