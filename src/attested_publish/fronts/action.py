@@ -20,7 +20,6 @@ from attested_publish.console.output import Output
 from attested_publish.console.recorder import Recorder
 from attested_publish.consumer.lock_findings import LockReport
 from attested_publish.fronts.head_start import start_judging
-from attested_publish.fronts.lock_summary import lock_summary
 from attested_publish.fronts.running import carry_out, mask_secrets, write_json, write_report
 from attested_publish.fronts.summary import summary
 from attested_publish.journey.outcome import report_of
@@ -209,9 +208,16 @@ def hand_over(
                 secrecy.blotted(
                     summary(report, limit=_SUMMARY_LIMIT)
                     if locks is None
-                    else lock_summary(locks, report, limit=_SUMMARY_LIMIT)
+                    else _summary_of(locks, report)
                 ),
             )
+
+
+def _summary_of(locks: LockReport, report: Report) -> str:
+    # It needs what verifies attestations, which takes long to import.
+    from attested_publish.fronts.lock_summary import lock_summary
+
+    return lock_summary(locks, report, limit=_SUMMARY_LIMIT)
 
 
 @dataclass
