@@ -203,6 +203,8 @@ def log_request(method: str, url: str, outcome: str, started: float) -> None:
     Headers and bodies contain tokens; queries, and the part of an address before its host, may
     contain some.
     """
+    if not _log.isEnabledFor(logging.DEBUG):
+        return
     parts = urlsplit(url)
     address = shown(without_credentials(f"{parts.scheme}://{parts.netloc}") + parts.path, 200)
     _log.debug("%s %s: %s, %.2f s", method, address, outcome, time.monotonic() - started)
