@@ -124,6 +124,7 @@ class Mode(StrEnum):
     CHECK = "check"
     ATTEST = "attest"
     REHEARSE = "rehearse"
+    VERIFY = "verify"
 
 
 class Runtime(StrEnum):
@@ -144,6 +145,8 @@ class Setting:
     choices: tuple[str, ...] = ()
     is_secret: bool = False
     is_for_action_only: bool = False
+    is_for_locks: bool = False
+    """It is for mode `verify`: the command of that name has options of its own."""
 
 
 _SWITCH = ("true", "false")
@@ -195,7 +198,8 @@ SETTINGS = (
     Setting(
         "mode",
         Mode.PUBLISH,
-        "What to do: publish, check only, attest only, or rehearse a release offline.",
+        "What to do: publish, check only, attest only, rehearse a release offline, or verify "
+        "locks.",
         tuple(Mode),
     ),
     Setting(
@@ -220,6 +224,24 @@ SETTINGS = (
     Setting("print-hash", "true", "Print the digests of each file.", _SWITCH),
     Setting("verbose", "false", "Print more details, including tracebacks.", _SWITCH),
     Setting("sigstore-trust-config", "", "ClientTrustConfig JSON file of a private Sigstore."),
+    Setting(
+        "lock",
+        "",
+        "For mode verify: the locks whose packages are verified, one on each line.",
+        is_for_locks=True,
+    ),
+    Setting(
+        "against",
+        "",
+        "For mode verify: the lock to compare with; on a pull request, that of the base branch.",
+        is_for_locks=True,
+    ),
+    Setting(
+        "policy",
+        "",
+        "For mode verify: TOML file that says who should publish which project.",
+        is_for_locks=True,
+    ),
     Setting(
         "runtime",
         Runtime.AUTO,
@@ -253,6 +275,9 @@ class Settings:
     print_hash: bool = True
     verbose: bool = False
     sigstore_trust_config: Path | None = None
+    locks: tuple[Path, ...] = ()
+    against: Path | None = None
+    policy: Path | None = None
 
     @property
     def repository_url(self) -> str:
@@ -279,6 +304,7 @@ def understand(values: Mapping[str, str]) -> Settings:
     with gathering(faults):
         version_tag = _version_tag(texts["version-tag"])
     parallel_uploads = _number("parallel-uploads", texts["parallel-uploads"], 16, faults)
+    faults += _faults_of_locks(texts, repository_urls)
     if faults:
         # Alone it is a problem of its own; here, nobody should have to run again to see it.
         faults += _fault_of_file("sigstore-trust-config", texts["sigstore-trust-config"])
@@ -300,6 +326,9 @@ def understand(values: Mapping[str, str]) -> Settings:
         print_hash=texts["print-hash"] == "true",
         verbose=texts["verbose"] == "true",
         sigstore_trust_config=_path(texts["sigstore-trust-config"]),
+        locks=tuple(dict.fromkeys(map(Path, _lines(texts["lock"])))),
+        against=_path(texts["against"]),
+        policy=_path(texts["policy"]),
     )
 
 
@@ -344,6 +373,18 @@ def _faults_of_credentials(
 def _faults_of_provenance(texts: Mapping[str, str]) -> Iterator[str]:
     if texts["provenance"] == "true" and texts["attestations"] == Attestations.NEVER:
         yield "provenance is true, but attestations is false: drop one of them."
+
+
+def _faults_of_locks(texts: Mapping[str, str], repository_urls: Sequence[str]) -> Iterator[str]:
+    if texts["mode"] != Mode.VERIFY:
+        for name in ("lock", "against", "policy"):
+            if texts[name]:
+                yield f"{name} is for mode verify only."
+        return
+    if not texts["lock"]:
+        yield "lock is empty: name the locks that mode verify is to verify."
+    if len(repository_urls) > 1:
+        yield "mode verify uses one index, but repository-url lists several."
 
 
 def _fault_of_file(name: str, text: str) -> Iterator[str]:

@@ -112,7 +112,11 @@ def imported_in(folders):
 
 
 def test_what_runs_imports_what_is_declared_and_nothing_else():
-    declared = {canonicalize_name(each.name) for each in read_requirements("runtime")}
+    declared = {
+        canonicalize_name(each.name)
+        for name in ("runtime", "lock")
+        for each in read_requirements(name)
+    }
     assert imported_in(["src"]).keys() == declared
 
 

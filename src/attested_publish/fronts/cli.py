@@ -231,7 +231,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     from attested_publish.settings import SETTINGS
 
     for setting in SETTINGS:
-        if setting.name == "mode" or setting.is_for_action_only:
+        if setting.name == "mode" or setting.is_for_action_only or setting.is_for_locks:
             continue
         more = f" (default: {setting.default or 'empty'})"
         if setting.is_secret:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.attestations.sidecars import KINDS
 from attested_publish.console.output import Output
+from attested_publish.fronts import verify_lock, watch
 from attested_publish.net.addresses import PYPI_UPLOAD_URL, BadAddress
 from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.untrusted import harmless, shown
@@ -78,7 +79,7 @@ def add_to(command: argparse.ArgumentParser) -> None:
     command.epilog = _EXAMPLE
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument(
-        "targets", nargs="+", metavar="PROJECT[==VERSION] | FILE", help="what to verify"
+        "targets", nargs="*", metavar="PROJECT[==VERSION] | FILE", help="what to verify"
     )
     command.add_argument(
         "--repository",
@@ -119,6 +120,8 @@ def add_to(command: argparse.ArgumentParser) -> None:
         help="print the attestation-identities entries for a pylock.toml (PEP 751) of valid files "
         "to standard output, and everything else to standard error",
     )
+    verify_lock.add_to(command)
+    watch.add_to(command)
     command.add_argument(
         "--verbose", action="store_true", help="print more details, including tracebacks"
     )
@@ -127,6 +130,10 @@ def add_to(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Verify. Returns 0: everything is valid, 1: something is not; raises `WrongUsage`."""
     targets, settings, expected = _understood(options)
+    if options.lock:
+        return verify_lock.run(options, settings)
+    if options.watch_since is not None:
+        return watch.run(options, settings, targets.releases[0][0], expected)
     from attested_publish.console.mask import mask
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
@@ -157,7 +164,9 @@ def _understood(options: argparse.Namespace) -> tuple[Targets, Settings, Expecte
     """Return what to verify, where, and whom to expect; raises one `WrongUsage` for all faults."""
     from attested_publish.consumer.verify import Expected
 
-    faults: list[str] = []
+    faults = [*verify_lock.faults_of(options), *watch.faults_of(options)]
+    if not options.targets and not options.lock:
+        faults.append("Name what to verify: PROJECT[==VERSION], FILE, or a lock with --lock.")
     targets, settings, expected = Targets((), ()), Settings(), Expected()
     with gathering(faults):
         targets = read_targets(options.targets)
