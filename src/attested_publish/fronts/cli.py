@@ -81,6 +81,7 @@ def _serve(options: argparse.Namespace) -> int:
         WorldOptions(
             port=options.port,
             registry=options.registry,
+            history=options.history,
             claims=options.claim,
             job=options.job,
             latency=options.latency,
@@ -271,6 +272,13 @@ def _add_service_options(command: argparse.ArgumentParser) -> None:
         default="0",
         metavar="N",
         help="the port of the index (default: any free port)",
+    )
+    command.add_argument(
+        "--history",
+        type=Path,
+        metavar="FILE",
+        help="JSON file with releases that the embedded PyPI has from the beginning, and who "
+        "published them (see docs/rehearsal.md)",
     )
     command.add_argument(
         "--latency",

@@ -28,7 +28,8 @@ from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import ConfirmationProblem, Topic
 from attested_publish.rehearsal.jobs.pretended import JOBS, given_ref, job_here
-from attested_publish.rehearsal.pypi.registry import Registry, RegistryError
+from attested_publish.rehearsal.json_file import JsonFileError
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.sample import build_sample
 from attested_publish.rehearsal.world import World
 from attested_publish.report import Result
@@ -153,7 +154,7 @@ def read_registry(path: Path | None) -> Registry:
     """Read a registry file; without one, any job may publish any project."""
     try:
         return Registry.open() if path is None else Registry.read(path)
-    except RegistryError as error:
+    except JsonFileError as error:
         raise WrongUsage(f"--registry: {error}") from error
 
 
