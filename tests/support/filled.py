@@ -70,7 +70,7 @@ def filled_world(folder: Path, fill: Callable[[Releases], None]) -> Iterator[Fil
     with World(
         claims=job_claims({}, {}), registry=Registry.open(), issuer_key=issuer_key()
     ) as world:
-        releases = Releases(world, folder / "dist")
+        releases = Releases(world)
         fill(releases)
         trust = folder / "trust_config.json"
         trust.write_text(world.trust_config)
