@@ -1,10 +1,11 @@
-"""An embedded index with a history: what it serves is genuine, except where a fault is asked for."""
+"""An embedded index with a history: what it serves is genuine, save for the faults asked for."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import string
 import subprocess
 import sys
 import time
@@ -34,10 +35,10 @@ from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.json_file import JsonFileError
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
-from attested_publish.rules import questions
 from support.command import command, command_line
 from support.environment import without_a_job
 from support.independent import judge
+from support.index_client import client_of
 from support.keys import issuer_key
 
 if TYPE_CHECKING:
@@ -270,9 +271,12 @@ def test_each_fault_is_what_it_says(world: World, tmp_path: Path) -> None:
     assert answers.pop("missing").status_code == 404
     assert {answer.status_code for answer in answers.values()} == {200}
     assert answers["empty"].json() == {"version": 1, "attestation_bundles": []}
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(requests.exceptions.JSONDecodeError):
         answers["garbage"].json()
-    for fault, told in (("other-bytes", "about other bytes"), ("other-publisher", "extension")):
+    for fault, told in (
+        ("other-bytes", "about other bytes"),
+        ("other-publisher", "expected .*/not-github"),
+    ):
         file = by_fault[fault]
         (bundle,) = Provenance.model_validate_json(answers[fault].content).attestation_bundles
         (attestation,) = bundle.attestations
@@ -308,7 +312,9 @@ def test_jobs_can_publish_to_it(world: World, tmp_path: Path) -> None:
     assert world.faults.take("certificate", "sct")
 
 
-def test_files_are_such_as_pypi_accepts_and_the_same_each_time(world: World) -> None:
+def test_files_are_such_as_pypi_accepts_and_the_same_each_time(
+    world: World, tmp_path: Path
+) -> None:
     text = json.dumps(
         {
             "releases": [
@@ -327,16 +333,15 @@ def test_files_are_such_as_pypi_accepts_and_the_same_each_time(world: World) -> 
     first = {file.filename: file.sha256 for file in world.fill(parse_history(text))}
     files = world.fill(parse_history(text))
     assert first == {file.filename: file.sha256 for file in files}
-    for file in files:
-        form = {
-            "name": ["Some.Where"],
-            "version": ["1.0.post1"],
-            "filetype": [file.kind],
-            "metadata_version": ["2.4"],
-            "pyversion": [file.python_version],
-        }
-        told = questions.refuse_file(file.path, file.filename, file.size, {"form": form})
-        assert told == {"finding": None}, file.filename
+    with World(
+        claims=job_claims({}, {}), registry=Registry.open(), issuer_key=issuer_key()
+    ) as other:
+        client = client_of(other)
+        for file in files:
+            path = tmp_path / file.filename
+            path.write_bytes(file.path.read_bytes())
+            answer = client.upload(path, client.token())
+            assert answer.status_code == 200, answer.text
 
 
 def test_a_thousand_files_are_signed_in_a_few_seconds(world: World) -> None:
@@ -394,7 +399,8 @@ def test_pip_installs_from_it_and_locks_are_verified(
 ) -> None:
     index = ("--index-url", services["index_url"], "--no-cache-dir", "--no-deps")
     pip("download", *index, "--dest", tmp_path / "wheels", "amber-dust==1.0")
-    assert os.listdir(tmp_path / "wheels") == ["amber_dust-1.0-py3-none-any.whl"]
+    (wheel,) = (tmp_path / "wheels").iterdir()
+    assert wheel.name == "amber_dust-1.0-py3-none-any.whl"
     for name, kind in (("wheel", "--only-binary"), ("sdist", "--no-binary")):
         target = tmp_path / name
         pip("install", *index, "--target", target, kind, ":all:", "amber-dust==1.1")
@@ -455,7 +461,7 @@ def release(**keys: Any) -> dict[str, Any]:
         (release(files=["other-1.0.tar.gz"]), r"is not of sample 1.0"),
         (release(files=["sample-1.0.tar.gz"] * 2), r"releases\[0\] has the file .* again"),
         (
-            release(files=[f"sample-1.0-{'.'.join(f'p{n}' for n in range(50))}-a.b.c-any.whl"]),
+            release(files=[f"sample-1.0-{'.'.join(string.ascii_lowercase)}-a.b.c.d-any.whl"]),
             "over 100 tags",
         ),
         (release(publisher="hub"), r"'publisher' of releases\[0\] is 'hub', which 'publishers'"),
