@@ -254,7 +254,7 @@ def run_all(commands, folder):
             start_new_session=True,
         )
         try:
-            running.wait(timeout=120)
+            running.wait(timeout=100)
         finally:
             # The services that the page has started as well.
             with contextlib.suppress(ProcessLookupError):
