@@ -11,6 +11,7 @@ that were chosen:
 * `start`: `"start": {"help", "wrong_usage", "wrong_folder", "check"}`, in seconds
 * `first-call`: `"first_call"`, as returned by `first_call.first_call`
 * `image`: `"image"`, as returned by `image.measure`
+* `lock`: `"lock"`, as returned by `locks.verify_lock`
 
 What cannot be measured on this machine is null, and the reason is printed. A part that fails in
 another way is null as well, its traceback is printed, and the exit status is 1 in the end.
@@ -160,6 +161,14 @@ def _first_call(options: Options) -> dict[str, Any]:
     return {"first_call": found}
 
 
+def _lock(options: Options) -> dict[str, Any]:
+    import locks
+
+    found = locks.verify_lock(options.runs)
+    print(locks.table(found), flush=True)
+    return {"lock": found}
+
+
 def _image(options: Options) -> dict[str, Any]:
     import image
 
@@ -180,6 +189,7 @@ PARTS = {
     "start": Part(_start, ("start",)),
     "first-call": Part(_first_call, ("first_call",)),
     "image": Part(_image, ("image",)),
+    "lock": Part(_lock, ("lock",)),
 }
 
 if __name__ == "__main__":

@@ -50,8 +50,8 @@ class Services:
 
 
 @contextlib.contextmanager
-def services(latency: Mapping[str, float]) -> Iterator[Services]:
-    """Keep fresh services running, with `latency` in seconds by stage."""
+def services(latency: Mapping[str, float], *more: str) -> Iterator[Services]:
+    """Keep fresh services running, with `latency` in seconds by stage, and `more` options."""
     options = [f"--latency={stage}={seconds}" for stage, seconds in latency.items()]
     with (
         tempfile.TemporaryDirectory(prefix="bench-services-") as folder,
@@ -59,6 +59,7 @@ def services(latency: Mapping[str, float]) -> Iterator[Services]:
             [
                 *(*PROGRAM, "services", f"--export={folder}", f"--log={Path(folder, LOG)}"),
                 *options,
+                *more,
             ],
             folder,
         ) as started,
