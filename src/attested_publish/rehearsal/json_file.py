@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LARGEST = 10 * 1024 * 1024
+_LONGEST_TEXT = 1000
+"""Characters of a text that has no form of its own."""
+
+_LINE = f"a line of text, of at most {_LONGEST_TEXT} characters"
 
 
 class JsonFileError(ValueError):
@@ -77,15 +81,21 @@ def matching(pattern: re.Pattern[str], value: object, where: str, meaning: str) 
 
 
 def optional_text(entry: Mapping[str, object], key: str, where: str, meaning: str = "") -> str:
-    """Return a text that may be missing; without it, it is empty."""
+    """Return a line of text that may be missing; without it, it is empty."""
     text = entry.get(key)
     if text is None:
         return ""
-    if not isinstance(text, str) or text != text.strip():
-        raise JsonFileError(
-            f"{key!r} of {where} is {quoted(text)}; it must be {meaning or 'text'}."
-        )
+    if not isinstance(text, str) or not is_line(text):
+        raise JsonFileError(f"{key!r} of {where} is {quoted(text)}; it must be {meaning or _LINE}.")
     return text
+
+
+def is_line(text: str) -> bool:
+    """Return whether a text can be in a page or a certificate as it is, on one line.
+
+    JSON can also have halves of characters (surrogates), which cannot be encoded.
+    """
+    return len(text) <= _LONGEST_TEXT and text.isprintable() and text == text.strip()
 
 
 def quoted(value: object) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from attested_publish.rehearsal.jobs import github, gitlab, google
 from attested_publish.rehearsal.json_file import (
@@ -25,10 +26,9 @@ from attested_publish.rehearsal.pypi.registry import (
     WORKFLOW,
 )
 
-if TYPE_CHECKING:
-    import re
-
 _BRANCH, _TAG = "refs/heads/", "refs/tags/"
+_REF = re.compile(rf"(?:{_BRANCH}|{_TAG})[^\s~^:?*\[\\]+")
+"""A name without what Git takes for an expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +123,10 @@ def _job(entry: Mapping[str, Any], where: str) -> tuple[str, str, str]:
     environment, ref, sha = (
         optional_text(entry, key, where) for key in ("environment", "ref", "sha")
     )
-    if ref and not ref.startswith((_TAG, _BRANCH)):
+    if ref and not _REF.fullmatch(ref):
         raise JsonFileError(
-            f"'ref' of {where} is {quoted(ref)}; it must begin with {_TAG} or {_BRANCH}."
+            f"'ref' of {where} is {quoted(ref)}; it must begin with {_TAG} or {_BRANCH}, and then "
+            "have a name."
         )
     if sha and (len(sha) not in {40, 64} or not set(sha) <= set("0123456789abcdef")):
         raise JsonFileError(

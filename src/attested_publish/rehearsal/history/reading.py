@@ -15,11 +15,13 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.history.model import Fault, File, History, Kind, Release
 from attested_publish.rehearsal.history.publishers import Publisher, read_publisher
 from attested_publish.rehearsal.json_file import (
     JsonFileError,
     check_keys,
+    is_line,
     matching,
     objects_in,
     optional_text,
@@ -34,7 +36,6 @@ from attested_publish.rehearsal.sigstore.fulcio import FIRST_DAY
 if TYPE_CHECKING:
     from pathlib import Path
 
-_KEYS = ("publishers", "releases", "projects")
 _OF_FILES = ("publisher", "attestations", "fault", "uploaded", "yanked")
 """The keys that a release can have for all of its files, and each file for itself."""
 
@@ -60,9 +61,9 @@ def read_history(path: Path) -> History:
 def parse_history(content: str | bytes) -> History:
     """Read a history from JSON text; raises `JsonFileError`."""
     document = parse_object(content, "'releases'")
-    check_keys(document, "the history", required=("releases",), optional=_KEYS)
+    check_keys(document, "the history", required=("releases",), optional=("publishers", "projects"))
     named = {
-        name: read_publisher(entry, f"publishers.{name}")
+        name: read_publisher(entry, f"publishers.{shown(name, 80)}")
         for name, entry in _object(document, "publishers").items()
     }
     now = datetime.now(UTC)
@@ -248,8 +249,10 @@ def _yanked(given: object, where: str) -> str | None:
         return None
     if given is True:
         return ""
-    if not isinstance(given, str):
-        raise JsonFileError(f"{where} is {quoted(given)}; it must be true, false or the reason.")
+    if not isinstance(given, str) or not is_line(given):
+        raise JsonFileError(
+            f"{where} is {quoted(given)}; it must be true, false or the reason, a line of text."
+        )
     return given
 
 
