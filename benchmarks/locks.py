@@ -150,12 +150,11 @@ def _hashes(number: int, world: Services) -> dict[str, str]:
 
 
 def _entry(number: int, names: Sequence[str], hashes: Mapping[str, str]) -> str:
-    listed = []
-    for name in (each.format(version=_LOCKED) for each in names):
-        listed.append(
-            f'{{ name = "{name}", url = "https://files.example/{name}", '
-            f'hashes = {{ sha256 = "{hashes[name]}" }} }}'
-        )
+    listed = [
+        f'{{ name = "{name}", url = "https://files.example/{name}", '
+        f'hashes = {{ sha256 = "{hashes[name]}" }} }}'
+        for name in (each.format(version=_LOCKED) for each in names)
+    ]
     sdist, *wheels = listed
     return (
         f'[[packages]]\nname = "{_project(number)}"\nversion = "{_LOCKED}"\n'
@@ -169,7 +168,7 @@ def _verified(lock: Path, cache: Path, world: Services, *, watches_tree: bool = 
             *(*PROGRAM, "verify", "--lock", str(lock), "--index-url", world.index_url),
             *("--sigstore-trust-config", str(world.trust_config)),
         ],
-        {**os.environ, "NO_PROXY": "127.0.0.1", "XDG_CACHE_HOME": str(cache)},
+        {**os.environ, "NO_PROXY": "127.0.0.1", "XDG_CACHE_HOME": str(cache), "HOME": str(cache)},
         watches_tree=watches_tree,
     )
     return cost
