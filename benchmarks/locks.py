@@ -32,9 +32,15 @@ PACKAGES: Final = 300
 FILES: Final = 1000
 LATENCY: Final = 0.15
 
+_REPORT: Final = "report.json"
+
 _BEFORE: Final = "1.0"
 _LOCKED: Final = "1.1"
 _SIMPLE_JSON: Final = "application/vnd.pypi.simple.v1+json"
+
+
+class WrongVerdict(Exception):
+    """The command succeeded, but not because every file was verified."""
 
 
 def main() -> None:
@@ -56,7 +62,7 @@ def verify_lock(runs: int, packages: int = PACKAGES, files: int = FILES) -> dict
     """Verify a lock of this many packages, `runs` times cold and warm; return the medians.
 
     `peak_mb` (10^6 bytes) is the memory of all processes together in a cold run of its own: the
-    largest process alone, where that cannot be measured.
+    largest process alone, where that cannot be measured. Raises `ProgramFailed`, `WrongVerdict`.
     """
     with tempfile.TemporaryDirectory(prefix="bench-lock-") as name:
         folder = Path(name)
@@ -71,7 +77,9 @@ def verify_lock(runs: int, packages: int = PACKAGES, files: int = FILES) -> dict
                 cache = folder / f"cache-{run}"
                 for costs in (cold, warm):
                     costs.append(_verified(lock, cache, world))
+                    hold_against_lock(folder / _REPORT, packages, files)
             peak = _verified(lock, folder / "cache-of-peak", world, watches_tree=True)
+            hold_against_lock(folder / _REPORT, packages, files)
     return {
         "packages": packages,
         "files": files,
@@ -167,11 +175,27 @@ def _verified(lock: Path, cache: Path, world: Services, *, watches_tree: bool = 
         [
             *(*PROGRAM, "verify", "--lock", str(lock), "--index-url", world.index_url),
             *("--sigstore-trust-config", str(world.trust_config)),
+            *("--report", str(lock.with_name(_REPORT))),
         ],
         {**os.environ, "NO_PROXY": "127.0.0.1", "XDG_CACHE_HOME": str(cache), "HOME": str(cache)},
         watches_tree=watches_tree,
     )
     return cost
+
+
+def hold_against_lock(report: Path, packages: int, files: int) -> None:
+    """Raise `WrongVerdict` unless every file was verified, and nothing found; remove the report.
+
+    The exit status does not say that: files without attestations are no error.
+    """
+    told = json.loads(report.read_text(encoding="utf-8"))
+    report.unlink()
+    attested = sum(each["attested"] for each in told["packages"])
+    if (len(told["packages"]), attested) != (packages, files):
+        raise WrongVerdict(f"{attested} attested files of {len(told['packages'])} packages.")
+    found = [each["message"] for package in told["packages"] for each in package["findings"]]
+    if found or told["problems"]:
+        raise WrongVerdict(f"{(*found, *told['problems'])[0]}")
 
 
 if __name__ == "__main__":
