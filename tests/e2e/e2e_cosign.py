@@ -15,6 +15,9 @@ from support.e2e.machine import unpacked
 from support.environment import without_a_job
 
 _TYPE = "https://docs.pypi.org/attestations/publish/v1"
+_SLSA = "https://slsa.dev/provenance/v1"
+_KINDS = {"publish": _TYPE, "slsa": "slsaprovenance1"}
+"""What `convert --only` has of a provenance, and how cosign calls its predicate type."""
 _ISSUER = "https://token.actions.githubusercontent.com"
 
 
@@ -51,10 +54,10 @@ def publish(call, world):
     return ours
 
 
-def verified(call, cosign, world, bundle, file, *, who=None):
+def verified(call, cosign, world, bundle, file, *, who=None, kind=_TYPE):
     return call(
         *(cosign, "verify-blob-attestation", "--new-bundle-format", "--bundle", bundle),
-        *("--trusted-root", world.export / "trusted_root.json", "--type", _TYPE),
+        *("--trusted-root", world.export / "trusted_root.json", "--type", kind),
         *("--certificate-oidc-issuer", _ISSUER, "--certificate-identity", who or world.identity),
         file,
     )
@@ -78,6 +81,30 @@ def test_verifies_what_the_index_serves(call, publish, cosign, world, dist):
     assert verified(call, cosign, world, bundle, sdist)[0] != 0
     somebody = world.identity.replace("octo-org", "other-org")
     assert verified(call, cosign, world, bundle, wheel, who=somebody)[0] != 0
+
+
+def test_verifies_the_slsa_provenance_that_the_index_serves(call, publish, cosign, world, dist):
+    at_world = ("--repository-url", world.upload_url, "--sigstore-trust-config", world.trust_config)
+    publish("publish", dist, *at_world, "--provenance", "true")
+    wheel, sdist = sorted(dist.iterdir(), key=lambda path: path.suffix, reverse=True)
+    provenance = dist.parent / "provenance.json"
+    for file, other in ((wheel, sdist), (sdist, wheel)):
+        bundles = {kind: dist.parent / f"{file.name}.{kind}.sigstore.json" for kind in _KINDS}
+        provenance.write_text(provenance_of(world, file.name))
+        for kind, bundle in bundles.items():
+            publish("convert", provenance, "--only", kind, "--output", bundle)
+            ended, said = verified(call, cosign, world, bundle, file, kind=_KINDS[kind])
+            assert ended == 0, said
+        slsa = bundles["slsa"]
+        # Its own name for the predicate type, and the type itself.
+        ended, said = verified(call, cosign, world, slsa, file, kind=_SLSA)
+        assert ended == 0, said
+        # Neither of another file, nor of another kind, nor from somebody else.
+        assert verified(call, cosign, world, slsa, other, kind=_SLSA)[0] != 0
+        assert verified(call, cosign, world, bundles["publish"], file, kind=_SLSA)[0] != 0
+        assert verified(call, cosign, world, slsa, file, kind=_TYPE)[0] != 0
+        somebody = world.identity.replace("octo-org", "other-org")
+        assert verified(call, cosign, world, slsa, file, kind=_SLSA, who=somebody)[0] != 0
 
 
 def test_what_it_signed_is_published(call, publish, cosign, world, dist):
