@@ -1,0 +1,82 @@
+"""What `verify` prints: a table of the files, and what is said of each release."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from attested_publish.attestations.sidecars import KINDS
+from attested_publish.console.forecast import in_words
+from attested_publish.consumer.expected import publisher_text
+from attested_publish.net.untrusted import harmless, shown
+
+if TYPE_CHECKING:
+    from attested_publish.console.printer import Printer
+    from attested_publish.consumer.comparison import Comparison
+    from attested_publish.consumer.expected import Expected, Origin
+    from attested_publish.consumer.verdict import Verdict
+
+_SHORT_COMMIT = 12
+_MOST_ORIGINS = 3
+
+
+def print_comparison(comparison: Comparison, printer: Printer) -> None:
+    """Print what the index's page says of a release, and how it differs from the one before."""
+    words = in_words(comparison.standing)
+    before = comparison.standing.compared_with
+    if comparison.has_changed:
+        now, then = (
+            " and ".join(map(publisher_text, each)) for each in (comparison.now, comparison.then)
+        )
+        printer.item(words)
+        printer.warning(f"The publisher has changed: {before} is by {then}, this release by {now}.")
+    elif comparison.has_lost:
+        printer.warning(f"{words}.")
+    else:
+        printer.item(words)
+
+
+def print_verdicts(verdicts: Sequence[Verdict], expected: Expected, printer: Printer) -> None:
+    """Print the table of files, and why each invalid one is invalid."""
+    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
+    for column in ("file", "published by"):
+        table.add_column(column, overflow="fold")
+    table.add_column("statements", no_wrap=True)
+    table.add_column("log", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for verdict in verdicts:
+        mark, style = ("✓ valid", "green") if verdict.is_good else ("✗ invalid", "bold red")
+        cells = (
+            shown(verdict.wanted.filename),
+            _publishers(verdict),
+            "\n".join(KINDS.get(kind, kind) for kind in verdict.predicate_types) or "-",
+            "\n".join(f"#{index}" for index in verdict.log_indexes) or "-",
+        )
+        table.add_row(*(Text(harmless(cell)) for cell in cells), Text(mark, style))
+    printer.table(table)
+    for verdict in verdicts:
+        if not verdict.is_good:
+            printer.warning(f"{shown(verdict.wanted.filename)}: {verdict.why_not}")
+    good = sum(verdict.is_good for verdict in verdicts)
+    whom = "the expected publisher" if expected else "the publisher named in the table"
+    printer.notice(f"{good} of {len(verdicts)} files are valid, for {whom}.")
+
+
+def _publishers(verdict: Verdict) -> str:
+    """Return who published a file, and on the next line what the job ran on."""
+    publishers = ", ".join(publisher_text(each) for each in verdict.publishers) or "-"
+    return "\n".join((publishers, *_origins(verdict.origins)))
+
+
+def _origins(origins: Iterable[Origin]) -> list[str]:
+    told = []
+    for origin in origins:
+        ref = shown(origin.ref, 100) if origin.ref else ""
+        commit = f"commit {shown(origin.commit[:_SHORT_COMMIT])}" if origin.commit else ""
+        if ref or commit:
+            told.append(", ".join(filter(None, (ref, commit))))
+    return list(dict.fromkeys(told))[:_MOST_ORIGINS]
