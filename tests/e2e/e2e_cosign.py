@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import requests
 from support.e2e.commands import finished
 from support.e2e.machine import unpacked
 from support.environment import without_a_job
+from support.sidecars import SLSA
 
 _TYPE = "https://docs.pypi.org/attestations/publish/v1"
 _ISSUER = "https://token.actions.githubusercontent.com"
@@ -51,10 +53,10 @@ def publish(call, world):
     return ours
 
 
-def verified(call, cosign, world, bundle, file, *, who=None):
+def verified(call, cosign, world, bundle, file, *, who=None, kind=_TYPE):
     return call(
         *(cosign, "verify-blob-attestation", "--new-bundle-format", "--bundle", bundle),
-        *("--trusted-root", world.export / "trusted_root.json", "--type", _TYPE),
+        *("--trusted-root", world.export / "trusted_root.json", "--type", kind),
         *("--certificate-oidc-issuer", _ISSUER, "--certificate-identity", who or world.identity),
         file,
     )
@@ -78,6 +80,25 @@ def test_verifies_what_the_index_serves(call, publish, cosign, world, dist):
     assert verified(call, cosign, world, bundle, sdist)[0] != 0
     somebody = world.identity.replace("octo-org", "other-org")
     assert verified(call, cosign, world, bundle, wheel, who=somebody)[0] != 0
+
+
+def test_verifies_the_slsa_provenance(call, publish, cosign, world, dist):
+    at_world = ("--repository-url", world.upload_url, "--sigstore-trust-config", world.trust_config)
+    publish("publish", dist, "--provenance", "true", *at_world)
+    wheel, sdist = sorted(dist.iterdir(), key=lambda path: path.suffix, reverse=True)
+    for file, other in ((wheel, sdist), (sdist, wheel)):
+        provenance = dist.parent / f"{file.name}.provenance.json"
+        provenance.write_text(provenance_of(world, file.name))
+        bundle = dist.parent / f"{file.name}.sigstore.json"
+        publish("convert", provenance, "--only", "slsa", "--output", bundle)
+        ended, said = verified(call, cosign, world, bundle, file, kind="slsaprovenance1")
+        assert ended == 0, said
+        assert verified(call, cosign, world, bundle, other, kind="slsaprovenance1")[0] != 0
+        # It does not compare the type itself when the bundle has the new format.
+        envelope = json.loads(bundle.read_text())["dsseEnvelope"]
+        assert json.loads(base64.b64decode(envelope["payload"]))["predicateType"] == SLSA
+        somebody = world.identity.replace("octo-org", "other-org")
+        assert verified(call, cosign, world, bundle, file, who=somebody, kind="slsaprovenance1")[0]
 
 
 def test_what_it_signed_is_published(call, publish, cosign, world, dist):
