@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations.verify import publisher_fields
 from attested_publish.net.untrusted import shown
-from attested_publish.report import Forecast
 from attested_publish.rules.provenance_states import (
     ABSENT,
     UNKNOWN,
@@ -16,11 +15,11 @@ from attested_publish.rules.provenance_states import (
     File,
     Publisher,
     State,
-    publishers_of,
-    states_of,
+    forecast_of,
 )
 
 if TYPE_CHECKING:
+    from attested_publish.report import Forecast
     from packaging.version import Version
     from pypi_attestations import Publisher as ProvenPublisher
 
@@ -59,18 +58,12 @@ def compare(
     earlier: Sequence[Verdict],
 ) -> Comparison:
     """Compare the verified files of a release with those of the release `before`."""
-    files, files_before = _files(verdicts), _files(earlier)
-    states = states_of(files, files_before)
-    unknown = next((each for each in (*verdicts, *earlier) if _file(each) is UNKNOWN), None)
-    standing = Forecast(
-        project=release.project,
-        version=str(release.version),
-        states=tuple(state.value for state in State if state in states),
-        compared_with=None if before is None else str(before),
-        before=tuple(each.as_json() for each in publishers_of(files_before)),
-        after=tuple(each.as_json() for each in publishers_of(files)),
-        why_unknown=None if unknown is None else _why(unknown, verdicts),
+    standing = forecast_of(
+        (release.project, release.version), _files(verdicts), before, _files(earlier)
     )
+    unknown = next((each for each in (*verdicts, *earlier) if _file(each) is UNKNOWN), None)
+    if unknown is not None:
+        standing = replace(standing, why_unknown=_why(unknown, verdicts))
     return Comparison(standing, _distinct(verdicts), _distinct(earlier))
 
 
