@@ -19,11 +19,11 @@ from attested_publish.rules.provenance_states import (
 )
 
 if TYPE_CHECKING:
-    from attested_publish.report import Forecast
     from packaging.version import Version
     from pypi_attestations import Publisher as ProvenPublisher
 
     from attested_publish.consumer.verdict import Release, Verdict
+    from attested_publish.report import Forecast
 
 
 @dataclass(frozen=True)

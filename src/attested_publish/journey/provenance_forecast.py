@@ -26,12 +26,12 @@ from attested_publish.rules.provenance_states import (
 from attested_publish.settings import VerifyMetadata
 
 if TYPE_CHECKING:
-    from attested_publish.report import Forecast
     from attested_publish.distributions import Distribution
     from attested_publish.identity.publishers import TrustedPublisher
     from attested_publish.index.contents import Contents
     from attested_publish.index.index import Index
     from attested_publish.journey.run import Run
+    from attested_publish.report import Forecast
 
 PROVENANCE_CHANGED = "provenance-changed"
 PROVENANCE_LOST = "provenance-lost"
