@@ -57,20 +57,20 @@ def compare(
     before: Version | None,
     earlier: Sequence[Verdict],
 ) -> Comparison:
-    """Compare the verified files of a release with those of the release `before`."""
+    """Compare the files that are served of a release with those of the release `before`."""
     standing = forecast_of(
         (release.project, release.version), _files(verdicts), before, _files(earlier)
     )
     unknown = next((each for each in (*verdicts, *earlier) if _file(each) is UNKNOWN), None)
     if unknown is not None:
-        standing = replace(standing, why_unknown=_why(unknown, verdicts))
+        standing = replace(standing, why_unknown=_why(unknown, release))
     return Comparison(standing, _distinct(verdicts), _distinct(earlier))
 
 
-def _why(unknown: Verdict, verdicts: Sequence[Verdict]) -> str:
-    """Return why nothing is known of a file; what is wrong with one of these is said elsewhere."""
+def _why(unknown: Verdict, release: Release) -> str:
+    """Return why nothing is known of a file; what is wrong with a wanted one is said elsewhere."""
     filename = shown(unknown.wanted.filename)
-    if unknown in verdicts:
+    if unknown.wanted in release.wanted:
         return f"{filename} is invalid"
     return f"{filename}: {unknown.why_not.rstrip('.')}"
 

@@ -40,10 +40,11 @@ class Release:
 class Verdict:
     """The result for a file; `why_not` is empty if everything is valid.
 
-    `publishers` are those of the attestations that were checked, `log_indexes` the indexes of
-    the attestations in the log, `origins` the refs and commits that their certificates name. All
-    are unverified claims of the index unless `is_proven`: every attestation is valid for these
-    bytes, whoever was expected. `is_unattested`: the index serves none.
+    `publishers` are those of the attestations that were checked, `predicate_types` and
+    `log_indexes` what each valid one states and its index in the log, in the same order, `origins`
+    the refs and commits that their certificates name. All are unverified claims of the index unless
+    `is_proven`: every attestation is valid for these bytes, whoever was expected. `is_unattested`:
+    the index serves none.
     """
 
     wanted: Wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,19 +119,29 @@ class Verification:
         )
 
     def comparison(self, release: Release, verdicts: Sequence[Verdict]) -> Comparison:
-        """Compare the provenance of a release with that of the release before it.
+        """Compare the provenance that is served of a release with that of the release before it.
 
-        For the earlier one, the digests listed on the index are used: nothing is downloaded.
+        Each release counts with all its files on the index, whichever of them are to be verified.
+        For the others, the digests listed on the index are used: nothing is downloaded.
         """
         versions = {_version_in(name, release.project) for name in release.of_project}
         before = release_before(filter(None, versions), release.version)
-        earlier = [
-            Wanted(release.project, before, name, file)
-            for name, file in release.of_project.items()
-            if before is not None and _version_in(name, release.project) == before
+        known = {each.wanted.filename: each for each in verdicts if _is_of_served(each)}
+        wanted = [
+            Wanted(release.project, version, name, file)
+            for name, file in sorted(release.of_project.items())
+            if (version := _version_in(name, release.project)) is not None
+            and version in {release.version, before}
+            and name not in known
         ]
-        found = in_parallel(self._listed, earlier, threads=_AT_A_TIME)
-        return compare(release, verdicts, before, [verdict for _, verdict in found])
+        end = time.monotonic() + self.limits.others
+        listed = in_parallel(lambda each: self._listed(each, end), wanted, threads=_AT_A_TIME)
+        found = sorted(
+            (*known.values(), *(verdict for _, verdict in listed)),
+            key=lambda verdict: verdict.wanted.filename,
+        )
+        now = [each for each in found if each.wanted.version == release.version]
+        return compare(release, now, before, [each for each in found if each not in now])
 
     def _verdict(self, wanted: Wanted, expected: Expected) -> Verdict:
         file = wanted.served
@@ -216,19 +227,22 @@ class Verification:
             wanted,
             sha256,
             tuple(bundle.publisher for bundle in provenance.attestation_bundles),
-            tuple(dict.fromkeys(predicate_types)),
+            tuple(predicate_types),
             tuple(indexes),
             tuple(dict.fromkeys(origins)),
             why_not,
             is_proven,
         )
 
-    def _listed(self, wanted: Wanted) -> Verdict:
-        """Verify the provenance of a file for the digest that the index lists."""
-        sha256 = wanted.served.sha256 if wanted.served else None
-        if sha256 is None:
-            return Verdict(wanted, why_not="The index lists no digest of it.")
-        return self._of_provenance(wanted, sha256, Expected())
+    def _listed(self, wanted: Wanted, end: float) -> Verdict:
+        """Verify the provenance of a file for the digest that the index lists, until `end`."""
+        file = wanted.served
+        if file is not None and file.provenance_url is not None:
+            if file.sha256 is None:
+                return Verdict(wanted, why_not="The index lists no digest of it.")
+            if time.monotonic() >= end:
+                return Verdict(wanted, why_not="Its provenance was not read in time.")
+        return self._of_provenance(wanted, (file and file.sha256) or "", Expected())
 
     def _files_of(self, project: str) -> Mapping[str, IndexFile]:
         page = persistently(lambda: self._pages.page(project), self.patience, self.tell)
@@ -288,6 +302,11 @@ def _sha256_of_file(path: Path) -> str:
     real = path.resolve()
     with opened(real, [real.parent]) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_of_served(verdict: Verdict) -> bool:
+    """Whether a verdict is also one on what the index serves, not only on the user's own file."""
+    return verdict.is_proven or verdict.is_unattested or verdict.wanted.local is None
 
 
 def _version_in(filename: str, project: str) -> Version | None:

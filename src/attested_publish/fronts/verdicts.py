@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attested_publish.consumer.verdict import Verdict
 
 _SHORT_COMMIT = 12
-_MOST_ORIGINS = 3
+_SHOWN = 3
 
 
 def print_comparison(comparison: Comparison, printer: Printer) -> None:
@@ -43,18 +43,17 @@ def print_comparison(comparison: Comparison, printer: Printer) -> None:
 def print_verdicts(verdicts: Sequence[Verdict], expected: Expected, printer: Printer) -> None:
     """Print the table of files, and why each invalid one is invalid."""
     table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
-    for column in ("file", "published by"):
-        table.add_column(column, overflow="fold")
-    table.add_column("statements", no_wrap=True)
+    # In one column, as both are long: a terminal of 80 columns has no room for two.
+    table.add_column("file, and who published it", overflow="fold")
+    table.add_column("kinds", no_wrap=True)
     table.add_column("log", justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for verdict in verdicts:
         mark, style = ("✓ valid", "green") if verdict.is_good else ("✗ invalid", "bold red")
         cells = (
-            shown(verdict.wanted.filename),
-            _publishers(verdict),
-            "\n".join(KINDS.get(kind, kind) for kind in verdict.predicate_types) or "-",
-            "\n".join(f"#{index}" for index in verdict.log_indexes) or "-",
+            "\n".join((shown(verdict.wanted.filename), *_publishers(verdict))),
+            "\n".join(_few([KINDS.get(kind, kind) for kind in verdict.predicate_types])) or "-",
+            "\n".join(_few([f"#{index}" for index in verdict.log_indexes])) or "-",
         )
         table.add_row(*(Text(harmless(cell)) for cell in cells), Text(mark, style))
     printer.table(table)
@@ -66,17 +65,22 @@ def print_verdicts(verdicts: Sequence[Verdict], expected: Expected, printer: Pri
     printer.notice(f"{good} of {len(verdicts)} files are valid, for {whom}.")
 
 
-def _publishers(verdict: Verdict) -> str:
-    """Return who published a file, and on the next line what the job ran on."""
-    publishers = ", ".join(publisher_text(each) for each in verdict.publishers) or "-"
-    return "\n".join((publishers, *_origins(verdict.origins)))
+def _publishers(verdict: Verdict) -> Iterator[str]:
+    """Return who published a file, and what the jobs ran on: a line each, few of each."""
+    for lines in (map(publisher_text, verdict.publishers), _origins(verdict.origins)):
+        yield from (f"  {line}" for line in _few(list(dict.fromkeys(lines))))
 
 
-def _origins(origins: Iterable[Origin]) -> list[str]:
-    told = []
+def _few(lines: Sequence[str]) -> Iterator[str]:
+    """Yield the first lines; an index may serve any number of attestations."""
+    yield from lines[:_SHOWN]
+    if len(lines) > _SHOWN:
+        yield f"+{len(lines) - _SHOWN} more"
+
+
+def _origins(origins: Iterable[Origin]) -> Iterator[str]:
     for origin in origins:
         ref = shown(origin.ref, 100) if origin.ref else ""
         commit = f"commit {shown(origin.commit[:_SHORT_COMMIT])}" if origin.commit else ""
         if ref or commit:
-            told.append(", ".join(filter(None, (ref, commit))))
-    return list(dict.fromkeys(told))[:_MOST_ORIGINS]
+            yield ", ".join(filter(None, (ref, commit)))
