@@ -131,6 +131,7 @@ def test_a_ref_that_does_not_name_the_version(dist: Path, ref: str, why: str) ->
         assert result is Result.REFUSED
         assert why in said(printed)
         assert verified(stage, "sample")[0] is Result.DONE
+        assert verified(stage, "sample", ref=ref.rpartition("/")[2])[0] is Result.DONE
 
 
 def test_on_gitlab(dist: Path) -> None:

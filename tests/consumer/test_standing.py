@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,8 +25,12 @@ from attested_publish.consumer.verify import Verification
 from attested_publish.fronts.verdicts import print_verdicts
 from attested_publish.index.index import Index
 from attested_publish.rehearsal.jobs.github import job_claims
+from attested_publish.rehearsal.jobs.pretended import GOOGLE
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.serving import Server
+from attested_publish.rehearsal.world import World
 from support.index_client import client_of
+from support.keys import issuer_key
 from support.makers import make_release, make_wheel
 from support.releases import SHORT, Stage, staged
 from support.sidecars import attestation
@@ -34,7 +39,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from cryptography import x509
+
     from attested_publish.consumer.comparison import Comparison
+    from attested_publish.rehearsal.sigstore.fulcio import SignersKey
+    from attested_publish.rehearsal.sigstore.principals import Principal
 
 ANYBODY = Expected()
 WHEEL = "sample-1.1-py3-none-any.whl"
@@ -152,6 +161,14 @@ def test_no_digest_is_no_secret_where_there_is_no_provenance(stage: Stage) -> No
         assert standing.why_unknown == "sample-1.0.tar.gz: The index lists no digest of it"
 
 
+def test_what_is_wrong_with_a_wanted_file_is_said_once(stage: Stage) -> None:
+    upload(stage, WHEEL)
+    stage.fault("integrity=garbage")
+    verdicts, comparison = compared(stage)
+    assert "provenance cannot be used" in verdicts[0].why_not
+    assert comparison.standing.why_unknown == f"{WHEEL} is invalid"
+
+
 def test_the_provenance_of_other_files_is_read_for_a_limited_time(stage: Stage) -> None:
     upload(stage, WHEEL)
     upload(stage, OTHER)
@@ -159,6 +176,30 @@ def test_the_provenance_of_other_files_is_read_for_a_limited_time(stage: Stage) 
     assert [verdict.is_good for verdict in verdicts] == [True]
     assert comparison.standing.states == ("unknown",)
     assert "was not read in time" in (comparison.standing.why_unknown or "")
+
+
+@pytest.mark.parametrize("number", [13, 14])
+def test_a_certificate_whose_ref_or_commit_is_no_text_is_invalid(
+    dist: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An authority that is trusted may make mistakes, where PyPI's policy does not look."""
+    with World(
+        claims=GOOGLE.claims({}, {}), registry=Registry.open(), job=GOOGLE, issuer_key=issuer_key()
+    ) as world:
+        issue = world.authority.issue
+
+        def mistaken(key: SignersKey, who: Principal) -> x509.Certificate:
+            octets = {number: b"\x04\x01\xff"}
+            return issue(key, replace(who, extensions=who.extensions | octets))
+
+        monkeypatch.setattr(world.authority, "issue", mistaken)
+        stage = Stage(world, dist)
+        assert stage.run().result == "done", stage.printed
+        verdicts, comparison = compared(stage, version="1.0")
+    for verdict in verdicts:
+        assert verdict.why_not == "Its certificate names a ref or commit that is no text."
+        assert not verdict.is_proven
+    assert comparison.standing.states == ("unknown",)
 
 
 def table(*verdicts: Verdict) -> list[str]:
@@ -199,6 +240,7 @@ def test_the_table_is_aligned_on_eighty_columns() -> None:
 def test_the_table_is_short_and_harmless_whatever_an_index_serves() -> None:
     origins = tuple(Origin(f"refs/heads/\x1b[2J{n}\n", "\u202e\r") for n in range(1000))
     printed = table(verdict("sample-1.0.tar.gz", origins, count=1000))
-    assert len(printed) < 15
+    # The head, the file, one publisher, three origins and what is left out, and the total.
+    assert len(printed) == 11, printed
     assert "+997 more" in "\n".join(printed)
     assert not {"\x1b", "\r", "\u202e"} & set("".join(printed))
