@@ -40,15 +40,15 @@ class Job:
 
 JOBS = {
     "plain": Job(f"{_HERE}/release.yml@{_TAG}", "with"),
-    # An action is no workflow: the claims are the same, however deeply it is nested.
-    "composite": Job(f"{_HERE}/release.yml@{_TAG}", "with"),
     "reusable": Job(f"{_HERE}/called.yml@{_TAG}", "without"),
-    "nested reusable": Job(f"{_HERE}/inner.yml@{_TAG}", "without"),
-    "reusable, at another ref": Job(f"{_HERE}/called.yml@refs/heads/main", "without"),
-    "the caller itself, at another ref": Job(f"{_HERE}/release.yml@refs/heads/main", "without"),
     "reusable of another repository": Job(
         f"octo-org/shared/.github/workflows/called.yml@{_TAG}", "refused"
     ),
+    "nested reusable": Job(f"{_HERE}/inner.yml@{_TAG}", "without"),
+    # An action is no workflow: the claims are the same, however deeply it is nested.
+    "composite": Job(f"{_HERE}/release.yml@{_TAG}", "with"),
+    "reusable, at another ref": Job(f"{_HERE}/called.yml@refs/heads/main", "without"),
+    "the caller itself, at another ref": Job(f"{_HERE}/release.yml@refs/heads/main", "without"),
     "nested, of another owner": Job(f"others/shared/.github/workflows/inner.yml@{_TAG}", "refused"),
 }
 REGISTERED = {
@@ -88,6 +88,7 @@ def tried(stage: Stage, claims: dict[str, Any], folder: Path) -> dict[str, bool]
     return accepted
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize("registered", REGISTERED)
 @pytest.mark.parametrize("kind", JOBS)
 def test_what_is_predicted_is_what_happens(
