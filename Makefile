@@ -29,7 +29,7 @@ test: $(VENV)/dev
 slow: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow $(TESTS)
 
-## bench: what a user waits for, compared with the manual way (FILES="2 10" RUNS=1 PARTS="release check start first-call image" narrow it)
+## bench: what a user waits for, compared with the manual way (FILES="2 10" RUNS=1 PARTS="release provenance check start first-call image" narrow it)
 bench: $(VENV)/dev
 	@$(BIN)/python benchmarks/bench.py $(if $(FILES),--files $(FILES)) $(if $(RUNS),--runs $(RUNS)) $(if $(PARTS),--parts $(PARTS))
 
