@@ -7,6 +7,7 @@ the program's decisions: a token is exchanged, and each kind of attestation is s
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _HERE = "octo-org/sample-project/.github/workflows"
 _TAG = "refs/tags/v1.0"
+_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @dataclass(frozen=True)
@@ -36,20 +38,32 @@ class Job:
     defined_in: str
     predicted: str
     """`with` attestations, `without`, or `refused`."""
+    because: str = ""
+    """What the refusal says."""
 
 
 JOBS = {
     "plain": Job(f"{_HERE}/release.yml@{_TAG}", "with"),
     "reusable": Job(f"{_HERE}/called.yml@{_TAG}", "without"),
     "reusable of another repository": Job(
-        f"octo-org/shared/.github/workflows/called.yml@{_TAG}", "refused"
+        f"octo-org/shared/.github/workflows/called.yml@{_TAG}", "refused", "another repository"
     ),
     "nested reusable": Job(f"{_HERE}/inner.yml@{_TAG}", "without"),
     # An action is no workflow: the claims are the same, however deeply it is nested.
     "composite": Job(f"{_HERE}/release.yml@{_TAG}", "with"),
-    "reusable, at another ref": Job(f"{_HERE}/called.yml@refs/heads/main", "without"),
-    "the caller itself, at another ref": Job(f"{_HERE}/release.yml@refs/heads/main", "without"),
-    "nested, of another owner": Job(f"others/shared/.github/workflows/inner.yml@{_TAG}", "refused"),
+    "reusable, at another ref": Job(
+        f"{_HERE}/called.yml@refs/heads/main", "refused", "another ref"
+    ),
+    "nested, at another commit": Job(f"{_HERE}/inner.yml@{'f' * 40}", "refused", "another ref"),
+    "reusable, at the run's commit": Job(f"{_HERE}/called.yml@{_COMMIT}", "without"),
+    "the caller itself, at another ref": Job(
+        f"{_HERE}/release.yml@refs/heads/main", "refused", "another ref"
+    ),
+    # The exchange accepts a commit, and the file is the one that certificates name.
+    "the caller itself, at the run's commit": Job(f"{_HERE}/release.yml@{_COMMIT}", "with"),
+    "nested, of another owner": Job(
+        f"others/shared/.github/workflows/inner.yml@{_TAG}", "refused", "another repository"
+    ),
 }
 REGISTERED = {
     "the caller": ("release.yml",),
@@ -99,6 +113,7 @@ def test_what_is_predicted_is_what_happens(
         {},
         {
             "ref": _TAG,
+            "sha": _COMMIT,
             "workflow_ref": f"{_HERE}/release.yml@{_TAG}",
             "job_workflow_ref": job.defined_in,
         },
@@ -114,7 +129,8 @@ def test_what_is_predicted_is_what_happens(
 
         if job.predicted == "refused":
             assert not by_hand["token"], "no registration helps"
-            assert "reusable workflow in another repository" in problem(report)
+            assert re.search(rf"reusable workflow (?:in|at) {job.because}", problem(report))
+            assert report.problems[0].stage == "identity"
         elif not by_hand["token"]:
             assert report.problems[0].stage == "token"
         else:
