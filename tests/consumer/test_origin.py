@@ -248,7 +248,8 @@ def test_what_is_said_of_what_is_served(dist: Path, tmp_path: Path) -> None:
 
         add(stage, make_wheel(tmp_path, version="1.2"), attested=False)
         printed = said(verified(stage, "sample==1.2")[1])
-        assert "sample 1.2: no provenance; lost: 1.1 has provenance, from GitHub" in printed
+        lost = "sample 1.2: no provenance; lost: 1.1 has provenance, from GitHub"
+        assert f"! {lost}" in printed, "it is a warning"
 
         file = "octo-org/sample-project/.github/workflows/other.yml"
         ref = f"{file}@{stage.world.claims['ref']}"
