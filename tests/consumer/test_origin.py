@@ -92,6 +92,7 @@ def test_what_the_certificate_says_is_accepted(tagged: Stage, expected: dict[str
         ({"ref": "refs/tags/sample@1"}, f"It is from refs/tags/{TAG}, not refs/tags/sample@1."),
         ({"ref": "refs/heads/sample@1.0"}, "not refs/heads/sample@1.0."),
         ({"ref": "1.0"}, "not 1.0."),
+        ({"ref": f"tags/{TAG}"}, f"not tags/{TAG}."),
     ],
 )
 def test_anything_else_is_not(tagged: Stage, expected: dict[str, object], why: str) -> None:
@@ -132,6 +133,16 @@ def test_a_ref_that_does_not_name_the_version(dist: Path, ref: str, why: str) ->
         assert why in said(printed)
         assert verified(stage, "sample")[0] is Result.DONE
         assert verified(stage, "sample", ref=ref.rpartition("/")[2])[0] is Result.DONE
+
+
+def test_a_branch_that_is_named_like_a_tag_is_not_that_tag(dist: Path) -> None:
+    """Whoever may push branches can choose their names; a full ref is exactly that ref."""
+    with staged(dist, claims={"ref": "refs/heads/refs/tags/v1.0"}) as stage:
+        assert stage.run().result == "done", stage.printed
+        result, printed = verified(stage, "sample", ref="refs/tags/v1.0")
+        assert result is Result.REFUSED
+        assert "It is from refs/heads/refs/tags/v1.0, not refs/tags/v1.0." in said(printed)
+        assert verified(stage, "sample", tag_version=True)[0] is Result.REFUSED
 
 
 def test_on_gitlab(dist: Path) -> None:
@@ -176,6 +187,33 @@ def test_what_can_be_no_commit_is_wrong_usage(
     assert "--commit is" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (["--commit", COMMIT[:7], "--ref", TAG, "--tag-version"], 0),
+        (["--commit", "f" * 7], 1),
+        (["--ref", "v1.0"], 1),
+    ],
+)
+def test_the_command_passes_on_what_is_expected(
+    tagged: Stage, tmp_path: Path, options: list[str], status: int
+) -> None:
+    config = tmp_path / "trust_config.json"
+    config.write_text(tagged.world.trust_config, encoding="utf-8")
+    index = ["--repository-url", tagged.world.upload_url, "--sigstore-trust-config", str(config)]
+    assert cli.main(["verify", "sample==1.0", *index, *options]) == status
+
+
+def test_the_command_passes_on_that_a_tag_is_expected(dist: Path, tmp_path: Path) -> None:
+    config = tmp_path / "trust_config.json"
+    with staged(dist, claims={"ref": "refs/tags/v1.1"}) as stage:
+        assert stage.run().result == "done", stage.printed
+        config.write_text(stage.world.trust_config, encoding="utf-8")
+        index = ["--repository-url", stage.world.upload_url, "--sigstore-trust-config", str(config)]
+        assert cli.main(["verify", "sample==1.0", *index]) == 0
+        assert cli.main(["verify", "sample==1.0", *index, "--tag-version"]) == 1
+
+
 def test_an_empty_expectation_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.main(["verify", "sample", "--ref", ""])
@@ -210,7 +248,8 @@ def test_what_is_said_of_what_is_served(dist: Path, tmp_path: Path) -> None:
 
         add(stage, make_wheel(tmp_path, version="1.2"), attested=False)
         printed = said(verified(stage, "sample==1.2")[1])
-        assert "sample 1.2: no provenance; lost: 1.1 has provenance, from GitHub" in printed
+        lost = "sample 1.2: no provenance; lost: 1.1 has provenance, from GitHub"
+        assert f"! {lost}" in printed, "it is a warning"
 
         file = "octo-org/sample-project/.github/workflows/other.yml"
         ref = f"{file}@{stage.world.claims['ref']}"

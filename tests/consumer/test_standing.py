@@ -178,8 +178,8 @@ def test_the_provenance_of_other_files_is_read_for_a_limited_time(stage: Stage) 
     assert "was not read in time" in (comparison.standing.why_unknown or "")
 
 
-@pytest.mark.parametrize("number", [13, 14])
-def test_a_certificate_whose_ref_or_commit_is_no_text_is_invalid(
+@pytest.mark.parametrize("number", [13, 14, 23])
+def test_a_certificate_whose_ref_commit_or_environment_is_no_text_is_invalid(
     dist: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An authority that is trusted may make mistakes, where PyPI's policy does not look."""
@@ -197,7 +197,9 @@ def test_a_certificate_whose_ref_or_commit_is_no_text_is_invalid(
         assert stage.run().result == "done", stage.printed
         verdicts, comparison = compared(stage, version="1.0")
     for verdict in verdicts:
-        assert verdict.why_not == "Its certificate names a ref or commit that is no text."
+        assert (
+            verdict.why_not == "Its certificate names a ref, commit or environment that is no text."
+        )
         assert not verdict.is_proven
     assert comparison.standing.states == ("unknown",)
 

@@ -29,9 +29,9 @@ class Expected:
     """Who should have published, and what; `None` allows any value.
 
     `kind` is the provider of a repository as provenance has it (GitHub or GitLab), `workflow` the
-    path of a file, `email` the address of a service account. `commit` may be abbreviated; `ref` may
-    be the name of a tag or branch. With `tag_version`, the ref has to be a tag that names the
-    version of the release.
+    path of a file, `email` the address of a service account. `commit` may be abbreviated; `ref` is
+    exactly that if it begins with `refs/`, else the name of a tag or branch. With `tag_version`,
+    the ref has to be a tag that names the version of the release.
     """
 
     kind: str | None = None
@@ -49,15 +49,20 @@ class Expected:
 
 @dataclass(frozen=True)
 class Origin:
-    """The git ref and the commit that a job ran on, as its certificate says; it need not say."""
+    """The git ref and the commit that a job ran on, and its environment, as its certificate says.
+
+    It need not say: what is missing or empty is `None`.
+    """
 
     ref: str | None = None
     commit: str | None = None
+    environment: str | None = None
 
     @classmethod
     def of(cls, attestation: Attestation) -> Origin:
         """Read the certificate of an attestation; raises `ValueError`."""
-        return cls(extension_text(attestation, _REF), extension_text(attestation, _COMMIT))
+        texts = (extension_text(attestation, each) for each in (_REF, _COMMIT, _ENVIRONMENT))
+        return cls(*(text or None for text in texts))
 
 
 def publisher_text(publisher: Publisher) -> str:
@@ -70,7 +75,7 @@ def publisher_text(publisher: Publisher) -> str:
 
 def unexpected(
     publisher: Publisher,
-    attestation: Attestation,
+    origin: Origin,
     expected: Expected,
     release: tuple[str, Version],
 ) -> str:
@@ -80,18 +85,16 @@ def unexpected(
     the environment. Otherwise the environment is the one that the index has registered. Empty: it
     does not differ.
     """
-    return _other_publisher(publisher, attestation, expected) or _other_origin(
-        Origin.of(attestation), expected, release
-    )
+    return _other_publisher(publisher, origin, expected) or _other_origin(origin, expected, release)
 
 
-def _other_publisher(publisher: Publisher, attestation: Attestation, expected: Expected) -> str:
+def _other_publisher(publisher: Publisher, origin: Origin, expected: Expected) -> str:
     fields = publisher_fields(publisher)
     workflow, wanted_workflow = fields.get("workflow_filepath"), expected.workflow
     if "workflow" in fields and wanted_workflow is not None:
         # GitHub's workflows are all in one folder: PyPI uses only their names.
         workflow, wanted_workflow = fields["workflow"], wanted_workflow.rpartition("/")[2]
-    environment = extension_text(attestation, _ENVIRONMENT) or fields.get("environment")
+    environment = origin.environment or fields.get("environment")
     comparisons = (
         ("provider", expected.kind, fields.get("kind"), False),
         ("repository", expected.repository, fields.get("repository"), True),
@@ -131,7 +134,12 @@ def _other_origin(origin: Origin, expected: Expected, release: tuple[str, Versio
 
 
 def _is_ref(ref: str, wanted: str) -> bool:
-    """Whether a ref is the wanted one, which may leave out that it is a tag or a branch."""
+    """Whether a ref is the wanted one, which may leave out that it is a tag or a branch.
+
+    A whole ref is only itself: a branch may be called `refs/tags/v1.0`.
+    """
+    if wanted.startswith("refs/"):
+        return ref == wanted
     return ref in {wanted, f"{_TAGS}{wanted}", f"refs/heads/{wanted}"}
 
 

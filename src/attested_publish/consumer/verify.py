@@ -211,18 +211,19 @@ class Verification:
                         )
                     )
                     indexes.append(log_index(attestation))
-                    origins.append(Origin.of(attestation))
+                    origin = Origin.of(attestation)
+                    origins.append(origin)
                 except AttestationRefused as error:
                     is_proven = False
                     why_not = why_not or f"An attestation is not valid: {error}"
                 except ValueError:
                     is_proven = False
-                    why_not = why_not or "Its certificate names a ref or commit that is no text."
+                    why_not = why_not or (
+                        "Its certificate names a ref, commit or environment that is no text."
+                    )
                 else:
                     release = (wanted.project, wanted.version)
-                    why_not = why_not or unexpected(
-                        bundle.publisher, attestation, expected, release
-                    )
+                    why_not = why_not or unexpected(bundle.publisher, origin, expected, release)
         return Verdict(
             wanted,
             sha256,
