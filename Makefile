@@ -85,7 +85,8 @@ lock: $(VENV)/dev
 		--constraints requirements/uv.txt \
 		--output-file requirements/dev.txt
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header requirements/e2e.in --output-file requirements/e2e.txt
+		--no-annotate --no-header requirements/e2e.in --constraints requirements/dev.txt \
+		--output-file requirements/e2e.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .grimp_cache .import_linter_cache
