@@ -87,14 +87,15 @@ def running(command: Sequence[str], folder: str) -> Iterator[Services]:
         process.communicate()
 
 
-def publish(files: Sequence[Path], to: Services, *, watches_tree: bool = False) -> Cost:
-    """Publish with one command and default settings; see `measured`."""
+def publish(files: Sequence[Path], to: Services, *options: str, watches_tree: bool = False) -> Cost:
+    """Publish with one command, and default settings but for `options`; see `measured`."""
     cost, _ = measured(
         [
             *PROGRAM,
             "publish",
             f"--repository-url={to.upload_url}",
             f"--sigstore-trust-config={to.trust_config}",
+            *options,
             *map(str, files),
         ],
         to.environment,

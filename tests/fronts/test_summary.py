@@ -60,7 +60,7 @@ def large_report(files: int, name: str = "sample-1.0-{}-py3-none-any.whl") -> Re
             1000,
             hashlib.sha256(filename.encode()).hexdigest(),
             status=Status.UPLOADED,
-            attestation=AttestationReport("publish", 1_000_000 + number, "identity"),
+            attestations=[AttestationReport("publish", 1_000_000 + number, "identity")],
             url=f"https://files.example.org/packages/aa/bb/{'c' * 60}/{filename}",
             provenance_url=f"https://pypi.org/integrity/sample/1.0/{filename}/provenance",
         )

@@ -198,6 +198,18 @@ def test_what_no_claim_says_is_left_out(kind: type, missing: str) -> None:
         assert "invocationId" not in text
 
 
+@pytest.mark.parametrize("kind", _OPTIONAL)
+def test_nothing_is_left_empty_when_every_optional_claim_is_missing(kind: type) -> None:
+    job_claims = {GitHubIdentity: github.job_claims, GitLabIdentity: gitlab.job_claims}[kind]
+    claims = job_claims({}, {})
+    for name in _OPTIONAL[kind]:
+        del claims[name]
+    text = json.dumps(provenance_predicate(kind.of(claims)))
+    assert "{}" not in text
+    assert "[]" not in text
+    assert '""' not in text
+
+
 @pytest.mark.parametrize("sha", ["HEAD", "0123", COMMIT.upper(), f"{COMMIT}\n"])
 def test_what_is_no_commit_is_not_called_one(sha: str) -> None:
     claims = github.job_claims({}, {"sha": sha})

@@ -241,6 +241,7 @@ def test_strict_stops_before_anything_is_spent(
     assert len(only(report).states) == 2
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     "fault", ["500", "404", "html", "garbage", "endless", "bomb", "nested", "objects", "disabled"]
 )

@@ -89,6 +89,7 @@ def test_another_version_is_a_warning_for_every_file(folder: Path, mode: str) ->
         assert "The tag 'v1.1' names the version 1.1, but this is sample 1.0." in stage.printed
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("ref", ["refs/tags/v1.0", "refs/heads/v1.1", "refs/pull/1/merge", ""])
 @pytest.mark.parametrize("wish", ["auto", "false"])
 def test_the_same_version_or_no_tag(folder: Path, ref: str, wish: str) -> None:
@@ -154,6 +155,7 @@ def test_with_other_findings_it_is_one_of_several(folder: Path) -> None:
         assert "'v1.1'" in problem(report)
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("wish", ["true", "v{version}"])
 @pytest.mark.parametrize("ref", ["refs/heads/main", "refs/pull/1/merge", "refs/tags/", ""])
@@ -294,6 +296,7 @@ def test_a_gitlab_job(folder: Path) -> None:
         assert not world.index.issued_tokens
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [

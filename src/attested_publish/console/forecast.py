@@ -45,7 +45,7 @@ def _publisher(publisher: Mapping[str, str | None]) -> str:
 def _own(forecast: Forecast) -> str:
     """Return what is said of the release alone."""
     covered = [words for state, words in _COVERAGE.items() if state in forecast.states]
-    said = covered[0] if covered else "how much provenance it will have is not known"
+    said = covered[0] if covered else "how much of it has provenance is not known"
     if forecast.after:
         said += f", from {publishers_in_words(forecast.after)}"
     if "inconsistent" in forecast.states:

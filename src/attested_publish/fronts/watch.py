@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from attested_publish.console.printer import Printer
-    from attested_publish.consumer.verify import Expected
+    from attested_publish.consumer.expected import Expected
     from attested_publish.consumer.watch import Watched
     from attested_publish.settings import Settings
 

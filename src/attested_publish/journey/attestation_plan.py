@@ -107,7 +107,10 @@ def _refuse_other_github(identity: OtherIdentity, index: Index) -> None:
 
 
 def _refuse_hopeless_on_github(identity: GitHubIdentity, index: Index) -> None:
-    """PyPI requires `job_workflow_ref` in the job's repository, and no `pull_request_target`."""
+    """PyPI requires `job_workflow_ref` in the job's repository and at its ref or commit.
+
+    It accepts no `pull_request_target`.
+    """
     if identity.event == "pull_request_target":
         raise IdentityProblem(
             f"{index.name} accepts no releases from pull_request_target",
@@ -126,6 +129,16 @@ def _refuse_hopeless_on_github(identity: GitHubIdentity, index: Index) -> None:
             "workflow, which no publisher of this repository can name.",
             remedy="Let the reusable workflow build and upload the files as an artifact, and "
             f"publish in a job of the calling workflow itself:\n\n{_TWO_JOBS}",
+        )
+    if not identity.is_called_at_its_ref:
+        raise IdentityProblem(
+            f"{index.name} accepts no releases from a reusable workflow at another ref",
+            topic=Topic.IDENTITY_UNUSABLE,
+            detail=f"The job is defined in {shown(identity.job_workflow_ref, 200)}, but runs for "
+            f"{shown(identity.ref, 200)}. {index.name}'s token exchange wants both at the same ref "
+            "or commit.",
+            remedy="Call it as `./.github/workflows/FILE`, without a ref; with attestations only "
+            f"a job of the calling workflow itself can publish:\n\n{_TWO_JOBS}",
         )
 
 

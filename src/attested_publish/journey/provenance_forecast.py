@@ -14,7 +14,6 @@ from attested_publish.findings import Finding, Severity
 from attested_publish.journey.served_provenance import ServedProvenance
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IndexRefuses, Stage, Topic
-from attested_publish.report import Forecast
 from attested_publish.rules.provenance_states import (
     ABSENT,
     UNKNOWN,
@@ -22,8 +21,7 @@ from attested_publish.rules.provenance_states import (
     File,
     Publisher,
     State,
-    publishers_of,
-    states_of,
+    forecast_of,
 )
 from attested_publish.settings import VerifyMetadata
 
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from attested_publish.index.contents import Contents
     from attested_publish.index.index import Index
     from attested_publish.journey.run import Run
-    from attested_publish.journey.served_provenance import ReleaseThere
+    from attested_publish.report import Forecast
 
 PROVENANCE_CHANGED = "provenance-changed"
 PROVENANCE_LOST = "provenance-lost"
@@ -91,7 +89,12 @@ def forecast(
             if not mine:
                 continue
             now = [own[each.filename] for each in mine] + served.files(release, contents)
-            found = _forecast(release, now, served.before(release, now))
+            found = forecast_of(
+                (release.project, release.version),
+                now,
+                release.before,
+                served.before(release, now),
+            )
             if State.UNKNOWN in found.states:
                 is_own = any(own[each.filename] is UNKNOWN for each in mine)
                 found = replace(
@@ -105,18 +108,6 @@ def forecast(
             warned += warnings
         if warned and _is_strict(run):
             raise _stopped(warned)
-
-
-def _forecast(release: ReleaseThere, now: Collection[File], before: Collection[File]) -> Forecast:
-    states = states_of(now, before)
-    return Forecast(
-        project=release.project,
-        version=str(release.version),
-        states=tuple(state.value for state in State if state in states),
-        compared_with=None if release.before is None else str(release.before),
-        before=tuple(each.as_json() for each in publishers_of(before)),
-        after=tuple(each.as_json() for each in publishers_of(now)),
-    )
 
 
 def _warnings(forecast: Forecast, index: Index) -> Iterator[Finding]:

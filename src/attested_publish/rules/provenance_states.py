@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from attested_publish.report import Forecast
+
 if TYPE_CHECKING:
     from packaging.version import Version
 
@@ -174,6 +176,25 @@ def differing(
     known = _sources(earlier)
     strangers = [each for each in publishers_of(files) if each.source not in known]
     return tuple((then, now) for now in strangers for then in earlier)
+
+
+def forecast_of(
+    release: tuple[str, Version],
+    files: Collection[File],
+    before: Version | None,
+    files_before: Collection[File],
+) -> Forecast:
+    """Return what is said of a release of a project, beside the one `before` it."""
+    project, version = release
+    states = states_of(files, files_before)
+    return Forecast(
+        project=project,
+        version=str(version),
+        states=tuple(state.value for state in State if state in states),
+        compared_with=None if before is None else str(before),
+        before=tuple(each.as_json() for each in publishers_of(files_before)),
+        after=tuple(each.as_json() for each in publishers_of(files)),
+    )
 
 
 def release_before(versions: Iterable[Version], version: Version) -> Version | None:

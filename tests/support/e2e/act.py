@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,14 @@ from support.environment import without_a_job
 from support.paths import ROOT, TESTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from support.e2e.machine import Machine
     from support.e2e.world import World
 
 ACT = ROOT / ".venv" / "e2e" / "bin" / "act"
 CALLER = TESTS / "e2e" / "caller"
+OURS = "attested-publish/attested-publish@v1"
 _SECONDS = 200
 
 
@@ -35,7 +39,14 @@ class Outcome:
 class Caller:
     """A repository of a user, with distributions in `dist` and workflows that release them."""
 
-    def __init__(self, folder: Path, dist: Path, action: Path, machine: Machine) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dist: Path,
+        action: Path,
+        machine: Machine,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         self._action = action
         self._machine = machine
         self._folder = folder / "caller"
@@ -43,6 +54,9 @@ class Caller:
         self._home = folder / "home"
         shutil.copytree(CALLER, self._folder)
         shutil.copytree(dist, self._folder / "dist")
+        for path, text in (more or {}).items():
+            (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self._folder / path).write_text(text, encoding="utf-8")
         self._keep.mkdir()
         self._home.mkdir()
         # act takes the job's repository and tag from git, as a checkout would leave it.
@@ -63,8 +77,12 @@ class Caller:
         *,
         variables: dict[str, str] | None = None,
         secrets: dict[str, str] | None = None,
+        actions: Mapping[str, Path] | None = None,
     ) -> Outcome:
-        """Run a workflow of the repository as a push to the tag would."""
+        """Run a workflow of the repository as a push to the tag would.
+
+        `actions` are the folders of other actions, by what `uses:` names; nothing is fetched.
+        """
         given = {
             "INDEX": world.upload_url,
             "TRUST": str(world.trust_config),
@@ -76,11 +94,16 @@ class Caller:
         job = world.request | {
             "ATTESTED_PUBLISH_DOCKER_ARGS": self._machine.run_arguments,
             "ATTESTED_PUBLISH_DOCKER_BUILD_ARGS": self._machine.build_arguments,
+            "STAND_IN_FOLDER": str(self._keep),
+            "STAND_IN_UV": str(Path(sys.executable).parent),
         }
         done = finished(
             *(str(ACT), "push", "--verbose", "--rm", "--pull=false", "--no-cache-server"),
             *("-W", f".github/workflows/{workflow}.yml", "-P", "ubuntu-latest=-self-hosted"),
-            *("--local-repository", f"attested-publish/attested-publish@v1={self._action}"),
+            *(
+                f"--local-repository={name}={folder}"
+                for name, folder in {OURS: self._action, **(actions or {})}.items()
+            ),
             *(f"--var={name}={value}" for name, value in given.items()),
             # Known to the runner as secrets, as GitHub's runner knows its own token.
             *(f"--secret={name}={value}" for name, value in hidden.items()),
