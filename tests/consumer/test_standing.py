@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -188,9 +188,9 @@ def test_a_certificate_whose_ref_commit_or_environment_is_no_text_is_invalid(
     ) as world:
         issue = world.authority.issue
 
-        def mistaken(key: SignersKey, who: Principal) -> x509.Certificate:
+        def mistaken(key: SignersKey, who: Principal, **more: Any) -> x509.Certificate:
             octets = {number: b"\x04\x01\xff"}
-            return issue(key, replace(who, extensions=who.extensions | octets))
+            return issue(key, replace(who, extensions=who.extensions | octets), **more)
 
         monkeypatch.setattr(world.authority, "issue", mistaken)
         stage = Stage(world, dist)
