@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shutil
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.console import Console
 
+from attested_publish.distributions import copy_privately
 from attested_publish.fronts.summary import summary
-from attested_publish.identity.tokens import detect
+from attested_publish.identity.tokens import AmbientIdentity, detect
+from attested_publish.index.contents import Contents
+from attested_publish.index.pages import IndexFile, Page
 from attested_publish.journey import publish
+from attested_publish.journey.run import Means
+from attested_publish.journey.served_provenance import ServedProvenance
+from attested_publish.net.http import new_session
+from attested_publish.net.patience import Deadlines, Patience
 from attested_publish.rehearsal.jobs.github import job_claims
+from attested_publish.rules.provenance_states import ABSENT, UNREAD
+from attested_publish.settings import Settings
 from support.makers import make_release, make_wheel
 from support.plain_index import OtherIndex, other
-from support.releases import SDIST, WHEEL, problem, staged
+from support.releases import SDIST, SHORT, WHEEL, deadlines, problem, run_to, staged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from attested_publish.rehearsal.request_log import Answered
@@ -370,3 +383,153 @@ def test_texts_of_others_are_harmless(stage: Stage) -> None:
     page = summary(report, 1 << 20)
     assert "\u202e" not in stage.printed + page
     assert "<b>" not in page
+
+
+def laid_out(stage: Stage, *projects: str, version: str, tags: Sequence[str] = TAGS) -> None:
+    shutil.rmtree(stage.folder)
+    stage.folder.mkdir()
+    for project in projects:
+        for tag in tags:
+            make_wheel(stage.folder, name=project, version=version, tag=tag)
+
+
+@pytest.mark.parametrize("fault", ["404*4", "disabled*4"])
+def test_four_that_cannot_be_read_hide_no_other_source(stage: Stage, fault: str) -> None:
+    laid_out(stage, "sample", version="1.0")
+    released(stage)
+    as_job(stage, **MOVED)
+    stage.fault(f"integrity={fault}")
+    report = stage.run(publish.check, verify_metadata="strict")
+    assert only(report).states == ("full", "changed", "unknown")
+    assert report.result == "refused"
+    assert names(only(report).before) == [OURS]
+
+
+@pytest.mark.parametrize("fault", ["hang", "404", "500"])
+def test_provenance_that_is_listed_and_not_served_is_lost_all_the_same(
+    stage: Stage, fault: str
+) -> None:
+    released(stage)
+    stage.fault(f"integrity={fault}")
+    report = stage.run(attestations="false", verify_metadata="strict")
+    assert only(report).states == ("no", "lost", "unknown")
+    assert report.result == "refused"
+    assert "lost: 1.0 has provenance; not everything is known" in stage.printed
+    assert "from none" not in stage.printed
+
+
+def test_of_files_that_are_there_it_is_known_that_they_have_some(stage: Stage) -> None:
+    (stage.folder / SDIST).rename(stage.folder.parent / SDIST)
+    assert stage.run().result == "done"
+    (stage.folder.parent / SDIST).rename(stage.folder / SDIST)
+    stage.fault("integrity=404")
+    assert only(stage.run(publish.check)).states == ("full", "unknown")
+    assert only(stage.run(publish.check, attestations="false")).states == ("partial", "unknown")
+
+
+def test_why_it_is_unknown_is_what_was_answered(stage: Stage) -> None:
+    released(stage)
+    stage.fault("integrity=500")
+    assert "500" in (only(stage.run(publish.check)).why_unknown or "")
+    stage.world.faults.clear()
+    stage.fault("integrity=hang")
+    assert "time" in (only(stage.run(publish.check)).why_unknown or "")
+
+
+def test_several_projects_are_waited_for_once(stage: Stage) -> None:
+    """Each of them would take as long as one may: the time is not theirs alone."""
+    projects = ("first", "second", "third")
+    laid_out(stage, *projects, version="1.0", tags=TAGS[:5])
+    assert stage.run().result == "done", stage.printed
+    laid_out(stage, *projects, version="2.0", tags=TAGS[:1])
+    as_job(stage, **MOVED)
+    stage.deadlines = Deadlines()
+    stage.fault("integrity=slow:1.4")
+    started = time.monotonic()
+    report = stage.run(publish.check)
+    assert len(report.forecast) == 3
+    # Two seconds, of which the first reading takes 1.4 to 2.8; one after another it was 5.6.
+    assert report.seconds["index"] < 3.5
+    assert time.monotonic() - started < 10
+
+
+def test_a_hanging_index_is_waited_for_two_seconds_and_ten_where_it_counts(stage: Stage) -> None:
+    released(stage)
+    stage.deadlines = replace(Deadlines(), index=Patience(4))
+    stage.fault("integrity=hang")
+    assert stage.run(publish.check).seconds["index"] < 3.5
+    strict = stage.run(publish.check, verify_metadata="strict")
+    assert 3.5 < strict.seconds["index"] < 6
+
+
+def test_at_most_fifty_of_the_release_before_are_read(
+    stage: Stage, answered: list[Answered]
+) -> None:
+    released(stage)
+    with reading(stage, version="1.0", number=70) as (served, _):
+        answered.clear()
+        (release,) = served.releases()
+        assert len(asked(answered, "integrity")) == 4
+        served.read_on([(release, [ABSENT])])
+        assert len(asked(answered, "integrity")) == 50
+        assert served.before(release, [ABSENT]).count(UNREAD) == 70
+        assert "50 files" in served.why_unknown(replace(release, there=(), earlier=()))
+
+
+def test_all_readings_share_one_deadline(stage: Stage) -> None:
+    released(stage)
+    stage.deadlines = deadlines(3.0, answer=10.0)
+    with reading(stage, version="1.0", number=50, fault="slow:2") as (served, _):
+        started = time.monotonic()
+        (release,) = served.releases()
+        assert 1.9 < time.monotonic() - started < 2.9
+        served.read_on([(release, [ABSENT])])
+        # One second is left: as many again would be five.
+        assert 2.9 < time.monotonic() - started < 4.3
+
+
+def test_after_a_deadline_nothing_more_is_read(stage: Stage, answered: list[Answered]) -> None:
+    released(stage)
+    stage.deadlines = deadlines(1.0, answer=10.0)
+    with reading(stage, version="1.0", number=50, fault="slow:1.2") as (served, _):
+        answered.clear()
+        (release,) = served.releases()
+        served.read_on([(release, [ABSENT])])
+        assert "in time" in served.why_unknown(release)
+        # The first four are answered meanwhile, and those that were asked for afterwards.
+        time.sleep(2)
+        assert len(asked(answered, "integrity")) == 4
+
+
+def test_what_is_replaced_does_not_count_as_it_is(stage: Stage) -> None:
+    released(stage)
+    with reading(stage, version="2.0", number=3) as (served, contents):
+        (release,) = served.releases()
+        first = release.there[0].filename
+        assert len(served.files(release, contents)) == 3
+        assert len(served.files(release, replace(contents, to_replace=frozenset({first})))) == 2
+
+
+@contextlib.contextmanager
+def reading(
+    stage: Stage, *, version: str, number: int, fault: str = "404"
+) -> Iterator[tuple[ServedProvenance, Contents]]:
+    """Read the provenance that an index lists of this many wheels, and answers with a fault."""
+    stage.fault(f"integrity={fault}")
+    address = stage.world.index_url.replace("/simple/", "/integrity/sample/9.9/{}/provenance")
+    files = {}
+    for count in range(number):
+        name = f"sample-{version}-{count}-py3-none-any.whl"
+        digest = f"{count:064x}"
+        url = f"{stage.world.index_url}{name}"
+        files[name] = IndexFile(name, digest, url, address.format(WHEEL))
+    contents = Contents({"sample": Page(files)})
+    targets = stage.targets_at(stage.world.upload_url)
+    run = run_to(targets, Settings(), Console(file=io.StringIO()))
+    with copy_privately([stage.folder]) as copies, new_session() as session:
+        ambient = AmbientIdentity(stage.world.ambient, SHORT.identity, run.mask, lambda _: None)
+        run.means = Means(session, ambient, contextlib.ExitStack())
+        yield (
+            ServedProvenance(run, copies.distributions, lambda: contents, may_stop=True),
+            contents,
+        )

@@ -60,7 +60,7 @@ def _compared(forecast: Forecast) -> str:
     version = shown(forecast.compared_with)
     before = publishers_in_words(forecast.before)
     if "lost" in forecast.states:
-        return f"lost: {version} has provenance, from {before}"
+        return f"lost: {version} has provenance" + (f", from {before}" if forecast.before else "")
     if "changed" in forecast.states:
         return f"changed: {version} is from {before}"
     if not forecast.before:

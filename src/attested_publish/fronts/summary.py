@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from rich import filesize
 
-from attested_publish.attestations.sidecars import KINDS
-from attested_publish.findings import OTHER_BYTES, Severity
+from attested_publish.attestations.sidecars import KINDS, PUBLISH
+from attested_publish.findings import OTHER_BYTES, Finding, Severity
 from attested_publish.fronts.summary_forecast import forecast_section
-from attested_publish.net.untrusted import shown
+from attested_publish.net.untrusted import first_shown, shown
 from attested_publish.problems import counted
 from attested_publish.report import Result, Status
 
@@ -279,9 +279,9 @@ def _row(file: FileReport, *, has_links: bool, log: str | None) -> str:
     name = escaped(file.filename)
     if file.url and has_links:
         name = f"[{name}](<{url_of(file.url)}>)"
-    entries = ", ".join(
-        _entry(each, log, named=len(file.attestations) > 1) for each in file.attestations
-    )
+    # Unless it is a publish attestation alone, which most are.
+    named = [each.predicate_type for each in file.attestations] != [PUBLISH]
+    entries = ", ".join(_entry(each, log, named=named) for each in file.attestations)
     provenance = "served" if file.provenance_url else ""
     if file.provenance_url and has_links:
         provenance = f"[provenance](<{url_of(file.provenance_url)}>)"
@@ -338,11 +338,14 @@ def _timeline(spans: Sequence[Span]) -> Block:
 
 
 def _findings(report: Report) -> Block:
-    found = report.findings(*Severity)
+    # What concerns a whole release is a finding about each of its files.
+    together: dict[Finding, list[str]] = {}
+    for file, finding in report.findings(*Severity):
+        together.setdefault(finding, []).append(file.filename)
     lines = [
-        f"- **{finding.severity.value}** {escaped(file.filename)}: "
+        f"- **{finding.severity.value}** {escaped(first_shown(names))}: "
         f"{prose(f'{finding.message} {finding.remedy}')}\n"
-        for file, finding in found
+        for finding, names in together.items()
     ]
     return Block("### What the checks found\n\n", lines, "\n") if lines else Block()
 

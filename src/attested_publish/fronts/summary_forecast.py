@@ -14,7 +14,6 @@ _WARNINGS = {
     "changed": "**The source has changed.**",
     "lost": "**The provenance is lost.**",
 }
-_ADVICE = "An intrusion looks like that, and so does a moved repository."
 
 
 def forecast_section(
@@ -38,7 +37,7 @@ def _lines(forecast: Forecast, literal: Callable[[str], str]) -> Iterator[str]:
     if warnings:
         before, after = map(publishers_in_words, (forecast.before, forecast.after))
         yield (
-            f"\n  {' '.join(warnings)} {_ADVICE}\n\n"
+            f"\n  {' '.join(warnings)}\n\n"
             f"  | {literal(forecast.compared_with or '')} | {literal(forecast.version)} |\n"
             "  |---|---|\n"
             f"  | {literal(before)} | {literal(after)} |\n\n"

@@ -10,7 +10,7 @@ from attested_publish.index.package import unreadable
 from attested_publish.journey.release_tag import tag_findings
 from attested_publish.journey.releases import releases
 from attested_publish.journey.run import State
-from attested_publish.net.untrusted import shown
+from attested_publish.net.untrusted import first_shown, shown
 from attested_publish.problems import RulesProblem, Stage, Topic, counted
 from attested_publish.rules.release import check_release
 from attested_publish.rules.version_tag import RULE as TAG_RULE
@@ -98,13 +98,25 @@ def stop_if_refused(run: Run) -> None:
         topic=Topic.OTHER_TAG if is_of_tag else Topic.FILES_WOULD_BE_REFUSED,
         detail="\n".join(
             (
-                *(f"{shown(file.distribution.filename)}: {each.message}" for file, each in found),
+                *_told(found),
                 *_held_up(run),
             )
         ),
         remedy=remedy,
         file=next(iter(refused)) if len(refused) == 1 else None,
     )
+
+
+def _told(found: Sequence[tuple[File, Finding]]) -> Iterator[str]:
+    """Yield a line for each finding; what the tag says is one line for a whole release."""
+    of_tag: dict[Finding, list[str]] = {}
+    for file, finding in found:
+        if finding.rule == TAG_RULE:
+            of_tag.setdefault(finding, []).append(file.distribution.filename)
+        else:
+            yield f"{shown(file.distribution.filename)}: {finding.message}"
+    for finding, names in of_tag.items():
+        yield f"{first_shown(names)}: {finding.message}"
 
 
 def _may_take_more(run: Run, rules: Collection[str]) -> bool:

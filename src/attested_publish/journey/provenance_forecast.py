@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from attested_publish.distributions import Distribution
     from attested_publish.identity.publishers import TrustedPublisher
     from attested_publish.index.contents import Contents
-    from attested_publish.index.index import Index
     from attested_publish.journey.run import Run
+    from attested_publish.journey.served_provenance import ReleaseThere
     from attested_publish.report import Forecast
 
 PROVENANCE_CHANGED = "provenance-changed"
@@ -78,17 +78,17 @@ def forecast(
     """
     if contents.unreadable or not run.targets.index.takes_attestations:
         return
+    if not own:
+        return
     warned = []
     with run.recorder.stage(Stage.INDEX, "what its page will say of the provenance"):
-        for release in served.releases():
-            mine = [
-                file.distribution
-                for name, file in run.files.items()
-                if name in own and file.distribution.release == (release.project, release.version)
-            ]
-            if not mine:
-                continue
-            now = [own[each.filename] for each in mine] + served.files(release, contents)
+        releases = [
+            (release, mine, [own[each.filename] for each in mine] + served.files(release, contents))
+            for release in served.releases()
+            if (mine := _of(run, release, own))
+        ]
+        served.read_on((release, now) for release, _, now in releases)
+        for release, mine, now in releases:
             found = forecast_of(
                 (release.project, release.version),
                 now,
@@ -101,8 +101,8 @@ def forecast(
                     found, why_unknown=_NO_NAME if is_own else served.why_unknown(release)
                 )
             run.forecast.append(found)
-            warnings = list(_warnings(found, run.targets.index))
-            say = run.printer.notice if warnings else run.printer.item
+            warnings = list(_warnings(found))
+            say = run.printer.notice if warnings or found.why_unknown else run.printer.item
             say(in_words(found))
             run.add_findings(mine[0], warnings)
             warned += warnings
@@ -110,24 +110,33 @@ def forecast(
             raise _stopped(warned)
 
 
-def _warnings(forecast: Forecast, index: Index) -> Iterator[Finding]:
+def _of(run: Run, release: ReleaseThere, own: Mapping[str, File]) -> list[Distribution]:
+    """Return the files of a release that are about to be uploaded."""
+    return [
+        file.distribution
+        for name, file in run.files.items()
+        if name in own and file.distribution.release == (release.project, release.version)
+    ]
+
+
+def _warnings(forecast: Forecast) -> Iterator[Finding]:
     project, version = shown(forecast.project), shown(forecast.version)
     earlier, before = shown(forecast.compared_with), publishers_in_words(forecast.before)
     if State.CHANGED in forecast.states:
         yield Finding(
             PROVENANCE_CHANGED,
             Severity.WARNING,
-            f"{index.name} will show that {project} has another source: {earlier} is from "
-            f"{before}; {version} will be from {publishers_in_words(forecast.after)}.",
+            f"{project} has another source than before: {earlier} is from {before}; {version} will "
+            f"be from {publishers_in_words(forecast.after)}.",
             f"{_INTRUSION} Find out who started this job. If the repository has moved, say so in "
-            "the release notes, as consumers will be warned.",
+            "the release notes: whoever compares releases will ask.",
         )
     if State.LOST in forecast.states:
         yield Finding(
             PROVENANCE_LOST,
             Severity.WARNING,
-            f"{index.name} will show that {project} has lost its provenance: {earlier} has some, "
-            f"from {before}; {version} will have none.",
+            f"{project} has lost its provenance: {earlier} has some"
+            f"{f', from {before}' if forecast.before else ''}; {version} will have none.",
             f"{_INTRUSION} Publish with the trusted publisher and with attestations, as {earlier} "
             "was: they cannot be added after the upload.",
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from attested_publish.distributions import release_of
 from attested_publish.index.provenance import provenance_listed
 from attested_publish.net.parallel import Outcome, in_parallel, meanwhile
 from attested_publish.net.retry import GaveUp, persistently
@@ -16,6 +16,7 @@ from attested_publish.problems import IndexProblem
 from attested_publish.rules.provenance_states import (
     ABSENT,
     UNKNOWN,
+    UNREAD,
     File,
     differing,
     file_with,
@@ -37,8 +38,8 @@ _FIRST = 4
 """Files of the release before whose provenance is read: usually they have one publisher, ..."""
 
 _MOST = 50
-"""... and more only to find out whether another file has this job's source. Of the release itself,
-if some of its files are there already, as many. The rest counts as unknown."""
+"""... and as many only to find out whether another file has this job's source. Of the release
+itself, if some of its files are there already, as many. The rest stays unread."""
 
 _AT_A_TIME = 8
 _GRACE = 2.0
@@ -65,7 +66,7 @@ class ReleaseThere:
 
 @dataclass
 class _Reader:
-    """Reads provenance; what is known so far is by file, and so is why something is unknown."""
+    """Reads provenance; what is known so far is by file, and so is the last reason why not."""
 
     index: Index
     session: requests.Session
@@ -81,31 +82,41 @@ class _Reader:
 
     def known(self, file: IndexFile) -> File:
         """Return what is known of a file on the index."""
-        return ABSENT if file.provenance_url is None else self.files.get(file, UNKNOWN)
+        return ABSENT if file.provenance_url is None else self.files.get(file, UNREAD)
 
     def _provenance(self, file: IndexFile) -> File:
         try:
             served = persistently(
-                lambda: provenance_listed(file, self.index, self.session),
+                lambda: self._served(file),
                 self.patience,
                 # It is background work: what is not known in the end is said then.
                 lambda _: None,
                 self.given_up,
             )
-        except IndexProblem as problem:
-            self.why_unknown[file] = problem.cause
-            return UNKNOWN
+        except IndexProblem:
+            return UNREAD
+        if served is None:
+            self.why_unknown[file] = "it is listed, but not served"
+            return UNREAD
         found = file_with(served)
         if found is UNKNOWN:
-            self.why_unknown[file] = "it is listed, but what is served is no provenance"
+            self.why_unknown[file] = "what is served cannot be understood"
         return found
+
+    def _served(self, file: IndexFile) -> Mapping[str, Any] | None:
+        try:
+            return provenance_listed(file, self.index, self.session)
+        except IndexProblem as problem:
+            self.why_unknown[file] = problem.cause
+            raise
 
 
 class ServedProvenance:
     """The provenance that an index serves of the releases of a run, read in the background.
 
     `answer` gives the contents of the index, and may be waited for. With `may_stop`, what is read
-    may stop the release, which waits for it then as long as for other answers of the index.
+    may stop the release, which waits for it then as long as for other answers of the index. All of
+    it together is waited for so long, from when somebody waits.
     """
 
     def __init__(
@@ -120,6 +131,7 @@ class ServedProvenance:
         self._reader = _Reader(run.targets.index, run.means.session, patience)
         self._may_stop = may_stop
         self._seconds = patience.seconds if may_stop else _GRACE
+        self._until: float | None = None
         self._releases = meanwhile(lambda: _releases(distributions, answer))
         self._reading = meanwhile(
             lambda: self._reader.read([file for each in self._releases() for file in each.first])
@@ -138,6 +150,25 @@ class ServedProvenance:
         self._wait_for(self._reading)
         return self._releases()
 
+    def read_on(self, releases: Iterable[tuple[ReleaseThere, Collection[File]]]) -> None:
+        """Read more of those before `releases` where it is open whether a source has changed.
+
+        Each comes with what its own files are known to be.
+        """
+        rest = [
+            file
+            for release, now in releases
+            if self._is_open(release, now)
+            for file in _with_provenance(release.earlier)[_FIRST:_MOST]
+        ]
+        if rest and not self._reader.given_up:
+            self._wait_for(meanwhile(lambda: self._reader.read(rest)))
+
+    def _is_open(self, release: ReleaseThere, now: Collection[File]) -> bool:
+        """Whether the first files of the release before leave open if a source is another one."""
+        first = [self._reader.known(file) for file in _with_provenance(release.earlier)[:_FIRST]]
+        return bool(differing(now, first)) or not {UNREAD, UNKNOWN}.isdisjoint(first)
+
     def files(self, release: ReleaseThere, contents: Contents) -> list[File]:
         """Return what is known of the release's own files, except those to be replaced."""
         kept = (file for file in release.there if file.filename not in contents.to_replace)
@@ -146,22 +177,27 @@ class ServedProvenance:
     def before(self, release: ReleaseThere, now: Collection[File]) -> list[File]:
         """Return what is known of the release before: enough of it for a comparison with `now`."""
         listed = _with_provenance(release.earlier)
-        found = [self._reader.known(file) for file in listed[:_FIRST]]
-        if len(listed) > _FIRST and differing(now, found) and not self._reader.given_up:
-            self._wait_for(meanwhile(lambda: self._reader.read(listed[_FIRST:_MOST])))
-            found = [self._reader.known(file) for file in listed]
+        of_these = listed if self._is_open(release, now) else listed[:_FIRST]
+        found = [self._reader.known(file) for file in of_these]
         return [*found, *[ABSENT] * (len(release.earlier) - len(listed))]
 
     def why_unknown(self, release: ReleaseThere) -> str:
         """Return a reason for something unknown in a release or the one before."""
-        for file in (*release.there, *release.earlier):
+        files = (*release.there, *release.earlier)
+        for file in files:
             if why := self._reader.why_unknown.get(file):
                 return f"{shown(file.filename)}: {why}"
-        return "its provenance was not answered in time, or there are too many files"
+        late = next((each for each in release.first if each not in self._reader.files), None)
+        if late is not None:
+            return f"{shown(late.filename)}: its provenance was not answered in time"
+        return f"only the provenance of {_MOST} files is read"
 
     def _wait_for(self, reading: Outcome[None]) -> None:
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + self._seconds
         try:
-            reading(self._seconds)
+            reading(max(0.0, self._until - now))
         except TimeoutError:
             self._reader.given_up.now()
 
@@ -180,7 +216,7 @@ def _releases(
     for project, page in contents.pages.items():
         by_version: dict[Version, list[IndexFile]] = {}
         for file in page.files.values() if page else ():
-            named, version = release_of(file.filename)
+            named, version = file.release
             if named == project and version is not None:
                 by_version.setdefault(version, []).append(file)
         for version in sorted({each for named, each in wanted if named == project and each}):

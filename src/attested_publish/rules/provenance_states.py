@@ -11,6 +11,8 @@ leave open, this is assumed:
   no longer used, nothing has changed.
 * Of unknown files nothing is claimed. What the others show is: one more unreadable file does not
   make a change of sources pass unnoticed.
+* A file whose provenance the index lists has some, though it was not read: then only the publisher
+  is unknown. What is served and cannot be understood is unknown altogether.
 """
 
 from __future__ import annotations
@@ -88,8 +90,10 @@ class Publisher:
             and isinstance(identity, str)
             and isinstance(workflow, str)
             and max(len(kind), len(identity), len(workflow)) <= _LONGEST
+            # Two names that look alike would be shown as if they did not differ.
+            and all(each == each.strip() for each in (kind, identity, workflow))
         ):
-            raise ValueError("a name in it is too long, or no text")
+            raise ValueError("a name in it is too long, has blanks around it, or is no text")
         return cls(Source(kind, identity), workflow)
 
     def __str__(self) -> str:
@@ -113,13 +117,15 @@ class Attested:
 
 
 class Unattested(Enum):
-    """A file without provenance, and one of which it is not known (it could not be read)."""
+    """A file without provenance, with some that was not read, or of which neither is known."""
 
     ABSENT = "absent"
+    UNREAD = "unread"
     UNKNOWN = "unknown"
 
 
 ABSENT = Unattested.ABSENT
+UNREAD = Unattested.UNREAD
 UNKNOWN = Unattested.UNKNOWN
 File: TypeAlias = Attested | Unattested
 """What is known of one file's provenance."""
@@ -146,14 +152,14 @@ def states_of(files: Collection[File], before: Collection[File] = ()) -> frozens
     nothing is compared. A release without files has no provenance.
     """
     states = set(_coverage(files))
-    own, earlier = publishers_of(files), publishers_of(before)
+    own = publishers_of(files)
     if len(_sources(own)) > 1 or len({each.workflow for each in own}) > 1:
         states.add(State.INCONSISTENT)
-    if earlier and all(file is ABSENT for file in files):
+    if any(map(_has_some, before)) and all(file is ABSENT for file in files):
         states.add(State.LOST)
     if differing(files, before):
         states.add(State.CHANGED)
-    if UNKNOWN in (*files, *before):
+    if not {UNKNOWN, UNREAD}.isdisjoint((*files, *before)):
         states.add(State.UNKNOWN)
     return frozenset(states)
 
@@ -212,13 +218,16 @@ def _publisher_of(bundle: Any) -> Publisher:  # noqa: ANN401 - what an index ser
 
 
 def _coverage(files: Collection[File]) -> Iterable[State]:
-    attested = any(isinstance(file, Attested) for file in files)
     if all(file is ABSENT for file in files):
         yield State.NO
-    elif attested and ABSENT in files:
+    elif ABSENT in files and any(map(_has_some, files)):
         yield State.PARTIAL
     elif UNKNOWN not in files:
         yield State.FULL
+
+
+def _has_some(file: File) -> bool:
+    return isinstance(file, Attested) or file is UNREAD
 
 
 def _sources(publishers: Iterable[Publisher]) -> frozenset[Source]:
