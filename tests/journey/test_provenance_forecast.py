@@ -466,8 +466,8 @@ def test_at_most_fifty_of_the_release_before_are_read(
     stage: Stage, answered: list[Answered]
 ) -> None:
     released(stage)
+    answered.clear()
     with reading(stage, version="1.0", number=70) as (served, _):
-        answered.clear()
         (release,) = served.releases()
         assert len(asked(answered, "integrity")) == 4
         served.read_on([(release, [ABSENT])])
@@ -491,8 +491,8 @@ def test_all_readings_share_one_deadline(stage: Stage) -> None:
 def test_after_a_deadline_nothing_more_is_read(stage: Stage, answered: list[Answered]) -> None:
     released(stage)
     stage.deadlines = deadlines(1.0, answer=10.0)
+    answered.clear()
     with reading(stage, version="1.0", number=50, fault="slow:1.2") as (served, _):
-        answered.clear()
         (release,) = served.releases()
         served.read_on([(release, [ABSENT])])
         assert "in time" in served.why_unknown(release)
