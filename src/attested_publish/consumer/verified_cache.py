@@ -89,10 +89,13 @@ class VerifiedCache:
         """Return an entry; `shelf` is the key of its project."""
         if self.folder is None:
             return None
-        with self._lock:
-            if shelf not in self._read:
-                self._read[shelf] = _entries_in(self.folder / f"{shelf}.json")
-            return self._read[shelf].get(key)
+        entries = self._read.get(shelf)
+        if entries is None:
+            # Not within the lock: all threads would wait for each file.
+            read = _entries_in(self.folder / f"{shelf}.json")
+            with self._lock:
+                entries = self._read.setdefault(shelf, read)
+        return entries.get(key)
 
     def put(self, shelf: str, key: str, proven: Proven) -> None:
         """Keep an entry, which `write` stores."""
