@@ -251,6 +251,7 @@ def test_the_command_s_option_is_checked(folder: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("variables", "status", "words"),
     [

@@ -344,14 +344,14 @@ def test_files_are_such_as_pypi_accepts_and_the_same_each_time(
             assert answer.status_code == 200, answer.text
 
 
-def test_a_thousand_files_are_signed_in_a_few_seconds(world: World) -> None:
+def test_hundreds_of_files_are_signed_in_a_few_seconds(world: World) -> None:
     releases = [
-        {"project": f"many{number}", "version": "1.0", "publisher": GITHUB} for number in range(500)
+        {"project": f"many{number}", "version": "1.0", "publisher": GITHUB} for number in range(150)
     ]
     history = parse_history(json.dumps({"releases": releases}))
     begin = time.process_time()
-    assert len(world.fill(history)) == 1000
-    assert time.process_time() - begin < 10
+    assert len(world.fill(history)) == 300
+    assert time.process_time() - begin < 4
 
 
 # As a command.

@@ -277,6 +277,7 @@ _OF_THE_SYSTEM = [
 _WOULD_BE_MADE = {"/missing", "/var/missing", "to-self/root/missing"}
 
 
+@pytest.mark.sample(14)
 @pytest.mark.parametrize("setting", ["INPUT_PACKAGES_DIR", "INPUT_ATTESTATIONS_DIR"])
 @pytest.mark.parametrize("path", _OF_THE_SYSTEM)
 def test_the_systems_own_folders_are_never_shown_to_the_container(mounts, tmp_path, setting, path):
