@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from attested_publish.index.index import Index
     from attested_publish.index.pages import IndexFile
 
-_AT_A_TIME = 32
-"""Requests at a time; the session keeps as many connections."""
+_AT_A_TIME = 48
+"""Requests at a time, about as many as uv makes; the session keeps as many connections."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

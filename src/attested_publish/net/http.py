@@ -86,7 +86,7 @@ class BoundedAdapter(HTTPAdapter):
     `LedAstray` for a redirect that must not be followed.
     """
 
-    def __init__(self, bounds: Bounds, *, guards_redirects: bool = False, pool: int = 32) -> None:
+    def __init__(self, bounds: Bounds, *, guards_redirects: bool = False, pool: int = 48) -> None:
         self.bounds = bounds
         self._guards_redirects = guards_redirects
         super().__init__(pool_maxsize=pool)
