@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from attested_publish.attestations.verify import extension_text, publisher_fields
+from attested_publish.identity.refs import tag_in
 from attested_publish.net.untrusted import shown
 from attested_publish.rules.version_tag import Release, faults_of_tag
 from attested_publish.settings import VersionTag
@@ -20,8 +21,6 @@ _COMMIT = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.13")
 _REF = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.14")
 _ENVIRONMENT = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.23")
 """Fulcio's extensions for the commit and the ref that the job ran on, and for its environment."""
-
-_TAGS = "refs/tags/"
 
 
 @dataclass(frozen=True)
@@ -140,11 +139,12 @@ def _is_ref(ref: str, wanted: str) -> bool:
     """
     if wanted.startswith("refs/"):
         return ref == wanted
-    return ref in {wanted, f"{_TAGS}{wanted}", f"refs/heads/{wanted}"}
+    return ref in {wanted, f"refs/tags/{wanted}", f"refs/heads/{wanted}"}
 
 
 def _other_tag(ref: str, release: tuple[str, Version]) -> str:
-    if not ref.startswith(_TAGS):
+    tag = tag_in(ref)
+    if tag is None:
         return f"It is from {shown(ref, 200)}, which is no tag."
-    faults = faults_of_tag(ref.removeprefix(_TAGS), [Release(*release)], VersionTag.REQUIRED)
+    faults = faults_of_tag(tag, [Release(*release)], VersionTag.REQUIRED)
     return faults[0].message if faults else ""

@@ -14,7 +14,7 @@ from attested_publish.identity.google import GoogleIdentity
 from attested_publish.identity.other import OtherIdentity
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IdentityProblem, Topic
-from attested_publish.settings import Attestations
+from attested_publish.settings import Attestations, Settings
 
 if TYPE_CHECKING:
     from attested_publish.attestations.slsa import Predicate
@@ -281,13 +281,13 @@ def attestation_plan(
 
 
 def with_provenance(
-    plan: AttestationPlan, wish: Attestations, identity: Identity
+    plan: AttestationPlan, settings: Settings, identity: Identity
 ) -> AttestationPlan:
-    """Have SLSA provenance signed, too, where the identity says enough about the build.
+    """Have SLSA provenance signed, too, if it is wanted and the identity says enough of the build.
 
     Raises `IdentityProblem` where it does not and attestations are required.
     """
-    if not plan.attest:
+    if not (plan.attest and settings.provenance):
         return plan
     predicate = provenance_predicate(identity)
     if predicate is not None:
@@ -295,7 +295,7 @@ def with_provenance(
     provider = shown(identity.publisher.provider, 200)
     why = f"an identity from {provider} does not say which run built the files"
     remedy = "Build and publish on GitHub or GitLab"
-    if wish is Attestations.REQUIRED:
+    if settings.attestations is Attestations.REQUIRED:
         raise IdentityProblem(
             "SLSA provenance is wanted, but cannot be made here",
             topic=Topic.IDENTITY_UNUSABLE,
