@@ -97,23 +97,16 @@ class Caller:
             "STAND_IN_FOLDER": str(self._keep),
             "STAND_IN_UV": str(Path(sys.executable).parent),
         }
-        done = finished(
-            *(str(ACT), "push", "--verbose", "--rm", "--pull=false", "--no-cache-server"),
-            *("-W", f".github/workflows/{workflow}.yml", "-P", "ubuntu-latest=-self-hosted"),
-            *(
-                f"--local-repository={name}={folder}"
-                for name, folder in {OURS: self._action, **(actions or {})}.items()
-            ),
-            *(f"--var={name}={value}" for name, value in given.items()),
-            # Known to the runner as secrets, as GitHub's runner knows its own token.
-            *(f"--secret={name}={value}" for name, value in hidden.items()),
-            *(f"--env={name}={value}" for name, value in job.items()),
-            cwd=self._folder,
-            env=without_a_job()
-            | self._machine.environment
-            | {"HOME": str(self._home), "XDG_CACHE_HOME": str(self._home / "cache")},
-            stderr=subprocess.STDOUT,
-            timeout=_SECONDS,
+        done = act(
+            "push",
+            workflow,
+            self._folder,
+            actions={OURS: self._action, **(actions or {})},
+            variables=given,
+            secrets=hidden,
+            job=job,
+            environment=self._machine.environment,
+            home=self._home,
         )
         return Outcome(
             done.returncode == 0,
@@ -125,3 +118,37 @@ class Caller:
     def _kept(self, name: str) -> str:
         path = self._keep / name
         return path.read_text() if path.exists() else ""
+
+
+def act(
+    event: str,
+    workflow: str,
+    folder: Path,
+    *options: str,
+    actions: Mapping[str, Path],
+    variables: Mapping[str, str],
+    secrets: Mapping[str, str],
+    job: Mapping[str, str],
+    environment: Mapping[str, str],
+    home: Path,
+) -> subprocess.CompletedProcess[str]:
+    """Run a workflow of the repository in `folder`; what its commit is, act takes from git.
+
+    `job` has variables of the job, `environment` those of act itself; `home` is empty or used for
+    the same test only.
+    """
+    return finished(
+        *(str(ACT), event, "--verbose", "--rm", "--pull=false", "--no-cache-server", *options),
+        *("-W", f".github/workflows/{workflow}.yml", "-P", "ubuntu-latest=-self-hosted"),
+        *(f"--local-repository={name}={place}" for name, place in actions.items()),
+        *(f"--var={name}={value}" for name, value in variables.items()),
+        # Known to the runner as secrets, as GitHub's runner knows its own token.
+        *(f"--secret={name}={value}" for name, value in secrets.items()),
+        *(f"--env={name}={value}" for name, value in job.items()),
+        cwd=folder,
+        env=without_a_job()
+        | dict(environment)
+        | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
+        stderr=subprocess.STDOUT,
+        timeout=_SECONDS,
+    )
