@@ -68,9 +68,18 @@ NEW = ("same==1.0", "newer==1.1", "added==1.1", "moved==2.0", "lost==1.1")
 
 def test_first(world, action, machine, default_image, tmp_path):
     text = (_EXAMPLES / "dependency-review.yml").read_text()
-    text = text.replace("          lock: uv.lock\n", "          lock: uv.lock\n          repository-url: ${{ vars.INDEX }}\n          sigstore-trust-config: ${{ vars.TRUST }}\n")
-    pull = PullRequest(tmp_path, {"uv.lock": locked(world, tmp_path / "old", *OLD), ".github/workflows/dependency-review.yml": text},
-         {"uv.lock": locked(world, tmp_path / "new", *NEW)})
+    text = text.replace(
+        "          lock: uv.lock\n",
+        "          lock: uv.lock\n          repository-url: ${{ vars.INDEX }}\n          sigstore-trust-config: ${{ vars.TRUST }}\n",
+    )
+    pull = PullRequest(
+        tmp_path,
+        {
+            "uv.lock": locked(world, tmp_path / "old", *OLD),
+            ".github/workflows/dependency-review.yml": text,
+        },
+        {"uv.lock": locked(world, tmp_path / "new", *NEW)},
+    )
     done = pull.review("dependency-review", world, action, machine)
     print(done.log)
     assert 0
