@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import material
 from markdown_it import MarkdownIt
@@ -36,9 +37,11 @@ from attested_publish.net.addresses import PYPI_UPLOAD_URL
 from attested_publish.rehearsal.history.reading import parse_history
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.pypi.registry import Registry
-from attested_publish.rehearsal.pypi.store import StoredFile
 from attested_publish.rehearsal.world import World
 from attested_publish.settings import understand
+
+if TYPE_CHECKING:
+    from attested_publish.rehearsal.pypi.store import StoredFile
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 WIDTH = 900

@@ -44,7 +44,7 @@ def test_a_short_table_is_whole() -> None:
 
 def test_a_publisher_that_stays_is_named_once() -> None:
     (row,) = (line for line in summary_of(newer(1)).splitlines() if "newer-0" in line)
-    assert row.count("octo-org/sample]") == 1
+    assert row.count("[GitHub octo-org/sample ") == 1
 
 
 def test_names_of_others_are_only_text() -> None:

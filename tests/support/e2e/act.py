@@ -1,14 +1,21 @@
-"""Whole workflows, run by act on this machine."""
+"""Whole workflows, run by act on this machine.
+
+Other people's actions are replaced by stand-ins, as nothing is fetched here.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
 
 from support.e2e.commands import finished, run
 from support.environment import without_a_job
@@ -23,6 +30,8 @@ if TYPE_CHECKING:
 ACT = ROOT / ".venv" / "e2e" / "bin" / "act"
 CALLER = TESTS / "e2e" / "caller"
 OURS = "attested-publish/attested-publish@v1"
+STAND_INS = TESTS / "e2e" / "stand_ins"
+_OUTSIDE = re.compile(r"uses: ((?!attested-publish/)[\w-]+/([\w-]+)@\w+)")
 _SECONDS = 200
 
 
@@ -152,3 +161,31 @@ def act(
         stderr=subprocess.STDOUT,
         timeout=_SECONDS,
     )
+
+
+def stand_ins_for(text: str) -> dict[str, Path]:
+    """Return the folders that replace other people's actions in a workflow."""
+    return {name: STAND_INS / short for name, short in _OUTSIDE.findall(text)}
+
+
+def on_the_embedded_services(text: str, inputs: Mapping[str, str] | None = None) -> str:
+    """Return a workflow for which the embedded index and Sigstore are meant.
+
+    `inputs` are further ones of the step with the action.
+    """
+    yaml = YAML()
+    yaml.width = 4096
+    workflow = yaml.load(text)
+    for job in workflow["jobs"].values():
+        for step in job["steps"]:
+            if step.get("uses") == OURS:
+                step.setdefault("with", {}).update(
+                    {
+                        "repository-url": "${{ vars.INDEX }}",
+                        "sigstore-trust-config": "${{ vars.TRUST }}",
+                    }
+                    | dict(inputs or {})
+                )
+    written = io.StringIO()
+    yaml.dump(workflow, written)
+    return written.getvalue()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.e2e.act import OURS, act
+from support.e2e.act import OURS, act, stand_ins_for
 from support.e2e.commands import run
-from support.paths import TESTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,11 +18,10 @@ if TYPE_CHECKING:
     from support.e2e.machine import Machine
     from support.e2e.world import World
 
-STAND_INS = TESTS / "e2e" / "stand_ins"
 _IDENTITY = ("-c", "user.name=e2e", "-c", "user.email=e2e")
-_OUTSIDE = re.compile(r"uses: ((?!attested-publish/)[\w-]+/([\w-]+)@\w+)")
-_ANNOTATION = re.compile(r"::(error|warning|notice) ([^:\n]*)::([^\n]*)")
-_SUMMARY = "::a-summary-follows::"
+_ANNOTATION = re.compile(r"::(error|warning|notice)(?: ([^:\n]*))?::([^\n]*)")
+_STEP = re.compile(r"^\[[^\]\n]+\] +⚙ +Summary - (.*?)(?=^\[)", re.DOTALL | re.MULTILINE)
+"""How act shows a summary: in the log, up to its own next line."""
 
 Tree = dict[str, "str | None"]
 """Files by path; `None` is a file that is deleted."""
@@ -57,18 +53,19 @@ class Reviewed:
     def annotations(self) -> list[Annotation]:
         """The annotations, in the order of the log."""
         return [
-            Annotation(
-                level, dict(field.split("=", 1) for field in fields.split(",") if field), text
-            )
+            Annotation(level, dict(each.split("=", 1) for each in fields.split(",") if each), text)
             for level, fields, text in _ANNOTATION.findall(self.log)
         ]
 
     def rows(self) -> dict[str, list[str]]:
-        """Return the cells of the table of changes, by package."""
+        """Return the cells of the table of changes, by package: what, before, now."""
         return {
-            cells[1].strip(): [cell.strip() for cell in cells[2:-1]]
+            name[1]: [what.removesuffix(" "), before, now]
             for line in self.summary.splitlines()
-            if len(cells := re.split(r"(?<!\\)\|", line)) == 6
+            if (cells := [each.strip() for each in line.strip("|").split(" | ")])
+            and len(cells) == 3
+            and (name := re.fullmatch(r"\*\*(.+)\*\*<br>(.+)", cells[0]))
+            for what, before, now in [(name[2], cells[1], cells[2])]
         }
 
 
@@ -101,15 +98,12 @@ class PullRequest:
         *,
         is_fork: bool = False,
         event: str = "pull_request",
-        variables: Mapping[str, str] | None = None,
         job: Mapping[str, str] | None = None,
     ) -> Reviewed:
         """Run a workflow for the pull request: no secret, and no token with any permission."""
         text = (self.folder / ".github" / "workflows" / f"{workflow}.yml").read_text()
-        stand_ins = {name: STAND_INS / short for name, short in _OUTSIDE.findall(text)}
         path = self._home / "event.json"
         path.write_text(json.dumps(self._event(is_fork) if event == "pull_request" else {}))
-        summaries = self._home / "summaries"
         shown = {
             "STAND_IN_REPOSITORY": str(self.folder),
             "STAND_IN_UV": str(Path(sys.executable).parent),
@@ -122,15 +116,20 @@ class PullRequest:
             workflow,
             self.folder,
             *("--eventpath", str(path), "--no-skip-checkout"),
-            actions={OURS: action, **stand_ins},
-            variables={"INDEX": world.upload_url, "TRUST": str(world.trust_config)}
-            | dict(variables or {}),
+            actions={OURS: action, **stand_ins_for(text)},
+            variables={
+                "INDEX": world.upload_url,
+                "SIMPLE": world.index_url,
+                "TRUST": str(world.trust_config),
+            },
             secrets={},
             job=shown | dict(job or {}),
             environment={} if machine is None else machine.environment,
             home=self._home,
         )
-        return Reviewed(done.returncode == 0, done.stdout, "")
+        # act shows the summary once more when the step around it has ended.
+        summaries = dict.fromkeys(_STEP.findall(done.stdout))
+        return Reviewed(done.returncode == 0, done.stdout, "".join(summaries))
 
     def _event(self, is_fork: bool) -> dict[str, object]:
         owner = "somebody-else" if is_fork else "octo-org"
