@@ -96,13 +96,16 @@ def review(world, action, machine, default_image, tmp_path):
     return run_it
 
 
-def line_of(lock, text):
-    return lock.splitlines().index(text) + 1
+def entry(lock, name):
+    """The line at which the package's entry begins."""
+    return lock.splitlines().index(f'name = "{name}"')
 
 
-def entry_of(lock, name):
-    """The line at which the package's files begin; findings about a package are shown there."""
-    return line_of(lock, f'name = "{name}"')
+def first_file(lock, name):
+    """The line of the first file of the package."""
+    lines = lock.splitlines()
+    start = entry(lock, name)
+    return next(n for n, line in enumerate(lines, 1) if n > start and line.startswith("sdist = "))
 
 
 def assert_compared(done, lock, name="uv.lock"):
@@ -123,8 +126,8 @@ def assert_compared(done, lock, name="uv.lock"):
     assert rows["lost"][2] == "1.1<br>not attested"
     assert "since the lock in the base branch" in done.summary
     assert found_at(done) == {
-        ("moved%3A publisher-changed", name, entry_of(lock, "moved")),
-        ("lost%3A provenance-lost", name, entry_of(lock, "lost")),
+        ("moved%3A publisher-changed", name, first_file(lock, "moved")),
+        ("lost%3A provenance-lost", name, entry(lock, "lost")),
     }
 
 
@@ -178,8 +181,8 @@ def test_how_deep_the_checkout_is(review, locks, depth):
     assert "fetch-depth: 2" in warning.text
     assert done.rows() == {}
     assert found_at(done) == {
-        ("moved%3A publisher-changed", "uv.lock", entry_of(new, "moved")),
-        ("lost%3A provenance-lost", "uv.lock", entry_of(new, "lost")),
+        ("moved%3A publisher-changed", "uv.lock", first_file(new, "moved")),
+        ("lost%3A provenance-lost", "uv.lock", entry(new, "lost")),
     }
     assert "the release before" in done.summary
 
@@ -201,8 +204,8 @@ def test_a_lock_with_a_new_name_is_all_new(review, locks):
     assert "app/uv.lock is new: the base branch has no such file." in done.log
     assert {cells[0].partition(" ")[2] for cells in done.rows().values()} == {"added"}
     # It hides nothing: each is compared with the release before.
-    assert ("moved%3A publisher-changed", "app/uv.lock", entry_of(new, "moved")) in found_at(done)
-    assert ("lost%3A provenance-lost", "app/uv.lock", entry_of(new, "lost")) in found_at(done)
+    assert ("moved%3A publisher-changed", "app/uv.lock", first_file(new, "moved")) in found_at(done)
+    assert ("lost%3A provenance-lost", "app/uv.lock", entry(new, "lost")) in found_at(done)
 
 
 def test_a_lock_that_is_deleted(review, locks):
@@ -234,7 +237,7 @@ until = 2099-01-01
     )
     assert not done.succeeded
     assert found_at(done) == {
-        ("newer%3A publisher-unexpected", name, entry_of(new, "newer"))
+        ("newer%3A publisher-unexpected", name, first_file(new, "newer"))
         for name in ("uv.lock", "app/uv.lock")
     }
     # What was expected is no finding, but reviewers see it. Both locks have it.
@@ -252,7 +255,7 @@ def test_compared_with_another_lock(review, locks):
     assert not done.succeeded
     assert "since the lock in old/uv.lock" in done.summary
     assert done.rows()["moved"][0].endswith("publisher changed")
-    assert ("moved%3A publisher-changed", "new/uv.lock", entry_of(new, "moved")) in found_at(done)
+    assert ("moved%3A publisher-changed", "new/uv.lock", first_file(new, "moved")) in found_at(done)
 
 
 def test_a_wrong_input_is_one_sentence(review, locks):

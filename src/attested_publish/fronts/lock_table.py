@@ -102,7 +102,7 @@ def _print_changes(report: LockReport, printer: Printer) -> None:
             printer.detail(
                 f"{shown(each.name, 100)} {shown(each.old_version or '', 80)} → "
                 f"{shown(each.new_version or '', 80)}, {each.change.value}: "
-                f"{named(each.old) or 'nobody known'} → {named(each.new) or 'nobody known'}"
+                f"{named(each.old) or 'not attested'} → {named(each.new) or 'not attested'}"
             )
 
 
