@@ -303,3 +303,5 @@ def test_releases_are_watched(wheels, action, tmp_path, publisher):
         assert not done.succeeded
         assert "4 of 6 files in 3 releases are from the expected publisher." in done.log
         assert "repository evil-org/sampleproject, not pypa/sampleproject" in done.log
+        assert "✓ 4.0.1" in done.log
+        assert "✓ 4.1.0" not in done.log
