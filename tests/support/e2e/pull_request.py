@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _IDENTITY = ("-c", "user.name=e2e", "-c", "user.email=e2e")
 _ANNOTATION = re.compile(r"::(error|warning|notice)(?: ([^:\n]*))?::([^\n]*)")
+_STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""Steps on this machine have a terminal, other than on GitHub."""
+
 _STEP = re.compile(r"^\[[^\]\n]+\] +⚙ +Summary - (.*?)(?=^\[)", re.DOTALL | re.MULTILINE)
 """How act shows a summary: in the log, up to its own next line."""
 
@@ -127,9 +130,9 @@ class PullRequest:
             environment={} if machine is None else machine.environment,
             home=self._home,
         )
+        log = _STYLE.sub("", done.stdout)
         # act shows the summary once more when the step around it has ended.
-        summaries = dict.fromkeys(_STEP.findall(done.stdout))
-        return Reviewed(done.returncode == 0, done.stdout, "".join(summaries))
+        return Reviewed(done.returncode == 0, log, "".join(dict.fromkeys(_STEP.findall(log))))
 
     def _event(self, is_fork: bool) -> dict[str, object]:
         owner = "somebody-else" if is_fork else "octo-org"
