@@ -31,6 +31,7 @@ class Topic(StrEnum):
     """
 
     FILES_UNFIT = "Files cannot be published"
+    LOCK_UNUSABLE = "A lock or policy cannot be used"
     FOLDER_UNREADABLE = "A folder or file cannot be read"
     NO_SANDBOX = "The files could not be inspected"
     FOLDER_MISSING = "The folder does not exist"

@@ -1,27 +1,20 @@
 """The example workflows with SLSA provenance, run whole, on the embedded services.
 
-Other people's actions are replaced by stand-ins, as nothing is fetched here; the only other change
-is which index and which Sigstore are meant.
+The only change is which index and which Sigstore are meant.
 """
 
 from __future__ import annotations
 
-import io
-import re
-
 import pytest
-from ruamel.yaml import YAML
 
-from support.e2e.act import OURS, Caller
+from support.e2e.act import Caller, on_the_embedded_services, stand_ins_for
 from support.e2e.world import secrets_in
-from support.paths import ROOT, TESTS
+from support.paths import ROOT
 from support.sidecars import PUBLISH, SLSA
 
 pytestmark = pytest.mark.usefixtures("default_image")
 
 _EXAMPLES = ROOT / "docs" / "examples"
-_STAND_INS = TESTS / "e2e" / "stand_ins"
-_OUTSIDE = re.compile(r"uses: ([\w-]+/([\w-]+)@\w+)")
 
 PROJECT = {
     "pyproject.toml": """\
@@ -67,30 +60,12 @@ def build_sdist(folder, config_settings=None):
 }
 
 
-def on_the_embedded_services(text):
-    yaml = YAML()
-    workflow = yaml.load(text)
-    for job in workflow["jobs"].values():
-        for step in job["steps"]:
-            if step.get("uses") == OURS:
-                step.setdefault("with", {}).update(
-                    {
-                        "repository-url": "${{ vars.INDEX }}",
-                        "sigstore-trust-config": "${{ vars.TRUST }}",
-                    }
-                )
-    written = io.StringIO()
-    yaml.dump(workflow, written)
-    return written.getvalue()
-
-
 @pytest.mark.parametrize("example", ["provenance", "attest-where-built"])
 def test_both_attestations_come_from_one_run(example, world, machine, action, tmp_path):
     text = (_EXAMPLES / f"{example}.yml").read_text()
+    # act checks out itself.
     stand_ins = {
-        name: _STAND_INS / short
-        for name, short in _OUTSIDE.findall(text)
-        if short not in {"checkout", "attested-publish"}
+        name: folder for name, folder in stand_ins_for(text).items() if folder.name != "checkout"
     }
     assert len(stand_ins) == 3
     nothing = tmp_path / "nothing"

@@ -98,21 +98,26 @@ def test_what_changed(filled: Filled, tmp_path: Path) -> None:
 
     text = (tmp_path / "runner" / "summary.md").read_text(encoding="utf-8")
     rows = {
-        cells[1].strip(): [cell.strip() for cell in cells[2:-1]]
+        cells[1].strip().removeprefix("**").partition("**")[0]: [each.strip() for each in cells[1:]]
         for line in text.splitlines()
-        if len(cells := line.split("|")) == 6
+        if len(cells := line.split("|")) == 5
     }
     assert rows["moved"][0].endswith("publisher changed")
     assert "octo-org/moved" in rows["moved"][1]
     assert "environment pypi" in rows["moved"][1]
     assert "<https://github.com/evil-org/moved>" in rows["moved"][2]
     assert rows["lost"][0].endswith("attestation lost")
-    assert rows["lost"][2] == "1.1: not attested"
+    assert rows["lost"][2] == "1.1<br>not attested"
     assert rows["added"][0].endswith("added")
     assert rows["removed"][0].endswith("removed")
     assert "octo-org/removed" in rows["removed"][1]
     assert rows["newer"][0].endswith("same publisher")
+    assert rows["newer"][1] == "1.0"
     assert "same" not in rows
+    # What was found comes first.
+    assert text.index("**publisher-changed**") < text.index("What changed in who publishes")
+    # It is annotated once, at its line.
+    assert "::warning" not in done.stdout
 
     wanted = next(
         number
@@ -212,5 +217,5 @@ def test_a_pull_request_is_compared_with_its_base(
     else:
         assert "What changed in who publishes" in text
         assert "in the base branch" in text
-        assert "| moved |" in text
+        assert "| **moved**<br>" in text
         assert "file=locks/pylock.toml" in done.stdout

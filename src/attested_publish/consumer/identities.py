@@ -66,7 +66,8 @@ class Identity:
         one folder, so that only their names count.
         """
         mine = self.as_dict()
-        for name, wanted in expected.items():
+        # Whose repository it is says most.
+        for name, wanted in sorted(expected.items(), key=lambda item: item[0] == "environment"):
             key, wanted_value = name, wanted
             if name in _WORKFLOWS:
                 key = "workflow" if "workflow" in mine else "workflow_filepath"

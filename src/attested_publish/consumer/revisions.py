@@ -45,7 +45,7 @@ class RevisionProblem(FilesProblem):
     def __init__(self, revision: str, why: str, remedy: str) -> None:
         super().__init__(
             f"Nothing can be compared with {shown(revision, 100)}",
-            topic=Topic.FILES_UNFIT,
+            topic=Topic.LOCK_UNUSABLE,
             detail=why,
             remedy=remedy,
         )

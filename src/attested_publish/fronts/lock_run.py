@@ -162,6 +162,8 @@ def verify_locks(run: Run, request: LockRequest) -> LockReport:
         report = outcome.report
         for each in held:
             report.changes += changes(each, verification, outcome)
+        # Several locks often have the same packages.
+        report.changes = list(dict.fromkeys(report.changes))
         report.compared_with = next((each.where for each in held if each.before is not None), "")
     cache.write()
     _record_problems(outcome, run)

@@ -1,4 +1,4 @@
-"""What was found in locks as a step summary: first what changed in who publishes."""
+"""What was found in locks as a step summary: findings first, then what changed in who publishes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.consumer.lock_findings import Change, LockReport, PackageChange
 from attested_publish.findings import Severity
-from attested_publish.fronts.lock_table import listed_findings
+from attested_publish.fronts.lock_table import listed_findings, remedies
 from attested_publish.fronts.summary import Block, escaped, page_of, problem_block, prose, url_of
 from attested_publish.problems import counted
 from attested_publish.report import Result
@@ -29,17 +29,20 @@ _CHANGES = {
 }
 """What happened, in the order of the table: first what has to be looked at."""
 
-_OPEN_ROWS = 30
+_QUIET = {Change.SAME_PUBLISHER, Change.UNATTESTED}
+"""Nobody has to look at these: in a long table they are folded."""
+
+_OPEN_ROWS = 20
 _MARKS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}  # noqa: RUF001
 
 
 def lock_summary(locks: LockReport, report: Report, limit: int) -> str:
-    """Return the summary, at most `limit` bytes: the verdict, the changes, the findings."""
+    """Return the summary, at most `limit` bytes: the verdict, the findings, the changes."""
     blocks = [
         Block(f"## {_verdict(locks, report)}\n\n{_counts(locks)}\n\n"),
         *map(problem_block, report.problems),
-        _changes(locks),
-        _findings(locks),
+        *_findings(locks),
+        *_changes(locks),
         _publishers(locks),
     ]
     return page_of(blocks, [report.index], limit)
@@ -66,40 +69,48 @@ def _counts(locks: LockReport) -> str:
     return line
 
 
-def _changes(locks: LockReport) -> Block:
+def _changes(locks: LockReport) -> Iterator[Block]:
     if not locks.changes:
-        return Block()
+        return
     order = list(_CHANGES)
     changes = sorted(locks.changes, key=lambda each: (order.index(each.change), each.name))
-    head = (
-        f"### What changed in who publishes, since the lock {escaped(locks.compared_with)}\n\n"
-        "| package | | before | now |\n|---|---|---|---|\n"
-    )
-    rows = [_row(each) for each in changes]
-    grave = {Change.PUBLISHER_CHANGED, Change.ATTESTATION_LOST, Change.UNKNOWN}
-    most = max(_OPEN_ROWS, sum(each.change in grave for each in changes))
-    if len(rows) <= most:
-        return Block(head, rows, "\n")
+    quiet = [each for each in changes if each.change in _QUIET]
+    folded = quiet if len(changes) > _OPEN_ROWS else []
     counts = Counter(each.change for each in changes)
     listed = ", ".join(f"{counts[each]} {each.value}" for each in _CHANGES if counts[each])
-    return Block(f"{head}", rows, f"\n{listed}\n\n")
+    yield Block(
+        f"### What changed in who publishes, since the lock {escaped(locks.compared_with)}\n\n"
+        f"{listed}.\n\n"
+    )
+    table = "| package | before | now |\n|---|---|---|\n"
+    if shown := changes[: len(changes) - len(folded)]:
+        yield Block(table, list(map(_row, shown)), "\n")
+    if folded:
+        yield Block(
+            f"<details><summary>and {counted(len(folded), 'more package')}: same publisher, or "
+            f"attested neither before nor now</summary>\n\n{table}",
+            list(map(_row, folded)),
+            "\n</details>\n\n",
+        )
 
 
 def _row(change: PackageChange) -> str:
+    # The publisher is the same: once is enough.
+    old = () if change.change is Change.SAME_PUBLISHER else change.old
     cells = (
-        escaped(change.name),
-        _CHANGES[change.change],
-        _side(change.old_version, change.old),
-        _side(change.new_version, change.new),
+        f"**{escaped(change.name)}**<br>{_CHANGES[change.change]}",
+        _side(change.old_version, old, is_short=change.change in _QUIET),
+        _side(change.new_version, change.new, is_short=change.change is Change.UNATTESTED),
     )
     return f"| {' | '.join(cells)} |\n"
 
 
-def _side(version: str | None, identities: Sequence[Identity]) -> str:
+def _side(version: str | None, identities: Sequence[Identity], *, is_short: bool) -> str:
+    """Return a version and its publishers; if it `is_short`, not that there are none."""
     if version is None:
         return ""
-    publishers = ", ".join(map(_linked, identities)) or "not attested"
-    return f"{escaped(version)}: {publishers}"
+    publishers = list(map(_linked, identities)) or ([] if is_short else ["not attested"])
+    return "<br>".join((escaped(version), *publishers))
 
 
 def _linked(identity: Identity) -> str:
@@ -110,18 +121,26 @@ def _linked(identity: Identity) -> str:
     )
 
 
-def _findings(locks: LockReport) -> Block:
-    lines = list(_lines_of_findings(locks))
-    return Block("### What was found\n\n", lines, "\n") if lines else Block()
+def _findings(locks: LockReport) -> Iterator[Block]:
+    if not (listed := listed_findings(locks)):
+        return
+    yield Block("### What was found\n\n", list(_lines_of_findings(locks)), "\n")
+    advice = [
+        f"**What to do** ({', '.join(rules)}): {prose(remedy)}\n\n"
+        for remedy, rules in remedies(listed).items()
+    ]
+    yield Block("", advice)
 
 
 def _lines_of_findings(locks: LockReport) -> Iterator[str]:
     for verdict, each in listed_findings(locks):
         place = escaped(f"{each.file}:{each.line}")
-        name = escaped(verdict.package.name)
+        name = verdict.package.name
+        # Most messages begin with it.
+        whose = "" if each.message.startswith(f"{name} ") else f"{escaped(name)}: "
         yield (
-            f"- {_MARKS[each.severity]} **{each.rule.value}** {name} ({place}): "
-            f"{prose(f'{each.message} {each.remedy}')}\n"
+            f"- {_MARKS[each.severity]} **{each.rule.value}** ({place}): "
+            f"{whose}{prose(each.message)}\n"
         )
 
 

@@ -36,7 +36,7 @@ def print_found(report: LockReport, printer: Printer) -> None:
         printer.table(_table(listed[:_ROWS]))
     if len(listed) > _ROWS:
         printer.notice(f"There are {len(listed) - _ROWS} more findings; the report has all.")
-    for remedy, rules in _remedies(listed).items():
+    for remedy, rules in remedies(listed).items():
         printer.detail(f"{', '.join(rules)}: {remedy}")
     _print_changes(report, printer)
     _print_publishers(report, printer)
@@ -80,15 +80,15 @@ def _table(listed: list[tuple[PackageVerdict, LockFinding]]) -> Table:
     return table
 
 
-def _remedies(listed: list[tuple[PackageVerdict, LockFinding]]) -> dict[str, list[str]]:
+def remedies(listed: list[tuple[PackageVerdict, LockFinding]]) -> dict[str, list[str]]:
     """Return what to do, each once, with the rules it is for."""
-    remedies: dict[str, list[str]] = {}
+    advice: dict[str, list[str]] = {}
     for _, found in listed[:_ROWS]:
         if found.remedy:
-            rules = remedies.setdefault(found.remedy, [])
+            rules = advice.setdefault(found.remedy, [])
             if found.rule.value not in rules:
                 rules.append(found.rule.value)
-    return remedies
+    return advice
 
 
 def _print_changes(report: LockReport, printer: Printer) -> None:
@@ -98,10 +98,11 @@ def _print_changes(report: LockReport, printer: Printer) -> None:
         printer.notice(f"Since the lock {report.compared_with}: {listed}.")
     for each in report.changes:
         if each.change in {Change.PUBLISHER_CHANGED, Change.ATTESTATION_LOST}:
-            printer.warning(
+            # It is a finding, too, unless it was expected.
+            printer.detail(
                 f"{shown(each.name, 100)} {shown(each.old_version or '', 80)} → "
                 f"{shown(each.new_version or '', 80)}, {each.change.value}: "
-                f"{named(each.old) or 'nobody known'} → {named(each.new) or 'nobody known'}"
+                f"{named(each.old) or 'not attested'} → {named(each.new) or 'not attested'}"
             )
 
 

@@ -6,10 +6,13 @@ import os
 from typing import TYPE_CHECKING
 
 from attested_publish.net.untrusted import harmless, shown
+from attested_publish.problems import counted
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+    from packaging.version import Version
 
     from attested_publish.console.printer import Printer
     from attested_publish.consumer.expected import Expected
@@ -104,21 +107,22 @@ def run(options: argparse.Namespace, settings: Settings, project: str, expected:
 
 
 def _print(found: Sequence[Watched], printer: Printer) -> None:
-    versions = {each.version: 0 for each in found}
+    by_version: dict[Version, list[Watched]] = {}
     for each in found:
-        versions[each.version] += 1
-    for version, count in versions.items():
-        publishers = dict.fromkeys(
-            str(identity)
-            for each in found
-            if each.version == version
-            for identity in each.identities
-        )
-        printer.item(f"{version}", f"{count} files, by {', '.join(publishers) or 'nobody known'}")
-    for each in found:
-        if each.why_not:
-            printer.warning(harmless(f"{shown(each.filename)}: {each.why_not}"))
+        by_version.setdefault(each.version, []).append(each)
+    for version, files in by_version.items():
+        publishers = dict.fromkeys(str(identity) for each in files for identity in each.identities)
+        count = counted(len(files), "file")
+        note = f"{count}, by {', '.join(publishers) or 'nobody known'}"
+        bad = [each for each in files if each.why_not]
+        if not bad:
+            printer.item(f"{version}", note)
+            continue
+        printer.warning(f"{version}  {note}")
+        for each in bad:
+            printer.detail(harmless(f"{shown(each.filename)}: {each.why_not}"))
     good = sum(not each.why_not for each in found)
     printer.notice(
-        f"{good} of {len(found)} files in {len(versions)} releases are from the expected publisher."
+        f"{good} of {counted(len(found), 'file')} in {counted(len(by_version), 'release')} "
+        "are from the expected publisher."
     )

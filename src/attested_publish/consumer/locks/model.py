@@ -107,7 +107,7 @@ class LockError(Problem):
             f"{path} cannot be used",
             detail=why,
             remedy=remedy,
-            topic=Topic.FILES_UNFIT,
+            topic=Topic.LOCK_UNUSABLE,
             file=path,
         )
         self.line = line
