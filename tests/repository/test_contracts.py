@@ -28,7 +28,7 @@ from attested_publish.attestations.verify import (
     log_index,
     verify_attestation,
 )
-from attested_publish.consumer.attested_files import rules_of
+from attested_publish.consumer.prover import Prover
 from attested_publish.distributions import copy_privately
 from attested_publish.identity.tokens import AmbientIdentity
 from attested_publish.index.contents import New
@@ -415,7 +415,7 @@ def test_the_rules_of_the_cache_follow_the_root_of_trust(tmp_path: Path) -> None
     found = []
     for number in range(2):
         with staged(tmp_path / str(number)) as stage:
-            first, again = (rules_of(load_trust(stage.world.trust_config)) for _ in range(2))
+            first, again = (Prover(stage.world.trust_config or "").rules for _ in range(2))
             assert first == again
             found.append(first)
     assert found[0] != found[1]

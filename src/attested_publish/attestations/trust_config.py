@@ -47,6 +47,17 @@ def read(path: Path) -> str:
     return text
 
 
+def unusable(why: str) -> SigningProblem:
+    """Return the problem with contents that cannot be used."""
+    return SigningProblem(
+        "The Sigstore trust configuration cannot be used",
+        topic=Topic.TRUST_CONFIG,
+        detail=f"sigstore-trust-config: {why}.",
+        remedy=f"Use a ClientTrustConfig JSON (media type {MEDIA_TYPE}) of a Sigstore instance "
+        "with a Rekor v1 log.",
+    )
+
+
 def _text_of(path: Path) -> str:
     try:
         real = path.resolve()

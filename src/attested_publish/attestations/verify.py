@@ -22,6 +22,7 @@ from sigstore.verify import Verifier
 from sigstore.verify.policy import Identity as PersonPolicy
 from tuf.api.exceptions import RepositoryError
 
+from attested_publish.attestations.trust_config import unusable
 from attested_publish.identity.other import PersonTrustedPublisher
 from attested_publish.net.parallel import meanwhile
 from attested_publish.net.untrusted import shown
@@ -112,14 +113,16 @@ def load_trust(config_json: str | None) -> Trust:
             "again.",
         ) from error
     except (sigstore.errors.Error, ValueError, TypeError, LookupError) as error:
-        raise SigningProblem(
-            "The Sigstore trust configuration cannot be used",
-            topic=Topic.TRUST_CONFIG,
-            detail=f"sigstore-trust-config: {shown(error)}.",
-            remedy="Use a ClientTrustConfig JSON (media type "
-            "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json) of a Sigstore instance "
-            "with a Rekor v1 log.",
-        ) from error
+        raise unusable(shown(error)) from error
+
+
+def public_trust_config() -> str:
+    """Return the ClientTrustConfig of the public Sigstore (through TUF), as JSON.
+
+    Raises `SigningProblem`.
+    """
+    # sigstore gives its content in no other way; a contract test checks it.
+    return str(load_trust(None).config._inner.to_json())  # noqa: SLF001
 
 
 def no_root(error: sigstore.errors.TUFError) -> SigningProblem:

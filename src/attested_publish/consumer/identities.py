@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from cryptography import x509
-
-from attested_publish.attestations.verify import extension_text, publisher_fields
 from attested_publish.consumer.look_alikes import differ_only_in_look
 from attested_publish.net.untrusted import shown
-
-if TYPE_CHECKING:
-    from pypi_attestations import Attestation, Publisher
-
-_ENVIRONMENT = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.23")
-"""Fulcio's extension for the deployment environment of the job."""
 
 _HOSTS = {"GitHub": "https://github.com", "GitLab": "https://gitlab.com"}
 _WORKFLOWS = ("workflow", "workflow_filepath")
@@ -33,17 +23,6 @@ class Identity:
     def of(cls, fields: Mapping[str, str]) -> Identity:
         """Return the identity with these fields; two with the same fields are equal."""
         return cls(tuple(sorted(fields.items(), key=lambda item: (item[0] != "kind", item[0]))))
-
-    @classmethod
-    def proven(cls, publisher: Publisher, attestation: Attestation) -> Identity:
-        """Return who made a valid attestation.
-
-        The certificate proves the environment if it names one; otherwise it is the one that the
-        index has registered. Raises `ValueError` if the extension for it is not text.
-        """
-        fields = publisher_fields(publisher)
-        environment = extension_text(attestation, _ENVIRONMENT)
-        return cls.of({**fields, "environment": environment} if environment else fields)
 
     def as_dict(self) -> dict[str, str]:
         """Return the fields by name."""

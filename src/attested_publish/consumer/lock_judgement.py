@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
-from attested_publish.consumer.attested_files import Invalid, Publication, Unanswered
+from attested_publish.consumer.attested_files import Publication, Unanswered
 from attested_publish.consumer.identities import Identity, described, named, why_looks_alike
 from attested_publish.consumer.lock_findings import LockFinding, Rule, finding
 from attested_publish.consumer.locks.model import LockedFile, LockedPackage, Source
+from attested_publish.consumer.prover import Invalid
 from attested_publish.consumer.verified_cache import Proven
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import counted

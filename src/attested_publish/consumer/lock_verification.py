@@ -195,10 +195,15 @@ class LockVerification:
             for checked in outcome.facts[id(entry.package)].checked
             if checked.served is not None
         }
-        publications: dict[tuple[str, IndexFile], Publication] = {}
+        # Not in the threads, which would only get into each other's way.
+        publications: dict[tuple[str, IndexFile], Publication] = {
+            (name, file): found
+            for name, file in wanted
+            if (found := self.files.known(name, file, file.sha256 or "")) is not None
+        }
         for (name, file), publication in in_parallel(
             lambda item: self.files.publication(item[0], item[1], item[1].sha256 or ""),
-            sorted(wanted, key=lambda item: (item[0], item[1].filename)),
+            sorted(wanted - publications.keys(), key=lambda item: (item[0], item[1].filename)),
             threads=_AT_A_TIME,
         ):
             publications[name, file] = publication

@@ -85,6 +85,14 @@ class VerifiedCache:
         except (OSError, ValueError):
             return cls(None)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing can be found in it."""
+        try:
+            return self.folder is None or not any(self.folder.iterdir())
+        except OSError:
+            return True
+
     def get(self, shelf: str, key: str) -> Proven | None:
         """Return an entry; `shelf` is the key of its project."""
         if self.folder is None:

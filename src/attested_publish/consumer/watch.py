@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attested_publish.consumer.attested_files import Invalid, Unanswered
+from attested_publish.consumer.attested_files import Unanswered
+from attested_publish.consumer.prover import Invalid
 from attested_publish.consumer.served_releases import releases_on
 from attested_publish.net.parallel import in_parallel
 from attested_publish.net.untrusted import shown

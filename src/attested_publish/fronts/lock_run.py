@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from attested_publish.attestations.verify import load_trust
-from attested_publish.consumer.attested_files import AttestedFiles, rules_of
+from attested_publish.consumer.attested_files import AttestedFiles
 from attested_publish.consumer.lock_changes import changes
 from attested_publish.consumer.lock_verification import (
     Held,
@@ -22,6 +21,7 @@ from attested_publish.consumer.locks.expectations import Policy, read_policy
 from attested_publish.consumer.locks.model import Format, Lock
 from attested_publish.consumer.locks.reading import parse_lock, read_lock
 from attested_publish.consumer.persistence import Persistence
+from attested_publish.consumer.prover import Prover
 from attested_publish.consumer.revisions import Revision
 from attested_publish.consumer.served_releases import ServedReleases
 from attested_publish.consumer.verified_cache import VerifiedCache, cache_folder
@@ -134,6 +134,18 @@ class _Reading:
             return None
 
 
+def prover_of(trust_config: str | None) -> Prover:
+    """Return what verifies provenance with a root of trust; without one, the public Sigstore's.
+
+    Raises `SigningProblem` if that cannot be loaded.
+    """
+    if trust_config is not None:
+        return Prover(trust_config)
+    from attested_publish.attestations.verify import public_trust_config
+
+    return Prover(public_trust_config())
+
+
 def verify_locks(run: Run, request: LockRequest) -> LockReport:
     """Verify locks and print what was found; sets the run's result.
 
@@ -142,8 +154,10 @@ def verify_locks(run: Run, request: LockRequest) -> LockReport:
     reading = _Reading(run, request)
     with run.recorder.stage(Stage.FILES, counted(len(request.locks), "lock")):
         held, policy = reading.locks(), reading.policy()
-    trust = load_trust(run.targets.trust_config)
+    prover = prover_of(run.targets.trust_config)
     cache = VerifiedCache.at(cache_folder()) if request.uses_cache else VerifiedCache(None)
+    if cache.is_empty:
+        prover.start()
     index, deadlines = run.targets.index, run.targets.deadlines
     doing = f"who published {counted(sum(len(each.lock.packages) for each in held), 'package')}"
     with (
@@ -154,11 +168,12 @@ def verify_locks(run: Run, request: LockRequest) -> LockReport:
         verification = LockVerification(
             index,
             ServedReleases(index, session, persistence),
-            AttestedFiles(index, session, trust.verifier, rules_of(trust), persistence, cache),
+            AttestedFiles(index, session, prover, persistence, cache),
             policy,
             datetime.now(UTC).date(),
         )
         outcome = verification(held)
+        verification.files.check_root()
         report = outcome.report
         for each in held:
             report.changes += changes(each, verification, outcome)

@@ -56,14 +56,14 @@ def run(options: argparse.Namespace, settings: Settings, project: str, expected:
     """Verify everything a project has released since a version. Returns 0: it is right, 1."""
     from packaging.version import Version
 
-    from attested_publish.attestations.verify import load_trust
     from attested_publish.console.mask import mask
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
-    from attested_publish.consumer.attested_files import AttestedFiles, rules_of
+    from attested_publish.consumer.attested_files import AttestedFiles
     from attested_publish.consumer.persistence import Persistence
     from attested_publish.consumer.verified_cache import VerifiedCache
     from attested_publish.consumer.watch import watch
+    from attested_publish.fronts.lock_run import prover_of
     from attested_publish.fronts.running import carry_out, mask_secrets
     from attested_publish.fronts.terminal import console
     from attested_publish.index.pages import Pages
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace, settings: Settings, project: str, expected:
 
     def work() -> None:
         run.targets = chosen(settings)
-        trust = load_trust(run.targets.trust_config)
+        prover = prover_of(run.targets.trust_config)
         index, deadlines = run.targets.index, run.targets.deadlines
         persistence = Persistence(index.name, deadlines.index, run.printer.waiting)
         since = Version(options.watch_since)
@@ -94,11 +94,10 @@ def run(options: argparse.Namespace, settings: Settings, project: str, expected:
             run.recorder.stage(Stage.VERIFICATION, f"{shown(project)} since {since}"),
         ):
             # Without a cache: whoever watches wants to see what the index serves today.
-            means = AttestedFiles(
-                index, session, trust.verifier, rules_of(trust), persistence, VerifiedCache(None)
-            )
+            means = AttestedFiles(index, session, prover, persistence, VerifiedCache(None))
             wanted = {name: value for name, value in fields.items() if value}
             found = watch(project, since, wanted, Pages(index, session), means)
+            means.check_root()
         _print(found, run.printer)
         is_good = not any(each.why_not for each in found)
         run.result = Result.DONE if is_good else Result.REFUSED

@@ -63,13 +63,14 @@ _Told = TypeVar("_Told")
 
 
 class Sandbox:
-    """Some child processes that wait for questions; threads may share them.
+    """At most so many child processes that wait for questions; threads may share them.
 
     Each is started when it is needed. `close` ends them all, also those that are at work.
     """
 
-    def __init__(self) -> None:
-        self._slots = threading.Semaphore(CHILDREN)
+    def __init__(self, children: int = CHILDREN) -> None:
+        self._children = children
+        self._slots = threading.Semaphore(children)
         self._alone = threading.Lock()
         self._lock = threading.Condition()
         self._idle: list[Child] = []
@@ -181,7 +182,7 @@ class Sandbox:
     def _alone_with(self, module: str) -> Iterator[Child]:
         """Borrow a child that has the memory of all for itself."""
         with self._alone, contextlib.ExitStack() as slots:
-            for _ in range(CHILDREN):
+            for _ in range(self._children):
                 slots.enter_context(self._slots)
             with self._lock:
                 idle = self._idle.copy()
