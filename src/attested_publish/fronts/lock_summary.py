@@ -45,7 +45,7 @@ def lock_summary(locks: LockReport, report: Report, limit: int) -> str:
         *_changes(locks),
         _publishers(locks),
     ]
-    return page_of(blocks, [report.index], limit)
+    return page_of(blocks, [locks.index_name], limit)
 
 
 def _verdict(locks: LockReport, report: Report) -> str:
