@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from attested_publish.distributions import Changed, opened
 from attested_publish.net.untrusted import shown
 
 if TYPE_CHECKING:
@@ -26,10 +27,14 @@ class JsonFileError(ValueError):
 def read_text(path: Path, what: str) -> bytes:
     """Return the content of a file, which is a `what`; raises `JsonFileError`."""
     try:
-        with path.open("rb") as stream:
+        real = path.resolve()
+        with opened(real, [real.parent]) as stream:
             content = stream.read(_LARGEST + 1)
-    except OSError as error:
-        raise JsonFileError(f"The {what} {path} cannot be read: {error.strerror}.") from error
+    except Changed as error:
+        raise JsonFileError(f"The {what} {path} is not a regular file.") from error
+    except (OSError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or "it cannot be opened"
+        raise JsonFileError(f"The {what} {path} cannot be read: {why}.") from error
     if len(content) > _LARGEST:
         raise JsonFileError(f"The {what} {path} is larger than {_LARGEST} bytes.")
     return content
