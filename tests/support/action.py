@@ -62,11 +62,14 @@ def job(world: World, folder: Path, **inputs: str) -> dict[str, str]:
     }
 
 
-def run_action(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the step in a process of its own."""
+def run_action(
+    environment: Mapping[str, str], *, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the step in a process of its own, in the workspace `cwd`."""
     return subprocess.run(
         ACTION,
         env=dict(environment),
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=60,

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Final
 
 from attested_publish.consumer.locks.entries import normalized
 from attested_publish.consumer.locks.model import LockError
-from attested_publish.consumer.locks.reading import bounded_content, decoded_utf8, why_unread
+from attested_publish.consumer.locks.reading import (
+    bounded_content,
+    decoded_utf8,
+    why_unread,
+    within_bounds,
+)
 from attested_publish.consumer.locks.toml import Broken, Table, headers, parsed
 from attested_publish.net.untrusted import shown
 from attested_publish.rules.versions import parsed_version
 
 if TYPE_CHECKING:
     from packaging.version import Version
+
+MOST_BYTES: Final = 4 << 20
+"""Of a policy, which is enough for 10,000 projects."""
 
 KINDS: Final = {"GitHub", "GitLab", "Google", "CircleCI"}
 """The providers of publishers, as provenance names them."""
@@ -97,7 +105,7 @@ def read_policy(path: Path) -> Policy:
     """Read `publishers.toml`. Raises `LockError`."""
     name = shown(path, 200)
     try:
-        content = bounded_content(path)
+        content = bounded_content(path, MOST_BYTES)
     except Broken as error:
         raise LockError(name, error.why) from error
     except (OSError, ValueError) as error:
@@ -109,6 +117,7 @@ def parse_policy(content: bytes, name: str) -> Policy:
     """Read a policy from its bytes; `name` is its path, for messages. Raises `LockError`."""
     path = shown(name, 200)
     try:
+        within_bounds(content, MOST_BYTES)
         return Policy(path, _projects(decoded_utf8(content)))
     except Broken as error:
         raise LockError(path, error.why, line=error.line) from error

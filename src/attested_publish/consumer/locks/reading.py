@@ -78,15 +78,15 @@ def parse_lock(content: bytes, name: str, *, beside: Beside = lambda _: None) ->
     return Lock(path, format_, tuple(packages))
 
 
-def bounded_content(path: Path) -> bytes:
+def bounded_content(path: Path, most: int = MOST_BYTES) -> bytes:
     """Return the bytes of a regular file. Raises `OSError`, `Broken` if it is too large or none."""
     # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise Broken("It is not a regular file.")
-        content = file.read(MOST_BYTES + 1)
-    within_bounds(content)
+        content = file.read(most + 1)
+    within_bounds(content, most)
     return content
 
 
@@ -95,10 +95,10 @@ def is_pylock(name: str) -> bool:
     return _PYLOCK.fullmatch(name) is not None
 
 
-def within_bounds(content: bytes) -> None:
+def within_bounds(content: bytes, most: int = MOST_BYTES) -> None:
     """Raise `Broken` if a file is too large to be read."""
-    if len(content) > MOST_BYTES:
-        raise Broken(f"It is larger than {MOST_BYTES >> 20} MiB.")
+    if len(content) > most:
+        raise Broken(f"It is larger than {most >> 20} MiB.")
 
 
 def decoded_utf8(content: bytes) -> str:
