@@ -24,8 +24,8 @@ def changes(held: Held, verification: LockVerification, outcome: Outcome) -> lis
     for package in held.lock.packages:
         now.setdefault(package.name, []).append(package)
     found = [
-        *_added_or_changed(now, held.before, outcome),
-        *_removed(held.before, now, verification, outcome),
+        *_added_or_changed(now, held.before.by_project, outcome),
+        *_removed(held.before.by_project, now, verification, outcome),
     ]
     return sorted(found, key=lambda each: (list(Change).index(each.change), each.name))
 

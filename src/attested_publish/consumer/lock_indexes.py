@@ -31,7 +31,7 @@ def other_indexes(package: LockedPackage, index: Index) -> Iterator[LockFinding]
         if _normal(url) in roots:
             continue
         how = _how_it_deceives(url, index.host)
-        message = f"The lock gets {package.name} from {shown(without_credentials(url), 200)}, not "
+        message = f"The lock gets {package.name} from {_shown(url)}, not "
         yield finding(
             Rule.INDEX_UNEXPECTED, package, f"{message}from {roots[0]}.{how and ' ' + how}", _REMEDY
         )
@@ -72,6 +72,12 @@ def _origin(url: str) -> tuple[str, str, int | None] | None:
         return origin_of(url)
     except ValueError:
         return None
+
+
+def _shown(url: str) -> str:
+    """Return an index's address as it is shown: without what may be secret, as a query may."""
+    address, mark, _ = without_credentials(url).partition("?")
+    return shown(address, 200) + (mark and "?…")
 
 
 def _normal(url: str) -> str:

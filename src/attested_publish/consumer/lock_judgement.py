@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.version import InvalidVersion, Version
-
 from attested_publish.consumer.attested_files import Publication, Unanswered
 from attested_publish.consumer.identities import Identity, described, named, why_looks_alike
 from attested_publish.consumer.lock_findings import LockFinding, Rule, finding
@@ -16,8 +14,11 @@ from attested_publish.consumer.prover import Invalid
 from attested_publish.consumer.verified_cache import Proven
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import counted
+from attested_publish.rules.versions import parsed_version
 
 if TYPE_CHECKING:
+    from packaging.version import Version
+
     from attested_publish.consumer.locks.expectations import Expectation
     from attested_publish.consumer.served_releases import ServedProject, ServedRelease
     from attested_publish.index.pages import IndexFile
@@ -83,10 +84,7 @@ class Facts:
 
 def version_of(package: LockedPackage) -> Version | None:
     """Return the version of an entry; `None` if it has none, or none that an index can have."""
-    try:
-        return Version(package.version or "")
-    except InvalidVersion:
-        return None
+    return parsed_version(package.version or "")
 
 
 def expects(package: LockedPackage, expectation: Expectation | None) -> list[Mapping[str, str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, TypeVar
 
 from attested_publish.consumer.attested_files import AttestedFiles, Publication, Unanswered
+from attested_publish.consumer.earlier_entries import EarlierEntries
 from attested_publish.consumer.lock_findings import (
     LockFinding,
     LockReport,
@@ -49,36 +50,22 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Held:
-    """A lock, and the entries that it is compared with, by project.
+    """A lock, and the entries that it is compared with.
 
     `before` is `None` without such a lock; `where` names it in findings.
     """
 
     lock: Lock
-    before: Mapping[str, Sequence[LockedPackage]] | None = None
+    before: EarlierEntries | None = None
     where: str = ""
-
-
-def entries_of(lock: Lock) -> Mapping[str, Sequence[LockedPackage]]:
-    """Return the entries of a lock by project."""
-    found: dict[str, list[LockedPackage]] = {}
-    for package in lock.packages:
-        found.setdefault(package.name, []).append(package)
-    return found
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a lock that the index is asked about, and what it is compared with."""
+    """An entry of a lock that the index is asked about, and the lock that it is in."""
 
     package: LockedPackage
     held: Held
-
-    @property
-    def before(self) -> Sequence[LockedPackage]:
-        """The entries of the same project, from the index, in the lock that is compared with."""
-        listed = (self.held.before or {}).get(self.package.name, ())
-        return [each for each in listed if each.source is Source.INDEX]
 
 
 @dataclass
@@ -145,7 +132,7 @@ class LockVerification:
                 project = self.releases.of(package.name, wanted)
             except IndexProblem:
                 return ()
-            files = _with_hashes(_files(project, version), [package])
+            files = _with_hashes(_files(project, version), _hashes(package))
             return self._earlier(package.name, version, "", files, (), outcome=outcome).identities
 
         found = in_parallel(look_up, packages, threads=_AT_A_TIME)
@@ -167,7 +154,10 @@ class LockVerification:
         """Read the page of every project, once."""
         packages: dict[str, list[LockedPackage]] = {}
         for entry in asked:
-            packages.setdefault(entry.package.name, []).extend((entry.package, *entry.before))
+            packages.setdefault(entry.package.name, []).append(entry.package)
+        for before in {id(entry.held): entry.held.before for entry in asked}.values():
+            for project, listed in packages.items():
+                listed.extend(() if before is None else before.of(project))
 
         def read(project: str) -> ServedProject:
             return self.releases.of(project, _wanted(packages[project]))
@@ -223,15 +213,15 @@ class LockVerification:
         """Return what an entry is compared with; `None` if there is nothing, or no change."""
         package, facts = entry.package, outcome.facts[id(entry.package)]
         version = version_of(package)
-        same = [each for each in entry.before if version_of(each) == version]
-        if same and _hashes(package) <= {sha256 for each in same for sha256 in _hashes(each)}:
+        before = entry.held.before or EarlierEntries()
+        same = before.release(package.name, version)
+        if same is not None and _hashes(package) <= same.hashes:
             return None
         lower = facts.project.before.get(version) if version is not None else None
-        if entry.before:
-            olds = same or _nearest(entry.before, version)
-            old = version_of(olds[0])
-            files = _with_hashes(_files(facts.project, old), olds)
-            label, where = olds[0].version or "an earlier version", entry.held.where
+        old = same or before.nearest(package.name, version)
+        if old is not None:
+            files = _with_hashes(_files(facts.project, old.version), old.hashes)
+            label, where = old.label, entry.held.where
         elif lower is not None and not self._is_expected(package):
             files, label = _files(facts.project, lower), str(lower)
             where = "the release before"
@@ -318,18 +308,9 @@ def _hashes(package: LockedPackage) -> set[str]:
     return {file.sha256 for file in package.files}
 
 
-def _with_hashes(files: Iterable[IndexFile], packages: Sequence[LockedPackage]) -> list[IndexFile]:
+def _with_hashes(files: Iterable[IndexFile], hashes: Collection[str]) -> list[IndexFile]:
     """Return the files that entries name by their hashes: others may have come later."""
-    hashes = {sha256 for package in packages for sha256 in _hashes(package)}
     return [file for file in files if not hashes or file.sha256 in hashes]
-
-
-def _nearest(before: Sequence[LockedPackage], version: Version | None) -> list[LockedPackage]:
-    """Return the entries of the highest version below `version`, or of the highest one."""
-    versions = [found for each in before if (found := version_of(each)) is not None]
-    lower = [each for each in versions if version is not None and each < version]
-    nearest = max(lower or versions, default=None)
-    return [each for each in before if version_of(each) == nearest] or list(before)
 
 
 def _answers(

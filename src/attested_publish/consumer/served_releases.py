@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from attested_publish.index.pages import Page, Pages, ProjectStatus
 from attested_publish.net.http import TooLarge
 from attested_publish.problems import IndexProblem
+from attested_publish.rules.versions import parsed_version
 
 if TYPE_CHECKING:
     import requests
+    from packaging.version import Version
 
     from attested_publish.consumer.persistence import Persistence
     from attested_publish.index.index import Index
@@ -100,16 +102,16 @@ def _kept(page: Page | None, project: str, wanted: WantedProject) -> ServedProje
             for version, files in releases.items()
             if any(file.sha256 in wanted.hashes for file in files)
         )
+    in_order = sorted(releases)
     before = {
-        version: lower
+        version: in_order[place - 1]
         for version in versions
-        if (lower := max((each for each in releases if each < version), default=None)) is not None
+        if (place := bisect_left(in_order, version)) > 0
     }
     compared = set(before.values())
     return ServedProject(
-        quarantined=page.status_reason
-        if page.status is ProjectStatus.QUARANTINED and not page.files
-        else None,
+        # Whatever files it lists: nobody is to install them (PEP 792).
+        quarantined=page.status_reason if page.status is ProjectStatus.QUARANTINED else None,
         releases={
             version: _release(
                 releases[version],
@@ -146,9 +148,8 @@ def releases_on(files: Iterable[IndexFile], project: str) -> dict[Version, list[
             by_text.setdefault(_version_text(file.filename, project), []).append(file)
     releases: dict[Version, list[IndexFile]] = {}
     for text, found in by_text.items():
-        try:
-            version = Version(text)
-        except InvalidVersion:
+        version = parsed_version(text)
+        if version is None:
             continue
         releases.setdefault(version, []).extend(found)
     return releases

@@ -78,8 +78,13 @@ class VerifiedCache:
 
     @classmethod
     def at(cls, folder: Path) -> VerifiedCache:
-        """Use a folder, which is made if it does not exist, and if it is only the user's own."""
+        """Use a folder, which is made if it does not exist, and if it is only the user's own.
+
+        Where the user has no home, its path is relative: to a folder that may be a stranger's.
+        """
         try:
+            if not folder.is_absolute():
+                return cls(None)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return cls(folder if _is_ours(folder.lstat(), stat.S_ISDIR) else None)
         except (OSError, ValueError):

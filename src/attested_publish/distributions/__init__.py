@@ -2,7 +2,7 @@
 
 from attested_publish.distributions.copying import Copies, Distribution, copy_privately
 from attested_publish.distributions.finding import find, is_sidecar
-from attested_publish.distributions.names import Kind, kind_of, release_of
+from attested_publish.distributions.names import Kind, kind_of, release_of, with_single_tags
 from attested_publish.distributions.opening import Changed, opened
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "kind_of",
     "opened",
     "release_of",
+    "with_single_tags",
 ]

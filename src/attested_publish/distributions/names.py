@@ -48,16 +48,16 @@ def release_of(filename: str) -> tuple[str | None, Version | None]:
 def _parsed_wheel(filename: str) -> tuple[str, Version, object, object]:
     """Parse a wheel's name, also with a variant as its last part (PEP 825). Raises `ValueError`."""
     try:
-        return parse_wheel_filename(_with_single_tags(filename))
+        return parse_wheel_filename(with_single_tags(filename))
     except ValueError:
-        return parse_wheel_filename(_with_single_tags(f"{filename.rpartition('-')[0]}.whl"))
+        return parse_wheel_filename(with_single_tags(f"{filename.rpartition('-')[0]}.whl"))
 
 
-def _with_single_tags(filename: str) -> str:
+def with_single_tags(filename: str) -> str:
     """Return a wheel's name with only the first tag of each part.
 
-    Parsing a name combines all of its tags. For a name of 1200 characters, which a project page
-    may list, that takes 13 s and 500 MB.
+    Parsing a name combines all of its tags. For a name of 1200 characters, which a project's
+    page or a lock may have, that takes 13 s and 500 MB.
     """
     head, *parts = filename.removesuffix(".whl").rsplit("-", 3)
     return "-".join([head, *(part.partition(".")[0] for part in parts)]) + ".whl"

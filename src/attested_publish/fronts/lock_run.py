@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from attested_publish.consumer.attested_files import AttestedFiles
+from attested_publish.consumer.earlier_entries import EarlierEntries
 from attested_publish.consumer.lock_changes import changes
 from attested_publish.consumer.lock_verification import (
     Held,
     LockVerification,
     Outcome,
-    entries_of,
 )
 from attested_publish.consumer.locks.expectations import Policy, read_policy
 from attested_publish.consumer.locks.model import Format, Lock
@@ -80,7 +80,7 @@ class _Reading:
                 shown(lock.path), f"{lock.format.value}, {counted(len(lock.packages), 'package')}"
             )
             before, where = self._before(path, against)
-            held.append(Held(lock, None if before is None else entries_of(before), where))
+            held.append(Held(lock, None if before is None else EarlierEntries(before), where))
         return held
 
     def _before(self, path: Path, against: Lock | None) -> tuple[Lock | None, str]:

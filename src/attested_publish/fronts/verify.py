@@ -394,16 +394,15 @@ def _upload_url(index_url: str | None, repository_url: str | None) -> str:
 
 
 def _version(requirement: Requirement, text: str) -> Version | None:
-    from packaging.version import InvalidVersion, Version
+    from attested_publish.rules.versions import parsed_version
 
     specifiers = list(requirement.specifier)
     if not specifiers:
         return None
     if len(specifiers) == 1 and specifiers[0].operator == "==":
-        try:
-            return Version(specifiers[0].version)
-        except InvalidVersion:
-            pass
+        version = parsed_version(specifiers[0].version)
+        if version is not None:
+            return version
     raise WrongUsage(f"{shown(text, 200)!r} does not name one version: PROJECT==VERSION.")
 
 

@@ -33,14 +33,13 @@ def add_to(command: argparse.ArgumentParser) -> None:
 def faults_of(options: argparse.Namespace) -> list[str]:
     """Return a sentence for everything that does not go with this option."""
     from packaging.utils import InvalidName, canonicalize_name
-    from packaging.version import InvalidVersion, Version
+
+    from attested_publish.rules.versions import parsed_version
 
     if options.watch_since is None:
         return []
     faults = []
-    try:
-        Version(options.watch_since)
-    except InvalidVersion:
+    if parsed_version(options.watch_since) is None:
         faults.append(f"--watch-since is {shown(options.watch_since, 80)!r}: name a version.")
     if options.lock or options.pylock:
         faults.append("--watch-since goes with neither --lock nor --pylock.")

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final
-
-from packaging.version import InvalidVersion, Version
+from typing import TYPE_CHECKING, Final
 
 from attested_publish.consumer.locks.entries import normalized
 from attested_publish.consumer.locks.model import LockError
 from attested_publish.consumer.locks.reading import bounded_content, decoded_utf8, why_unread
 from attested_publish.consumer.locks.toml import Broken, Table, headers, parsed
 from attested_publish.net.untrusted import shown
+from attested_publish.rules.versions import parsed_version
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 KINDS: Final = {"GitHub", "GitLab", "Google", "CircleCI"}
 """The providers of publishers, as provenance names them."""
@@ -152,10 +154,10 @@ def _version(table: Table) -> Version | None:
     since = table.text("since")
     if since is None:
         return None
-    try:
-        return Version(since)
-    except InvalidVersion as error:
-        raise table.wrong("since", "is not a version") from error
+    version = parsed_version(since)
+    if version is None:
+        raise table.wrong("since", "is not a version")
+    return version
 
 
 def _exception(table: Table, line: int) -> Exempted:

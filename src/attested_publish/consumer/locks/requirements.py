@@ -10,13 +10,7 @@ from optparse import OptionParser, OptParseError, Values
 from typing import Final, NoReturn
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    canonicalize_name,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import canonicalize_name
 
 from attested_publish.consumer.locks.entries import (
     Hashes,
@@ -29,6 +23,7 @@ from attested_publish.consumer.locks.entries import (
 )
 from attested_publish.consumer.locks.model import LockedPackage, Remark, Source
 from attested_publish.consumer.locks.toml import Broken
+from attested_publish.distributions import release_of
 from attested_publish.net.untrusted import shown
 
 Beside = Callable[[str], bytes | None]
@@ -429,9 +424,4 @@ def _direct(address: str, line: _Line, path: str, name: str = "") -> LockedPacka
 
 def _project_in(filename: str) -> str:
     """Return the project of a distribution's filename, or nothing."""
-    try:
-        if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[0]
-        return parse_sdist_filename(filename)[0]
-    except (InvalidWheelFilename, InvalidSdistFilename):
-        return ""
+    return release_of(filename)[0] or ""
