@@ -197,7 +197,7 @@ def _record_problems(outcome: Outcome, run: Run) -> None:
     by_cause: dict[str, list[tuple[str, IndexProblem]]] = {}
     for project, problem in outcome.problems.items():
         # Save for the project's name in the address, an index that is down fails them all alike.
-        cause = problem.detail.replace(f"/{project}/", "/")
+        cause = problem.cause.replace(f"/{project}/", "/")
         by_cause.setdefault(cause, []).append((project, problem))
     for found in by_cause.values():
         names = ", ".join(shown(project, 100) for project, _ in found[:_NAMED])
