@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,12 @@ class JsonFileError(ValueError):
 def read_text(path: Path, what: str) -> bytes:
     """Return the content of a file, which is a `what`; raises `JsonFileError`."""
     try:
-        with path.open("rb") as stream:
+        # Opening a named pipe would wait for somebody who writes to it; then, it is empty.
+        flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, os.O_RDONLY | flags)
+        if hasattr(os, "O_NONBLOCK"):
+            os.set_blocking(descriptor, True)
+        with open(descriptor, "rb") as stream:  # noqa: PTH123 - of a descriptor
             content = stream.read(_LARGEST + 1)
     except OSError as error:
         raise JsonFileError(f"The {what} {path} cannot be read: {error.strerror}.") from error
