@@ -106,31 +106,41 @@ class Revision:
     def content(self, path: str) -> bytes | None:
         """Return a file's content; `path` is relative to the folder. `None` if there is none.
 
-        Raises `RevisionProblem` if it is too large, or cannot be read.
+        Links are followed, as in a checkout. Raises `RevisionProblem` if it is too large, cannot
+        be read, or is a link that leads out of the revision.
         """
-        if "\0" in path or Path(path).is_absolute():
+        if any(each in path for each in "\0\n") or Path(path).is_absolute():
             return None
         place = f"{self.commit}:./{path.replace(os.sep, '/')}"
-        found = _run(self._git, self.folder, "rev-parse", "--verify", "--quiet", place)
-        blob = (found or b"").decode("ascii", "replace").strip()
-        if _OBJECT.fullmatch(blob) is None:
-            return None
-        size = _run(self._git, self.folder, "cat-file", "-s", blob)
-        if size is None or not size.strip().isdigit():
-            raise RevisionProblem(
-                self.name,
-                f"{shown(path, 200)} is there, but its content was not fetched.",
-                "Fetch it first: a partial clone leaves it out.",
-            )
-        if int(size) > _LIMIT:
-            raise RevisionProblem(
-                self.name, f"{shown(path, 200)} has more than {_LIMIT >> 20} MiB.", ""
-            )
-        return _run(self._git, self.folder, "cat-file", "blob", blob)
+        check = ("cat-file", "--batch-check", "--follow-symlinks")
+        found = _run(self._git, self.folder, *check, given=f"{place}\n") or b""
+        words = found.decode("utf-8", "replace").split()
+        match words:
+            case [blob, "blob", size] if _OBJECT.fullmatch(blob) and size.isdigit():
+                if int(size) > _LIMIT:
+                    why = f"{shown(path, 200)} has more than {_LIMIT >> 20} MiB."
+                    raise RevisionProblem(self.name, why, "")
+                return _run(self._git, self.folder, "cat-file", "blob", blob)
+            case ["symlink" | "dangling" | "loop" | "notdir", *_]:
+                raise RevisionProblem(
+                    self.name,
+                    f"{shown(path, 200)} is a link there, which leads to no file of that revision.",
+                    "Name the file itself, or give the old lock with --against.",
+                )
+            case [folder, "tree", _] if _OBJECT.fullmatch(folder):
+                return None
+            case _:
+                if _run(self._git, self.folder, "rev-parse", "--verify", "--quiet", place) is None:
+                    return None
+                raise RevisionProblem(
+                    self.name,
+                    f"{shown(path, 200)} is there, but its content was not fetched.",
+                    "Fetch it first: a partial clone leaves it out.",
+                )
 
 
-def _run(git: str, folder: Path, *arguments: str) -> bytes | None:
-    """Return what git prints; `None` if it fails or takes too long."""
+def _run(git: str, folder: Path, *arguments: str, given: str = "") -> bytes | None:
+    """Return what git prints, `given` its input; `None` if it fails or takes too long."""
     environment = {
         name: value for name, value in os.environ.items() if not name.upper().startswith("GIT_")
     }
@@ -139,7 +149,7 @@ def _run(git: str, folder: Path, *arguments: str) -> bytes | None:
             [git, *_OPTIONS, *arguments],
             cwd=folder,
             env={**environment, **_ENVIRONMENT},
-            stdin=subprocess.DEVNULL,
+            input=given.encode("utf-8", "surrogateescape"),
             capture_output=True,
             timeout=_SECONDS,
             check=False,

@@ -157,6 +157,8 @@ def _verify(run: Run, environment: Mapping[str, str]) -> LockReport:
         against=run.settings.against,
         base=Path(base) if base else None,
         policy=run.settings.policy,
+        # Of a pull request, the links in it are a stranger's.
+        within=Path.cwd(),
         # A cache that jobs of others may have written to proves nothing.
         uses_cache=False,
     )

@@ -18,8 +18,8 @@ from attested_publish.consumer.lock_verification import (
     Outcome,
 )
 from attested_publish.consumer.locks.expectations import Policy, read_policy
-from attested_publish.consumer.locks.model import Format, Lock
-from attested_publish.consumer.locks.reading import parse_lock, read_lock
+from attested_publish.consumer.locks.model import Format, Lock, LockError
+from attested_publish.consumer.locks.reading import is_pylock, parse_lock, read_lock
 from attested_publish.consumer.persistence import Persistence
 from attested_publish.consumer.prover import Prover
 from attested_publish.consumer.revisions import Revision
@@ -46,7 +46,8 @@ class LockRequest:
     """What to verify, and against what.
 
     The lock that is compared with is the file `against`; or what was in a Git `revision`; or the
-    file with the same path below the folder `base`, where there is one. `writes`: verified
+    file with the same path below the folder `base`, where there is one. `within`: a folder whose
+    files may be a stranger's, so that no link may lead out of it. `writes`: verified
     identities are pinned in the policy, or in the locks that can hold them.
     """
 
@@ -55,6 +56,7 @@ class LockRequest:
     revision: str | None = None
     base: Path | None = None
     policy: Path | None = None
+    within: Path | None = None
     writes: bool = False
     uses_cache: bool = True
 
@@ -66,20 +68,22 @@ class _Reading:
     run: Run
     request: LockRequest
     has_failed: bool = field(default=False)
+    read: dict[Path, Lock] = field(default_factory=dict)
 
     def locks(self) -> list[Held]:
         """Return the locks, each with the one that it is compared with."""
         named = self.request.against
-        against = None if named is None else self._tried(lambda: read_lock(named))
+        against = None if named is None else self._tried(lambda: self._read(named))
         held = []
         for path in self.request.locks:
-            lock = self._tried(lambda path=path: read_lock(path))  # type: ignore[misc] # bound now
+            lock = self._tried(lambda path=path: self._read(path))  # type: ignore[misc] # bound now
             if lock is None:
                 continue
             self.run.printer.item(
                 shown(lock.path), f"{lock.format.value}, {counted(len(lock.packages), 'package')}"
             )
             before, where = self._before(path, against)
+            self.read[path] = lock
             held.append(Held(lock, None if before is None else EarlierEntries(before), where))
         return held
 
@@ -97,7 +101,30 @@ class _Reading:
         path = self.request.policy
         if path is None or (self.request.writes and not path.exists()):
             return None
-        return self._tried(lambda: read_policy(path))
+        return self._tried(lambda: self._read_policy(path))
+
+    def _read(self, path: Path) -> Lock:
+        self._refuse_escape(path)
+        return read_lock(path)
+
+    def _read_policy(self, path: Path) -> Policy:
+        self._refuse_escape(path)
+        return read_policy(path)
+
+    def _refuse_escape(self, path: Path) -> None:
+        """Raise `LockError` for a path in `within` that leads out of it, by a link.
+
+        What cannot be read as a lock is quoted, in a log that may be public.
+        """
+        within = self.request.within
+        if within is None or not Path(os.path.abspath(path)).is_relative_to(within):  # noqa: PTH100
+            return
+        try:
+            is_inside = path.resolve().is_relative_to(within.resolve())
+        except (OSError, RuntimeError):
+            is_inside = False
+        if not is_inside:
+            raise LockError(shown(path, 200), "It is a link that leads out of the workspace.")
 
     def _at(self, name: str, path: Path) -> Lock | None:
         revision = Revision.of(name, path.parent)
@@ -105,7 +132,8 @@ class _Reading:
         if content is None:
             self.run.printer.notice(f"{shown(path)} is new: {shown(name, 100)} has no such file.")
             return Lock(str(path), Format.REQUIREMENTS, ())
-        return parse_lock(content, f"{name}:{path}", beside=revision.content)
+        place = path if path.is_absolute() else f"./{path}"
+        return parse_lock(content, f"{name}:{place}", beside=revision.content)
 
     def _in_base(self, path: Path) -> Lock | None:
         """Return a lock of the base branch; without it, a pull request can be judged, too."""
@@ -217,11 +245,10 @@ def _write(request: LockRequest, report: LockReport, reading: _Reading) -> None:
             (request.policy, report.verdicts)
         ]
     else:
-        pylocks = [path for path in request.locks if path.name.endswith(".toml")]
         targets = [
-            (path, [each for each in report.verdicts if each.package.path == str(path)])
-            for path in pylocks
-            if path.name.startswith("pylock.")
+            (path, _of_lock(report, lock))
+            for path, lock in reading.read.items()
+            if is_pylock(path.name)
         ]
         if not targets:
             run.printer.warning(
@@ -236,6 +263,12 @@ def _write(request: LockRequest, report: LockReport, reading: _Reading) -> None:
             reading.has_failed = True
             continue
         run.printer.item(shown(path), "written" if has_changed else "as it was")
+
+
+def _of_lock(report: LockReport, lock: Lock) -> list[PackageVerdict]:
+    """Return the verdicts about a lock's packages: not by its path, which is shortened there."""
+    packages = set(map(id, lock.packages))
+    return [each for each in report.verdicts if id(each.package) in packages]
 
 
 def _pinnable(verdicts: Iterable[PackageVerdict]) -> Mapping[str, Sequence[Mapping[str, str]]]:

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from attested_publish.journey.failures import end_with, failures_explained
 from attested_publish.net.secrecy import credentials_in, secrets_in
@@ -114,17 +114,31 @@ def write_json(record: Mapping[str, object], path: Path) -> None:
     text = json.dumps(record, indent=2, ensure_ascii=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     # What of a file name is not UTF-8 is escaped as JSON has it.
-    path.write_text(text + os.linesep, encoding="utf-8", errors="backslashreplace", newline="")
+    with opened_for_writing(path) as file:
+        file.write(text + "\n")
+
+
+def opened_for_writing(path: Path) -> TextIO:
+    """Open a file that is made or replaced, or a pipe or device, for text. Raises `OSError`.
+
+    That is also raised for a named pipe that nobody reads: opening it would wait for somebody.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(descriptor, True)
+    return open(descriptor, "w", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123
 
 
 def prove_writable(report: Path) -> None:
     """Check before anything else that the report can be written; raises `OSError`."""
     # A link may point to a file that does not exist yet.
-    path = report.resolve()
-    is_there = path.exists()
-    if is_there and not path.is_file() and not path.is_dir():
-        # A reader of a pipe would take this for the whole report.
+    is_there = report.exists()
+    if is_there and not report.is_file() and not report.is_dir():
+        # A reader of a pipe would take this for the whole report. One without a name
+        # (/dev/fd/63) cannot be resolved.
         return
+    path = report.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab"):
         pass

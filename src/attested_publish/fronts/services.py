@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from attested_publish.fronts.running import opened_for_writing
 from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.faults import Fault, parse_fault
 from attested_publish.rehearsal.history.reading import read_history
@@ -85,7 +86,7 @@ def _request_log(path: Path | None) -> Iterator[Callable[[Answered], None]]:
         return
     try:
         # What is there is replaced; a link, such as to /dev/stderr, is followed.
-        file = path.open("w", encoding="utf-8")
+        file = opened_for_writing(path)
     except OSError as error:
         raise WrongUsage(f"--log cannot be written: {error.strerror}.") from error
     with file:
