@@ -45,3 +45,14 @@ def test_what_is_no_file(tmp_path: Path, path: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(JsonFileError, match="cannot be read"):
         read_text(tmp_path / path, "registry")
+
+
+@pytest.mark.timeout(60)
+def test_a_report_to_a_pipe_that_nobody_reads(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = command("check", "--offline", tmp_path, "--report", tmp_path / "pipe")
+    assert done.returncode == 1
+    assert "The report could not be written" in done.stdout
+    done = command("services", "--log", tmp_path / "pipe")
+    assert done.returncode == 2
+    assert "--log cannot be written" in done.stderr
