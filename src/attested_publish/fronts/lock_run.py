@@ -232,6 +232,8 @@ def _record_problems(outcome: Outcome, run: Run) -> None:
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         first = found[0][1]
         first.title = f"{names}{more} could not be verified"
+        # That of a release speaks of uploads.
+        first.remedy = "Check the address of the index; run again once it answers as it should."
         record(run, first)
 
 
