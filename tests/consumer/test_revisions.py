@@ -48,24 +48,6 @@ def test_content(repository: Path, name: str) -> None:
     assert revision.content(".") is None or revision.content(".") == b""
 
 
-def test_links_are_followed_within_the_revision(repository: Path) -> None:
-    folder = repository / "sub dir"
-    (folder / "inside").symlink_to("../base.txt")
-    (folder / "outside").symlink_to("../../other")
-    (folder / "absolute").symlink_to("/etc/passwd")
-    (folder / "dangling").symlink_to("none")
-    (folder / "loop").symlink_to("loop")
-    git(repository, "add", "-A")
-    git(repository, "commit", "-qm", "links")
-    revision = Revision.of("main", folder)
-    assert revision.content("inside") == b"base\n"
-    for name in ("outside", "absolute", "dangling", "loop"):
-        with pytest.raises(RevisionProblem) as raised:
-            revision.content(name)
-        assert "is a link there" in raised.value.detail
-    assert revision.content("a.txt\nb.txt") is None
-
-
 @pytest.mark.parametrize(
     "name",
     ["", "-v1", "--output=x", "v1 v2", "v1\nx", "none", "v1:base.txt", "a" * 300, "0" * 40],

@@ -30,10 +30,12 @@ from attested_publish.consumer.expected import publisher_text
 from attested_publish.distributions import kind_of, release_of
 from attested_publish.index.package import READ
 from attested_publish.journey.publisher_differences import _publisher_in
+from attested_publish.net import secrecy
 from attested_publish.net.untrusted import sentence, shown
 from attested_publish.rules.checks import check_file
 from attested_publish.rules.verdicts import Verdicts
 from attested_publish.sandbox.pool import BeyondBounds, Sandbox, Unreadable
+from fuzz import locks
 from fuzz.answers import HostileIndex
 from fuzz.archives import description, metadata, sdist, wheel, wheel_name
 from fuzz.documents import as_bytes, changed
@@ -257,6 +259,34 @@ def _used(made: Attestation, ground: Ground) -> None:
         certificate_identity(made)
 
 
+def _locks(chance: random.Random, ground: Ground) -> None:
+    name, content = locks.lock(chance)
+    (ground.folder / name).write_bytes(content)
+    with in_time():
+        said, lock = locks.read(name, content)
+    for each in said:
+        # Where a colon follows another, `harmless` puts a space of no width between them.
+        sayable(each.replace("\u200b", ""))
+    if lock is not None and locks.SECRET in secrecy.blotted(" ".join(said)):
+        raise Failure("a password is shown")
+    if lock is not None and name.startswith("pylock."):
+        with in_time():
+            verified = [each.name for each in lock.packages]
+            for each in locks.written(ground.folder / name, content, verified):
+                sayable(each)
+
+
+def _policies(chance: random.Random, ground: Ground) -> None:
+    content = locks.policy(chance)
+    with in_time():
+        said = locks.judged_policy(content)
+        said += locks.written(
+            ground.folder / "publishers.toml", content, ["brightness", "aperture"]
+        )
+    for each in said:
+        sayable(each)
+
+
 def _answers(chance: random.Random, ground: Ground) -> None:
     with in_time(3 * SECONDS):
         for report, printed in ground.index.hold(chance):
@@ -340,5 +370,7 @@ TARGETS: Mapping[str, Callable[[random.Random, Ground], None]] = {
     "sidecars": _sidecar,
     "provenance": _provenance,
     "answers": _answers,
+    "locks": _locks,
+    "policies": _policies,
     "growth": _growth,
 }

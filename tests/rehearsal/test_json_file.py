@@ -9,22 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from attested_publish.rehearsal.json_file import JsonFileError, read_text
-from support.command import command
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
-
-
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("option", ["--history", "--registry"])
-def test_a_pipe_that_nobody_writes_to(tmp_path: Path, option: str) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    done = command("services", option, tmp_path / "pipe")
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert str(tmp_path / "pipe") in done.stderr
 
 
 @pytest.mark.timeout(60)
@@ -45,14 +34,3 @@ def test_what_is_no_file(tmp_path: Path, path: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(JsonFileError, match="cannot be read"):
         read_text(tmp_path / path, "registry")
-
-
-@pytest.mark.timeout(60)
-def test_a_report_to_a_pipe_that_nobody_reads(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    done = command("check", "--offline", tmp_path, "--report", tmp_path / "pipe")
-    assert done.returncode == 1
-    assert "The report could not be written" in done.stdout
-    done = command("services", "--log", tmp_path / "pipe")
-    assert done.returncode == 2
-    assert "--log cannot be written" in done.stderr

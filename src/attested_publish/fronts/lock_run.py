@@ -97,9 +97,9 @@ class _Reading:
         return against, f"in {shown(self.request.against or '', 100)}"
 
     def policy(self) -> Policy | None:
-        """Return the policy; one that is to be written may not exist yet."""
+        """Return the policy; one that is to be written may not exist yet, or be empty."""
         path = self.request.policy
-        if path is None or (self.request.writes and not path.exists()):
+        if path is None or (self.request.writes and _is_new(path)):
             return None
         return self._tried(lambda: self._read_policy(path))
 
@@ -160,6 +160,14 @@ class _Reading:
             record(self.run, problem)
             self.has_failed = True
             return None
+
+
+def _is_new(path: Path) -> bool:
+    """Whether there is no such file, or an empty one."""
+    try:
+        return not path.exists() or (path.is_file() and path.stat().st_size == 0)
+    except OSError:
+        return False
 
 
 def prover_of(trust_config: str | None) -> Prover:

@@ -38,6 +38,8 @@ def read_text(path: Path, what: str) -> bytes:
         raise JsonFileError(f"The {what} {path} cannot be read: {error.strerror}.") from error
     if len(content) > _LARGEST:
         raise JsonFileError(f"The {what} {path} is larger than {_LARGEST} bytes.")
+    if not content.strip():
+        raise JsonFileError(f"The {what} {path} is empty.")
     return content
 
 

@@ -6,8 +6,8 @@ import os
 import secrets
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ except ImportError:  # an extra: see `_kit`
     tomlkit = None  # type: ignore[assignment]
 
 _BOM = "\ufeff"
+_OF_TOMLKIT = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 Identities = Mapping[str, Sequence[Mapping[str, str]]]
 """By normalized project name: PEP 740's publisher objects."""
@@ -61,18 +62,21 @@ def _write_to_lock(path: Path, verified: Identities) -> bool:
     old = _text_of(path, name)
     parse_lock(old.encode(), str(path))  # broken ones are refused
     kit = _kit(name)
-    document = _parsed(kit, name, old)
-    for package in document.get("packages", []):
-        wanted = [_fields(each) for each in verified.get(package["name"], ())]
-        if wanted and _plain(package.get("attestation-identities", [])) != wanted:
-            package.pop("attestation-identities", None)
-            package["attestation-identities"] = _array_of(kit, wanted)
+    with _refusing(kit, name):
+        document = kit.parse(old)
+        for package in document.get("packages", []):
+            wanted = [_fields(each) for each in verified.get(package["name"], ())]
+            if wanted and _plain(package.get("attestation-identities", [])) != wanted:
+                package.pop("attestation-identities", None)
+                is_inline = isinstance(package, kit.items.InlineTable)
+                package["attestation-identities"] = _array_of(kit, wanted, is_inline=is_inline)
+        new = kit.dumps(document)
     expected = tomllib.loads(old)
     for package in expected.get("packages", []):
         wanted = [_fields(each) for each in verified.get(package["name"], ())]
         if wanted:
             package["attestation-identities"] = wanted
-    return _replace(path, name, old, kit.dumps(document), expected)
+    return _replace(path, name, old, new, expected)
 
 
 def _write_to_policy(path: Path, verified: Identities) -> bool:
@@ -80,8 +84,8 @@ def _write_to_policy(path: Path, verified: Identities) -> bool:
     old = _text_of(path, name) if path.exists() or path.is_symlink() else ""
     there = parse_policy(old.encode(), str(path)).projects if old.strip() else {}
     kit = _kit(name)
-    document = _parsed(kit, name, old)
     expected = tomllib.loads(old)
+    additions: dict[str, dict[str, str]] = {}
     spelled = {normalized(each): each for each in expected.get("project", {})}
     for project in sorted(verified):
         known = there.get(project)
@@ -91,8 +95,13 @@ def _write_to_policy(path: Path, verified: Identities) -> bool:
         fields = _fields(verified[project][0])
         key = spelled.get(project, project)
         expected.setdefault("project", {}).setdefault(key, {}).update(fields)
-        _add_project(kit, document, key, fields)
-    return _replace(path, name, old, kit.dumps(document), expected)
+        additions[key] = fields
+    with _refusing(kit, name):
+        document = kit.parse(old)
+        for key, fields in additions.items():
+            _add_project(kit, document, key, fields)
+        new = kit.dumps(document)
+    return _replace(path, name, old, new, expected)
 
 
 def _add_project(kit: Any, document: Any, key: str, fields: Mapping[str, str]) -> None:  # noqa: ANN401 - tomlkit's types are wider than what they are
@@ -103,15 +112,15 @@ def _add_project(kit: Any, document: Any, key: str, fields: Mapping[str, str]) -
         if exceptions is not None:
             projects[key]["exceptions"] = exceptions
         return
-    table = kit.table()
+    table = kit.inline_table() if isinstance(projects, kit.items.InlineTable) else kit.table()
     table.update(fields)
     projects.append(key, table)
 
 
-def _array_of(kit: Any, identities: Sequence[Mapping[str, str]]) -> Any:  # noqa: ANN401
-    array = kit.aot()
+def _array_of(kit: Any, identities: Sequence[Mapping[str, str]], *, is_inline: bool) -> Any:  # noqa: ANN401
+    array = kit.array() if is_inline else kit.aot()
     for each in identities:
-        table = kit.table()
+        table = kit.inline_table() if is_inline else kit.table()
         table.update(each)
         array.append(table)
     return array
@@ -136,11 +145,16 @@ def _kit(name: str) -> Any:  # noqa: ANN401
     return tomlkit
 
 
-def _parsed(kit: Any, name: str, text: str) -> Any:  # noqa: ANN401
+@contextmanager
+def _refusing(kit: Any, name: str) -> Iterator[None]:  # noqa: ANN401
+    """Raise `LockError` where tomlkit cannot read or change what is valid TOML.
+
+    It raises more than its own exceptions: `ValueError` for a table in an inline table, for one.
+    """
     try:
-        return kit.parse(text)
-    except (kit.exceptions.TOMLKitError, RecursionError) as error:
-        raise LockError(name, f"tomlkit cannot read it: {shown(error, 200)}.") from error
+        yield
+    except (kit.exceptions.TOMLKitError, *_OF_TOMLKIT) as error:
+        raise LockError(name, f"tomlkit cannot change it: {shown(error, 200)}.") from error
 
 
 def _text_of(path: Path, name: str) -> str:
