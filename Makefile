@@ -43,7 +43,7 @@ e2e-with-engine:
 	$(BIN)/python $(E2E) -m 'engine and not slow' tests/e2e $(TESTS)
 
 e2e-without-engine:
-	$(BIN)/python $(E2E) -m 'not engine and not slow' tests/e2e tests/fronts/test_machine.py $(TESTS)
+	$(BIN)/python $(E2E) -m 'not engine and not slow' tests/e2e $(TESTS)
 
 ## wheels: check that every supported platform has a wheel for every locked package (WRITE=1 corrects the tables)
 wheels: $(VENV)/dev

@@ -185,7 +185,7 @@ def test_several_processes(tmp_path: Path) -> None:
     """Whatever they overwrite of each other, what is read is intact."""
     folder = tmp_path / "shared"
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=store, args=(folder, number)) for number in range(3)]
+    processes = [context.Process(target=store, args=(folder, number)) for number in range(2)]
     for process in processes:
         process.start()
     for process in processes:
@@ -193,7 +193,7 @@ def test_several_processes(tmp_path: Path) -> None:
         assert process.exitcode == 0
     (path,) = folder.iterdir()
     entries = json.loads(path.read_text())
-    assert 20 <= len(entries) <= 60
+    assert 20 <= len(entries) <= 40
     cache = VerifiedCache.at(folder)
     assert all(cache.get("shelf", entry["key"]) == PROVEN for entry in entries)
 

@@ -55,7 +55,7 @@ def test_down(tmp_path: Path, filled: Filled, capsys: pytest.CaptureFixture) -> 
     assert time.monotonic() - began < 60
     report = json.loads((tmp_path / "r.json").read_text())
     assert len(report["packages"]) == 60
-    assert len(report["problems"]) < 60
+    assert len(report["problems"]) < 4
     named = " ".join(problem["title"] for problem in report["problems"])
     assert "could not be verified" in named
     assert "more could not" in named
@@ -139,7 +139,8 @@ def test_large_pages(filled: Filled, tmp_path: Path, size: int, status: int) -> 
     assert found == status, printed
     assert memory < 150_000
     if status:
-        assert printed.count("has more than 33554432 bytes") == 2, printed
+        assert "one, two could not be verified" in printed.replace("two, one", "one, two")
+        assert "has more than 33554432 bytes" in printed
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures with /proc")

@@ -50,9 +50,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("services", "--history"), "is not a regular file"),
-        (("services", "--registry"), "is not a regular file"),
-        (("rehearse", "--registry"), "is not a regular file"),
+        (("services", "--history"), "is empty"),
+        (("services", "--registry"), "is empty"),
+        (("rehearse", "--registry"), "is empty"),
         (("services", "--log"), "--log cannot be written"),
     ],
     ids=["history", "registry", "rehearse", "log"],
@@ -158,18 +158,18 @@ def test_what_may_be_secret_in_an_address(
     assert "SECRET" not in printed
 
 
-def test_ten_thousand_entries_of_one_project(filled: Filled, tmp_path: Path) -> None:
-    """They took 860 MB and minutes: each was compared with each."""
+def test_thousands_of_entries_of_one_project(filled: Filled, tmp_path: Path) -> None:
+    """10,000 took 860 MB and minutes: each was compared with each."""
     for name, major in (("new.txt", 1), ("old.txt", 2)):
-        lines = [f"alpha=={major}.{number} --hash=sha256:{SHA256}\n" for number in range(10_000)]
+        lines = [f"alpha=={major}.{number} --hash=sha256:{SHA256}\n" for number in range(3000)]
         (tmp_path / name).write_text("".join(lines))
     started = time.process_time()
     status, report = filled.verify(
         tmp_path, "--lock", tmp_path / "new.txt", "--against", tmp_path / "old.txt"
     )
-    assert time.process_time() - started < 40
+    assert time.process_time() - started < 15
     assert status == 1
-    assert len(report["packages"]) == 10_000
+    assert len(report["packages"]) == 3000
 
 
 def test_a_lock_with_a_long_path_is_pinned(filled: Filled, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def read_until(moment: Moment, log: IO[str]) -> str:
     raise AssertionError(f"{moment} did not come:\n{''.join(read)}")
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "moment",
     [*QUICK, *(pytest.param(moment, marks=pytest.mark.slow) for moment in OTHERS)],

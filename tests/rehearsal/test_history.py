@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import string
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +31,6 @@ from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.json_file import JsonFileError
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
-from support.command import command, command_line
-from support.environment import without_a_job
 from support.independent import judge
 from support.index_client import client_of
 from support.keys import issuer_key
@@ -352,79 +346,6 @@ def test_hundreds_of_files_are_signed_in_a_few_seconds(world: World) -> None:
     begin = time.process_time()
     assert len(world.fill(history)) == 300
     assert time.process_time() - begin < 4
-
-
-# As a command.
-
-
-@pytest.fixture
-def services(tmp_path: Path) -> Iterator[dict[str, Any]]:
-    path = tmp_path / "history.json"
-    releases = [
-        {"project": "amber-dust", "version": "1.0", "publisher": GITHUB, "uploaded": OLD},
-        {"project": "amber-dust", "version": "1.1", "publisher": GITLAB},
-    ]
-    path.write_text(json.dumps({"releases": releases}))
-    with subprocess.Popen(
-        command_line("services", "--history", path, "--export", tmp_path / "world"),
-        env=without_a_job(),
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield json.loads(process.stdout.readline())
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=20) == 0
-
-
-def pip(*arguments: str | Path) -> None:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-I", "-m", "pip", "--isolated", "--disable-pip-version-check"),
-            *map(str, arguments),
-        ],
-        env={**without_a_job(), "PIP_CONFIG_FILE": os.devnull},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_pip_installs_from_it_and_locks_are_verified(
-    services: dict[str, Any], tmp_path: Path
-) -> None:
-    index = ("--index-url", services["index_url"], "--no-cache-dir", "--no-deps")
-    pip("download", *index, "--dest", tmp_path / "wheels", "amber-dust==1.0")
-    (wheel,) = (tmp_path / "wheels").iterdir()
-    assert wheel.name == "amber_dust-1.0-py3-none-any.whl"
-    for name, kind in (("wheel", "--only-binary"), ("sdist", "--no-binary")):
-        target = tmp_path / name
-        pip("install", *index, "--target", target, kind, ":all:", "amber-dust==1.1")
-        module = (target / "amber_dust" / "__init__.py").read_text()
-        assert module.startswith('"""amber-dust 1.1')
-        assert (target / "amber_dust-1.1.dist-info" / "RECORD").is_file()
-
-    files = {
-        file["filename"]: file["hashes"]["sha256"]
-        for file in requests.get(
-            f"{services['index_url']}amber-dust/", headers={"Accept": SIMPLE}, timeout=20
-        ).json()["files"]
-    }
-    lock = tmp_path / "requirements.txt"
-    lock.write_text(f"amber-dust==1.1 --hash=sha256:{files['amber_dust-1.1-py3-none-any.whl']}\n")
-    done = command(
-        *("verify", "--lock", lock, "--index-url", services["index_url"], "--no-cache"),
-        *("--sigstore-trust-config", tmp_path / "world" / "trust_config.json"),
-        *("--report", tmp_path / "report.json"),
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    (package,) = json.loads((tmp_path / "report.json").read_text())["packages"]
-    assert [each["rule"] for each in package["findings"]] == ["publisher-changed"]
-    assert package["publisher"]["repository"] == "octo-group/sub/gitlab"
 
 
 # What is wrong with a file.

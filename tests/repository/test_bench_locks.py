@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from locks import WrongVerdict, hold_against_lock, table, verify_lock
+from locks import WrongVerdict, hold_against_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.mark.skipif(not hasattr(os, "wait4"), reason="as the benchmarks do")
-def test_a_small_lock_is_verified_cold_and_warm() -> None:
-    found = verify_lock(1, packages=3, files=10)
-    assert found["files"] == 10
-    assert min(found["cold_seconds"], found["warm_seconds"]) > 0
-    assert found["peak_mb"] > 20
-    assert "peak_mb" in table(found)
 
 
 def package(**changes: Any) -> dict[str, Any]:

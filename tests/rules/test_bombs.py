@@ -116,7 +116,7 @@ def overlapping_zip(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("make", "rule"),
     [

@@ -63,13 +63,13 @@ def job(world: World, folder: Path, **inputs: str) -> dict[str, str]:
 
 
 def run_action(
-    environment: Mapping[str, str], *, cwd: Path | None = None
+    environment: Mapping[str, str], cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the step in a process of its own, in the workspace `cwd`."""
+    """Run the step in a process of its own."""
     return subprocess.run(
         ACTION,
-        env=dict(environment),
         cwd=cwd,
+        env=dict(environment),
         capture_output=True,
         text=True,
         timeout=60,

@@ -230,14 +230,18 @@ def verify_locks(run: Run, request: LockRequest) -> LockReport:
 
 def _record_problems(outcome: Outcome, run: Run) -> None:
     """Record what the index did not answer: one problem for each cause."""
-    by_detail: dict[str, list[tuple[str, IndexProblem]]] = {}
+    by_cause: dict[str, list[tuple[str, IndexProblem]]] = {}
     for project, problem in outcome.problems.items():
-        by_detail.setdefault(problem.detail, []).append((project, problem))
-    for found in by_detail.values():
+        # Save for the project's name in the address, an index that is down fails them all alike.
+        cause = problem.cause.replace(f"/{project}/", "/")
+        by_cause.setdefault(cause, []).append((project, problem))
+    for found in by_cause.values():
         names = ", ".join(shown(project, 100) for project, _ in found[:_NAMED])
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         first = found[0][1]
         first.title = f"{names}{more} could not be verified"
+        # That of a release speaks of uploads.
+        first.remedy = "Check the address of the index; run again once it answers as it should."
         record(run, first)
 
 

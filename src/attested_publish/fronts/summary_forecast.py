@@ -36,6 +36,8 @@ def _lines(forecast: Forecast, literal: Callable[[str], str]) -> Iterator[str]:
     yield f"- {mark}{literal(in_words(forecast))}.\n"
     if warnings:
         before, after = map(publishers_in_words, (forecast.before, forecast.after))
+        if "lost" in forecast.states and not forecast.before:
+            before = "some, but by whom is not known"
         yield (
             f"\n  {' '.join(warnings)}\n\n"
             f"  | {literal(forecast.compared_with or '')} | {literal(forecast.version)} |\n"

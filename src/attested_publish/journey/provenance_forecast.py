@@ -122,12 +122,13 @@ def _of(run: Run, release: ReleaseThere, own: Mapping[str, File]) -> list[Distri
 def _warnings(forecast: Forecast) -> Iterator[Finding]:
     project, version = shown(forecast.project), shown(forecast.version)
     earlier, before = shown(forecast.compared_with), publishers_in_words(forecast.before)
+    doubt = f" Not everything is known: {forecast.why_unknown}." if forecast.why_unknown else ""
     if State.CHANGED in forecast.states:
         yield Finding(
             PROVENANCE_CHANGED,
             Severity.WARNING,
             f"{project} has another source than before: {earlier} is from {before}; {version} will "
-            f"be from {publishers_in_words(forecast.after)}.",
+            f"be from {publishers_in_words(forecast.after)}.{doubt}",
             f"{_INTRUSION} Find out who started this job. If the repository has moved, say so in "
             "the release notes: whoever compares releases will ask.",
         )
@@ -136,7 +137,7 @@ def _warnings(forecast: Forecast) -> Iterator[Finding]:
             PROVENANCE_LOST,
             Severity.WARNING,
             f"{project} has lost its provenance: {earlier} has some"
-            f"{f', from {before}' if forecast.before else ''}; {version} will have none.",
+            f"{f', from {before}' if forecast.before else ''}; {version} will have none.{doubt}",
             f"{_INTRUSION} Publish with the trusted publisher and with attestations, as {earlier} "
             "was: they cannot be added after the upload.",
         )

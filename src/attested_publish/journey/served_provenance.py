@@ -13,6 +13,7 @@ from attested_publish.net.parallel import Outcome, in_parallel, meanwhile
 from attested_publish.net.retry import GaveUp, persistently
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IndexProblem
+from attested_publish.rules.on_index import Presence
 from attested_publish.rules.provenance_states import (
     ABSENT,
     UNKNOWN,
@@ -131,7 +132,7 @@ class ServedProvenance:
         self._reader = _Reader(run.targets.index, run.means.session, patience)
         self._may_stop = may_stop
         self._seconds = patience.seconds if may_stop else _GRACE
-        self._until: float | None = None
+        self._deadline: float | None = None
         self._releases = meanwhile(lambda: _releases(distributions, answer))
         self._reading = meanwhile(
             lambda: self._reader.read([file for each in self._releases() for file in each.first])
@@ -146,14 +147,17 @@ class ServedProvenance:
         return self._may_stop
 
     def releases(self) -> list[ReleaseThere]:
-        """Return the releases of the run, once what is read in any case is known, or overdue."""
-        self._wait_for(self._reading)
+        """Return the releases of the run, once what is read in any case is known.
+
+        It has half of the time: what hangs leaves the rest for what has to be read then.
+        """
+        self._is_done(self._reading, self._until() - self._seconds / 2)
         return self._releases()
 
     def read_on(self, releases: Iterable[tuple[ReleaseThere, Collection[File]]]) -> None:
         """Read more of those before `releases` where it is open whether a source has changed.
 
-        Each comes with what its own files are known to be.
+        Each comes with what its own files are known to be. When it returns, nothing more is read.
         """
         rest = [
             file
@@ -161,8 +165,11 @@ class ServedProvenance:
             if self._is_open(release, now)
             for file in _with_provenance(release.earlier)[_FIRST:_MOST]
         ]
-        if rest and not self._reader.given_up:
-            self._wait_for(meanwhile(lambda: self._reader.read(rest)))
+        readings = [self._reading]
+        if rest:
+            readings.append(meanwhile(lambda: self._reader.read(rest)))
+        if not all(self._is_done(each, self._until()) for each in readings):
+            self._reader.given_up.now()
 
     def _is_open(self, release: ReleaseThere, now: Collection[File]) -> bool:
         """Whether the first files of the release before leave open if a source is another one."""
@@ -185,21 +192,29 @@ class ServedProvenance:
         """Return a reason for something unknown in a release or the one before."""
         files = (*release.there, *release.earlier)
         for file in files:
-            if why := self._reader.why_unknown.get(file):
+            why = self._reader.why_unknown.get(file)
+            # There may be one for a try that failed before another one did not.
+            if why and self._reader.known(file) in {UNREAD, UNKNOWN}:
                 return f"{shown(file.filename)}: {why}"
         late = next((each for each in release.first if each not in self._reader.files), None)
         if late is not None:
             return f"{shown(late.filename)}: its provenance was not answered in time"
         return f"only the provenance of {_MOST} files is read"
 
-    def _wait_for(self, reading: Outcome[None]) -> None:
-        now = time.monotonic()
-        if self._until is None:
-            self._until = now + self._seconds
+    def _until(self) -> float:
+        """Return when all is overdue, counted from the first time that somebody waits."""
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._seconds
+        return self._deadline
+
+    @staticmethod
+    def _is_done(reading: Outcome[None], until: float) -> bool:
+        """Wait for it; return whether it was done in time."""
         try:
-            reading(max(0.0, self._until - now))
+            reading(max(0.0, until - time.monotonic()))
         except TimeoutError:
-            self._reader.given_up.now()
+            return False
+        return True
 
 
 def _releases(
@@ -212,7 +227,12 @@ def _releases(
         # Whether that is an obstacle is decided where the answer is needed.
         return []
     found = []
-    wanted = {each.release for each in contents.missing_of(distributions)}
+    # Whether those with other bytes are replaced is decided later.
+    wanted = {
+        each.release
+        for each in distributions
+        if contents.presence(each) in {Presence.MISSING, Presence.OTHER}
+    }
     for project, page in contents.pages.items():
         by_version: dict[Version, list[IndexFile]] = {}
         for file in page.files.values() if page else ():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from attested_publish.distributions import Changed, opened
 from attested_publish.net.untrusted import shown
 
 if TYPE_CHECKING:
@@ -27,16 +27,19 @@ class JsonFileError(ValueError):
 def read_text(path: Path, what: str) -> bytes:
     """Return the content of a file, which is a `what`; raises `JsonFileError`."""
     try:
-        real = path.resolve()
-        with opened(real, [real.parent]) as stream:
+        # Opening a named pipe would wait for somebody who writes to it; then, it is empty.
+        flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, os.O_RDONLY | flags)
+        if hasattr(os, "O_NONBLOCK"):
+            os.set_blocking(descriptor, True)
+        with open(descriptor, "rb") as stream:  # noqa: PTH123 - of a descriptor
             content = stream.read(_LARGEST + 1)
-    except Changed as error:
-        raise JsonFileError(f"The {what} {path} is not a regular file.") from error
-    except (OSError, RuntimeError) as error:
-        why = getattr(error, "strerror", None) or "it cannot be opened"
-        raise JsonFileError(f"The {what} {path} cannot be read: {why}.") from error
+    except OSError as error:
+        raise JsonFileError(f"The {what} {path} cannot be read: {error.strerror}.") from error
     if len(content) > _LARGEST:
         raise JsonFileError(f"The {what} {path} is larger than {_LARGEST} bytes.")
+    if not content.strip():
+        raise JsonFileError(f"The {what} {path} is empty.")
     return content
 
 

@@ -11,8 +11,8 @@ leave open, this is assumed:
   no longer used, nothing has changed.
 * Of unknown files nothing is claimed. What the others show is: one more unreadable file does not
   make a change of sources pass unnoticed.
-* A file whose provenance the index lists has some, though it was not read: then only the publisher
-  is unknown. What is served and cannot be understood is unknown altogether.
+* A file whose provenance the index lists has some, though no JSON object was read: then only the
+  publisher is unknown. An object that cannot be understood is unknown altogether.
 """
 
 from __future__ import annotations
