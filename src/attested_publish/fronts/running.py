@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from attested_publish.journey.run import Run
     from attested_publish.report import Report
     from attested_publish.settings import Settings
+
+
+_READER_SECONDS = 10.0
+"""How long a named pipe may have nobody who reads it."""
 
 
 class StoppedProblem(Problem):
@@ -121,10 +127,18 @@ def write_json(record: Mapping[str, object], path: Path) -> None:
 def opened_for_writing(path: Path) -> TextIO:
     """Open a file that is made or replaced, or a pipe or device, for text. Raises `OSError`.
 
-    That is also raised for a named pipe that nobody reads: opening it would wait for somebody.
+    A named pipe waits for somebody who reads it, but not for long.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NONBLOCK", 0)
+    until = time.monotonic() + _READER_SECONDS
+    while True:
+        try:
+            descriptor = os.open(path, flags, 0o666)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > until:
+                raise
+        time.sleep(0.05)
     if hasattr(os, "O_NONBLOCK"):
         os.set_blocking(descriptor, True)
     return open(descriptor, "w", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123
