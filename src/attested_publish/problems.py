@@ -244,5 +244,6 @@ class ConfirmationProblem(Problem):
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, as in `1 file` and `2 files`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return a number with its noun, as in `1 file`, `2 files` and `2 hashes`."""
+    ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
+    return f"{number} {noun}{ending}"

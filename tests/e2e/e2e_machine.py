@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish.fronts.running import write_report
+from attested_publish.fronts.running import write_json
 from attested_publish.fronts.summary import summary
 from attested_publish.report import FileReport, Report
 from support.action import job, outputs, run_action
@@ -304,7 +304,7 @@ def test_a_name_that_is_not_utf_8(stage: Stage, name: bytes, mode: str) -> None:
 def test_a_report_can_name_it(tmp_path: Path) -> None:
     name = os.fsdecode(BYTES)
     report = Report(mode="check", index="", files={name: FileReport(name, None, None, 1, "")})
-    write_report(report, tmp_path / "report.json")
+    write_json(report.as_json(), tmp_path / "report.json")
     (file,) = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["files"]
     assert os.fsencode(file["filename"]) == BYTES
     assert summary(report, limit=1 << 20).encode()

@@ -26,7 +26,7 @@ from attested_publish.distributions import Distribution
 from attested_publish.findings import Finding, Severity
 from attested_publish.fronts import cli
 from attested_publish.fronts.action import main as act
-from attested_publish.fronts.running import mask_secrets, write_report
+from attested_publish.fronts.running import mask_secrets, write_json
 from attested_publish.fronts.summary import summary
 from attested_publish.index.index import Index
 from attested_publish.journey.run import Run
@@ -338,7 +338,7 @@ def test_the_record_has_no_secret(dist: Path, tmp_path: Path) -> None:
     )
     report.story.remarks.append(TOKEN)
     path = tmp_path / "report.json"
-    write_report(report, path)
+    write_json(report.as_json(), path)
     assert not leaks(path.read_text(), TOKEN)
     assert not leaks(secrecy.blotted(summary(report, 1 << 20)), TOKEN)
     assert json.loads(path.read_text())["files"][0]["url"] == secrecy.BLOT

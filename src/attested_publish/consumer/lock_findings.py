@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
@@ -211,12 +211,4 @@ def _excepted(
             why_not = shown(exception.why_not, 200).rstrip(".") or f"it ended on {exception.until}"
         note = f"The exception in {place} does not count: {why_not}."
         found = replace(found, remedy=f"{found.remedy} {note}".strip())
-    return found
-
-
-def by_name(report: LockReport) -> Mapping[str, list[PackageVerdict]]:
-    """Return the verdicts by project."""
-    found: dict[str, list[PackageVerdict]] = {}
-    for verdict in report.verdicts:
-        found.setdefault(verdict.package.name, []).append(verdict)
     return found

@@ -28,6 +28,7 @@ from attested_publish.consumer.lock_judgement import (
 from attested_publish.consumer.locks.model import LockedPackage, Source
 from attested_publish.consumer.served_releases import WantedProject
 from attested_publish.consumer.verified_cache import Proven
+from attested_publish.net.http import CONNECTIONS
 from attested_publish.net.parallel import in_parallel
 from attested_publish.problems import IndexProblem
 
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from attested_publish.consumer.served_releases import ServedProject, ServedReleases
     from attested_publish.index.index import Index
     from attested_publish.index.pages import IndexFile
-
-_AT_A_TIME = 48
-"""Requests at a time, about as many as uv makes; the session keeps as many connections."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -135,7 +133,7 @@ class LockVerification:
             files = _with_hashes(_files(project, version), _hashes(package))
             return self._earlier(package.name, version, "", files, (), outcome=outcome).identities
 
-        found = in_parallel(look_up, packages, threads=_AT_A_TIME)
+        found = in_parallel(look_up, packages, threads=CONNECTIONS)
         return {id(package): identities for package, identities in found}
 
     def _verdict(
@@ -194,7 +192,7 @@ class LockVerification:
         for (name, file), publication in in_parallel(
             lambda item: self.files.publication(item[0], item[1], item[1].sha256 or ""),
             sorted(wanted - publications.keys(), key=lambda item: (item[0], item[1].filename)),
-            threads=_AT_A_TIME,
+            threads=CONNECTIONS,
         ):
             publications[name, file] = publication
             if isinstance(publication, Unanswered):
@@ -204,7 +202,7 @@ class LockVerification:
                 outcome.facts[id(entry.package)], entry.package.name, publications
             )
         for entry, earlier in in_parallel(
-            lambda entry: self._release_before(entry, outcome), known, threads=_AT_A_TIME
+            lambda entry: self._release_before(entry, outcome), known, threads=CONNECTIONS
         ):
             facts = outcome.facts[id(entry.package)]
             outcome.facts[id(entry.package)] = replace(facts, earlier=earlier)
@@ -324,4 +322,4 @@ def _answers(
         except IndexProblem as problem:
             return problem
 
-    yield from in_parallel(attempt, items, threads=_AT_A_TIME)
+    yield from in_parallel(attempt, items, threads=CONNECTIONS)

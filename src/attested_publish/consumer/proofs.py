@@ -9,32 +9,25 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
-
 from attested_publish.attestations.convert import NotConvertible, read_provenance
 from attested_publish.attestations.verify import (
     AttestationRefused,
-    extension_text,
     load_trust,
     policy_of,
     publisher_fields,
     verify_attestation,
 )
+from attested_publish.consumer.expected import Origin
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import SigningProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pypi_attestations import Attestation, Provenance, Publisher
+    from pypi_attestations import Provenance, Publisher
     from sigstore.verify import Verifier
 
     from attested_publish.sandbox.questions import Answer, Question
-
-_COMMIT = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.13")
-_REF = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.14")
-_ENVIRONMENT = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.23")
-"""Fulcio's extensions for the commit and the ref that the job ran on, and for its environment."""
 
 _verifiers: dict[str, Verifier] = {}
 """What attestations are verified with, by the digest of its root of trust: the last one."""
@@ -85,9 +78,7 @@ def _verified(
                     policy=policy_of(bundle.publisher),
                     verifier=verifier,
                 )
-                identities.append(_identity(bundle.publisher, attestation))
-                commit = commit or extension_text(attestation, _COMMIT) or ""
-                ref = ref or extension_text(attestation, _REF) or ""
+                origin = Origin.of(attestation)
             except AttestationRefused as error:
                 return {"invalid": f"An attestation of {shown(filename)} is not valid: {error}"}
             except ValueError as error:
@@ -95,18 +86,20 @@ def _verified(
                     "invalid": f"The certificate of {shown(filename)} cannot be read: "
                     f"{shown(error)}."
                 }
+            identities.append(_identity(bundle.publisher, origin))
+            commit = commit or origin.commit or ""
+            ref = ref or origin.ref or ""
             digests.append(hashlib.sha256(attestation.model_dump_json().encode()).hexdigest())
     if not identities:
         return {"invalid": f"The provenance of {shown(filename)} has no attestations."}
     return {"identities": identities, "attestations": digests, "commit": commit, "ref": ref}
 
 
-def _identity(publisher: Publisher, attestation: Attestation) -> dict[str, str]:
+def _identity(publisher: Publisher, origin: Origin) -> dict[str, str]:
     """Return who made a valid attestation.
 
     The certificate proves the environment if it names one; otherwise it is the one that the
-    index has registered. Raises `ValueError` if the extension for it is not text.
+    index has registered.
     """
     fields = publisher_fields(publisher)
-    environment = extension_text(attestation, _ENVIRONMENT)
-    return {**fields, "environment": environment} if environment else fields
+    return {**fields, "environment": origin.environment} if origin.environment else fields

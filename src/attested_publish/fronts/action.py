@@ -20,7 +20,7 @@ from attested_publish.console.output import Output
 from attested_publish.console.recorder import Recorder
 from attested_publish.consumer.lock_findings import LockReport
 from attested_publish.fronts.head_start import start_judging
-from attested_publish.fronts.running import carry_out, mask_secrets, write_json, write_report
+from attested_publish.fronts.running import carry_out, mask_secrets, write_json
 from attested_publish.fronts.summary import summary
 from attested_publish.journey.outcome import report_of
 from attested_publish.journey.run import Run
@@ -179,14 +179,12 @@ def hand_over(
     Of mode `verify`, report and summary are about `locks`. They are independent: `warn` is called
     for each that cannot be written, which does not change the result of the release.
     """
+    record = report.as_json()
     folder = Path(environment.get("RUNNER_TEMP") or tempfile.gettempdir())
     path = folder / f"attested-publish-{secrets.token_hex(4)}.json"
     with _warning("JSON report", warn) as of_report:
-        if locks is None:
-            write_report(report, path)
-        else:
-            write_json(locks.as_json(report.result, report.problems), path)
-    record = report.as_json()
+        about = record if locks is None else locks.as_json(report.result, report.problems)
+        write_json(about, path)
     attestations_dir = report.together().attestations_dir
     outputs = {
         "result": report.result.value,
@@ -216,7 +214,7 @@ def hand_over(
 
 
 def _summary_of(locks: LockReport, report: Report) -> str:
-    # It needs what verifies attestations, which takes long to import.
+    # What it needs takes a while to import, and releases do without.
     from attested_publish.fronts.lock_summary import lock_summary
 
     return lock_summary(locks, report, limit=_SUMMARY_LIMIT)

@@ -92,8 +92,9 @@ class _Reading:
         revision = self.request.revision
         if revision is not None:
             return self._tried(lambda: self._at(revision, path)), f"in {shown(revision, 100)}"
-        if self.request.base is not None:
-            return self._in_base(path), "in the base branch"
+        base = self.request.base
+        if base is not None:
+            return self._in_base(base, path), "in the base branch"
         return against, f"in {shown(self.request.against or '', 100)}"
 
     def policy(self) -> Policy | None:
@@ -135,11 +136,8 @@ class _Reading:
         place = path if path.is_absolute() else f"./{path}"
         return parse_lock(content, f"{name}:{place}", beside=revision.content)
 
-    def _in_base(self, path: Path) -> Lock | None:
+    def _in_base(self, base: Path, path: Path) -> Lock | None:
         """Return a lock of the base branch; without it, a pull request can be judged, too."""
-        base = self.request.base
-        if base is None:
-            return None
         at = base / os.path.relpath(path)
         if not at.is_file():
             self.run.printer.notice(f"{shown(path)} is new: the base branch has no such file.")

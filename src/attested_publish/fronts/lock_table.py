@@ -112,10 +112,7 @@ def _print_publishers(report: LockReport, printer: Printer) -> None:
     files = sum(len(each.package.files) for each in verdicts)
     printer.notice(
         f"{len(attested)} of {counted(len(verdicts), 'package')} have valid attestations "
-        f"({sum(each.attested for each in verdicts)} of {counted(files, 'hash')}".replace(
-            "hashs", "hashes"
-        )
-        + ")."
+        f"({sum(each.attested for each in verdicts)} of {counted(files, 'hash')})."
     )
     publishers = Counter(str(identity) for each in attested for identity in each.identities)
     for publisher, count in publishers.most_common(_PUBLISHERS):

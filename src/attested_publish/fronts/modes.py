@@ -6,11 +6,9 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.fronts.head_start import start_judging
-from attested_publish.net.untrusted import shown
 from attested_publish.settings import Mode, Settings, WrongUsage, gathering, understand
 
 if TYPE_CHECKING:
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from attested_publish.console.printer import Printer
     from attested_publish.journey.run import Run
     from attested_publish.journey.targets import Targets
-    from attested_publish.report import Report
 
 
 def run(options: argparse.Namespace, values: Mapping[str, str]) -> int:
@@ -33,7 +30,7 @@ def run(options: argparse.Namespace, values: Mapping[str, str]) -> int:
     from attested_publish.console.mask import mask
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
-    from attested_publish.fronts.running import carry_out, mask_secrets
+    from attested_publish.fronts.running import carry_out, hand_over_report, mask_secrets
     from attested_publish.fronts.terminal import console
     from attested_publish.journey.outcome import report_of
     from attested_publish.journey.run import Run
@@ -44,7 +41,7 @@ def run(options: argparse.Namespace, values: Mapping[str, str]) -> int:
     run = Run(settings.mode.value, settings, Recorder(printer), mask)
     result = carry_out(lambda: _work(options, run), run)
     if options.report is not None:
-        _hand_over(report_of(run), options.report, printer)
+        hand_over_report(report_of(run).as_json(), options.report, printer)
     return 0 if result is Result.DONE else 1
 
 
@@ -74,18 +71,6 @@ def _settings(options: argparse.Namespace, values: Mapping[str, str]) -> Setting
     if faults:
         raise WrongUsage(*faults)
     return settings
-
-
-def _hand_over(report: Report, path: Path, printer: Printer) -> None:
-    """Write the report; where that fails, the release is what it is all the same."""
-    from attested_publish.fronts.running import write_report
-    from attested_publish.net.stopping import Stopped, see_through
-
-    try:
-        see_through(lambda: write_report(report, path))
-    except (OSError, Stopped) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        printer.warning(f"The report could not be written to {shown(path)}: {why}.")
 
 
 def _work(options: argparse.Namespace, run: Run) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from attested_publish.journey.failures import end_with, failures_explained
 from attested_publish.net.secrecy import credentials_in, secrets_in
-from attested_publish.net.stopping import done_or_stopped
+from attested_publish.net.stopping import Stopped, done_or_stopped, see_through
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import Problem, Topic
 from attested_publish.report import Result
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from attested_publish.console.mask import Mask
     from attested_publish.console.printer import Printer
     from attested_publish.journey.run import Run
-    from attested_publish.report import Report
     from attested_publish.settings import Settings
 
 
@@ -110,9 +109,13 @@ class _Teller(logging.Handler):
 _teller = _Teller()
 
 
-def write_report(report: Report, path: Path) -> None:
-    """Write the JSON report."""
-    write_json(report.as_json(), path)
+def hand_over_report(record: Mapping[str, object], path: Path, printer: Printer) -> None:
+    """Write a report; where that fails, the result is what it is all the same."""
+    try:
+        see_through(lambda: write_json(record, path))
+    except (OSError, Stopped) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        printer.warning(f"The report could not be written to {shown(path)}: {why}.")
 
 
 def write_json(record: Mapping[str, object], path: Path) -> None:

@@ -12,7 +12,6 @@ from attested_publish.settings import Settings, WrongUsage
 if TYPE_CHECKING:
     import argparse
 
-    from attested_publish.console.printer import Printer
     from attested_publish.fronts.lock_run import LockRequest
 
 _OF_LOCKS = ("against", "against_git", "policy", "report", "write", "no_cache")
@@ -87,7 +86,12 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     from attested_publish.console.recorder import Recorder
     from attested_publish.consumer.lock_findings import LockReport
     from attested_publish.fronts.lock_run import verify_locks
-    from attested_publish.fronts.running import carry_out, mask_secrets, prove_writable
+    from attested_publish.fronts.running import (
+        carry_out,
+        hand_over_report,
+        mask_secrets,
+        prove_writable,
+    )
     from attested_publish.fronts.terminal import console
     from attested_publish.journey.run import Run
     from attested_publish.journey.targets import chosen
@@ -110,7 +114,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
     result = carry_out(work, run)
     if options.report is not None:
-        _hand_over(report.as_json(result, run.recorder.problems), options.report, printer)
+        hand_over_report(report.as_json(result, run.recorder.problems), options.report, printer)
     return 0 if result is Result.DONE else 1
 
 
@@ -125,12 +129,3 @@ def _request(options: argparse.Namespace) -> LockRequest:
         writes=options.write,
         uses_cache=not options.no_cache,
     )
-
-
-def _hand_over(record: dict[str, object], path: Path, printer: Printer) -> None:
-    from attested_publish.fronts.running import write_json
-
-    try:
-        write_json(record, path)
-    except OSError as error:
-        printer.warning(f"The report could not be written to {shown(path)}: {error.strerror}.")

@@ -76,9 +76,7 @@ def forecast(
     lost, are warnings. Raises `IndexRefuses` for them with `verify-metadata: strict`. Where an
     index has no provenance, or cannot be read, nothing is said.
     """
-    if contents.unreadable or not run.targets.index.takes_attestations:
-        return
-    if not own:
+    if not own or contents.unreadable or not run.targets.index.takes_attestations:
         return
     warned = []
     with run.recorder.stage(Stage.INDEX, "what its page will say of the provenance"):

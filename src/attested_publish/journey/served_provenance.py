@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -141,10 +140,7 @@ class ServedProvenance:
     @property
     def is_due(self) -> bool:
         """Whether a forecast is to be made now: it may stop the release, or waits for nothing."""
-        with contextlib.suppress(TimeoutError):
-            self._reading(0)
-            return True
-        return self._may_stop
+        return self._may_stop or self._is_done(self._reading, until=0.0)
 
     def releases(self) -> list[ReleaseThere]:
         """Return the releases of the run, once what is read in any case is known.

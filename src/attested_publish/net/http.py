@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from requests.auth import AuthBase
 
 CONNECT_SECONDS = 15.0
+CONNECTIONS = 48
+"""Connections to one host that a session keeps: about as many as uv has at a time."""
+
 BODY_LIMIT = 1 << 20
 """Bytes of an answer that are read, after decompression. Project pages have a larger limit."""
 
@@ -86,10 +89,10 @@ class BoundedAdapter(HTTPAdapter):
     `LedAstray` for a redirect that must not be followed.
     """
 
-    def __init__(self, bounds: Bounds, *, guards_redirects: bool = False, pool: int = 48) -> None:
+    def __init__(self, bounds: Bounds, *, guards_redirects: bool = False) -> None:
         self.bounds = bounds
         self._guards_redirects = guards_redirects
-        super().__init__(pool_maxsize=pool)
+        super().__init__(pool_maxsize=CONNECTIONS)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
         """See `requests`; uses our kind of connections."""

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from packaging.utils import InvalidName, canonicalize_name
 
 from attested_publish.consumer.locks.model import LockedFile, Remark, Source
-from attested_publish.consumer.locks.toml import Broken
+from attested_publish.consumer.locks.toml import Broken, Table
 from attested_publish.net.untrusted import shown
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -61,6 +61,24 @@ def source_of(url: str) -> Source:
     if scheme.partition("+")[0] in _VCS:
         return Source.GIT
     return Source.PATH if scheme == "file" or "://" not in url else Source.URL
+
+
+def direct_source(package: Table, *, address: str) -> tuple[Source, str | None]:
+    """Return where an entry of PDM or Pipenv comes from: the index, unless it names a place.
+
+    `address` is the key of one that is neither a repository nor a path. Raises `Broken`.
+    """
+    for key in _VCS:
+        where = package.text(key)
+        if where is not None:
+            return Source.GIT, where
+    where = package.text("path")
+    if where is not None:
+        return Source.PATH, where
+    where = package.text(address)
+    if where is not None:
+        return source_of(where), where
+    return Source.INDEX, None
 
 
 def is_own(path: str) -> bool:

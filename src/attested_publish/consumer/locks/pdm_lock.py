@@ -8,12 +8,12 @@ from typing import Any
 from attested_publish.consumer.locks.entries import (
     Hashes,
     compatible,
+    direct_source,
     is_own,
     last_segment,
     normalized,
     plain,
     release_numbers,
-    source_of,
 )
 from attested_publish.consumer.locks.model import LockedPackage, Source
 from attested_publish.consumer.locks.toml import Lines, Table
@@ -50,7 +50,7 @@ def _package(
 ) -> LockedPackage | None:
     name = package.required_text("name")
     version = package.text("version")
-    source, origin = _source(package)
+    source, origin = direct_source(package, address="url")
     if source is Source.PATH and is_own(origin or ""):
         return None
     line = lines.of_entry(index)
@@ -70,17 +70,3 @@ def _package(
         origin=plain(origin) if origin else None,
         remarks=remarks if source is Source.INDEX else (),
     )
-
-
-def _source(package: Table) -> tuple[Source, str | None]:
-    for key in ("git", "hg", "svn", "bzr"):
-        where = package.text(key)
-        if where is not None:
-            return Source.GIT, where
-    where = package.text("path")
-    if where is not None:
-        return Source.PATH, where
-    where = package.text("url")
-    if where is not None:
-        return source_of(where), where
-    return Source.INDEX, None

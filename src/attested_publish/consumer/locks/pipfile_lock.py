@@ -11,11 +11,11 @@ from typing import Any
 from attested_publish.consumer.locks.entries import (
     Hashes,
     compatible,
+    direct_source,
     index_address,
     is_own,
     normalized,
     plain,
-    source_of,
 )
 from attested_publish.consumer.locks.model import LockedPackage, Source
 from attested_publish.consumer.locks.toml import Broken, Table
@@ -70,7 +70,7 @@ def _package(
     category: Table, name: str, sources: Mapping[str, str], lines: _Lines, path: str
 ) -> LockedPackage | None:
     package = category.table(name)
-    source, origin = _source(package)
+    source, origin = direct_source(package, address="file")
     if source is Source.PATH and is_own(origin or ""):
         return None
     key = (category.path, name)
@@ -102,20 +102,6 @@ def _version(package: Table) -> str | None:
     if version is None or not version.startswith("=="):
         return None
     return version.lstrip("=").strip()
-
-
-def _source(package: Table) -> tuple[Source, str | None]:
-    for key in ("git", "hg", "svn", "bzr"):
-        where = package.text(key)
-        if where is not None:
-            return Source.GIT, where
-    where = package.text("path")
-    if where is not None:
-        return Source.PATH, where
-    where = package.text("file")
-    if where is not None:
-        return source_of(where), where
-    return Source.INDEX, None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

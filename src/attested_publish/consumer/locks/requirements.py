@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from optparse import OptionParser, OptParseError, Values
 from typing import Final, NoReturn
 
@@ -90,14 +90,6 @@ class _Options(OptionParser):
         for names in _WITH_VALUE:
             self.add_option(*names, action="append")
 
-    def get_default_values(self) -> Values:
-        """Return new lists each time: optparse would add to those of the line before."""
-        values = super().get_default_values()
-        for name, value in vars(values).items():
-            if isinstance(value, list):
-                setattr(values, name, list(value))
-        return values
-
     def error(self, msg: str) -> NoReturn:
         """Raise what is wrong, instead of ending the program."""
         raise OptParseError(msg)
@@ -141,7 +133,7 @@ def read_requirements(text: str, path: str, beside: Beside) -> list[LockedPackag
     kept = [each for each in reading.packages if each.files or each.name not in hashed]
     index_urls = () if reading.no_index else _index_urls(reading)
     return [
-        _naming(each, index_urls) if each.source is Source.INDEX else each
+        replace(each, index_urls=index_urls) if each.source is Source.INDEX else each
         for each in [*kept, *reading.constrained]
     ]
 
@@ -173,19 +165,6 @@ def decoded(content: bytes) -> str:
 def _index_urls(reading: _Reading) -> tuple[str, ...]:
     named = [*([reading.index_url] if reading.index_url else []), *reading.extra]
     return tuple(dict.fromkeys(map(index_address, named)))
-
-
-def _naming(package: LockedPackage, index_urls: tuple[str, ...]) -> LockedPackage:
-    return LockedPackage(
-        name=package.name,
-        version=package.version,
-        files=package.files,
-        source=package.source,
-        line=package.line,
-        path=package.path,
-        index_urls=index_urls,
-        remarks=package.remarks,
-    )
 
 
 def _read_file(

@@ -13,7 +13,6 @@ from packaging.utils import (
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import InvalidVersion, Version
 
 from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.history.model import Fault, File, History, Kind, Release
@@ -32,9 +31,12 @@ from attested_publish.rehearsal.json_file import (
 from attested_publish.rehearsal.pypi.registry import PROJECT
 from attested_publish.rehearsal.pypi.store import Status
 from attested_publish.rehearsal.sigstore.fulcio import FIRST_DAY
+from attested_publish.rules.versions import parsed_version
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from packaging.version import Version
 
 _OF_FILES = ("publisher", "attestations", "fault", "uploaded", "yanked")
 """The keys that a release can have for all of its files, and each file for itself."""
@@ -181,13 +183,13 @@ def _object(document: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _version(given: object, where: str) -> Version:
-    try:
-        # Parsing takes time that grows with the length.
-        return Version(given if isinstance(given, str) and len(given) <= _LONGEST else "?")
-    except InvalidVersion:
-        raise JsonFileError(
-            f"'version' of {where} is {quoted(given)}; it must be a version."
-        ) from None
+    # Parsing takes time that grows with the length.
+    version = None
+    if isinstance(given, str) and len(given) <= _LONGEST:
+        version = parsed_version(given)
+    if version is None:
+        raise JsonFileError(f"'version' of {where} is {quoted(given)}; it must be a version.")
+    return version
 
 
 def _filename(given: object, where: str, project: str, version: Version) -> str:

@@ -11,6 +11,8 @@ from attested_publish.rehearsal.pypi.answers import CORS, SERIAL, json_answer
 from attested_publish.rehearsal.pypi.reading import held, release_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from werkzeug.wrappers import Request, Response
 
     from attested_publish.rehearsal.pypi.store import Project, Release, Store, StoredFile
@@ -35,10 +37,11 @@ class JsonApi:
         That is a final one that is not yanked, if there is any.
         """
         found = held(self._store, project)
+        files = _by_version(found)
         newest = max(
             found.versions,
             key=lambda version: (
-                not _is_yanked(found, version),
+                not _is_yanked(files[version]),
                 not Version(version).is_prerelease,
                 Version(version),
             ),
@@ -47,29 +50,36 @@ class JsonApi:
         if newest is None:
             # PyPI has no such page for a project without a release.
             raise NotFound
-        releases = {version: _urls(request, found, version) for version in found.versions}
-        return _answer(found, {**_description(request, found, newest), "releases": releases})
+        releases = {version: _urls(request, files[version]) for version in found.versions}
+        description = _description(request, found, found.releases[newest], files[newest])
+        return _answer(found, {**description, "releases": releases})
 
     def release(self, request: Request, project: str, version: str) -> Response:
         """Describe one release."""
         found = held(self._store, project)
-        return _answer(found, _description(request, found, release_of(found, version)))
+        release = found.releases[release_of(found, version)]
+        files = _by_version(found)[release.version]
+        return _answer(found, _description(request, found, release, files))
 
 
 def _answer(project: Project, document: dict[str, Any]) -> Response:
     return json_answer(document, headers={**CORS, SERIAL: str(project.last_serial)})
 
 
-def _description(request: Request, project: Project, version: str) -> dict[str, Any]:
+def _description(
+    request: Request, project: Project, release: Release, files: Sequence[StoredFile]
+) -> dict[str, Any]:
     return {
-        "info": _info(request, project, project.releases[version]),
+        "info": _info(request, project, release, files),
         "last_serial": project.last_serial,
-        "urls": _urls(request, project, version),
+        "urls": _urls(request, files),
         "vulnerabilities": [],
     }
 
 
-def _info(request: Request, project: Project, release: Release) -> dict[str, Any]:
+def _info(
+    request: Request, project: Project, release: Release, files: Sequence[StoredFile]
+) -> dict[str, Any]:
     """Describe a release by the form of its first file, under the keys of core metadata 1.0."""
     form = release.metadata
     texts = {name: next(iter(form.get(name, ())), None) for name in _TEXTS}
@@ -91,25 +101,26 @@ def _info(request: Request, project: Project, release: Release) -> dict[str, Any
         "downloads": {"last_day": -1, "last_week": -1, "last_month": -1},
         "bugtrack_url": None,
         "docs_url": None,
-        "yanked": _is_yanked(project, release.version),
-        "yanked_reason": next(
-            (each.yanked for each in _files(project, release.version) if each.yanked), None
-        ),
+        "yanked": _is_yanked(files),
+        "yanked_reason": next((each.yanked for each in files if each.yanked), None),
     }
 
 
-def _is_yanked(project: Project, version: str) -> bool:
+def _is_yanked(files: Sequence[StoredFile]) -> bool:
     """Whether all of a release's files are withdrawn; PyPI withdraws whole releases."""
-    files = _files(project, version)
     return bool(files) and all(each.yanked is not None for each in files)
 
 
-def _files(project: Project, version: str) -> list[StoredFile]:
-    return [each for each in project.sorted_files if each.version == version]
+def _by_version(project: Project) -> Mapping[str, Sequence[StoredFile]]:
+    """Return the files of every release; none, of one that was only started."""
+    files: dict[str, list[StoredFile]] = {version: [] for version in project.versions}
+    for each in project.sorted_files:
+        files[each.version].append(each)
+    return files
 
 
-def _urls(request: Request, project: Project, version: str) -> list[dict[str, Any]]:
-    return [_url(request, each) for each in _files(project, version)]
+def _urls(request: Request, files: Sequence[StoredFile]) -> list[dict[str, Any]]:
+    return [_url(request, each) for each in files]
 
 
 def _url(request: Request, file: StoredFile) -> dict[str, Any]:
