@@ -482,7 +482,7 @@ def test_a_download_has_bounds(big: str, size: int, limits: Limits, why: str) ->
     started = time.monotonic()
     with requests.Session() as session, pytest.raises(NotFetched, match=why):
         sha256_of(file, big, session, limits)
-    assert time.monotonic() - started < 2, "it does not wait for a full chunk"
+    assert time.monotonic() - started < 5, "it does not wait for a full chunk"
 
 
 def test_addresses_are_those_of_the_page_and_nobody_can_change_the_answer() -> None:

@@ -45,7 +45,7 @@ def test_an_answer_that_trickles_has_its_time(trickle: str) -> None:
     started = time.monotonic()
     with new_session(read=1.0) as session, pytest.raises(TooSlow) as caught:
         ask(session, "GET", trickle, headers={}, seconds=0.5)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 2.5
     assert "in time" in why_unreachable(caught.value)
 
 
@@ -113,7 +113,7 @@ def test_a_redirect_is_followed_from_a_get_only_and_not_read() -> None:
         with new_session(read=1.0) as session:
             started = time.monotonic()
             assert ask(session, "GET", f"{server.url}/endless", headers={}).body == b"{}"
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 2.5
             answer = ask(session, "POST", f"{server.url}/moved", payload={}, headers={})
             assert (answer.status, answer.told()) == (308, "it has moved")
             assert ask(session, "POST", f"{server.url}/nowhere", headers={}).status == 308

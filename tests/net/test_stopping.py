@@ -120,7 +120,7 @@ def test_an_ending_that_does_not_end_is_left() -> None:
     started = time.monotonic()
     process.terminate()
     assert process.communicate(timeout=20)[0] == "SIGTERM\n"
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("seed", range(6))
