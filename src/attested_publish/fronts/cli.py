@@ -28,6 +28,7 @@ _MODES = {
 }
 _SERVICES = "keep the embedded PyPI and Sigstore running for any client"
 _VERIFY = "verify the provenance of files on an index against an expected publisher"
+_SETUP = "print what to enter on PyPI for a repository's publishing jobs, and check these"
 _CONVERT = "turn PEP 740 attestations into Sigstore bundles, and back"
 
 
@@ -61,6 +62,13 @@ def _run(options: argparse.Namespace) -> int:
             from attested_publish.fronts import convert
 
             return convert.run(options)
+        case "setup":
+            from attested_publish.net.stopping import listening
+
+            with listening():
+                from attested_publish.fronts import setup
+
+                return setup.run(options)
         case "verify":
             from attested_publish.fronts import verify
 
@@ -184,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     services = commands.add_parser("services", help=_SERVICES, description=f"{_SERVICES}.")
     services.fill = _add_services_options
     commands.add_parser("verify", help=_VERIFY).fill = _add_verify_options
+    commands.add_parser("setup", help=_SETUP).fill = _add_setup_options
     commands.add_parser("convert", help=_CONVERT).fill = _add_convert_options
     return parser
 
@@ -219,6 +228,12 @@ def _add_verify_options(command: argparse.ArgumentParser) -> None:
     from attested_publish.fronts import verify
 
     verify.add_to(command)
+
+
+def _add_setup_options(command: argparse.ArgumentParser) -> None:
+    from attested_publish.fronts import setup
+
+    setup.add_to(command)
 
 
 def _add_convert_options(command: argparse.ArgumentParser) -> None:

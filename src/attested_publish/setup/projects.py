@@ -19,6 +19,7 @@ from attested_publish.setup.reading import NotRead, Tree
 _MOST_PROJECTS = 100
 _MOST_FOLDERS = 300
 _DEEPEST = 3
+_MOST_HINTS = 500
 _LONGEST_LINE = 4096
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SKIPPED = frozenset(
@@ -58,21 +59,27 @@ class Projects:
     defaults: Mapping[str, str] = field(default_factory=dict)
     not_read: tuple[tuple[str, str], ...] = ()
 
-    def published(self, hints: Sequence[str], *, all_of_them: bool = False) -> list[Project]:
-        """Return the projects that hints (paths, names; `\ue000` for what is unknown) are about.
+    def of_job(
+        self, hints: Sequence[str], further: Sequence[str], all_of_them: bool
+    ) -> list[Project]:
+        """Return the projects that a job publishes, by the paths and names that it mentions.
 
-        Without any that fits: the main project, or all.
+        `further` are those of the jobs before it, which count where its own fit no project. In
+        them U+E000 is what is not known. Without any that fits: the main project, or all.
         """
         if all_of_them or len(self.found) <= 1:
             return list(self.found)
-        fitting = [
+        for each in (hints, further):
+            if fitting := self._fitting(each):
+                return fitting
+        return [each for each in self.found if not each.folder] if self.has_main else [*self.found]
+
+    def _fitting(self, hints: Sequence[str]) -> list[Project]:
+        return [
             project
             for project in self.found
-            if project.folder and any(_is_about(hint, project) for hint in hints)
+            if project.folder and any(_is_about(hint, project) for hint in hints[:_MOST_HINTS])
         ]
-        if fitting:
-            return fitting
-        return [each for each in self.found if not each.folder] if self.has_main else [*self.found]
 
 
 def _is_about(hint: str, project: Project) -> bool:
