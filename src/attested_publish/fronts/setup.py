@@ -115,6 +115,8 @@ def _work(options: argparse.Namespace, path: Path, run: Run, report: dict[str, A
         change = write(found, offline=options.offline)
         report["written"] = [each.name for each in change.written]
         _print_changes(change.written, run.printer)
+        for sentence in change.notices:
+            run.printer.notice(shown(sentence))
         for sentence in change.refused:
             run.printer.warning(shown(sentence))
         is_done = not change.refused

@@ -49,6 +49,7 @@ def uploads(step: Step, projects: Projects) -> Iterator[Uploading]:
                     has_secret=each.has_secret,
                     key=(step.file, step.table.start),
                     paths=each.paths,
+                    rows=(first + each.line, first + each.end),
                 )
 
 

@@ -45,6 +45,8 @@ class Uploading:
     """What identifies the step in its file: the file, and where the step starts in its text."""
 
     paths: tuple[str, ...] = ()
+    rows: tuple[int, int] | None = None
+    """The first and the last line of a command in its file."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 LARGEST = 1 << 19
@@ -23,12 +23,18 @@ class NotRead(Exception):
 
 @dataclass(frozen=True)
 class Tree:
-    """The folder of a repository; files in it are named by their path, with slashes."""
+    """The folder of a repository; files in it are named by their path, with slashes.
+
+    `changed` are texts to read instead of those of the files, by name.
+    """
 
     root: Path
+    changed: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, name: str) -> str | None:
         """Return the text of a file; `None` if there is none. Raises `NotRead`."""
+        if name in self.changed:
+            return self.changed[name]
         path = self._place(name)
         if path is None:
             return None

@@ -42,10 +42,13 @@ def top_of(path: Path) -> Path:
     )
 
 
-def survey(root: Path) -> Survey:
-    """Read the repository at `root`. Raises `SetupProblem` if YAML cannot be read."""
+def survey(root: Path, tree: Tree | None = None) -> Survey:
+    """Read the repository at `root`, or as `tree` has it.
+
+    Raises `SetupProblem` if YAML cannot be read.
+    """
     require_yaml()
-    tree = Tree(root)
+    tree = tree or Tree(root)
     remote = remote_of(root)
     projects = projects_of.find(tree)
     found = Survey(tree, remote, projects)
