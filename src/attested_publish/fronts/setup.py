@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -159,16 +160,19 @@ def _print_publishers(publishers: Sequence[Publisher], found: Survey, printer: P
     names = {"pypi": "PyPI", "testpypi": "TestPyPI", None: "an index that only a run will know"}
     for each in publishers:
         state = {True: "a pending publisher: it does not exist yet", False: "it exists", None: ""}
-        printer.heading(f"{shown(each.project or 'a project of unknown name')} on {names[each.index]}")
+        printer.heading(
+            f"{shown(each.project or 'a project of unknown name')} on {names[each.index]}"
+        )
         if state[each.pending]:
-            printer.detail(state[each.pending])
+            printer.notice(state[each.pending])
         if each.pending is not False and each.project:
-            printer.item(f"PyPI project name: {shown(each.project)}")
+            printer.detail(f"PyPI project name: {shown(each.project)}")
         for label, value in each.fields().items():
             is_unknown = not value and not label.startswith("Environment")
-            printer.item(f"{label}: {shown(value) or ('(not known)' if is_unknown else '(empty)')}")
+            empty = "(not known)" if is_unknown else "(leave empty)"
+            printer.detail(f"{label}: {shown(value) or empty}")
         if each.url:
-            printer.detail(each.url)
+            printer.notice(f"Register it at {each.url}")
     _print_order(publishers, printer)
 
 
@@ -221,12 +225,40 @@ def _rehearse(found: Survey, publishers: Sequence[Publisher], run: Run) -> None:
             run.printer.notice(f"Only the first {_MOST_REHEARSED} publishers are rehearsed.")
             return
         done.add(each.identity)
-        run.printer.heading(f"Rehearsal of the job {shown(job.name)} in {shown(job.file)}")
-        rehearse_job(
-            run, each.query(), file=job.file, started=job.started, kind=job.provider.value
-        )
-        if run.result is not Result.DONE:
+        rehearsed, printed = _unseen(run)
+        try:
+            rehearse_job(
+                rehearsed, each.query(), file=job.file, started=job.started, kind=job.provider.value
+            )
+        finally:
+            if rehearsed.result is not Result.DONE or run.printer.verbose:
+                run.printer.heading(f"Rehearsal of the job {shown(job.name)} in {shown(job.file)}")
+                for line in printed.getvalue().splitlines():
+                    run.printer.detail(line)
+        if rehearsed.result is not Result.DONE:
+            run.result = rehearsed.result
             return
+        run.printer.item(
+            f"Rehearsed: an embedded PyPI with these fields accepts the job {shown(job.name)} of "
+            f"{shown(job.file)}, and its attestations."
+            if job.file == job.started
+            else f"Rehearsed: an embedded PyPI with these fields accepts the job {shown(job.name)} "
+            f"of {shown(job.file)}, without attestations, as it is a reusable workflow."
+        )
+
+
+def _unseen(run: Run) -> tuple[Run, io.StringIO]:
+    """Return a run of its own for a rehearsal, and what it prints."""
+    from rich.console import Console
+
+    from attested_publish.console.printer import Printer
+    from attested_publish.console.recorder import Recorder
+    from attested_publish.journey.run import Run
+
+    printed = io.StringIO()
+    console = Console(file=printed, highlight=False, emoji=False, width=100)
+    printer = Printer(console, verbose=run.printer.verbose)
+    return Run("rehearse", Settings(), Recorder(printer), run.mask), printed
 
 
 def _jobs_by_workflow(jobs: Sequence[Job]) -> dict[tuple[str, str, str | None], Job]:

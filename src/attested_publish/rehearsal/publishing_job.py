@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from attested_publish.journey.run import Run
 
 
-def rehearse_job(run: Run, fields: Mapping[str, str], *, file: str, started: str, kind: str) -> None:
+def rehearse_job(
+    run: Run, fields: Mapping[str, str], *, file: str, started: str, kind: str
+) -> None:
     """Publish a sample as a job would, to an embedded PyPI that knows one publisher: `fields`.
 
     `fields` are PyPI's, by the names of its form's parameters; `file` defines the job and `started`

@@ -121,9 +121,7 @@ def _step_at(root: Value, start: int) -> tuple[List, Table]:
     raise NotChangeable("its step was not found")
 
 
-def _replace_command(
-    editor: Editor, steps: List, step: Table, upload: Uploading, own: str
-) -> None:
+def _replace_command(editor: Editor, steps: List, step: Table, upload: Uploading, own: str) -> None:
     """Replace a command by a step of this action; what else the script does stays."""
     run = step.text("run")
     if run is None or steps.is_flow or upload.rows is None:
@@ -195,7 +193,9 @@ def _inputs(step: Table, upload: Uploading, command: str) -> Iterator[str]:
         yield "packages-dir: |"
         yield from (f"  {each}" for each in named)
     elif named != ["dist"]:
-        yield f"packages-dir: {named[0]}" if named[0][0].isalnum() else f"packages-dir: '{named[0]}'"
+        yield (
+            f"packages-dir: {named[0]}" if named[0][0].isalnum() else f"packages-dir: '{named[0]}'"
+        )
     if Place.TESTPYPI in upload.places:
         if len(upload.places) > 1:
             raise NotChangeable("the command uploads to several indexes")

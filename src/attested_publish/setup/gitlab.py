@@ -91,9 +91,7 @@ class Pipeline:
             name=name,
             spot=spot,
             environment=self._environment(table),
-            has_identity=bool(
-                table.table("id_tokens").pairs or defaults.table("id_tokens").pairs
-            ),
+            has_identity=bool(table.table("id_tokens").pairs or defaults.table("id_tokens").pairs),
         )
         shell = Shell(self._projects, self._variables(table), self._undefined)
         for section in ("before_script", "script", "after_script"):

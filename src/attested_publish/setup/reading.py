@@ -62,7 +62,7 @@ class Tree:
 
     def files(self, folder: str) -> Iterator[str]:
         """Yield the names of what is directly in a folder, in order; nothing if it has none."""
-        place = self._place(folder)
+        place = self._place(folder) if folder else self.root
         if place is None or not place.is_dir():
             return
         try:

@@ -37,7 +37,11 @@ def top_of(path: Path) -> Path:
     folder = path.resolve()
     marks = (".git", ".github", CONFIGURATION)
     return next(
-        (each for each in (folder, *folder.parents) if any((each / mark).exists() for mark in marks)),
+        (
+            each
+            for each in (folder, *folder.parents)
+            if any((each / mark).exists() for mark in marks)
+        ),
         folder,
     )
 
@@ -56,8 +60,10 @@ def survey(root: Path, tree: Tree | None = None) -> Survey:
     _read_github(found)
     _read_gitlab(found)
     if remote is None and found.jobs:
-        found.notices.append("git knows no remote on github.com or gitlab.com, so the owner and the "
-                             "name of the repository are not known.")
+        found.notices.append(
+            "git knows no remote on github.com or gitlab.com, so the owner and the "
+            "name of the repository are not known."
+        )
     return found
 
 
@@ -103,4 +109,6 @@ def _read_gitlab(found: Survey) -> None:
 
 def _note(found: Survey, sources: Sources) -> None:
     found.notices += (f"{name} was not read: {why}." for name, why in sources.problems.items())
-    found.notices += (f"{name}: {what}; GitHub refuses such a file." for name, what in sources.notes.items())
+    found.notices += (
+        f"{name}: {what}; GitHub refuses such a file." for name, what in sources.notes.items()
+    )

@@ -40,7 +40,11 @@ class Change:
         old = f"a/{self.name}" if self.before else "/dev/null"
         return list(
             difflib.unified_diff(
-                self.before.splitlines(), self.after.splitlines(), old, f"b/{self.name}", lineterm=""
+                self.before.splitlines(),
+                self.after.splitlines(),
+                old,
+                f"b/{self.name}",
+                lineterm="",
             )
         )
 
@@ -73,9 +77,13 @@ def write(found: Survey, *, offline: bool) -> Outcome:
     jobs = [job for job in found.jobs if job.is_public and any(map(is_to_change, job.uploads))]
     left = {job.file for job in found.jobs if job.provider is Provider.GITLAB}
     if not jobs:
-        what = f"{', '.join(sorted(left))} is not changed: see docs/gitlab.md." if left else (
-            "There is nothing to change: what publishes here uses this action already, or a tool "
-            "that cannot be replaced without changing how the project is built."
+        what = (
+            f"{', '.join(sorted(left))} is not changed: see docs/gitlab.md."
+            if left
+            else (
+                "There is nothing to change: what publishes here uses this action already, or a tool "
+                "that cannot be replaced without changing how the project is built."
+            )
         )
         outcome.notices.append(what)
         return outcome
@@ -89,7 +97,9 @@ def write(found: Survey, *, offline: bool) -> Outcome:
 
 def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
     if found.remote and found.remote.host != GITHUB:
-        outcome.refused.append(f"No pipeline is written for {found.remote.host}: see docs/gitlab.md.")
+        outcome.refused.append(
+            f"No pipeline is written for {found.remote.host}: see docs/gitlab.md."
+        )
         return
     if not found.projects.found:
         outcome.refused.append(
