@@ -1,5 +1,7 @@
 """Workflows of the shapes that people have: the publishers they need, and what is found."""
 
+# ruff: noqa: E501 - a workflow in a line is easier to compare with others
+
 from __future__ import annotations
 
 import textwrap

@@ -109,7 +109,7 @@ def lint(folder, *, pedantic=True):
 )
 def test_a_new_workflow_passes_the_linters_and_publishes(tmp_path, backend):
     text = PYPROJECT.replace('build-backend = "flit_core.buildapi"', "").replace(
-        "[project]", f"[project]"
+        "[project]", "[project]"
     )
     text = f"{text}\n[build-system]\n{backend}\n".replace(
         "[build-system]\nrequires", "[x]\nrequires"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from attested_publish.setup.addresses import MARKS, Place
 from attested_publish.setup.documents import Document, List, Table, Text, Value
 from attested_publish.setup.edits import Editor, NotChangeable, last
 from attested_publish.setup.jobs import Job, Kind, Uploading
-from attested_publish.setup.addresses import MARKS, Place
 from attested_publish.setup.permissions import Permissions
 
 _OLD_NAMES = {
@@ -148,12 +148,12 @@ def _replace_command(editor: Editor, steps: List, step: Table, upload: Uploading
     if not rest:
         source = editor.document.source
         for name, _ in reversed(kept):
-            key, value = step.key(name), step.text(name)
-            assert key is not None
-            assert value is not None
-            block.insert(0, source[key.start : value.end])
-        text = f"{item}{f'{editor.newline}{indent}'.join(block)}{editor.newline}"
-        editor.replace(dash, stop, text)
+            entry, text = step.key(name), step.text(name)
+            assert entry is not None
+            assert text is not None
+            block.insert(0, source[entry.start : text.end])
+        written = f"{item}{f'{editor.newline}{indent}'.join(block)}{editor.newline}"
+        editor.replace(dash, stop, written)
         return
     if run.style != "|":
         raise NotChangeable("the command is part of a longer one")

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from attested_publish.setup.addresses import (
-    MARKS,
     SECRET_TEXT,
     UNKNOWN_TEXT,
     Place,
@@ -17,8 +17,10 @@ from attested_publish.setup.addresses import (
     place_of,
     pypirc,
 )
-from attested_publish.setup.projects import Projects
-from attested_publish.setup.shell import Command, Word, commands
+from attested_publish.setup.shell import Command, Part, Word, commands
+
+if TYPE_CHECKING:
+    from attested_publish.setup.projects import Projects
 
 _MOST_TEXTS = 16
 _MOST_WORDS = 1000
@@ -41,8 +43,28 @@ _BEFORE = frozenset(
     {"sudo", "env", "nohup", "exec", "command", "time", "timeout", "retry", "xargs"}
 )
 _WITHOUT_VALUE = frozenset(
-    "--no-project --isolated --frozen --locked --no-sync --all-extras --no-dev --quiet -q --verbose"
-    " -v --refresh --offline --no-cache --exact -n --active --no-config -y --pip-args".split()
+    [
+        "--no-project",
+        "--isolated",
+        "--frozen",
+        "--locked",
+        "--no-sync",
+        "--all-extras",
+        "--no-dev",
+        "--quiet",
+        "-q",
+        "--verbose",
+        "-v",
+        "--refresh",
+        "--offline",
+        "--no-cache",
+        "--exact",
+        "-n",
+        "--active",
+        "--no-config",
+        "-y",
+        "--pip-args",
+    ]
 )
 
 Texts = tuple[str, ...]
@@ -333,7 +355,7 @@ def _note_settings(program: str, words: Sequence[str], command: Command, shell: 
             first = word[0].text or ""
             name, equals, value = first.partition("=")
             if equals:
-                rest = tuple([type(word[0])(value), *word[1:]])
+                rest = (Part(value), *word[1:])
                 shell.assign([(name, rest)])
     if program == "poetry" and words[:1] == ["config"]:
         values = [word for word in words[1:] if not word.startswith("-")]

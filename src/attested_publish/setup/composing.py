@@ -16,7 +16,7 @@ try:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 except ImportError:  # an extra of the package: `documents` asks before a child is started
-    YAML = None
+    YAML = None  # type: ignore[assignment, misc]
 
 from attested_publish.sandbox.questions import Answer, Question, Unreadable
 
@@ -28,14 +28,14 @@ _NULL = "tag:yaml.org,2002:null"
 
 
 def compose(question: Question) -> Answer:
-    """Compose the YAML in `question["text"]`: `{"documents": [value, …], "aliases": bool}`.
+    """Compose the YAML in `question["text"]`: `{"documents": [value, …], "aliases": bool, …}`.
 
     A value is `[kind, content, line, start, end, style]`: lines count from 1, `start` and `end`
-    are characters of the text, `style` is what quotes a text, or `flow` for
-    brackets, or GitLab's tag `!reference`. The kind is `text` (content: the text), `null` (also the text),
-    `list` (content: its values) or `table` (content: pairs of two values, merged ones included;
-    a key that occurs again replaces the one before, and is listed in `{"repeated": [line, …]}`).
-    Raises `Unreadable` for what is no YAML, or is too large or too deep.
+    are characters of the text, `style` is what quotes a text, or `flow` for brackets, or GitLab's
+    tag `!reference`. The kind is `text` (content: the text), `null` (also the text), `list`
+    (content: its values) or `table` (content: pairs of two values, merged ones included; a key
+    that occurs again replaces the one before, and its line is in `repeated`). Raises `Unreadable`
+    for what is no YAML, or is too large or too deep.
     """
     yaml = YAML(typ="safe", pure=True)
     writer = _Writer()
@@ -82,7 +82,8 @@ class _Writer:
                 return _written("list", [self.value(each, depth + 1) for each in node.value], node)
             case MappingNode():
                 return _written("table", self._pairs(node, depth), node)
-        raise Unreadable("it has a value of an unknown kind")
+            case _:
+                raise Unreadable("it has a value of an unknown kind")
 
     def _pairs(self, node: MappingNode, depth: int) -> list[list[Any]]:
         own: dict[str, list[Any]] = {}
@@ -110,7 +111,9 @@ class _Writer:
 
 def _written(kind: str, content: object, node: Node) -> list[Any]:
     start, end = node.start_mark, node.end_mark
-    style = node.style if isinstance(node, ScalarNode) else "flow" if node.flow_style else ""
+    style = node.style if isinstance(node, ScalarNode) else ""
+    if isinstance(node, SequenceNode | MappingNode) and node.flow_style:
+        style = "flow"
     if node.tag == "!reference":
         style = node.tag
     return [kind, content, start.line + 1, start.index, end.index, style or ""]
@@ -132,6 +135,8 @@ def setup_name(question: Question) -> Answer:
                 constants.setdefault(name, []).append(value)
             case ast.Assign(targets=[ast.Name(id=name)]):
                 constants.setdefault(name, []).append(None)
+            case _:
+                pass
     names = [_literal(call, constants) for call in ast.walk(tree) if _is_setup(call)]
     return {"name": names[0] if len(names) == 1 else None}
 
@@ -140,7 +145,8 @@ def _is_setup(node: ast.AST) -> bool:
     match node:
         case ast.Call(func=ast.Name(id="setup") | ast.Attribute(attr="setup")):
             return True
-    return False
+        case _:
+            return False
 
 
 def _literal(call: ast.AST, constants: dict[str, list[object]]) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
@@ -40,6 +41,16 @@ Possible: TypeAlias = tuple[Any, ...]
 
 Lookup: TypeAlias = Callable[[Sequence[str]], Possible]
 """Gives the values of a context, by its path: `("github", "ref")`."""
+
+
+_COMPARED: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
 
 
 class _NotAnExpression(Exception):
@@ -189,7 +200,8 @@ class _Reader:
                 return (float(int(text, 16)) if "x" in text else float(text),)
             case "name":
                 return self._named(text, depth)
-        raise _NotAnExpression
+            case _:
+                raise _NotAnExpression
 
     def _named(self, name: str, depth: int) -> Possible:
         if self._take("("):
@@ -297,19 +309,7 @@ def _comparison(mark: str, left: object, right: object) -> Any:  # noqa: ANN401 
             # NaN equals nothing.
             return mark == "!="
     try:
-        match mark:
-            case "==":
-                return one == other
-            case "!=":
-                return one != other
-            case "<":
-                return one < other
-            case ">":
-                return one > other
-            case "<=":
-                return one <= other
-            case _:
-                return one >= other
+        return _COMPARED[mark](one, other)
     except TypeError:
         return False
 
@@ -369,5 +369,4 @@ def _formatted(text: object, *values: object) -> str:
 
 
 def _from_json(text: object) -> Any:  # noqa: ANN401 - any JSON
-    value = json.loads(as_text(text), parse_int=float)
-    return value
+    return json.loads(as_text(text), parse_int=float)

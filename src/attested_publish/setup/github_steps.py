@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from attested_publish.setup.addresses import SECRET_TEXT, UNKNOWN_TEXT, Place, place_of
 from attested_publish.setup.commands import Found, Shell, Texts, read
-from attested_publish.setup.documents import Text
 from attested_publish.setup.expressions import Unknown, pieces
 from attested_publish.setup.jobs import Kind, Spot, Uploading
-from attested_publish.setup.projects import Projects
-from attested_publish.setup.scopes import Scope
-from attested_publish.setup.steps import Step
+
+if TYPE_CHECKING:
+    from attested_publish.setup.documents import Text
+    from attested_publish.setup.projects import Projects
+    from attested_publish.setup.scopes import Scope
+    from attested_publish.setup.steps import Step
 
 OURS = "attested-publish/attested-publish"
 PYPA = "pypa/gh-action-pypi-publish"
@@ -89,7 +92,8 @@ def restores_cache(step: Step) -> bool:
             return _is_on(step, "sccache")
         case "ruby/setup-ruby":
             return _is_on(step, "bundler-cache")
-    return False
+        case _:
+            return False
 
 
 def hints(step: Step, projects: Projects) -> Iterator[str]:

@@ -23,8 +23,32 @@ _MOST_HINTS = 500
 _LONGEST_LINE = 4096
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SKIPPED = frozenset(
-    "test tests testing doc docs example examples sample samples benchmark benchmarks bench demo"
-    " demos fixtures templates template node_modules dist build vendor third_party venv env".split()
+    [
+        "test",
+        "tests",
+        "testing",
+        "doc",
+        "docs",
+        "example",
+        "examples",
+        "sample",
+        "samples",
+        "benchmark",
+        "benchmarks",
+        "bench",
+        "demo",
+        "demos",
+        "fixtures",
+        "templates",
+        "template",
+        "node_modules",
+        "dist",
+        "build",
+        "vendor",
+        "third_party",
+        "venv",
+        "env",
+    ]
 )
 _PRIVATE = "Private :: Do Not Upload"
 
@@ -129,7 +153,7 @@ def find(tree: Tree) -> Projects:
 
 
 def _folders(tree: Tree) -> Iterator[str]:
-    """Yield the folders that may be projects: the repository's own first, then a few levels down."""
+    """Yield the folders that may be projects: the repository's own, then a few levels down."""
     level = [""]
     seen = 0
     for depth in range(_DEEPEST + 1):
@@ -194,7 +218,9 @@ def _is_compiled(tree: Tree, prefix: str, backend: str, document: Mapping[str, A
         return True
     requires = " ".join(map(str, _list(_table(document, "build-system").get("requires"))))
     is_extension = re.search(
-        r"\b(?:cython|pybind11|nanobind|cffi|setuptools-rust|scikit-build|numpy)\b", requires, re.I
+        r"\b(?:cython|pybind11|nanobind|cffi|setuptools-rust|scikit-build|numpy)\b",
+        requires,
+        re.IGNORECASE,
     )
     tables = _table(_table(document, "tool"), "setuptools")
     if is_extension or tables.get("ext-modules"):
@@ -238,10 +264,10 @@ def _toml(tree: Tree, name: str, not_read: list[tuple[str, str]]) -> dict[str, A
         text = tree.text(name)
         if text is None:
             return {}
-        if any(len(line) > _LONGEST_LINE * 4 for line in text.splitlines()):
-            # tomllib takes quadratic time for some long lines.
-            raise NotRead("it has a line that is too long")
-        return tomllib.loads(text)
+        # tomllib takes quadratic time for some long lines.
+        if all(len(line) <= _LONGEST_LINE * 4 for line in text.splitlines()):
+            return tomllib.loads(text)
+        not_read.append((name, "it has a line that is too long"))
     except NotRead as why:
         not_read.append((name, str(why)))
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:

@@ -19,6 +19,9 @@ _ASSIGNMENT = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*)\+?=")
 _HEREDOC = re.compile(r"<<(?P<dash>-?)[ \t]*(?P<quote>['\"\\]?)(?P<word>[A-Za-z0-9_.!@%-]+)['\"]?")
 _SEPARATORS = frozenset(";&|\n(){}")
 _BLANK = frozenset(" \t\r")
+_ENDS_A_WORD = (_SEPARATORS | _BLANK | frozenset("<>")) - frozenset("{}")
+"""A brace inside a word, as in `dist/*.{whl,gz}`, separates nothing."""
+
 _KEYWORDS = frozenset(
     {"if", "then", "elif", "else", "do", "while", "until", "!", "time", "exec", "command", "eval"}
 )
@@ -200,14 +203,7 @@ class _Lexer:
             elif char in "$`":
                 flush()
                 parts.append(self._expansion())
-            elif char == "{" and self._at + 1 < len(self._script):
-                # A brace inside a word, as in `dist/*.{whl,gz}`, separates nothing.
-                text.append(char)
-                self._at += 1
-            elif char == "}" and (text or parts):
-                text.append(char)
-                self._at += 1
-            elif char in _BLANK or char in _SEPARATORS or char in "<>":
+            elif char in _ENDS_A_WORD:
                 break
             else:
                 text.append(char)
@@ -288,7 +284,7 @@ class _Lexer:
 
 def _closing(text: str, start: int, marks: str) -> int:
     """Return where what is opened at `start` is closed; the end of the text if it is not."""
-    opening, closing = marks
+    opening, closing = tuple(marks)
     depth = 0
     at = start
     while at < len(text):

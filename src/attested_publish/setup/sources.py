@@ -65,7 +65,8 @@ class Sources:
             if text is None or not _RELEVANT.search(text):
                 return None
             if time.monotonic() > self._until:
-                raise NotRead(f"the files before it took {_SECONDS:.0f} seconds")
+                self.problems[name] = f"the files before it took {_SECONDS:.0f} seconds"
+                return None
             document = read(name, text)
         except NotRead as why:
             self.problems[name] = str(why)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from attested_publish.setup.documents import List, Table, Text
 from attested_publish.setup.jobs import Spot
 from attested_publish.setup.scopes import Scope
-from attested_publish.setup.sources import Sources
+
+if TYPE_CHECKING:
+    from attested_publish.setup.sources import Sources
 
 _MOST_STEPS = 1000
 _DEEPEST = 8

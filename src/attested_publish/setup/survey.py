@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attested_publish.setup import projects as projects_of
 from attested_publish.setup.documents import require_yaml
 from attested_publish.setup.gitlab import CONFIGURATION, Pipeline
-from attested_publish.setup.jobs import Job
-from attested_publish.setup.projects import Projects
 from attested_publish.setup.publishers import Publisher, wanted
 from attested_publish.setup.reading import Tree
 from attested_publish.setup.remote import GITHUB, GITLAB, Remote, remote_of
 from attested_publish.setup.rules import Finding, findings
 from attested_publish.setup.sources import WORKFLOWS, Sources
 from attested_publish.setup.workflows import Workflows
+
+if TYPE_CHECKING:
+    from attested_publish.setup.jobs import Job
+    from attested_publish.setup.projects import Projects
 
 
 @dataclass

@@ -9,7 +9,7 @@ from attested_publish.setup.projects import Project, Projects
 
 _HEAD = """\
 # Written by `attested-publish setup`. To release: push a tag such as v1.0.0.
-# Registered on PyPI as a trusted publisher: this repository, this file's name, the environment pypi.
+# Register on PyPI: this repository, this file's name, the environment pypi.
 name: {title}
 
 on:
@@ -102,9 +102,10 @@ _MATURIN = """\
           - {{ os: macos-latest, options: "" }}
           - {{ os: windows-latest, options: "" }}
     steps:
-{prepared}      - run: uvx --from "maturin[zig]=={version}" maturin build --release --out dist{manifest} $OPTIONS
+{prepared}      - run: uvx --from "$MATURIN" maturin build --release --out dist{manifest} $OPTIONS
         shell: bash
         env:
+          MATURIN: maturin[zig]=={version}
           OPTIONS: ${{{{ matrix.options }}}}
       - uses: {upload}
         with:

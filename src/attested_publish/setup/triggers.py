@@ -86,6 +86,8 @@ def _events(document: Document) -> Iterator[Event]:
         case Text() | List() as value:
             for text in texts_in(value):
                 yield Event(text.text, Spot(document.name, text.line))
+        case None:
+            pass
 
 
 _WHOSE = re.compile(

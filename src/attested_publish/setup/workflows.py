@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from attested_publish.setup import github_steps
 from attested_publish.setup.documents import Document, Table, Text
 from attested_publish.setup.jobs import Job, Provider, Spot, Trigger
 from attested_publish.setup.permissions import Permissions
-from attested_publish.setup.projects import Projects
 from attested_publish.setup.scopes import Scope, combinations
 from attested_publish.setup.sources import WORKFLOWS, Sources
 from attested_publish.setup.steps import Step, Steps
@@ -23,6 +23,9 @@ from attested_publish.setup.triggers import (
     asks_whose,
     events_of,
 )
+
+if TYPE_CHECKING:
+    from attested_publish.setup.projects import Projects
 
 _DEEPEST = 5
 _MOST_JOBS = 2000
@@ -54,6 +57,17 @@ class _Call:
     def is_called(self) -> bool:
         """Whether it is a reusable workflow that another one calls."""
         return self.depth > 0
+
+
+@dataclass(frozen=True)
+class _Defined:
+    """A job as a file defines it, in one combination of its matrix, and what it has to meet."""
+
+    document: Document
+    name: str
+    table: Table
+    scope: Scope
+    conditions: tuple[str, ...]
 
 
 class Workflows:
@@ -129,23 +143,17 @@ class Workflows:
                 self._left -= 1
                 if self._left < 0:
                     return found
+                defined = _Defined(document, name, table, inner, texts)
                 if table.text("uses"):
-                    found += self._called_jobs(document, name, table, inner, call, texts)
+                    found += self._called_jobs(defined, call)
                 else:
-                    found.append(self._job(document, name, table, inner, call, texts))
+                    found.append(self._job(defined, call))
         _pass_on_hints(found, tables)
         return found
 
-    def _job(
-        self,
-        document: Document,
-        name: str,
-        table: Table,
-        scope: Scope,
-        call: _Call,
-        conditions: tuple[str, ...],
-    ) -> tuple[Job, tuple[str, ...]]:
-        scope = scope.within(env=table.table("env"))
+    def _job(self, defined: _Defined, call: _Call) -> tuple[Job, tuple[str, ...]]:
+        document, name, table = defined.document, defined.name, defined.table
+        scope = defined.scope.within(env=table.table("env"))
         permissions = self._permissions(document, table) or call.permissions
         may_caller = not call.is_called or (call.permissions and call.permissions.has_identity)
         job = Job(
@@ -167,7 +175,7 @@ class Workflows:
             document.name, table, scope, document.root.table("defaults")
         ):
             mentions += self._note_step(job, step)
-        return job, (*conditions, *mentions)
+        return job, (*defined.conditions, *mentions)
 
     def _note_step(self, job: Job, step: Step) -> list[str]:
         """Add to a job what one of its steps does; return the conditions of an upload."""
@@ -186,16 +194,9 @@ class Workflows:
         run = step.table.text("run")
         return [text for text, _ in step.conditions] + ([run.text] if run else [])
 
-    def _called_jobs(
-        self,
-        document: Document,
-        name: str,
-        table: Table,
-        scope: Scope,
-        call: _Call,
-        conditions: tuple[str, ...],
-    ) -> Iterator[tuple[Job, tuple[str, ...]]]:
+    def _called_jobs(self, defined: _Defined, call: _Call) -> Iterator[tuple[Job, tuple[str, ...]]]:
         """Yield the jobs of the reusable workflow that a job calls, if it is of this repository."""
+        document, table = defined.document, defined.table
         uses = table.text("uses")
         assert uses is not None
         permissions = self._permissions(document, table) or call.permissions
@@ -216,7 +217,7 @@ class Workflows:
             if isinstance(each, Table)
         }
         inputs |= {
-            key: (value.text, scope)
+            key: (value.text, defined.scope)
             for key, value in table.table("with").items()
             if isinstance(value, Text)
         }
@@ -225,7 +226,7 @@ class Workflows:
             when=call.when,
             inputs=inputs,
             permissions=permissions or Permissions(Spot(document.name, table.line)),
-            conditions=conditions,
+            conditions=defined.conditions,
             wide=(*call.wide, *self._wide_workflow(document)),
             depth=call.depth + 1,
         )

@@ -81,8 +81,8 @@ def write(found: Survey, *, offline: bool) -> Outcome:
             f"{', '.join(sorted(left))} is not changed: see docs/gitlab.md."
             if left
             else (
-                "There is nothing to change: what publishes here uses this action already, or a tool "
-                "that cannot be replaced without changing how the project is built."
+                "There is nothing to change: what publishes here uses this action already, or a "
+                "tool that cannot be replaced without changing how the project is built."
             )
         )
         outcome.notices.append(what)
@@ -134,33 +134,13 @@ def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
 
 def _changes(found: Survey, jobs: list[Job], own: str, outcome: Outcome) -> list[Change]:
     """Work out the changes of all files, and that they do what they should."""
-    assert found.sources is not None
-    editors: dict[str, Editor] = {}
-
-    def editor(name: str) -> Editor:
-        assert found.sources is not None
-        if name not in editors:
-            document = found.sources.document(name)
-            assert document is not None
-            editors[name] = Editor(document)
-        return editors[name]
-
-    name = jobs[0].file
+    editors = _Editors(found)
     try:
         for job in jobs:
-            for upload in _each_once(job):
-                name = upload.key[0]
-                change_upload(editor(name), upload, own)
-                if upload.kind is Kind.COMMAND and name == job.file:
-                    drop_variables(editor(name), job)
-            name = job.file
-            if not job.has_identity:
-                if job.started != job.file:
-                    raise NotChangeable("it is a reusable workflow")  # noqa: TRY301 - with what the others raise
-                permit(editor(name), job)
-        texts = {name: each.result() for name, each in editors.items()}
+            _change(job, own, editors)
+        texts = {name: each.result() for name, each in editors.opened.items()}
     except NotChangeable as why:
-        outcome.refused.append(f"{name} was not changed: {why}.")
+        outcome.refused.append(f"{editors.current} was not changed: {why}.")
         return []
     for name in texts:
         if why_not := why_not_to_change(found.tree.root, name):
@@ -170,10 +150,43 @@ def _changes(found: Survey, jobs: list[Job], own: str, outcome: Outcome) -> list
             f"{', '.join(texts)} was not changed: the changed file would not publish the same."
         )
     return [
-        Change(name, editors[name].document.source, text)
+        Change(name, before, text)
         for name, text in texts.items()
-        if text != editors[name].document.source
+        if text != (before := editors.opened[name].document.source)
     ]
+
+
+class _Editors:
+    """The editors of the files that are changed; `current` is the one that was asked for last."""
+
+    def __init__(self, found: Survey) -> None:
+        assert found.sources is not None
+        self._sources = found.sources
+        self.opened: dict[str, Editor] = {}
+        self.current = ""
+
+    def of(self, name: str) -> Editor:
+        """Return the editor of a file."""
+        self.current = name
+        if name not in self.opened:
+            document = self._sources.document(name)
+            assert document is not None
+            self.opened[name] = Editor(document)
+        return self.opened[name]
+
+
+def _change(job: Job, own: str, editors: _Editors) -> None:
+    """Change what a job uploads with, and let it ask for an identity token."""
+    for upload in _each_once(job):
+        editor = editors.of(upload.key[0])
+        change_upload(editor, upload, own)
+        if upload.kind is Kind.COMMAND and upload.key[0] == job.file:
+            drop_variables(editor, job)
+    if not job.has_identity:
+        editor = editors.of(job.file)
+        if job.started != job.file:
+            raise NotChangeable("it is a reusable workflow")
+        permit(editor, job)
 
 
 def _each_once(job: Job) -> Iterator[Uploading]:
