@@ -81,8 +81,10 @@ lock: $(VENV)/dev
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/uv.in --output-file requirements/uv.txt
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header requirements/setup.in --output-file requirements/setup.txt
+	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/dev.in --constraints requirements/runtime.txt \
-		--constraints requirements/uv.txt \
+		--constraints requirements/uv.txt --constraints requirements/setup.txt \
 		--output-file requirements/dev.txt
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/e2e.in --output-file requirements/e2e.txt

@@ -112,14 +112,18 @@ def imported_in(folders):
 
 
 def test_what_runs_imports_what_is_declared_and_nothing_else():
-    declared = {canonicalize_name(each.name) for each in read_requirements("runtime")}
+    declared = {
+        canonicalize_name(each.name)
+        for name in ("runtime", "setup")
+        for each in read_requirements(name)
+    }
     assert imported_in(["src"]).keys() == declared
 
 
 def test_tools_and_tests_import_what_is_declared():
     declared = {
         canonicalize_name(each.name)
-        for name in ("runtime", "dev")
+        for name in ("runtime", "setup", "dev")
         for each in read_requirements(name)
     }
     imported = imported_in(["tools", "tests", "benchmarks"])
