@@ -14,6 +14,7 @@ build-backend = "flit_core.buildapi"
 name = "sample"
 version = "1.0.0"
 description = "A sample."
+requires-python = ">=3.11"
 """
 REMOTE = "https://github.com/octo-org/sample-repo.git"
 
