@@ -172,7 +172,7 @@ def test_no_token_of_a_remote_is_shown(tmp_path):
     secret = "ghp_0123456789abcdefghijklmnop"
     root = repository(
         tmp_path / "repository",
-        {NAME: GOOD.replace("Release", secret)},
+        {NAME: GOOD.replace("environment: pypi", f"environment: {secret}")},
         remote=f"https://x-access-token:{secret}@github.com/octo-org/sample.git",
     )
     report = tmp_path / "report.json"
