@@ -29,7 +29,7 @@ test: $(VENV)/dev
 slow: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow $(TESTS)
 
-## bench: what a user waits for, compared with the manual way (FILES="2 10" RUNS=1 PARTS="release check start first-call image" narrow it)
+## bench: what a user waits for, compared with the manual way (FILES="2 10" RUNS=1 PARTS="release provenance check start first-call image lock" narrow it)
 bench: $(VENV)/dev
 	@$(BIN)/python benchmarks/bench.py $(if $(FILES),--files $(FILES)) $(if $(RUNS),--runs $(RUNS)) $(if $(PARTS),--parts $(PARTS))
 
@@ -81,13 +81,17 @@ lock: $(VENV)/dev
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/uv.in --output-file requirements/uv.txt
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header requirements/lock.in --output-file requirements/lock.txt
+	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/setup.in --output-file requirements/setup.txt
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/dev.in --constraints requirements/runtime.txt \
-		--constraints requirements/uv.txt --constraints requirements/setup.txt \
+		--constraints requirements/uv.txt --constraints requirements/lock.txt \
+		--constraints requirements/setup.txt \
 		--output-file requirements/dev.txt
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header requirements/e2e.in --output-file requirements/e2e.txt
+		--no-annotate --no-header requirements/e2e.in --constraints requirements/dev.txt \
+		--output-file requirements/e2e.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .grimp_cache .import_linter_cache

@@ -171,6 +171,7 @@ sys.stdout.write(hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])' "$here") |
 }
 
 publish() {
+  ! verifies_locks || read_base
   case ${ATTESTED_PUBLISH_RUNTIME-} in
     docker) publish_in_docker ;;
     # Replaces this shell, so that the signal of a cancelled job reaches the program.
@@ -179,12 +180,79 @@ publish() {
   esac
 }
 
+verifies_locks() {
+  [[ $(trimmed "${INPUT_MODE-}" | tr '[:upper:]' '[:lower:]') == verify ]]
+}
+
+# On a pull request, write the locks as they are in the base branch into a folder that the program
+# reads: here is git, which the image does not have. Without them it can be verified, too.
+read_base() {
+  local base folder line
+  [[ -n ${GITHUB_BASE_REF-} && -z $(trimmed "${INPUT_AGAINST-}") ]] || return 0
+  if ! base=$(base_commit); then
+    printf '::warning title=attested-publish::%s\n' "The locks of the base branch are not in this checkout, so nothing is compared with them: set fetch-depth: 2 for actions/checkout, or 0 if it checks out anything but the pull request's merge commit."
+    return 0
+  fi
+  folder=$(mktemp -d "$RUNNER_TEMP/attested-publish-base-XXXXXXXX")
+  while read -r line; do
+    line=$(trimmed "$line")
+    line=${line#"$PWD/"}
+    # Others may be outside of the repository.
+    [[ -n $line && $line != /* && /$line/ != */../* ]] || continue
+    export_from "$base" "$line" "$folder"
+    # Requirements may include others, from the same folder.
+    if [[ $line == *.txt ]]; then
+      while read -r name; do
+        [[ $name != *.txt && $name != *.in ]] || export_from "$base" "$(beside "$line" "$name")" "$folder"
+      done < <(objects ls-tree --name-only "$base:./$(beside "$line")" | head -n 200)
+    fi
+  done <<<"${INPUT_LOCK-}"
+  export ATTESTED_PUBLISH_BASE=$folder
+}
+
+# Print the commit that the pull request's changes are made to. GitHub's merge commit has it as its
+# first parent, with fetch-depth: 2, too.
+base_commit() {
+  local head
+  head=$(objects rev-parse --verify --quiet 'HEAD^{commit}') || return 1
+  if [[ $head == "${GITHUB_SHA-}" ]] && objects rev-parse --verify --quiet 'HEAD^2^{commit}' >/dev/null; then
+    objects rev-parse --verify --quiet 'HEAD^1^{commit}'
+  else
+    objects merge-base HEAD "refs/remotes/origin/$GITHUB_BASE_REF" 2>/dev/null
+  fi
+}
+
+# beside FILE [NAME]: the path of NAME in the folder of FILE, or of that folder.
+beside() {
+  local folder=
+  [[ $1 != */* ]] || folder=${1%/*}/
+  printf '%s%s' "$folder" "${2-}"
+}
+
+# export_from COMMIT PATH FOLDER: write a file of at most 64 MiB below FOLDER, if there is one.
+export_from() {
+  local size
+  [[ $(objects cat-file -t "$1:./$2" 2>/dev/null) == blob ]] || return 0
+  size=$(objects cat-file -s "$1:./$2") && ((size <= 67108864)) || return 0
+  mkdir -p -- "$3/$(beside "$2")"
+  objects cat-file blob "$1:./$2" >"$3/$2"
+}
+
+# Let git print objects, without running or fetching anything that the repository names.
+objects() {
+  GIT_ALLOW_PROTOCOL='' GIT_NO_LAZY_FETCH=1 GIT_OPTIONAL_LOCKS=0 GIT_TERMINAL_PROMPT=0 MSYS_NO_PATHCONV=1 \
+    git --no-pager --no-replace-objects -c core.fsmonitor=false -c core.hooksPath=/dev/null \
+    -c core.quotePath=false "$@"
+}
+
 # What the program and its network access need; the values are not put on the command line.
 readonly VARIABLES="
+  ATTESTED_PUBLISH_BASE INPUT_AGAINST INPUT_LOCK INPUT_POLICY
   INPUT_ATTESTATIONS INPUT_ATTESTATIONS_DIR INPUT_CONFIRM INPUT_MODE INPUT_PACKAGES_DIR
   INPUT_PARALLEL_UPLOADS INPUT_PASSWORD INPUT_PRINT_HASH INPUT_PROVENANCE
   INPUT_REPOSITORY_URL
   INPUT_SIGSTORE_TRUST_CONFIG INPUT_SKIP_EXISTING INPUT_USER INPUT_VERBOSE INPUT_VERIFY_METADATA
+  INPUT_VERSION_TAG
   ACTIONS_ID_TOKEN_REQUEST_TOKEN ACTIONS_ID_TOKEN_REQUEST_URL
   CI GITHUB_ACTIONS GITHUB_ACTOR GITHUB_ACTOR_ID GITHUB_BASE_REF GITHUB_EVENT_NAME GITHUB_EVENT_PATH
   GITHUB_HEAD_REF GITHUB_OUTPUT GITHUB_REF GITHUB_REF_PROTECTED GITHUB_REPOSITORY GITHUB_REPOSITORY_ID
@@ -244,14 +312,18 @@ mount_files() {
       share "$line"
     fi
   fi
-  while read -r line; do
-    line=$(trimmed "$line")
-    if [[ -n $line ]]; then
-      found=yes
-      mount_packages "$line"
-    fi
-  done <<<"${INPUT_PACKAGES_DIR-}"
-  [[ -n $found ]] || mount_packages dist
+  if verifies_locks; then
+    mount_locks
+  else
+    while read -r line; do
+      line=$(trimmed "$line")
+      if [[ -n $line ]]; then
+        found=yes
+        mount_packages "$line"
+      fi
+    done <<<"${INPUT_PACKAGES_DIR-}"
+    [[ -n $found ]] || mount_packages dist
+  fi
   line=$(trimmed "${INPUT_SIGSTORE_TRUST_CONFIG-}")
   [[ ! -f $line ]] || share "$line" readonly
 }
@@ -269,6 +341,22 @@ mount_packages() {
   elif [[ -d $path || -f $path ]]; then
     share "$path" readonly
   fi
+}
+
+# Locks, what requirements include from their own folder, and what they are compared with.
+mount_locks() {
+  local line name
+  [[ -z ${ATTESTED_PUBLISH_BASE-} ]] || share "$ATTESTED_PUBLISH_BASE" readonly
+  while read -r line; do
+    line=$(trimmed "$line")
+    [[ -f $line ]] || continue
+    mount_packages "$line"
+    if [[ $line == *.txt ]]; then
+      for name in "$(beside "$line")"*.txt "$(beside "$line")"*.in; do
+        [[ ! -f $name ]] || mount_packages "$name"
+      done
+    fi
+  done <<<"${INPUT_LOCK-}"$'\n'"${INPUT_AGAINST-}"$'\n'"${INPUT_POLICY-}"
 }
 
 not_shown() {

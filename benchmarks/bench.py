@@ -7,10 +7,13 @@ that were chosen:
 
 * `release`: `"files": {"2": {"seconds", "manual_seconds", "ratio", "peak_mb", "tree_peak_mb",
   "server_errors"}, …}` and `"without_delays": {"2": ratio, …}`
+* `provenance`: `"provenance": {"files", "seconds", "without_seconds", "ratio"}`, of the largest
+  release of up to 50 files, with SLSA provenance and without
 * `check`: `"check"`, as returned by `hundred.check_hundred`
 * `start`: `"start": {"help", "wrong_usage", "wrong_folder", "check"}`, in seconds
 * `first-call`: `"first_call"`, as returned by `first_call.first_call`
 * `image`: `"image"`, as returned by `image.measure`
+* `lock`: `"lock"`, as returned by `locks.verify_lock`
 
 What cannot be measured on this machine is null, and the reason is printed. A part that fails in
 another way is null as well, its traceback is printed, and the exit status is 1 in the end.
@@ -28,7 +31,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from measure import CannotMeasure, medians
-from releases import DELAYS, Comparison, compare
+from releases import DELAYS, Comparison, compare, provenance_cost
 from starts import RUNS as STARTS
 from starts import cold_starts
 
@@ -36,6 +39,8 @@ GOALS = {2: 0.66, 10: 0.48, 50: 0.40, 100: 0.38}
 """The ratio to reach, by number of files."""
 
 GOALS_WITHOUT_DELAYS = {2: 0.75, 50: 0.60}
+PROVENANCE_FILES = 50
+PROVENANCE_GOAL = 1.25
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,17 @@ def _release(options: Options) -> dict[str, Any]:
         "files": {str(files): each.as_json() for files, each in delayed.items()},
         "without_delays": {str(files): round(each.ratio, 3) for files, each in undelayed.items()},
     }
+
+
+def _provenance(options: Options) -> dict[str, Any]:
+    fitting = [files for files in options.files if files <= PROVENANCE_FILES]
+    found = provenance_cost(max(fitting, default=min(options.files)), options.runs, DELAYS)
+    print(
+        f"{found['files']} files: {found['seconds']} s with SLSA provenance, "
+        f"{found['without_seconds']} s without: {found['ratio']}   (goal {PROVENANCE_GOAL})",
+        flush=True,
+    )
+    return {"provenance": found}
 
 
 _COLUMNS = (
@@ -160,6 +176,14 @@ def _first_call(options: Options) -> dict[str, Any]:
     return {"first_call": found}
 
 
+def _lock(options: Options) -> dict[str, Any]:
+    import locks
+
+    found = locks.verify_lock(options.runs)
+    print(locks.table(found), flush=True)
+    return {"lock": found}
+
+
 def _image(options: Options) -> dict[str, Any]:
     import image
 
@@ -176,10 +200,12 @@ def _shown(figures: Mapping[str, Any]) -> Mapping[str, Any]:
 
 PARTS = {
     "release": Part(_release, ("files", "without_delays")),
+    "provenance": Part(_provenance, ("provenance",)),
     "check": Part(_check, ("check",)),
     "start": Part(_start, ("start",)),
     "first-call": Part(_first_call, ("first_call",)),
     "image": Part(_image, ("image",)),
+    "lock": Part(_lock, ("lock",)),
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draw the step summaries in docs/: `pictures.py [--mermaid mermaid.min.js]`.
+"""Draw the step summaries in docs/: `pictures.py [--mermaid mermaid.min.js] [NAME …]`.
 
 Each is from a real run with the embedded services, with PyPI's name and addresses in place of those
 on loopback, rendered as on GitHub: markdown-it, a stylesheet like GitHub's, and Chromium. Mermaid
@@ -13,8 +13,9 @@ import io
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import material
 from markdown_it import MarkdownIt
@@ -23,6 +24,8 @@ from rich.console import Console
 from attested_publish.console.mask import mask
 from attested_publish.console.printer import Printer
 from attested_publish.console.recorder import Recorder
+from attested_publish.fronts.lock_run import LockRequest, verify_locks
+from attested_publish.fronts.lock_summary import lock_summary
 from attested_publish.fronts.running import carry_out
 from attested_publish.fronts.summary import summary
 from attested_publish.index.index import Index
@@ -31,10 +34,14 @@ from attested_publish.journey.outcome import report_of
 from attested_publish.journey.run import Run
 from attested_publish.journey.targets import Targets
 from attested_publish.net.addresses import PYPI_UPLOAD_URL
+from attested_publish.rehearsal.history.reading import parse_history
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
 from attested_publish.settings import understand
+
+if TYPE_CHECKING:
+    from attested_publish.rehearsal.pypi.store import StoredFile
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 WIDTH = 900
@@ -71,6 +78,55 @@ REGISTRY = {
     ],
     "pending_publishers": [],
 }
+HISTORY = {
+    "publishers": {
+        "http": {"repository": "octo-org/http-client", "environment": "pypi"},
+        "fork": {"repository": "octocat/http-client", "workflow": "publish-to-pypi.yml"},
+        "plugin": {
+            "repository": "octo-org/an-organization-wide-monorepo-of-all-plugins",
+            "workflow": "build-and-publish-all-changed-packages.yml",
+            "environment": "production-package-index",
+        },
+        "dates": {"kind": "GitLab", "repository": "octo-group/dates"},
+        "tables": {"repository": "octo-org/tables"},
+        "arrays": {"repository": "octo-org/arrays", "workflow": "wheels.yml"},
+    },
+    "releases": [
+        {"project": "http-client", "version": "2.4.0", "publisher": "http"},
+        {"project": "http-client", "version": "2.4.1", "publisher": "fork"},
+        {"project": "dates", "version": "5.1", "publisher": "dates"},
+        {"project": "dates", "version": "5.2"},
+        {
+            "project": "an-organization-plugin-for-dark-mode-themes",
+            "version": "1.19.0rc1",
+            "publisher": "plugin",
+        },
+        {
+            "project": "an-organization-plugin-for-dark-mode-themes",
+            "version": "1.20.0",
+            "publisher": "plugin",
+        },
+        {"project": "tables", "version": "0.9", "publisher": "tables"},
+        {"project": "arrays", "version": "3.0", "publisher": "arrays"},
+        {"project": "arrays", "version": "3.1", "publisher": "arrays"},
+        {"project": "old-style", "version": "7.0"},
+        {"project": "old-style", "version": "7.1"},
+    ],
+}
+BEFORE = {
+    "an-organization-plugin-for-dark-mode-themes": "1.19.0rc1",
+    "dates": "5.1",
+    "http-client": "2.4.0",
+    "old-style": "7.0",
+    "tables": "0.9",
+}
+NOW = {
+    "an-organization-plugin-for-dark-mode-themes": "1.20.0",
+    "arrays": "3.1",
+    "dates": "5.2",
+    "http-client": "2.4.1",
+    "old-style": "7.1",
+}
 WORKFLOWS = "octo-org/sample-project/.github/workflows"
 
 
@@ -90,6 +146,40 @@ def failure() -> str:
         ref = f"{WORKFLOWS}/release.yml@{world.claims['ref']}"
         world.issuer.claims |= {"workflow_ref": ref, "job_workflow_ref": ref}
         return summary_of(world, folder)
+
+
+def review() -> str:
+    """Return the summary of a pull request that changes a lock."""
+    with staged(Registry.open(), "release.yml") as (world, folder):
+        stored = world.fill(parse_history(json.dumps(HISTORY)))
+        base = folder / "base"
+        base.mkdir()
+        for place, versions in ((base, BEFORE), (folder, NOW)):
+            text = "".join(entry(world, stored, *each) for each in versions.items())
+            (place / "uv.lock").write_text(f'version = 1\nrequires-python = ">=3.11"\n{text}')
+        settings = understand(
+            {"mode": "verify", "lock": "uv.lock", "repository-url": world.upload_url}
+        )
+        run = Run("verify", settings, Recorder(Printer(Console(file=io.StringIO()))), mask)
+        run.targets = Targets(Index.at(world.upload_url), world.trust_config)
+        request = LockRequest((Path("uv.lock"),), base=base, uses_cache=False)
+        found = []
+        with contextlib.chdir(folder):
+            carry_out(lambda: found.append(verify_locks(run, request)), run)
+        return as_for_pypi(lock_summary(found[0], report_of(run), limit=1 << 20), world)
+
+
+def entry(world: World, stored: Sequence[StoredFile], name: str, version: str) -> str:
+    """Return what uv.lock has of a release."""
+    wheels = "".join(
+        f'    {{ url = "{each.filename}", hash = "sha256:{each.sha256}" }},\n'
+        for each in stored
+        if each.filename.startswith(f"{name.replace('-', '_')}-{version}-")
+    )
+    return (
+        f'\n[[package]]\nname = "{name}"\nversion = "{version}"\n'
+        f'source = {{ registry = "{world.index_url}" }}\nwheels = [\n{wheels}]\n'
+    )
 
 
 @contextlib.contextmanager
@@ -119,8 +209,13 @@ def summary_of(world: World, folder: Path) -> str:
     carry_out(lambda: publish.publish(run), run)
     report = report_of(run)
     report.story.is_log_public = True
+    return as_for_pypi(summary(report, limit=1 << 20), world)
+
+
+def as_for_pypi(text: str, world: World) -> str:
+    """Return a summary with PyPI's name and addresses instead of the embedded index's."""
     root = world.upload_url.removesuffix("/legacy/")
-    text = summary(report, limit=1 << 20).replace(f"{root}/legacy/", PYPI_UPLOAD_URL)
+    text = text.replace(f"{root}/legacy/", PYPI_UPLOAD_URL)
     return text.replace(root, "https://pypi.org").replace(root.partition("://")[2], "PyPI")
 
 
@@ -177,10 +272,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mermaid", type=Path, help="mermaid.min.js of the npm package")
     parser.add_argument("--chromium", default="chromium")
+    parser.add_argument("names", nargs="*", help="which ones; without any, all")
     options = parser.parse_args()
     PICTURES.mkdir(exist_ok=True)
-    summaries = {"two-files": done(2), "sixty-files": done(60), "failure": failure()}
-    for name, text in summaries.items():
+    summaries: dict[str, Callable[[], str]] = {
+        "two-files": lambda: done(2),
+        "sixty-files": lambda: done(60),
+        "failure": failure,
+        "review": review,
+    }
+    for name in options.names or summaries:
+        text = summaries[name]()
         picture = PICTURES / f"summary-{name}.png"
         photograph(page(text, options.mermaid), picture, options.chromium)
         print(f"{picture}: {picture.stat().st_size} bytes")

@@ -113,6 +113,31 @@ def compare(
     )
 
 
+def provenance_cost(
+    files: int, runs: int, latency: Mapping[str, float]
+) -> dict[str, float | int | None]:
+    """Publish `files` distributions with SLSA provenance and without, in turn, `runs` times.
+
+    Returns the median seconds of both, and their ratio.
+    """
+
+    def with_provenance(release: Sequence[Path], world: Services) -> Cost:
+        return publish(release, world, "--provenance=true")
+
+    turns = [both, plain] = [_Turn(with_provenance), _Turn(publish)]
+    for _ in range(runs):
+        for turn in turns:
+            turn.take(files, latency)
+        turns.reverse()
+    seconds, without = typical(both.costs).seconds, typical(plain.costs).seconds
+    return {
+        "files": files,
+        "seconds": rounded(seconds, 2),
+        "without_seconds": rounded(without, 2),
+        "ratio": rounded(seconds / without, 3),
+    }
+
+
 def one_run(way: Way, files: int, latency: Mapping[str, float]) -> Run:
     """Publish a new release of `files` distributions to new services, and hold it against them.
 

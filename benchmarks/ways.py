@@ -50,8 +50,8 @@ class Services:
 
 
 @contextlib.contextmanager
-def services(latency: Mapping[str, float]) -> Iterator[Services]:
-    """Keep fresh services running, with `latency` in seconds by stage."""
+def services(latency: Mapping[str, float], *more: str) -> Iterator[Services]:
+    """Keep fresh services running, with `latency` in seconds by stage, and `more` options."""
     options = [f"--latency={stage}={seconds}" for stage, seconds in latency.items()]
     with (
         tempfile.TemporaryDirectory(prefix="bench-services-") as folder,
@@ -59,6 +59,7 @@ def services(latency: Mapping[str, float]) -> Iterator[Services]:
             [
                 *(*PROGRAM, "services", f"--export={folder}", f"--log={Path(folder, LOG)}"),
                 *options,
+                *more,
             ],
             folder,
         ) as started,
@@ -86,14 +87,15 @@ def running(command: Sequence[str], folder: str) -> Iterator[Services]:
         process.communicate()
 
 
-def publish(files: Sequence[Path], to: Services, *, watches_tree: bool = False) -> Cost:
-    """Publish with one command and default settings; see `measured`."""
+def publish(files: Sequence[Path], to: Services, *options: str, watches_tree: bool = False) -> Cost:
+    """Publish with one command, and default settings but for `options`; see `measured`."""
     cost, _ = measured(
         [
             *PROGRAM,
             "publish",
             f"--repository-url={to.upload_url}",
             f"--sigstore-trust-config={to.trust_config}",
+            *options,
             *map(str, files),
         ],
         to.environment,

@@ -31,16 +31,20 @@ class Topic(StrEnum):
     """
 
     FILES_UNFIT = "Files cannot be published"
+    LOCK_UNUSABLE = "A lock or policy cannot be used"
     FOLDER_UNREADABLE = "A folder or file cannot be read"
     NO_SANDBOX = "The files could not be inspected"
     FOLDER_MISSING = "The folder does not exist"
     NOTHING_TO_PUBLISH = "There is nothing to publish"
     ATTESTATIONS_DIR_UNWRITABLE = "The attestation files could not be written"
     FILES_WOULD_BE_REFUSED = "Files would be refused"
+    NO_TAG = "There is no tag that could name the version"
+    OTHER_TAG = "The tag does not name the version"
     INDEX_ADDRESS = "The index address is not valid"
     INDEX_UNREACHABLE = "The index could not be reached"
     INDEX_UNEXPECTED = "The index gave an unexpected answer"
     PROJECT_CLOSED = "The project accepts no uploads"
+    PROVENANCE_DIFFERS = "The provenance would not be what it was"
     NO_PERMISSION = "The job is not allowed to request an identity token"
     NO_IDENTITY = "There is no identity to publish with"
     IDENTITY_SERVICE = "The job's identity token could not be obtained"
@@ -155,6 +159,12 @@ class RulesProblem(Problem):
 
     stage = Stage.RULES
     result = "refused"
+
+
+class TagProblem(Problem):
+    """The release is to be named by its tag, and there is none."""
+
+    stage = Stage.RULES
 
 
 class IndexProblem(Problem):

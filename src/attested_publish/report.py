@@ -119,6 +119,24 @@ class ProblemReport:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """What the index's page will say of a release's provenance, by what was known before it.
+
+    `states` are those of `rules.provenance_states`, by name. `compared_with` is the version of the
+    release before, if there is one; `before` and `after` are the publishers of that one and of
+    this: `kind`, `identity`, `workflow`. `why_unknown` is a sentence, where something is.
+    """
+
+    project: str
+    version: str
+    states: tuple[str, ...]
+    compared_with: str | None = None
+    before: tuple[Mapping[str, str | None], ...] = ()
+    after: tuple[Mapping[str, str | None], ...] = ()
+    why_unknown: str | None = None
+
+
+@dataclass(frozen=True)
 class Span:
     """When a stage ran, in seconds from the start of the run."""
 
@@ -164,6 +182,7 @@ class Report:
     attestations_dir: Path | None = None
     story: Story = field(default_factory=Story)
     indexes: list[Report] = field(default_factory=list)
+    forecast: list[Forecast] = field(default_factory=list)
 
     def findings(self, *severities: Severity) -> list[tuple[FileReport, Finding]]:
         """Return the findings with these severities, and the files that they are about."""
@@ -211,6 +230,7 @@ class Report:
             "files": [file.as_json() for file in whole.all_files()],
             "problems": [problem.as_json() for problem in whole.problems],
             "seconds": _rounded(whole.seconds),
+            "forecast": [asdict(each) for part in self.indexes or [self] for each in part.forecast],
         }
         if self.indexes:
             record["indexes"] = [
@@ -220,6 +240,7 @@ class Report:
                     "files": [file.as_json() for file in part.files.values()],
                     "problems": [problem.as_json() for problem in part.problems],
                     "seconds": _rounded(part.seconds),
+                    "forecast": [asdict(each) for each in part.forecast],
                 }
                 for part in self.indexes
             ]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from string import Formatter
 
 from attested_publish.net.addresses import PYPI_UPLOAD_URL, BadAddress
 from attested_publish.net.secrecy import without_credentials
@@ -51,6 +52,71 @@ class VerifyMetadata(StrEnum):
     NOTHING = "false"
 
 
+class VersionTag(StrEnum):
+    """What the tag of a release must name: no other version, its version, or anything."""
+
+    AUTO = "auto"
+    REQUIRED = "true"
+    NEVER = "false"
+
+
+@dataclass(frozen=True)
+class TagPattern:
+    """How tags are named: literal texts around `{version}`, and `{project}` if they have it.
+
+    `literals` has one more than `fields`; `tag_pattern` makes them.
+    """
+
+    text: str
+    literals: tuple[str, ...]
+    fields: tuple[str, ...]
+
+    def matches(self, tag: str) -> Iterator[tuple[str, str | None]]:
+        """Yield the version and the project, if there is one, for each way a tag may be split."""
+        before, *between, after = self.literals
+        end = len(tag) - len(after)
+        if len(before) > end or not (tag.startswith(before) and tag.endswith(after)):
+            return
+        middle = tag[len(before) : end]
+        if not between:
+            yield middle, None
+            return
+        place = middle.find(between[0])
+        while 0 <= place < len(middle):
+            parts = (middle[:place], middle[place + len(between[0]) :])
+            found = dict(zip(self.fields, parts, strict=True))
+            yield found["version"], found["project"]
+            place = middle.find(between[0], place + 1)
+
+    def filled(self, project: str, version: str) -> str:
+        """Return the tag for a release."""
+        return self.text.format(project=project, version=version)
+
+
+def tag_pattern(text: str) -> TagPattern:
+    """Read a pattern with `{version}` and perhaps `{project}`.
+
+    Raises `WrongUsage` for anything else, in one sentence.
+    """
+    try:
+        pieces = list(Formatter().parse(text))
+    except ValueError:
+        pieces = []
+    fields = tuple(name for _, name, _, _ in pieces if name is not None)
+    is_plain = not any(form or conversion for _, _, form, conversion in pieces)
+    if not is_plain or sorted(fields) not in (["version"], ["project", "version"]):
+        raise WrongUsage(
+            f"version-tag is {shown(text, 80)!r}; it can be {', '.join(VersionTag)}, or a pattern "
+            "with {version} once, {project} at most once, and no other braces."
+        )
+    literals = [""]
+    for literal, name, _, _ in pieces:
+        literals[-1] += literal
+        if name is not None:
+            literals.append("")
+    return TagPattern(text, tuple(literals), fields)
+
+
 class Mode(StrEnum):
     """What to do."""
 
@@ -58,6 +124,7 @@ class Mode(StrEnum):
     CHECK = "check"
     ATTEST = "attest"
     REHEARSE = "rehearse"
+    VERIFY = "verify"
 
 
 class Runtime(StrEnum):
@@ -78,6 +145,8 @@ class Setting:
     choices: tuple[str, ...] = ()
     is_secret: bool = False
     is_for_action_only: bool = False
+    is_for_locks: bool = False
+    """It is for mode `verify`: the command of that name has options of its own."""
 
 
 _SWITCH = ("true", "false")
@@ -115,6 +184,12 @@ SETTINGS = (
         tuple(VerifyMetadata),
     ),
     Setting(
+        "version-tag",
+        VersionTag.AUTO,
+        "On a tag: auto warns if it names another version; true: it must name the version; false: "
+        "any tag; or a pattern it must follow, such as v{version} or {project}-{version}.",
+    ),
+    Setting(
         "skip-existing",
         "false",
         "The same bytes are always skipped; true also skips files whose names are taken.",
@@ -123,7 +198,8 @@ SETTINGS = (
     Setting(
         "mode",
         Mode.PUBLISH,
-        "What to do: publish, check only, attest only, or rehearse a release offline.",
+        "What to do: publish, check only, attest only, rehearse a release offline, or verify "
+        "locks.",
         tuple(Mode),
     ),
     Setting(
@@ -149,6 +225,24 @@ SETTINGS = (
     Setting("verbose", "false", "Print more details, including tracebacks.", _SWITCH),
     Setting("sigstore-trust-config", "", "ClientTrustConfig JSON file of a private Sigstore."),
     Setting(
+        "lock",
+        "",
+        "For mode verify: the locks whose packages are verified, one on each line.",
+        is_for_locks=True,
+    ),
+    Setting(
+        "against",
+        "",
+        "For mode verify: the lock to compare with; on a pull request, that of the base branch.",
+        is_for_locks=True,
+    ),
+    Setting(
+        "policy",
+        "",
+        "For mode verify: TOML file that says who should publish which project.",
+        is_for_locks=True,
+    ),
+    Setting(
         "runtime",
         Runtime.AUTO,
         "Where the action runs: in the pinned image (docker), in plain Python (python), or in what "
@@ -169,6 +263,7 @@ class Settings:
     password: str = field(default="", repr=False)
     attestations: Attestations = Attestations.AUTO
     verify_metadata: VerifyMetadata = VerifyMetadata.ERRORS
+    version_tag: VersionTag | TagPattern = VersionTag.AUTO
     skip_existing: bool = False
     mode: Mode = Mode.PUBLISH
     confirm: bool = True
@@ -180,6 +275,9 @@ class Settings:
     print_hash: bool = True
     verbose: bool = False
     sigstore_trust_config: Path | None = None
+    locks: tuple[Path, ...] = ()
+    against: Path | None = None
+    policy: Path | None = None
 
     @property
     def repository_url(self) -> str:
@@ -202,7 +300,11 @@ def understand(values: Mapping[str, str]) -> Settings:
     faults += _faults_of_addresses(repository_urls)
     faults += _faults_of_credentials(texts, values, repository_urls)
     faults += _faults_of_provenance(texts)
+    version_tag: VersionTag | TagPattern = VersionTag.AUTO
+    with gathering(faults):
+        version_tag = _version_tag(texts["version-tag"])
     parallel_uploads = _number("parallel-uploads", texts["parallel-uploads"], 16, faults)
+    faults += _faults_of_locks(texts, repository_urls)
     if faults:
         # Alone it is a problem of its own; here, nobody should have to run again to see it.
         faults += _fault_of_file("sigstore-trust-config", texts["sigstore-trust-config"])
@@ -214,6 +316,7 @@ def understand(values: Mapping[str, str]) -> Settings:
         password=texts["password"],
         attestations=Attestations(texts["attestations"]),
         verify_metadata=VerifyMetadata(texts["verify-metadata"]),
+        version_tag=version_tag,
         skip_existing=texts["skip-existing"] == "true",
         mode=Mode(texts["mode"]),
         confirm=texts["confirm"] == "true",
@@ -223,6 +326,9 @@ def understand(values: Mapping[str, str]) -> Settings:
         print_hash=texts["print-hash"] == "true",
         verbose=texts["verbose"] == "true",
         sigstore_trust_config=_path(texts["sigstore-trust-config"]),
+        locks=tuple(dict.fromkeys(map(Path, _lines(texts["lock"])))),
+        against=_path(texts["against"]),
+        policy=_path(texts["policy"]),
     )
 
 
@@ -269,6 +375,18 @@ def _faults_of_provenance(texts: Mapping[str, str]) -> Iterator[str]:
         yield "provenance is true, but attestations is false: drop one of them."
 
 
+def _faults_of_locks(texts: Mapping[str, str], repository_urls: Sequence[str]) -> Iterator[str]:
+    if texts["mode"] != Mode.VERIFY:
+        for name in ("lock", "against", "policy"):
+            if texts[name]:
+                yield f"{name} is for mode verify only."
+        return
+    if not texts["lock"]:
+        yield "lock is empty: name the locks that mode verify is to verify."
+    if len(repository_urls) > 1:
+        yield "mode verify uses one index, but repository-url lists several."
+
+
 def _fault_of_file(name: str, text: str) -> Iterator[str]:
     if not text:
         return
@@ -292,6 +410,12 @@ def _number(name: str, text: str, most: int, faults: list[str]) -> int | None:
         return int(text)
     faults.append(f"{name} is {shown(text, 80)!r}; it can be auto, or 1 to {most}.")
     return None
+
+
+def _version_tag(text: str) -> VersionTag | TagPattern:
+    if text.lower() in tuple(VersionTag):
+        return VersionTag(text.lower())
+    return tag_pattern(text)
 
 
 def _path(text: str) -> Path | None:

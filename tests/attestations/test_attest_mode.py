@@ -16,7 +16,7 @@ from pypi_attestations import Provenance
 from attested_publish.identity.tokens import understand
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.forecast import refuse_to_sign, signers_advice
+from attested_publish.journey.attestation_plan import refuse_to_sign, signers_advice
 from attested_publish.problems import IdentityProblem
 from attested_publish.rehearsal.jobs import circleci, github, google
 from attested_publish.rehearsal.jobs.issuer import Issuer

@@ -17,7 +17,7 @@ from sigstore.verify.policy import Identity
 from attested_publish.attestations.sign_in import SignIn
 from attested_publish.identity.tokens import understand
 from attested_publish.index.index import Index
-from attested_publish.journey.forecast import attestation_plan
+from attested_publish.journey.attestation_plan import attestation_plan
 from attested_publish.problems import IdentityProblem, NoIdentity, Topic
 from attested_publish.rehearsal.jobs.person import EMAIL
 from attested_publish.settings import Attestations

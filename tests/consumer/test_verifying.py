@@ -20,7 +20,7 @@ from rich.console import Console
 from werkzeug.wrappers import Request, Response
 
 from attested_publish.consumer.download import Limits, NotFetched, address, sha256_of
-from attested_publish.consumer.verify import Expected
+from attested_publish.consumer.expected import Expected
 from attested_publish.fronts import cli
 from attested_publish.fronts import verify as verify_command
 from attested_publish.fronts.running import carry_out
@@ -376,14 +376,14 @@ def test_a_release_by_another_publisher_than_before_is_told(dist: Path, tmp_path
     with staged(dist) as stage:
         stage.run()
         _, printed = told(stage, "sample==1.0")
-        assert "no earlier release" in printed
+        assert "there is no release before it to compare with" in printed
         publish_by(stage, make_wheel(tmp_path, version="1.1"), "release.yml")
         publish_by(stage, make_wheel(tmp_path, version="2.0rc1"), "release.yml")
         publish_by(stage, make_wheel(tmp_path, version="2.0"), "other.yml")
 
         report, printed = told(stage, "sample==1.1")
         assert report.result is Result.DONE
-        assert "the same publisher as 1.0" in printed
+        assert "the source is that of 1.0" in printed
 
         report, printed = told(stage, "sample")
         assert report.result is Result.DONE, "the publisher is not known to be wrong"

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from functools import partial
 
 import pytest
+import requests
+from pypi_attestations import Provenance
 
 from support.e2e.act import Caller
 from support.e2e.world import CALLED_REF, running_world, secrets_in
+from support.independent import judge
+from support.sidecars import PUBLISH, SLSA
 
 pytestmark = pytest.mark.usefixtures("default_image")
 
@@ -15,6 +21,11 @@ pytestmark = pytest.mark.usefixtures("default_image")
 @pytest.fixture
 def caller(tmp_path, dist, action, machine):
     return Caller(tmp_path, dist, action, machine)
+
+
+@pytest.fixture
+def judged(node_modules, tmp_path):
+    return partial(judge, node_modules, tmp_path)
 
 
 def digests(folder):
@@ -30,6 +41,33 @@ def test_a_release_with_verified_provenance(caller, world, dist, workflow):
     assert world.verified("sample") == digests(dist)
     assert "Runtime: Docker, attested-publish:" in outcome.log
     assert secrets_in(outcome.log, world.request_token) == []
+
+
+@pytest.mark.parametrize("workflow", ["plain", "composite"])
+def test_slsa_provenance_beside_the_publish_attestation(caller, world, tmp_path, workflow, judged):
+    outcome = caller.run(workflow, world, "docker", variables={"PROVENANCE": "true"})
+    assert outcome.succeeded, outcome.log
+    assert outcome.result == "done"
+    for file in outcome.files:
+        assert [each["predicate_type"] for each in file["attestations"]] == [PUBLISH, SLSA]
+    # Two independent tools: Sigstore's Python client, and its JavaScript client.
+    assert world.verified("sample", (PUBLISH, SLSA)) == digests(tmp_path / "workspace" / "dist")
+    bundles = [bundle for file in world.served("sample") for bundle in bundles_of(file)]
+    assert len(bundles) == 4
+    verdicts = judged((world.export / "trusted_root.json").read_text(), bundles)
+    assert [(each["accepted"], each["subject"]) for each in verdicts] == [
+        (True, world.identity)
+    ] * 4
+    assert secrets_in(outcome.log, world.request_token) == []
+
+
+def bundles_of(file):
+    provenance = Provenance.model_validate_json(requests.get(file["provenance"], timeout=20).text)
+    return [
+        json.loads(attestation.to_bundle().to_json())
+        for bundle in provenance.attestation_bundles
+        for attestation in bundle.attestations
+    ]
 
 
 def test_a_reusable_workflow_publishes_without_attestations_and_says_so(caller, dist, tmp_path):

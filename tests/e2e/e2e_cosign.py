@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -13,8 +14,11 @@ import requests
 from support.e2e.commands import finished
 from support.e2e.machine import unpacked
 from support.environment import without_a_job
+from support.sidecars import SLSA
 
 _TYPE = "https://docs.pypi.org/attestations/publish/v1"
+_KINDS = {"publish": _TYPE, "slsa": "slsaprovenance1"}
+"""What `convert --only` has of a provenance, and how cosign calls its predicate type."""
 _ISSUER = "https://token.actions.githubusercontent.com"
 
 
@@ -51,10 +55,10 @@ def publish(call, world):
     return ours
 
 
-def verified(call, cosign, world, bundle, file, *, who=None):
+def verified(call, cosign, world, bundle, file, *, who=None, kind=_TYPE):
     return call(
         *(cosign, "verify-blob-attestation", "--new-bundle-format", "--bundle", bundle),
-        *("--trusted-root", world.export / "trusted_root.json", "--type", _TYPE),
+        *("--trusted-root", world.export / "trusted_root.json", "--type", kind),
         *("--certificate-oidc-issuer", _ISSUER, "--certificate-identity", who or world.identity),
         file,
     )
@@ -78,6 +82,32 @@ def test_verifies_what_the_index_serves(call, publish, cosign, world, dist):
     assert verified(call, cosign, world, bundle, sdist)[0] != 0
     somebody = world.identity.replace("octo-org", "other-org")
     assert verified(call, cosign, world, bundle, wheel, who=somebody)[0] != 0
+
+
+def test_verifies_the_slsa_provenance_that_the_index_serves(call, publish, cosign, world, dist):
+    at_world = ("--repository-url", world.upload_url, "--sigstore-trust-config", world.trust_config)
+    publish("publish", dist, *at_world, "--provenance", "true")
+    wheel, sdist = sorted(dist.iterdir(), key=lambda path: path.suffix, reverse=True)
+    provenance = dist.parent / "provenance.json"
+    for file, other in ((wheel, sdist), (sdist, wheel)):
+        bundles = {kind: dist.parent / f"{file.name}.{kind}.sigstore.json" for kind in _KINDS}
+        provenance.write_text(provenance_of(world, file.name))
+        for kind, bundle in bundles.items():
+            publish("convert", provenance, "--only", kind, "--output", bundle)
+            ended, said = verified(call, cosign, world, bundle, file, kind=_KINDS[kind])
+            assert ended == 0, said
+        slsa = bundles["slsa"]
+        # What it has just verified is SLSA provenance: cosign before GHSA-w6c6-c85g-mmv6 was mended
+        # does not compare `--type` with the type in a bundle of this form.
+        signed = json.loads(slsa.read_text())["dsseEnvelope"]["payload"]
+        assert json.loads(base64.b64decode(signed))["predicateType"] == SLSA
+        # Neither of another file, nor from somebody else.
+        kind = _KINDS["slsa"]
+        assert verified(call, cosign, world, slsa, other, kind=kind)[0] != 0
+        somebody = world.identity.replace("octo-org", "other-org")
+        assert verified(call, cosign, world, slsa, file, kind=kind, who=somebody)[0] != 0
+        elsewhere = world.identity.replace("release.yml", "build.yml")
+        assert verified(call, cosign, world, slsa, file, kind=kind, who=elsewhere)[0] != 0
 
 
 def test_what_it_signed_is_published(call, publish, cosign, world, dist):

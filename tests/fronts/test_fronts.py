@@ -46,7 +46,8 @@ def test_the_report_is_as_the_design_says(stage: Stage) -> None:
     run_action(environment)
     report = json.loads(Path(outputs(environment)["report"]).read_text())
     assert list(report) == [
-        *("schema", "mode", "result", "index", "identity", "files", "problems", "seconds")
+        *("schema", "mode", "result", "index", "identity", "files", "problems", "seconds"),
+        "forecast",
     ]
     assert report["schema"] == 2
     assert report["mode"] == "publish"

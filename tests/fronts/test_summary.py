@@ -60,7 +60,7 @@ def large_report(files: int, name: str = "sample-1.0-{}-py3-none-any.whl") -> Re
             1000,
             hashlib.sha256(filename.encode()).hexdigest(),
             status=Status.UPLOADED,
-            attestation=AttestationReport("publish", 1_000_000 + number, "identity"),
+            attestations=[AttestationReport("publish", 1_000_000 + number, "identity")],
             url=f"https://files.example.org/packages/aa/bb/{'c' * 60}/{filename}",
             provenance_url=f"https://pypi.org/integrity/sample/1.0/{filename}/provenance",
         )
@@ -116,7 +116,8 @@ def test_the_timeline(stage: Stage) -> None:
     outcome = act(stage)
     (gantt,) = blocks(outcome.summary, "mermaid")
     sections = re.findall(r"^    section (.*)$", gantt, re.MULTILINE)
-    assert sections == list(outcome.report["seconds"])
+    # Some stages run twice.
+    assert list(dict.fromkeys(sections)) == list(outcome.report["seconds"])
     tasks = re.findall(r"^    \d+\.\d s : (\d+), (\d+)ms$", gantt, re.MULTILINE)
     assert len(tasks) == len(sections)
     starts = [int(start) for start, _ in tasks]

@@ -11,7 +11,7 @@ import requests
 from rich.console import Console
 from werkzeug.wrappers import Request, Response
 
-from attested_publish.consumer.verify import Expected
+from attested_publish.consumer.expected import Expected
 from attested_publish.fronts import verify as verify_command
 from attested_publish.fronts.running import carry_out
 from attested_publish.index.index import Index

@@ -26,7 +26,7 @@ from attested_publish.attestations.verify import (
     publisher_fields,
     verify_attestation,
 )
-from attested_publish.consumer.verify import publisher_text
+from attested_publish.consumer.expected import publisher_text
 from attested_publish.distributions import kind_of, release_of
 from attested_publish.index.package import READ
 from attested_publish.journey.publisher_differences import _publisher_in

@@ -10,7 +10,7 @@ from attested_publish.identity.github import ISSUER, other_issuer
 from attested_publish.identity.tokens import understand
 from attested_publish.index.index import Dialect, Index
 from attested_publish.journey import publish
-from attested_publish.journey.forecast import advice, attestation_plan, refuse_hopeless
+from attested_publish.journey.attestation_plan import advice, attestation_plan, refuse_hopeless
 from attested_publish.problems import IdentityProblem
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.jobs.issuer import Issuer

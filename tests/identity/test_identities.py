@@ -13,7 +13,7 @@ from attested_publish.identity.circleci import ISSUER as CIRCLECI
 from attested_publish.identity.google import ISSUER as GOOGLE
 from attested_publish.identity.tokens import understand
 from attested_publish.index.index import Index
-from attested_publish.journey.forecast import advice, attestation_plan
+from attested_publish.journey.attestation_plan import advice, attestation_plan
 from attested_publish.problems import IdentityProblem
 from attested_publish.settings import Attestations
 from support.releases import problem, staged

@@ -28,11 +28,12 @@ from attested_publish.identity.circleci import CircleCIIdentity
 from attested_publish.identity.tokens import detect, understand
 from attested_publish.index.index import Index
 from attested_publish.journey import publish
-from attested_publish.journey.forecast import advice, attestation_plan
+from attested_publish.journey.attestation_plan import advice, attestation_plan
 from attested_publish.problems import IdentityProblem
 from attested_publish.rehearsal.jobs import circleci, google
 from attested_publish.rehearsal.jobs.pretended import CIRCLECI, GITHUB, GOOGLE, JOBS, Job, job_here
-from attested_publish.rehearsal.pypi.registry import Registry, RegistryError
+from attested_publish.rehearsal.json_file import JsonFileError
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
 from attested_publish.settings import Attestations
 from support.environment import in_job, without_a_job
@@ -428,7 +429,7 @@ def test_a_token_without_an_id_may_be_exchanged_again(dist: Path, job: Job) -> N
     ],
 )
 def test_a_row_that_cannot_be_is_refused_in_one_sentence(row: dict[str, Any], says: str) -> None:
-    with pytest.raises(RegistryError) as refusal:
+    with pytest.raises(JsonFileError) as refusal:
         registry(row)
     assert says in str(refusal.value)
     assert str(refusal.value).endswith(".")

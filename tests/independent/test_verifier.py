@@ -10,16 +10,19 @@ import json
 from pathlib import Path
 
 import pytest
-from pypi_attestations import Attestation, Distribution
+import requests
+from pypi_attestations import Attestation, Distribution, Provenance
 from sigstore.models import ClientTrustConfig
 from sigstore.oidc import IdentityToken
 from sigstore.sign import SigningContext
 
+from attested_publish.attestations.sidecars import PUBLISH, SLSA
 from attested_publish.rehearsal.faults import parse_fault
 from attested_publish.rehearsal.jobs.github import ISSUER, job_claims
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
 from support.independent import judge
+from support.releases import Stage, problem
 
 
 def attest(world: World, path: Path) -> dict:
@@ -119,3 +122,26 @@ def test_refuses_another_worlds_bundles_and_a_foreign_certificate_timestamp(
         assert judge(node_modules, tmp_path, world.trusted_root, [bundle])[0]["accepted"]
         assert not judge(node_modules, tmp_path, other.trusted_root, [bundle])[0]["accepted"]
         assert not judge(node_modules, tmp_path, json.dumps(root), [bundle])[0]["accepted"]
+
+
+def test_both_attestations_that_an_index_serves_of_every_file(node_modules, tmp_path, stage: Stage):
+    report = stage.run(provenance="true")
+    assert report.result == "done", problem(report)
+    bundles, statements = [], []
+    for file in stage.served().values():
+        answer = requests.get(file["provenance"], timeout=20)
+        (served,) = Provenance.model_validate_json(answer.content).attestation_bundles
+        bundles += [json.loads(each.to_bundle().to_json()) for each in served.attestations]
+        statements += [each.statement for each in served.attestations]
+    assert [each["predicateType"] for each in statements] == [PUBLISH, SLSA] * 2
+    verdicts = judge(node_modules, tmp_path, stage.world.trusted_root, bundles)
+    subject = f"https://github.com/{stage.world.claims['job_workflow_ref']}"
+    assert verdicts == [{"accepted": True, "subject": subject, "issuer": ISSUER}] * 4
+
+    # The predicate is signed with the rest: another commit is another statement.
+    told = statements[1]["predicate"]["buildDefinition"]["resolvedDependencies"][0]
+    told["digest"]["gitCommit"] = "f" * 40
+    payload = base64.b64encode(json.dumps(statements[1]).encode()).decode()
+    bundles[1]["dsseEnvelope"]["payload"] = payload
+    (verdict,) = judge(node_modules, tmp_path, stage.world.trusted_root, [bundles[1]])
+    assert not verdict["accepted"]

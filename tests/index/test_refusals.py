@@ -587,6 +587,7 @@ NAMES = [
 """What could be the name of something, if names could have spaces."""
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize(("status", "said", "name"), [row for row in SAID if "«" in row[1]])
 def test_what_is_quoted_decides_nothing(status: int, said: str, name: str) -> None:
     for quoted in NAMES:
@@ -863,6 +864,7 @@ def minted(answer: bytes) -> None:
         )
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize(("code", "description", "name"), EXCHANGED)
 def test_every_reason_of_a_refused_exchange_has_its_remedy(
     code: str, description: str, name: str

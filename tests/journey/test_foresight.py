@@ -15,7 +15,7 @@ from attested_publish.index.contents import Contents
 from attested_publish.index.index import Dialect, Index
 from attested_publish.index.pages import IndexFile, Page
 from attested_publish.journey import publish
-from attested_publish.journey.forecast import advice
+from attested_publish.journey.attestation_plan import advice
 from attested_publish.journey.targets import Targets
 from attested_publish.rehearsal.jobs.github import job_claims
 from attested_publish.rehearsal.jobs.issuer import Issuer
@@ -277,7 +277,7 @@ def test_advice(claims: dict[str, str], words: list[str]) -> None:
 
 
 def test_a_private_repository_writes_nothing_into_the_public_log() -> None:
-    from attested_publish.journey.forecast import attestation_plan
+    from attested_publish.journey.attestation_plan import attestation_plan
     from attested_publish.settings import Attestations
 
     index = Index.at("https://upload.pypi.org/legacy/")
@@ -292,7 +292,7 @@ def test_a_private_repository_writes_nothing_into_the_public_log() -> None:
 
 
 def test_an_index_that_is_not_pypi_is_asked_rather_than_foretold() -> None:
-    from attested_publish.journey.forecast import attestation_plan, refuse_hopeless
+    from attested_publish.journey.attestation_plan import attestation_plan, refuse_hopeless
     from attested_publish.settings import Attestations
 
     index = Index.at("https://packages.example.org/legacy/")

@@ -25,9 +25,10 @@ from attested_publish.rehearsal.jobs.pretended import CIRCLECI, GITLAB, GOOGLE
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
 from attested_publish.settings import WrongUsage, understand
+from support.index_client import client_of
 from support.keys import issuer_key
 from support.releases import SDIST, WHEEL, Stage, problem, run, staged
-from support.sidecars import put
+from support.sidecars import attestation, put
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,8 +44,8 @@ def statements(stage: Stage, filename: str) -> dict[str, dict[str, Any]]:
     answer = requests.get(stage.served()[filename]["provenance"], timeout=20)
     (bundle,) = Provenance.model_validate_json(answer.content).attestation_bundles
     found = {}
-    for attestation in bundle.attestations:
-        _, payload = verifier.verify_dsse(attestation.to_bundle(), policy_of(bundle.publisher))
+    for each in bundle.attestations:
+        _, payload = verifier.verify_dsse(each.to_bundle(), policy_of(bundle.publisher))
         statement = json.loads(payload)
         found[statement["predicateType"]] = statement
     assert len(found) == len(bundle.attestations)
@@ -198,6 +199,18 @@ def test_what_no_claim_says_is_left_out(kind: type, missing: str) -> None:
         assert "invocationId" not in text
 
 
+@pytest.mark.parametrize("kind", _OPTIONAL)
+def test_nothing_is_left_empty_when_every_optional_claim_is_missing(kind: type) -> None:
+    job_claims = {GitHubIdentity: github.job_claims, GitLabIdentity: gitlab.job_claims}[kind]
+    claims = job_claims({}, {})
+    for name in _OPTIONAL[kind]:
+        del claims[name]
+    text = json.dumps(provenance_predicate(kind.of(claims)))
+    assert "{}" not in text
+    assert "[]" not in text
+    assert '""' not in text
+
+
 @pytest.mark.parametrize("sha", ["HEAD", "0123", COMMIT.upper(), f"{COMMIT}\n"])
 def test_what_is_no_commit_is_not_called_one(sha: str) -> None:
     claims = github.job_claims({}, {"sha": sha})
@@ -324,3 +337,27 @@ def test_a_log_that_fails_in_between_signs_each_once(stage: Stage) -> None:
     assert report.result == "done", problem(report)
     assert list(statements(stage, WHEEL)) == [PUBLISH, SLSA]
     assert len(stage.world.log) == 4
+
+
+def test_a_file_with_nothing_of_this_run_is_another_run_s(stage: Stage) -> None:
+    """The other run sent SLSA provenance alone; this one sends a publish attestation."""
+    client = client_of(stage.world)
+    for name in (WHEEL, SDIST):
+        path = stage.folder / name
+        made = attestation(stage.world, path, predicate_type=SLSA, **stage.world.claims)
+        token = client.token(**stage.world.claims)
+        answer = client.upload(path, token, attestations=f"[{made.model_dump_json()}]")
+        assert answer.status_code == 200, answer.text
+    stage.fault("simple=404*1")
+    report = stage.run()
+    assert report.result == "done", problem(report)
+    for file in report.files.values():
+        assert file.status == "already-there"
+        assert [each.predicate_type for each in file.attestations] == [SLSA]
+    assert "another run uploaded it" in stage.printed
+    assert "served, digest right, without the publish attestation" in stage.printed
+    assert "provenance right" not in stage.printed
+    (first, second) = (file.attestations[0].log_index for file in report.files.values())
+    page = summary(report, limit=1 << 20)
+    assert f"slsa {first}" in page
+    assert f"slsa {second}" in page

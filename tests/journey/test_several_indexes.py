@@ -185,14 +185,14 @@ def test_the_report_has_all_files_and_every_index(two: Stage) -> None:
     record = run_all(two).as_json()
     assert list(record) == [
         *("schema", "mode", "result", "index", "identity", "files", "problems", "seconds"),
-        "indexes",
+        *("forecast", "indexes"),
     ]
     assert record["schema"] == 2
     assert record["index"] == two.world.upload_url
     assert record["identity"]["repository"] == "octo-org/sample-project"
     parts = record["indexes"]
     assert [list(part) for part in parts] == [
-        ["index", "result", "files", "problems", "seconds"],
+        ["index", "result", "files", "problems", "seconds", "forecast"],
     ] * 2
     assert record["files"] == parts[0]["files"] + parts[1]["files"]
     assert [file["filename"] for file in record["files"]] == sorted(FILES) * 2

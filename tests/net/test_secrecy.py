@@ -71,6 +71,7 @@ def test_a_secret_in_every_form(name: str, form: str) -> None:
         assert secrets.blotted(blotted, pieces=pieces) == blotted
 
 
+@pytest.mark.sample(20)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["API token", "identity token"])
 def test_a_secret_that_somebody_has_cut(name: str, form: str) -> None:
@@ -502,7 +503,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_long_text_takes_time_in_proportion(name: str) -> None:
     """1 MiB and ten secrets; a lonely machine needs 0.1 to 0.8 s, one that others use more."""

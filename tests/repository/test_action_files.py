@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from attested_publish.fronts.action import hand_over
+from attested_publish.fronts.cli import _parser
 from attested_publish.report import Report
 from attested_publish.settings import SETTINGS, understand
 from support.paths import ROOT
@@ -180,7 +182,12 @@ def test_an_example_uses_the_action_right(path):
     text = path.read_text(encoding="utf-8")
     document = YAML(typ="safe").load(text)
     calls = [step for step in steps_of(document) if step.get("uses", "").startswith(f"{US}@")]
-    assert calls
+    commands = [
+        step["run"] for step in steps_of(document) if "uvx attested-publish" in step.get("run", "")
+    ]
+    assert calls or commands
+    for command in commands:
+        _parser().parse_args(shlex.split(command)[2:])
     for call in calls:
         given = {name: str(value) for name, value in call.get("with", {}).items()}
         assert set(given) <= set(ACTION["inputs"])
@@ -270,6 +277,7 @@ _OF_THE_SYSTEM = [
 _WOULD_BE_MADE = {"/missing", "/var/missing", "to-self/root/missing"}
 
 
+@pytest.mark.sample(14)
 @pytest.mark.parametrize("setting", ["INPUT_PACKAGES_DIR", "INPUT_ATTESTATIONS_DIR"])
 @pytest.mark.parametrize("path", _OF_THE_SYSTEM)
 def test_the_systems_own_folders_are_never_shown_to_the_container(mounts, tmp_path, setting, path):

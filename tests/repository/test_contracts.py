@@ -28,6 +28,7 @@ from attested_publish.attestations.verify import (
     log_index,
     verify_attestation,
 )
+from attested_publish.consumer.attested_files import rules_of
 from attested_publish.distributions import copy_privately
 from attested_publish.identity.tokens import AmbientIdentity
 from attested_publish.index.contents import New
@@ -407,3 +408,14 @@ def test_every_test_on_the_page_exists() -> None:
     named = re.findall(r"`(test_\w+)`", private_parts())
     assert named
     assert [name for name in named if f"def {name}(" not in tests] == []
+
+
+def test_the_rules_of_the_cache_follow_the_root_of_trust(tmp_path: Path) -> None:
+    """What was verified with one root is not taken for verified with another."""
+    found = []
+    for number in range(2):
+        with staged(tmp_path / str(number)) as stage:
+            first, again = (rules_of(load_trust(stage.world.trust_config)) for _ in range(2))
+            assert first == again
+            found.append(first)
+    assert found[0] != found[1]

@@ -24,6 +24,7 @@ from ruamel.yaml import YAML
 from attested_publish.fronts.cli import _parser
 from attested_publish.problems import Topic
 from attested_publish.rehearsal.faults import ENDPOINTS, TRANSPORT, parse_fault
+from attested_publish.rehearsal.history.reading import parse_history
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import STAGES
 from attested_publish.settings import understand
@@ -253,7 +254,7 @@ def run_all(commands, folder):
             start_new_session=True,
         )
         try:
-            running.wait(timeout=60)
+            running.wait(timeout=100)
         finally:
             # The services that the page has started as well.
             with contextlib.suppress(ProcessLookupError):
@@ -413,7 +414,9 @@ def test_the_outputs_of_the_action_are_in_the_readme():
 @cases(of("json"))
 def test_json(block):
     document = json.loads(block.text)
-    if "publishers" in document:
+    if "releases" in document:
+        parse_history(block.text)
+    elif "publishers" in document:
         Registry.parse(block.text)
 
 

@@ -114,7 +114,7 @@ def imported_in(folders):
 def test_what_runs_imports_what_is_declared_and_nothing_else():
     declared = {
         canonicalize_name(each.name)
-        for name in ("runtime", "setup")
+        for name in ("runtime", "lock", "setup")
         for each in read_requirements(name)
     }
     assert imported_in(["src"]).keys() == declared

@@ -116,15 +116,11 @@ def _predicate(
     details: Predicate = {"builder": {"id": builder}}
     if invocation:
         details["metadata"] = {"invocationId": invocation}
-    return {
-        "buildDefinition": {
-            "buildType": build_type,
-            "externalParameters": dict(external),
-            "internalParameters": dict(internal),
-            "resolvedDependencies": [dependency],
-        },
-        "runDetails": details,
-    }
+    definition: Predicate = {"buildType": build_type, "externalParameters": dict(external)}
+    if any(internal.values()):
+        definition["internalParameters"] = dict(internal)
+    definition["resolvedDependencies"] = [dependency]
+    return {"buildDefinition": definition, "runDetails": details}
 
 
 def _told(**claims: str) -> Predicate:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sigstore.errors
@@ -259,7 +260,13 @@ def policy_for(trusted: TrustedPublisher) -> VerificationPolicy:
 
 def certificate_of(attestation: Attestation) -> x509.Certificate:
     """Return the certificate that an attestation was signed with. Raises `ValueError`."""
-    return x509.load_der_x509_certificate(attestation.verification_material.certificate)
+    return _certificate(attestation.verification_material.certificate)
+
+
+@lru_cache(maxsize=64)
+def _certificate(der: bytes) -> x509.Certificate:
+    """Parse a certificate. Several of its extensions are read one after the other."""
+    return x509.load_der_x509_certificate(der)
 
 
 def extension_text(attestation: Attestation, extension: x509.ObjectIdentifier) -> str | None:

@@ -76,6 +76,12 @@ class GitHubPrinter(Printer):
             file = distribution.source.as_posix()
             self._annotate(_LEVELS[finding.severity], text, title=title, file=file)
 
+    def annotation(
+        self, severity: Severity, title: str, text: str, *, file: str, line: int
+    ) -> None:
+        """Annotate a line of a file."""
+        self._annotate(_LEVELS[severity], text, title=title, file=file, line=line)
+
     def problem(self, problem: ProblemReport) -> None:
         """Annotate the problem, as it was displayed."""
         super().problem(problem)
@@ -87,11 +93,17 @@ class GitHubPrinter(Printer):
         self._command("error", sentence, title="Wrong input")
 
     def _annotate(
-        self, level: str, text: str, title: str | None = None, file: str | None = None
+        self,
+        level: str,
+        text: str,
+        title: str | None = None,
+        file: str | None = None,
+        line: int | None = None,
     ) -> None:
         self._annotated[level] += 1
         if self._annotated[level] < _ANNOTATIONS:
-            self._command(level, text, title=title, file=file)
+            place = None if line is None else str(line)
+            self._command(level, text, title=title, file=file, line=place)
 
     def _command(self, name: str, text: str, **properties: str | None) -> None:
         harmless_properties = {key: value and harmless(value) for key, value in properties.items()}

@@ -30,10 +30,15 @@ class NotFetched(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits for one file: its size (bytes), and the time (seconds)."""
+    """The limits for one file: its size (bytes), and the time (seconds).
+
+    `others` are the seconds after which no more provenance is read of files that are not to be
+    verified themselves: what is not read by then is unknown.
+    """
 
     size: int = 2_000_000_000
     seconds: float = 600.0
+    others: float = 60.0
 
 
 def sha256_of(file: IndexFile, page: str, session: requests.Session, limits: Limits) -> str:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
 from attested_publish.attestations.convert import NotConvertible, read_provenance
 from attested_publish.attestations.verify import (
     AttestationRefused,
-    extension_text,
     log_index,
     policy_of,
-    publisher_fields,
     verify_attestation,
 )
+from attested_publish.consumer.comparison import Comparison, compare
 from attested_publish.consumer.download import Limits, NotFetched, address, sha256_of
+from attested_publish.consumer.expected import Expected, Origin, unexpected
+from attested_publish.consumer.verdict import Release, Verdict, Wanted
 from attested_publish.distributions import Changed, kind_of, opened, release_of
 from attested_publish.index.pages import IndexFile, Page, Pages, ProjectStatus
 from attested_publish.index.provenance import provenance_at
@@ -29,98 +29,18 @@ from attested_publish.net.parallel import in_parallel
 from attested_publish.net.retry import Tell, persistently
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import FilesProblem, IndexProblem, IndexRefuses, Topic
+from attested_publish.rules.provenance_states import release_before
 
 if TYPE_CHECKING:
     import requests
     from packaging.version import Version
-    from pypi_attestations import Attestation, Provenance, Publisher
+    from pypi_attestations import Provenance
     from sigstore.verify import Verifier
 
     from attested_publish.index.index import Index
     from attested_publish.net.patience import Patience
 
 _AT_A_TIME = 4
-_ENVIRONMENT = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.23")
-"""Fulcio's extension for the deployment environment of the job."""
-
-
-@dataclass(frozen=True)
-class Expected:
-    """Who should have published; `None` allows any value.
-
-    `kind` is the provider of a repository as provenance has it (GitHub or GitLab), `workflow` the
-    path of a file, `email` the address of a service account.
-    """
-
-    kind: str | None = None
-    repository: str | None = None
-    workflow: str | None = None
-    environment: str | None = None
-    email: str | None = None
-
-    def __bool__(self) -> bool:
-        return any((self.kind, self.repository, self.workflow, self.environment, self.email))
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A file of a release that is to be verified: the user's own (`local`), or the index's."""
-
-    project: str
-    version: Version
-    filename: str
-    served: IndexFile | None
-    local: Path | None = None
-
-
-@dataclass(frozen=True)
-class Release:
-    """The files of one release to verify, and all files of its project on the index."""
-
-    project: str
-    version: Version
-    wanted: tuple[Wanted, ...]
-    of_project: Mapping[str, IndexFile]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The result for a file; `why_not` is empty if everything is valid.
-
-    `publishers` are those of the attestations that were checked, `log_indexes` the indexes of
-    the attestations in the log. Both are unverified claims of the index unless everything is
-    valid.
-    """
-
-    wanted: Wanted
-    sha256: str = ""
-    publishers: tuple[Publisher, ...] = ()
-    predicate_types: tuple[str, ...] = ()
-    log_indexes: tuple[int, ...] = ()
-    why_not: str = ""
-
-    @property
-    def is_good(self) -> bool:
-        """Whether the bytes and every attestation are valid, for the expected publisher."""
-        return not self.why_not
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The publishers of a release and of the one before it (`before`: its version).
-
-    Only valid attestations count; if the release before has none, `then` is empty.
-    """
-
-    before: Version | None = None
-    then: tuple[Publisher, ...] = ()
-    now: tuple[Publisher, ...] = ()
-
-    @property
-    def has_changed(self) -> bool:
-        """Whether the publishers of the releases differ."""
-        then, now = dict(_by_key(self.then)), dict(_by_key(self.now))
-        return bool(then) and bool(now) and then.keys() != now.keys()
 
 
 @dataclass(frozen=True)
@@ -199,22 +119,29 @@ class Verification:
         )
 
     def comparison(self, release: Release, verdicts: Sequence[Verdict]) -> Comparison:
-        """Compare the publishers of a release with those of the release before it.
+        """Compare the provenance that is served of a release with that of the release before it.
 
-        For the earlier one, the digests listed on the index are used: nothing is downloaded.
+        Each release counts with all its files on the index, whichever of them are to be verified.
+        For the others, the digests listed on the index are used: nothing is downloaded.
         """
-        now = _distinct(verdict.publishers for verdict in verdicts if verdict.is_good)
         versions = {_version_in(name, release.project) for name in release.of_project}
-        before = max((each for each in versions if each and each < release.version), default=None)
-        if before is None:
-            return Comparison(now=now)
-        earlier = [
-            Wanted(release.project, before, name, file)
-            for name, file in release.of_project.items()
-            if _version_in(name, release.project) == before
+        before = release_before(filter(None, versions), release.version)
+        known = {each.wanted.filename: each for each in verdicts if _is_of_served(each)}
+        wanted = [
+            Wanted(release.project, version, name, file)
+            for name, file in sorted(release.of_project.items())
+            if (version := _version_in(name, release.project)) is not None
+            and version in {release.version, before}
+            and name not in known
         ]
-        found = in_parallel(self._listed_publishers, earlier, threads=_AT_A_TIME)
-        return Comparison(before, _distinct(publishers for _, publishers in found), now)
+        end = time.monotonic() + self.limits.others
+        listed = in_parallel(lambda each: self._listed(each, end), wanted, threads=_AT_A_TIME)
+        found = sorted(
+            (*known.values(), *(verdict for _, verdict in listed)),
+            key=lambda verdict: verdict.wanted.filename,
+        )
+        now = [each for each in found if each.wanted.version == release.version]
+        return compare(release, now, before, [each for each in found if each not in now])
 
     def _verdict(self, wanted: Wanted, expected: Expected) -> Verdict:
         file = wanted.served
@@ -236,12 +163,16 @@ class Verification:
                 why_not=f"{self.index.name} lists sha256 {shown(file.sha256, 80)}, "
                 f"{whose} {sha256}.",
             )
+        return self._of_provenance(wanted, sha256, expected)
+
+    def _of_provenance(self, wanted: Wanted, sha256: str, expected: Expected) -> Verdict:
+        """Verify the provenance that the index serves of a file, for these bytes."""
         try:
             provenance = self._provenance_of(wanted)
         except (IndexProblem, NotConvertible, NotFetched) as error:
             why = error.cause if isinstance(error, IndexProblem) else str(error).rstrip(".")
             return Verdict(wanted, sha256, why_not=f"Its provenance cannot be used: {why}.")
-        if provenance is None and file.provenance_url is not None:
+        if provenance is None and wanted.served and wanted.served.provenance_url:
             return Verdict(
                 wanted,
                 sha256,
@@ -251,7 +182,10 @@ class Verification:
             bundle.attestations for bundle in provenance.attestation_bundles
         ):
             return Verdict(
-                wanted, sha256, why_not="It has no attestations: its publisher is unknown."
+                wanted,
+                sha256,
+                why_not="It has no attestations: its publisher is unknown.",
+                is_unattested=True,
             )
         return self._held_against(provenance, wanted, sha256, expected)
 
@@ -261,7 +195,9 @@ class Verification:
         """Verify every attestation for its publisher, and compare it with the expected one."""
         predicate_types: list[str] = []
         indexes: list[int] = []
+        origins: list[Origin] = []
         why_not = ""
+        is_proven = True
         for bundle in provenance.attestation_bundles:
             for attestation in bundle.attestations:
                 try:
@@ -275,29 +211,39 @@ class Verification:
                         )
                     )
                     indexes.append(log_index(attestation))
+                    origin = Origin.of(attestation)
+                    origins.append(origin)
                 except AttestationRefused as error:
+                    is_proven = False
                     why_not = why_not or f"An attestation is not valid: {error}"
+                except ValueError:
+                    is_proven = False
+                    why_not = why_not or (
+                        "Its certificate names a ref, commit or environment that is no text."
+                    )
                 else:
-                    why_not = why_not or _unexpected(bundle.publisher, attestation, expected)
+                    release = (wanted.project, wanted.version)
+                    why_not = why_not or unexpected(bundle.publisher, origin, expected, release)
         return Verdict(
             wanted,
             sha256,
             tuple(bundle.publisher for bundle in provenance.attestation_bundles),
-            tuple(dict.fromkeys(predicate_types)),
+            tuple(predicate_types),
             tuple(indexes),
+            tuple(dict.fromkeys(origins)),
             why_not,
+            is_proven,
         )
 
-    def _listed_publishers(self, wanted: Wanted) -> tuple[Publisher, ...]:
-        """Return who published a file, using the digest that the index lists."""
-        try:
-            provenance = self._provenance_of(wanted)
-        except (IndexProblem, NotConvertible, NotFetched):
-            return ()
-        if provenance is None or wanted.served is None or wanted.served.sha256 is None:
-            return ()
-        verdict = self._held_against(provenance, wanted, wanted.served.sha256, Expected())
-        return verdict.publishers if verdict.is_good else ()
+    def _listed(self, wanted: Wanted, end: float) -> Verdict:
+        """Verify the provenance of a file for the digest that the index lists, until `end`."""
+        file = wanted.served
+        if file is not None and file.provenance_url is not None:
+            if file.sha256 is None:
+                return Verdict(wanted, why_not="The index lists no digest of it.")
+            if time.monotonic() >= end:
+                return Verdict(wanted, why_not="Its provenance was not read in time.")
+        return self._of_provenance(wanted, (file and file.sha256) or "", Expected())
 
     def _files_of(self, project: str) -> Mapping[str, IndexFile]:
         page = persistently(lambda: self._pages.page(project), self.patience, self.tell)
@@ -341,47 +287,6 @@ def _quarantined(index: Index, project: str, page: Page) -> IndexRefuses:
     )
 
 
-def publisher_text(publisher: Publisher) -> str:
-    """Return a publisher in a few words: its kind, then what identifies it."""
-    values = publisher_fields(publisher)
-    environment = values.pop("environment", None)
-    where = f", environment {environment}" if environment else ""
-    return shown(f"{' '.join(values.values())}{where}", 200)
-
-
-def _unexpected(publisher: Publisher, attestation: Attestation, expected: Expected) -> str:
-    """Return how a publisher differs from the expected one; empty if it does not.
-
-    The certificate proves repository and workflow, and the environment if it names one.
-    Otherwise the environment is the one that the index has registered.
-    """
-    fields = publisher_fields(publisher)
-    workflow, wanted_workflow = fields.get("workflow_filepath"), expected.workflow
-    if "workflow" in fields and wanted_workflow is not None:
-        # GitHub's workflows are all in one folder: PyPI uses only their names.
-        workflow, wanted_workflow = fields["workflow"], wanted_workflow.rpartition("/")[2]
-    environment = extension_text(attestation, _ENVIRONMENT) or fields.get("environment")
-    comparisons = (
-        ("provider", expected.kind, fields.get("kind"), False),
-        ("repository", expected.repository, fields.get("repository"), True),
-        ("workflow", wanted_workflow, workflow, False),
-        ("environment", expected.environment, environment, True),
-        ("email", expected.email, fields.get("email"), False),
-    )
-    for name, wanted, found, ignores_case in comparisons:
-        if wanted is None:
-            continue
-        is_same = found is not None and (
-            found.lower() == wanted.lower() if ignores_case else found == wanted
-        )
-        if not is_same:
-            return (
-                f"Its publisher is {publisher_text(publisher)}: {name} "
-                f"{shown(found or 'none', 200)}, not {shown(wanted, 200)}."
-            )
-    return ""
-
-
 def _fetched(file: IndexFile, page: str, session: requests.Session, limits: Limits) -> str:
     try:
         return sha256_of(file, page, session, limits)
@@ -400,15 +305,12 @@ def _sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _is_of_served(verdict: Verdict) -> bool:
+    """Whether a verdict is also one on what the index serves, not only on the user's own file."""
+    return verdict.is_proven or verdict.is_unattested or verdict.wanted.local is None
+
+
 def _version_in(filename: str, project: str) -> Version | None:
     """Return the version of a project's file; `None` if it is not a distribution of it."""
     named, version = release_of(filename)
     return version if named == project and kind_of(filename) is not None else None
-
-
-def _distinct(found: Iterable[Sequence[Publisher]]) -> tuple[Publisher, ...]:
-    return tuple({key: each for several in found for key, each in _by_key(several)}.values())
-
-
-def _by_key(publishers: Sequence[Publisher]) -> list[tuple[str, Publisher]]:
-    return [(publisher.model_dump_json(), publisher) for publisher in publishers]

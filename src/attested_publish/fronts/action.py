@@ -18,8 +18,9 @@ from rich.console import Console
 from attested_publish.console.github import GitHubPrinter
 from attested_publish.console.output import Output
 from attested_publish.console.recorder import Recorder
+from attested_publish.consumer.lock_findings import LockReport
 from attested_publish.fronts.head_start import start_judging
-from attested_publish.fronts.running import carry_out, mask_secrets, write_report
+from attested_publish.fronts.running import carry_out, mask_secrets, write_json, write_report
 from attested_publish.fronts.summary import summary
 from attested_publish.journey.outcome import report_of
 from attested_publish.journey.run import Run
@@ -56,21 +57,35 @@ def _run(environment: Mapping[str, str]) -> int:
     printer.verbose = settings.verbose
     mask_secrets(printer.mask, settings, environment)
     run = Run(settings.mode.value, settings, Recorder(printer), printer.mask)
+    locks: LockReport | None = None
+
+    def work() -> None:
+        nonlocal locks
+        if settings.mode is Mode.VERIFY:
+            # Of a run that ends early, report and summary are of this mode, too.
+            locks = LockReport()
+        locks = _work(run, environment)
+
     try:
-        result = carry_out(lambda: _work(run, environment), run)
+        result = carry_out(work, run)
     except WrongUsage as error:
         report = _wrong_inputs(error, printer, report_of(run))
         return _handed_over(report, environment, printer, status=2)
     status = 0 if result is Result.DONE else 1
-    return _handed_over(report_of(run), environment, printer, status=status)
+    return _handed_over(report_of(run), environment, printer, locks, status=status)
 
 
 def _handed_over(
-    report: Report, environment: Mapping[str, str], printer: GitHubPrinter, *, status: int
+    report: Report,
+    environment: Mapping[str, str],
+    printer: GitHubPrinter,
+    locks: LockReport | None = None,
+    *,
+    status: int,
 ) -> int:
     """Write outputs and summary; return the exit status, which they do not change."""
     try:
-        see_through(lambda: hand_over(report, environment, printer.warning))
+        see_through(lambda: hand_over(report, environment, printer.warning, locks))
     except Stopped:
         printer.warning("The run was stopped while it was writing its outputs and summary.")
     return status
@@ -105,7 +120,8 @@ def inputs(environment: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
-def _work(run: Run, environment: Mapping[str, str]) -> None:
+def _work(run: Run, environment: Mapping[str, str]) -> LockReport | None:
+    """Do what the mode is for; returns what was found out about locks, of mode `verify`."""
     from attested_publish.journey import publish
     from attested_publish.journey.targets import chosen
 
@@ -113,7 +129,7 @@ def _work(run: Run, environment: Mapping[str, str]) -> None:
         from attested_publish.rehearsal.rehearse import rehearse
 
         rehearse(run, registry_file=None, claims=(), sample=False)
-        return
+        return None
     run.targets = chosen(run.settings)
     match run.settings.mode:
         case Mode.PUBLISH:
@@ -126,18 +142,48 @@ def _work(run: Run, environment: Mapping[str, str]) -> None:
                 folder = _attestations_folder(environment)
                 run.settings = replace(run.settings, attestations_dir=folder)
             publish.attest(run)
+        case Mode.VERIFY:
+            return _verify(run, environment)
+    return None
 
 
-def hand_over(report: Report, environment: Mapping[str, str], warn: Callable[[str], None]) -> None:
+def _verify(run: Run, environment: Mapping[str, str]) -> LockReport:
+    from attested_publish.fronts.lock_run import LockRequest, verify_locks
+    from attested_publish.fronts.lock_table import annotate_found
+
+    base = environment.get("ATTESTED_PUBLISH_BASE")
+    request = LockRequest(
+        locks=run.settings.locks,
+        against=run.settings.against,
+        base=Path(base) if base else None,
+        policy=run.settings.policy,
+        # A cache that jobs of others may have written to proves nothing.
+        uses_cache=False,
+    )
+    found = verify_locks(run, request)
+    if isinstance(run.printer, GitHubPrinter):
+        annotate_found(found, run.printer)
+    return found
+
+
+def hand_over(
+    report: Report,
+    environment: Mapping[str, str],
+    warn: Callable[[str], None],
+    locks: LockReport | None = None,
+) -> None:
     """Write the JSON report, the step's outputs and its summary where the runner expects them.
 
-    They are independent: `warn` is called for each that cannot be written, which does not change
-    the result of the release.
+    Of mode `verify`, report and summary are about `locks`. They are independent: `warn` is called
+    for each that cannot be written, which does not change the result of the release.
     """
     folder = Path(environment.get("RUNNER_TEMP") or tempfile.gettempdir())
     path = folder / f"attested-publish-{secrets.token_hex(4)}.json"
     with _warning("JSON report", warn) as of_report:
-        write_report(report, path)
+        if locks is None:
+            write_report(report, path)
+        else:
+            write_json(locks.as_json(report.result, report.problems), path)
     record = report.as_json()
     attestations_dir = report.together().attestations_dir
     outputs = {
@@ -159,8 +205,19 @@ def hand_over(report: Report, environment: Mapping[str, str], warn: Callable[[st
         with _warning("step's summary", warn):
             _append(
                 Path(environment["GITHUB_STEP_SUMMARY"]),
-                secrecy.blotted(summary(report, limit=_SUMMARY_LIMIT)),
+                secrecy.blotted(
+                    summary(report, limit=_SUMMARY_LIMIT)
+                    if locks is None
+                    else _summary_of(locks, report)
+                ),
             )
+
+
+def _summary_of(locks: LockReport, report: Report) -> str:
+    # It needs what verifies attestations, which takes long to import.
+    from attested_publish.fronts.lock_summary import lock_summary
+
+    return lock_summary(locks, report, limit=_SUMMARY_LIMIT)
 
 
 @dataclass

@@ -89,6 +89,7 @@ def _serve(options: argparse.Namespace) -> int:
         WorldOptions(
             port=options.port,
             registry=options.registry,
+            history=options.history,
             claims=options.claim,
             job=options.job,
             latency=options.latency,
@@ -246,7 +247,7 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     from attested_publish.settings import SETTINGS
 
     for setting in SETTINGS:
-        if setting.name == "mode" or setting.is_for_action_only:
+        if setting.name == "mode" or setting.is_for_action_only or setting.is_for_locks:
             continue
         more = f" (default: {setting.default or 'empty'})"
         if setting.is_secret:
@@ -286,6 +287,13 @@ def _add_service_options(command: argparse.ArgumentParser) -> None:
         default="0",
         metavar="N",
         help="the port of the index (default: any free port)",
+    )
+    command.add_argument(
+        "--history",
+        type=Path,
+        metavar="FILE",
+        help="JSON file with releases that the embedded PyPI has from the beginning, and who "
+        "published them (see docs/rehearsal.md)",
     )
     command.add_argument(
         "--latency",

@@ -18,7 +18,8 @@ def start_judging(settings: Settings) -> None:
     Its imports take longer than those of this process, which go on at the same time.
     """
     # A rehearsal begins with its services, and may have a sample instead of these files.
-    if settings.verify_metadata is VerifyMetadata.NOTHING or settings.mode is Mode.REHEARSE:
+    has_no_files = settings.mode in {Mode.REHEARSE, Mode.VERIFY}
+    if settings.verify_metadata is VerifyMetadata.NOTHING or has_no_files:
         return
 
     def start() -> None:

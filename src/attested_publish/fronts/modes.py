@@ -59,8 +59,10 @@ def _settings(options: argparse.Namespace, values: Mapping[str, str]) -> Setting
     if options.paths:
         settings = replace(settings, packages_dir=tuple(dict.fromkeys(options.paths)))
     if options.report is not None:
+        from attested_publish.fronts.running import prove_writable
+
         try:
-            _prove_writable(options.report)
+            prove_writable(options.report)
         except OSError as error:
             faults.append(f"--report cannot be written: {error.strerror}.")
     if options.command == Mode.REHEARSE:
@@ -86,21 +88,6 @@ def _hand_over(report: Report, path: Path, printer: Printer) -> None:
         printer.warning(f"The report could not be written to {shown(path)}: {why}.")
 
 
-def _prove_writable(report: Path) -> None:
-    """Check before anything else that the report can be written; raises `OSError`."""
-    # A link may point to a file that does not exist yet.
-    path = report.resolve()
-    is_there = path.exists()
-    if is_there and not path.is_file() and not path.is_dir():
-        # A reader of a pipe would take this for the whole report.
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab"):
-        pass
-    if not is_there:
-        path.unlink()
-
-
 def _work(options: argparse.Namespace, run: Run) -> None:
     from attested_publish.journey import publish
     from attested_publish.journey.targets import chosen
@@ -113,6 +100,8 @@ def _work(options: argparse.Namespace, run: Run) -> None:
         return
     run.targets = chosen(run.settings)
     match run.settings.mode:
+        case Mode.VERIFY:
+            raise WrongUsage("Locks are verified with `attested-publish verify --lock`.")
         case Mode.PUBLISH:
             publish.publish(run)
         case Mode.CHECK if options.offline:

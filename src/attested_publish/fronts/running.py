@@ -106,10 +106,30 @@ _teller = _Teller()
 
 def write_report(report: Report, path: Path) -> None:
     """Write the JSON report."""
-    text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
+    write_json(report.as_json(), path)
+
+
+def write_json(record: Mapping[str, object], path: Path) -> None:
+    """Write a record as JSON. Raises `OSError`."""
+    text = json.dumps(record, indent=2, ensure_ascii=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     # What of a file name is not UTF-8 is escaped as JSON has it.
     path.write_text(text + os.linesep, encoding="utf-8", errors="backslashreplace", newline="")
+
+
+def prove_writable(report: Path) -> None:
+    """Check before anything else that the report can be written; raises `OSError`."""
+    # A link may point to a file that does not exist yet.
+    path = report.resolve()
+    is_there = path.exists()
+    if is_there and not path.is_file() and not path.is_dir():
+        # A reader of a pipe would take this for the whole report.
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab"):
+        pass
+    if not is_there:
+        path.unlink()
 
 
 def _stopped(name: str, run: Run) -> StoppedProblem:

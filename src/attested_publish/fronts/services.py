@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING
 
 from attested_publish.net.untrusted import shown
 from attested_publish.rehearsal.faults import Fault, parse_fault
+from attested_publish.rehearsal.history.reading import read_history
+from attested_publish.rehearsal.json_file import JsonFileError
 from attested_publish.rehearsal.pypi.uploads import warm_up
 from attested_publish.rehearsal.rehearse import read_world
 from attested_publish.rehearsal.request_log import RequestLog, record_nothing
 from attested_publish.rehearsal.serving import NoLoopback
-from attested_publish.rehearsal.world import STAGES, World
+from attested_publish.rehearsal.world import NO_HISTORY, STAGES, World
 from attested_publish.settings import WrongUsage, gathering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from attested_publish.rehearsal.history.model import History
     from attested_publish.rehearsal.request_log import Answered
 
 _DIGITS = 5
@@ -35,6 +38,7 @@ class WorldOptions:
 
     port: str
     registry: Path | None
+    history: Path | None
     claims: Sequence[str]
     job: str | None
     latency: Sequence[str]
@@ -94,7 +98,9 @@ def _world(options: WorldOptions, until_ended: contextlib.ExitStack) -> World:
     Raises one `WrongUsage` for all invalid options.
     """
     wrong: list[str] = []
-    port = 0
+    port, history = 0, NO_HISTORY
+    with gathering(wrong):
+        history = _history(options.history)
     with gathering(wrong):
         registry, claims, job = read_world(options.registry, options.claims, options.job)
     with gathering(wrong):
@@ -121,11 +127,19 @@ def _world(options: WorldOptions, until_ended: contextlib.ExitStack) -> World:
             latency=latency,
             faults=faults,
             record=record,
+            history=history,
         )
     except NoLoopback:
         raise
     except OSError as error:
         raise WrongUsage(f"--port {port} cannot be used: {error.strerror}.") from error
+
+
+def _history(path: Path | None) -> History:
+    try:
+        return NO_HISTORY if path is None else read_history(path)
+    except JsonFileError as error:
+        raise WrongUsage(f"--history: {error}") from error
 
 
 def _port(text: str) -> int:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from rich import filesize
 
-from attested_publish.attestations.sidecars import KINDS
-from attested_publish.findings import OTHER_BYTES, Severity
-from attested_publish.net.untrusted import shown
+from attested_publish.attestations.sidecars import KINDS, PUBLISH
+from attested_publish.findings import OTHER_BYTES, Finding, Severity
+from attested_publish.fronts.summary_forecast import forecast_section
+from attested_publish.net.untrusted import first_shown, shown
 from attested_publish.problems import counted
 from attested_publish.report import Result, Status
 
@@ -43,7 +44,7 @@ _STATUSES = {
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """A part of the page; it shows as many of its lines as there is room for."""
 
     head: str = ""
@@ -70,9 +71,13 @@ def summary(report: Report, limit: int) -> str:
     With several indexes there is a section for each, below the overall result.
     """
     blocks = _of_several(report) if report.indexes else _sections(report)
-    addresses = [part.index for part in report.indexes or [report]]
+    return page_of(blocks, [part.index for part in report.indexes or [report]], limit)
+
+
+def page_of(blocks: Iterable[Block], addresses: Sequence[str], limit: int) -> str:
+    """Return a page of blocks within `limit` bytes, with the addresses of indexes at its end."""
     # With wrong inputs there are none.
-    tail = f"<sub>{_prose(' '.join(addresses))}</sub>\n" if any(addresses) else ""
+    tail = f"<sub>{prose(' '.join(addresses))}</sub>\n" if any(addresses) else ""
     text = ""
     for block in blocks:
         left = limit - len((text + tail).encode())
@@ -81,11 +86,12 @@ def summary(report: Report, limit: int) -> str:
     return text + tail
 
 
-def _sections(report: Report) -> tuple[_Block, ...]:
+def _sections(report: Report) -> tuple[Block, ...]:
     return (
-        _Block(f"## {_verdict(report)}\n\n{_lead(report)}\n\n"),
-        *map(_problem, report.problems),
+        Block(f"## {_verdict(report)}\n\n{_lead(report)}\n\n"),
+        *map(problem_block, report.problems),
         _files(report),
+        Block(*forecast_section(report, escaped)),
         _improvements(report),
         _identity(report),
         _timeline(report.story.timeline),
@@ -94,7 +100,7 @@ def _sections(report: Report) -> tuple[_Block, ...]:
     )
 
 
-def _of_several(report: Report) -> Iterator[_Block]:
+def _of_several(report: Report) -> Iterator[Block]:
     done = sum(part.result is Result.DONE for part in report.indexes)
     mark = "✅" if report.result is Result.DONE else "❌"
     verdict = f"{mark} {_releases(report)}: done at {done} of {len(report.indexes)} indexes"
@@ -102,10 +108,10 @@ def _of_several(report: Report) -> Iterator[_Block]:
         f"{number}. {escaped(part.story.index_name)}: {part.result.value}\n"
         for number, part in enumerate(report.indexes, 1)
     ]
-    yield _Block(f"# {verdict}\n\n", lines, "\n")
-    yield from map(_problem, report.problems)
+    yield Block(f"# {verdict}\n\n", lines, "\n")
+    yield from map(problem_block, report.problems)
     for number, part in enumerate(report.indexes, 1):
-        yield _Block(f"---\n\n**Index {number}: {escaped(part.story.index_name)}**\n\n")
+        yield Block(f"---\n\n**Index {number}: {escaped(part.story.index_name)}**\n\n")
         yield from _sections(part)
 
 
@@ -114,7 +120,7 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", shown(text))
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
     """Return a line with its addresses as links and its `code` as code, all else escaped."""
     parts = []
     end = 0
@@ -122,7 +128,7 @@ def _prose(text: str) -> str:
     for match in _LITERAL.finditer(line):
         parts.append(_SPECIAL.sub(r"\\\1", line[end : match.start()]))
         if match["address"]:
-            parts.append(f"<{_url(match['address'])}>")
+            parts.append(f"<{url_of(match['address'])}>")
         else:
             parts.append("`" + match["code"].replace("|", "\\|") + "`")
         end = match.end()
@@ -193,9 +199,9 @@ def _lead(report: Report) -> str:
             "nothing has left it."
         )
     elif report.story.pages:
-        pages = (f"[{escaped(name)}](<{_url(page)}>)" for name, page in _pages(report))
+        pages = (f"[{escaped(name)}](<{url_of(page)}>)" for name, page in _pages(report))
         lines.append(f"On {escaped(report.story.index_name)}: {', '.join(pages)}.")
-    return "  \n".join((*lines, *map(_prose, report.story.remarks)))
+    return "  \n".join((*lines, *map(prose, report.story.remarks)))
 
 
 def _pages(report: Report) -> Iterator[tuple[str, str]]:
@@ -205,16 +211,17 @@ def _pages(report: Report) -> Iterator[tuple[str, str]]:
             yield f"{release['project']} {release['version']}", page
 
 
-def _problem(problem: ProblemReport) -> _Block:
+def problem_block(problem: ProblemReport) -> Block:
+    """Return a problem: what happened, what to do, and where to read on."""
     lines = [*_told(problem.detail.splitlines()), "\n"]
     if problem.remedy:
         lines += ["**What to do:** ", *_told(problem.remedy.splitlines()), "\n"]
     foot = (
-        f"[More in the troubleshooting guide](<{_url(problem.read_on)}>)\n\n"
+        f"[More in the troubleshooting guide](<{url_of(problem.read_on)}>)\n\n"
         if problem.read_on
         else ""
     )
-    return _Block(f"### {escaped(problem.title)} ({problem.stage})\n\n", lines, foot)
+    return Block(f"### {escaped(problem.title)} ({problem.stage})\n\n", lines, foot)
 
 
 def _told(lines: Iterable[str]) -> Iterator[str]:
@@ -222,10 +229,10 @@ def _told(lines: Iterable[str]) -> Iterator[str]:
     for is_indented, group in groupby(lines, key=lambda line: line.startswith(_INDENT)):
         block = list(group)
         if not is_indented:
-            yield from (f"{_prose(line)}  \n" if line.strip() else "\n" for line in block)
+            yield from (f"{prose(line)}  \n" if line.strip() else "\n" for line in block)
         elif any("://" in line for line in block):
             yield "\n"
-            yield from (f"- {_prose(line)}\n" for line in block)
+            yield from (f"- {prose(line)}\n" for line in block)
             yield "\n"
         else:
             yield _fence((line.removeprefix(_INDENT) for line in block), "yaml")
@@ -239,9 +246,9 @@ def _fence(lines: Iterable[str], language: str) -> str:
     return "\n".join(("", f"{marks}{language}", *kept, marks, "", ""))
 
 
-def _files(report: Report) -> _Block:
+def _files(report: Report) -> Block:
     if not report.files:
-        return _Block()
+        return Block()
     order = list(_STATUSES)
     files = sorted(report.files.values(), key=lambda file: order.index(file.status))
     # A rehearsal's addresses exist only until it ends.
@@ -258,26 +265,26 @@ def _files(report: Report) -> _Block:
     if not is_attested:
         rows = [row.removesuffix(" |  |  |\n") + " |\n" for row in rows]
     if len(rows) <= _OPEN_ROWS:
-        return _Block(head, rows, "\n")
+        return Block(head, rows, "\n")
     counts = ", ".join(
         f"{name}: {sum(file.status is status for file in files)}"
         for status, name in _STATUSES.items()
         if any(file.status is status for file in files)
     )
     opened = f"<details><summary>All {len(rows)} files ({counts})</summary>\n\n"
-    return _Block(opened + head, rows, "\n</details>\n\n")
+    return Block(opened + head, rows, "\n</details>\n\n")
 
 
 def _row(file: FileReport, *, has_links: bool, log: str | None) -> str:
     name = escaped(file.filename)
     if file.url and has_links:
-        name = f"[{name}](<{_url(file.url)}>)"
-    entries = ", ".join(
-        _entry(each, log, named=len(file.attestations) > 1) for each in file.attestations
-    )
+        name = f"[{name}](<{url_of(file.url)}>)"
+    # Unless it is a publish attestation alone, which most are.
+    named = [each.predicate_type for each in file.attestations] != [PUBLISH]
+    entries = ", ".join(_entry(each, log, named=named) for each in file.attestations)
     provenance = "served" if file.provenance_url else ""
     if file.provenance_url and has_links:
-        provenance = f"[provenance](<{_url(file.provenance_url)}>)"
+        provenance = f"[provenance](<{url_of(file.provenance_url)}>)"
     digest = f"`{file.sha256[:_SHORT_DIGEST]}…`"
     is_skipped = any(finding.rule == OTHER_BYTES for finding in file.findings)
     status = "⚠️ skipped: the index has different bytes" if is_skipped else _STATUSES[file.status]
@@ -293,32 +300,32 @@ def _entry(attestation: AttestationReport, log: str | None, *, named: bool) -> s
     return f"[{text}](<{log}{entry}>)" if log else text
 
 
-def _improvements(report: Report) -> _Block:
+def _improvements(report: Report) -> Block:
     told = report.story.improvements
     if not told or report.mode == "rehearse":
         # The job that a rehearsal simulates is not the job that will publish.
-        return _Block()
-    return _Block("### What to improve\n\n", [f"- {_prose(text)}\n" for text in told], "\n")
+        return Block()
+    return Block("### What to improve\n\n", [f"- {prose(text)}\n" for text in told], "\n")
 
 
-def _identity(report: Report) -> _Block:
+def _identity(report: Report) -> Block:
     pinned = report.story.consumers_see
     if not pinned or report.result is not Result.DONE:
-        return _Block()
+        return Block()
     rows = [
         f"{key} = {json.dumps(shown(value), ensure_ascii=False)}" for key, value in pinned.items()
     ]
-    return _Block(
+    return Block(
         "### The identity that consumers see\n\n"
         "Consumers can pin this identity in `pylock.toml` (PEP 751), below the entry of the "
         "package:\n" + _fence(("[[packages.attestation-identities]]", *rows), "toml")
     )
 
 
-def _timeline(spans: Sequence[Span]) -> _Block:
+def _timeline(spans: Sequence[Span]) -> Block:
     """Return the stages as a Mermaid Gantt chart, from the start of the run."""
     if not spans:
-        return _Block()
+        return Block()
     end = max(span.end for span in spans)
     seconds = dict(zip(_TICKS, (0.1, 0.5, 1, 5, 30, 60), strict=True))
     tick = next((tick for tick in _TICKS if end / seconds[tick] <= 12), _TICKS[-1])  # noqa: PLR2004
@@ -327,33 +334,37 @@ def _timeline(spans: Sequence[Span]) -> _Block:
     for span in spans:
         start, spent = round(span.start * 1000), max(1, round((span.end - span.start) * 1000))
         lines += [f"    section {span.stage}", f"    {spent / 1000:.1f} s : {start}, {spent}ms"]
-    return _Block(f"### Timeline\n{_fence(lines, 'mermaid')}")
+    return Block(f"### Timeline\n{_fence(lines, 'mermaid')}")
 
 
-def _findings(report: Report) -> _Block:
-    found = report.findings(*Severity)
+def _findings(report: Report) -> Block:
+    # What concerns a whole release is a finding about each of its files.
+    together: dict[Finding, list[str]] = {}
+    for file, finding in report.findings(*Severity):
+        together.setdefault(finding, []).append(file.filename)
     lines = [
-        f"- **{finding.severity.value}** {escaped(file.filename)}: "
-        f"{_prose(f'{finding.message} {finding.remedy}')}\n"
-        for file, finding in found
+        f"- **{finding.severity.value}** {escaped(first_shown(names))}: "
+        f"{prose(f'{finding.message} {finding.remedy}')}\n"
+        for finding, names in together.items()
     ]
-    return _Block("### What the checks found\n\n", lines, "\n") if lines else _Block()
+    return Block("### What the checks found\n\n", lines, "\n") if lines else Block()
 
 
-def _digests(report: Report) -> _Block:
+def _digests(report: Report) -> Block:
     """Return every digest in full, in the format of `sha256sum --check`."""
     if not report.files:
-        return _Block()
+        return Block()
     lines = [f"{file.sha256}  {shown(file.filename)}\n" for file in report.files.values()]
     marks = "`" * (3 + max(file.filename.count("`") for file in report.files.values()))
-    return _Block(
+    return Block(
         f"<details><summary>Full SHA-256 digests</summary>\n\n{marks}text\n",
         lines,
         f"{marks}\n\n</details>\n\n",
     )
 
 
-def _url(url: str) -> str:
+def url_of(url: str) -> str:
+    """Return an address as it may be in the angle brackets of a link."""
     return (
         shown(url, 2000)
         .replace("<", "%3C")

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attested_publish.attestations.sidecars import KINDS
 from attested_publish.console.output import Output
+from attested_publish.fronts import verify_lock, watch
 from attested_publish.net.addresses import PYPI_UPLOAD_URL, BadAddress
 from attested_publish.net.secrecy import without_credentials
-from attested_publish.net.untrusted import harmless, shown
+from attested_publish.net.untrusted import shown
 from attested_publish.net.upload_addresses import for_upload, well_known
 from attested_publish.settings import Settings, WrongUsage, gathering, understand
 
@@ -25,13 +25,9 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from attested_publish.console.printer import Printer
-    from attested_publish.consumer.verify import (
-        Comparison,
-        Expected,
-        Release,
-        Verdict,
-        Verification,
-    )
+    from attested_publish.consumer.expected import Expected
+    from attested_publish.consumer.verdict import Release, Verdict
+    from attested_publish.consumer.verify import Verification
     from attested_publish.journey.run import Run
 
 _DESCRIPTION = """\
@@ -44,7 +40,8 @@ the provenance that the index serves for its name. Without --repository, --workf
 --environment or --email, any publisher with valid attestations is accepted: the table shows
 which one it is.
 
-A release whose publisher differs from that of the previous release is reported, too.
+What the index's page says of the release's provenance is reported, too, and whether the publisher
+differs from that of the previous release.
 
 exit status: 0: everything is valid, 1: something is not, 2: wrong usage"""
 
@@ -56,6 +53,7 @@ examples:
 
 
 _PROVIDERS = {"github.com": "GitHub", "gitlab.com": "GitLab"}
+_COMMIT = re.compile(r"[0-9a-fA-F]{7,64}")
 _NAME = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)+", re.ASCII)
 _REPOSITORY = re.compile(
     r"(?:(?:git\+)?(?:https?|ssh|git)://(?:[^\s/@]*@|www\.)?|git@)?(?P<host>github\.com|gitlab\.com)"
@@ -78,27 +76,9 @@ def add_to(command: argparse.ArgumentParser) -> None:
     command.epilog = _EXAMPLE
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument(
-        "targets", nargs="+", metavar="PROJECT[==VERSION] | FILE", help="what to verify"
+        "targets", nargs="*", metavar="PROJECT[==VERSION] | FILE", help="what to verify"
     )
-    command.add_argument(
-        "--repository",
-        metavar="OWNER/NAME",
-        help="the repository that should have published, or its address on GitHub or GitLab",
-    )
-    command.add_argument(
-        "--workflow",
-        metavar="FILE",
-        help="the workflow file (of GitLab: the path of the CI/CD configuration) that should "
-        "have published",
-    )
-    command.add_argument(
-        "--environment", metavar="NAME", help="the environment that should have published"
-    )
-    command.add_argument(
-        "--email",
-        metavar="ADDRESS",
-        help="the service account of Google Cloud that should have published",
-    )
+    _add_expectations(command)
     index = command.add_mutually_exclusive_group()
     index.add_argument(
         "--index-url", metavar="URL", help="the index, by the address of its simple API (…/simple/)"
@@ -119,14 +99,58 @@ def add_to(command: argparse.ArgumentParser) -> None:
         help="print the attestation-identities entries for a pylock.toml (PEP 751) of valid files "
         "to standard output, and everything else to standard error",
     )
+    verify_lock.add_to(command)
+    watch.add_to(command)
     command.add_argument(
         "--verbose", action="store_true", help="print more details, including tracebacks"
+    )
+
+
+def _add_expectations(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--repository",
+        metavar="OWNER/NAME",
+        help="the repository that should have published, or its address on GitHub or GitLab",
+    )
+    command.add_argument(
+        "--workflow",
+        metavar="FILE",
+        help="the workflow file (of GitLab: the path of the CI/CD configuration) that should "
+        "have published",
+    )
+    command.add_argument(
+        "--environment", metavar="NAME", help="the environment that should have published"
+    )
+    command.add_argument(
+        "--email",
+        metavar="ADDRESS",
+        help="the service account of Google Cloud that should have published",
+    )
+    command.add_argument(
+        "--commit",
+        metavar="SHA",
+        help="the commit that the job should have run on, whole or its first 7 digits or more",
+    )
+    command.add_argument(
+        "--ref",
+        metavar="REF",
+        help="the git ref that the job should have run on: refs/tags/v1.0, or just v1.0 for a tag "
+        "or branch of that name",
+    )
+    command.add_argument(
+        "--tag-version",
+        action="store_true",
+        help="the job should have run on a tag that names the version of the release",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Verify. Returns 0: everything is valid, 1: something is not; raises `WrongUsage`."""
     targets, settings, expected = _understood(options)
+    if options.lock:
+        return verify_lock.run(options, settings)
+    if options.watch_since is not None:
+        return watch.run(options, settings, targets.releases[0][0], expected)
     from attested_publish.console.mask import mask
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
@@ -155,20 +179,31 @@ def run(options: argparse.Namespace) -> int:
 
 def _understood(options: argparse.Namespace) -> tuple[Targets, Settings, Expected]:
     """Return what to verify, where, and whom to expect; raises one `WrongUsage` for all faults."""
-    from attested_publish.consumer.verify import Expected
+    from attested_publish.consumer.expected import Expected
 
-    faults: list[str] = []
+    faults = [*verify_lock.faults_of(options), *watch.faults_of(options)]
+    if not options.targets and not options.lock:
+        faults.append("Name what to verify: PROJECT[==VERSION], FILE, or a lock with --lock.")
     targets, settings, expected = Targets((), ()), Settings(), Expected()
     with gathering(faults):
         targets = read_targets(options.targets)
     faults += [
         f"--{name} is empty: give the value you expect, or leave it out."
-        for name in ("repository", "workflow", "environment", "email")
+        for name in ("repository", "workflow", "environment", "email", "commit", "ref")
         if getattr(options, name) == ""
     ]
     with gathering(faults):
         kind, repository = read_repository(options.repository)
-        expected = Expected(kind, repository, options.workflow, options.environment, options.email)
+        expected = Expected(
+            kind=kind,
+            repository=repository,
+            workflow=options.workflow,
+            environment=options.environment,
+            email=options.email,
+            commit=_commit(options.commit),
+            ref=options.ref,
+            tag_version=options.tag_version,
+        )
     with gathering(faults):
         settings = understand(
             {
@@ -211,6 +246,16 @@ def read_repository(text: str | None) -> tuple[str | None, str | None]:
     )
 
 
+def _commit(text: str | None) -> str | None:
+    """Return a commit to expect; raises `WrongUsage` for what can be none."""
+    if text and not _COMMIT.fullmatch(text):
+        raise WrongUsage(
+            f"--commit is {shown(text, 100)!r}; it can be a commit's SHA, or its first 7 digits or "
+            "more."
+        )
+    return text
+
+
 def _hand_out(text: str) -> str:
     """Write the requested entries; return why that failed, or an empty text."""
     if sys.stdout is None:
@@ -230,6 +275,7 @@ def verify(run: Run, targets: Targets, expected: Expected) -> list[tuple[Release
     """
     from attested_publish.attestations.verify import load_trust
     from attested_publish.consumer.verify import Verification
+    from attested_publish.fronts.verdicts import print_comparison, print_verdicts
     from attested_publish.net.http import new_session
     from attested_publish.problems import Stage
     from attested_publish.report import Result
@@ -253,10 +299,11 @@ def verify(run: Run, targets: Targets, expected: Expected) -> list[tuple[Release
             with run.recorder.stage(Stage.VERIFICATION, doing):
                 verdicts = verification.verdicts(release, expected)
                 comparison = verification.comparison(release, verdicts)
-                _print_comparison(comparison, run.printer)
+                print_comparison(comparison, run.printer)
             found.append((release, verdicts))
-    _print_verdicts(found, expected, run.printer)
-    is_good = all(verdict.is_good for _, verdicts in found for verdict in verdicts)
+    every = [verdict for _, verdicts in found for verdict in verdicts]
+    print_verdicts(every, expected, run.printer)
+    is_good = all(verdict.is_good for verdict in every)
     run.result = Result.DONE if is_good else Result.REFUSED
     return found
 
@@ -369,56 +416,3 @@ def _found(targets: Targets, verification: Verification, printer: Printer) -> li
             f"{shown(release.project)} {release.version}", f"{len(release.wanted)} to verify"
         )
     return releases
-
-
-def _print_comparison(comparison: Comparison, printer: Printer) -> None:
-    from attested_publish.consumer.verify import publisher_text
-
-    now = " and ".join(publisher_text(publisher) for publisher in comparison.now)
-    then = " and ".join(publisher_text(publisher) for publisher in comparison.then)
-    if comparison.before is None:
-        printer.notice("There is no earlier release to compare the publisher with.")
-    elif not then:
-        printer.notice(f"The previous release, {comparison.before}, has no valid attestations.")
-    elif comparison.has_changed:
-        printer.warning(
-            f"The publisher has changed: {comparison.before} is by {then}, this release by {now}."
-        )
-    elif now:
-        printer.item(f"the same publisher as {comparison.before}")
-
-
-def _print_verdicts(
-    found: Sequence[tuple[Release, list[Verdict]]], expected: Expected, printer: Printer
-) -> None:
-    """Print the table of files, and why each invalid one is invalid."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from attested_publish.consumer.verify import publisher_text
-
-    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
-    for column in ("file", "published by"):
-        table.add_column(column, overflow="fold")
-    table.add_column("statements", no_wrap=True)
-    table.add_column("log", justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    verdicts = [verdict for _, several in found for verdict in several]
-    for verdict in verdicts:
-        publishers = [publisher_text(publisher) for publisher in verdict.publishers]
-        mark, style = ("✓ valid", "green") if verdict.is_good else ("✗ invalid", "bold red")
-        cells = (
-            shown(verdict.wanted.filename),
-            ", ".join(publishers) or "-",
-            ", ".join(KINDS.get(kind, kind) for kind in verdict.predicate_types) or "-",
-            ", ".join(f"#{index}" for index in verdict.log_indexes) or "-",
-        )
-        table.add_row(*(Text(harmless(cell)) for cell in cells), Text(mark, style))
-    printer.table(table)
-    for verdict in verdicts:
-        if not verdict.is_good:
-            printer.warning(f"{shown(verdict.wanted.filename)}: {verdict.why_not}")
-    good = sum(verdict.is_good for verdict in verdicts)
-    whom = "the expected publisher" if expected else "the publisher named in the table"
-    printer.notice(f"{good} of {len(verdicts)} files are valid, for {whom}.")

@@ -189,8 +189,16 @@ class GitHubIdentity(RepositoryIdentity):
 
     @property
     def is_reusable_workflow(self) -> bool:
-        """Whether the job is defined in a reusable workflow, not in the one that was started."""
-        return self.job_workflow_ref != self.workflow_ref
+        """Whether the job is defined in another workflow file than the one that was started.
+
+        The same file at another ref is the same publisher.
+        """
+        return self.job_workflow_ref.partition("@")[0] != self.workflow_ref.partition("@")[0]
+
+    @property
+    def is_called_at_its_ref(self) -> bool:
+        """Whether the workflow file that defines the job is that of the job's own ref or commit."""
+        return self.job_workflow_ref.endswith((f"@{self.ref}", f"@{self.sha}"))
 
     @property
     def called_repository(self) -> str:

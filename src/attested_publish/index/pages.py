@@ -56,9 +56,12 @@ class ProjectStatus(StrEnum):
         return self not in {ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class IndexFile:
-    """What an index serves for one file (PEP 503, 691, 700, 740); `size` in bytes, if given."""
+    """What an index serves for one file (PEP 503, 691, 700, 740); `size` in bytes, if given.
+
+    `yanked` (PEP 592) is why the file was withdrawn, perhaps empty; `None`: it was not.
+    """
 
     filename: str
     sha256: str | None
@@ -66,6 +69,7 @@ class IndexFile:
     provenance_url: str | None
     size: int = 0
     uploaded_at: datetime | None = None
+    yanked: str | None = None
 
     @property
     def kind(self) -> Kind | None:
@@ -118,6 +122,9 @@ class Pages:
     index: Index
     session: requests.Session
     credentials: GivenCredentials | None = None
+    limit: int = PAGE_LIMIT
+    """Bytes of a page that are read."""
+
     _place: int | None = field(default=None, init=False)
     _is_closed: bool = field(default=False, init=False)
 
@@ -188,7 +195,7 @@ class Pages:
         given = self.credentials if with_credentials else None
         auth = authorization(given.user, given.password) if given else None
         try:
-            return ask(self.session, "GET", url, headers=headers, limit=PAGE_LIMIT, auth=auth)
+            return ask(self.session, "GET", url, headers=headers, limit=self.limit, auth=auth)
         except (LedAstray, TooLarge, requests.TooManyRedirects) as error:
             problem = unreachable(self.index, url, error)
             if self.index.is_pypi:
@@ -259,7 +266,13 @@ def _file(entry: object, page: str) -> IndexFile | None:
         size=count(entry.get("size")) or 0,
         # PEP 700: ISO 8601 in UTC, ending in Z.
         uploaded_at=moment(entry.get("upload-time")),
+        yanked=_yanked(entry.get("yanked")),
     )
+
+
+def _yanked(value: object) -> str | None:
+    # PEP 691: a boolean, or the reason, whose text counts as true.
+    return value if isinstance(value, str) else "" if value is True else None
 
 
 def _html_page(answer: Answer) -> Page | None:
@@ -286,6 +299,7 @@ def _html_page(answer: Answer) -> Page | None:
             sha256=digest,
             url=url,
             provenance_url=_full(base or answer.url, provenance) if provenance else None,
+            yanked=tag.attributes.get("data-yanked"),
         )
     version = meta.get("pypi:repository-version", "")
     if not files and not version:

@@ -21,7 +21,7 @@ from attested_publish.journey.judge import stopping_findings
 from attested_publish.journey.run import State
 from attested_publish.net.parallel import meanwhile
 from attested_publish.net.retry import persistently
-from attested_publish.net.untrusted import shown
+from attested_publish.net.untrusted import first_shown, shown
 from attested_publish.problems import (
     IndexProblem,
     IndexRefuses,
@@ -243,9 +243,8 @@ def _note_unattested(run: Run, there: Sequence[Distribution]) -> None:
     served = {each.filename: run.files[each.filename].served for each in there}
     without = [name for name, file in served.items() if not (file and file.provenance_url)]
     if without and index.takes_attestations:
-        more = f" and {len(without) - 1} more" if len(without) > 1 else ""
         run.recorder.improvement(
-            f"Without an attestation on {index.name}: {shown(without[0])}{more}. None "
+            f"Without an attestation on {index.name}: {first_shown(without)}. None "
             "can be added after the upload, so that only a new version will have them."
         )
 

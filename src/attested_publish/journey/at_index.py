@@ -12,6 +12,7 @@ from attested_publish.journey.ask_index import ask_index, contents_meanwhile
 from attested_publish.journey.identify import audience_meanwhile, identify
 from attested_publish.journey.judge import judge, mark_checked, stop_if_refused, stop_if_unreadable
 from attested_publish.journey.prove import prove_publisher
+from attested_publish.journey.provenance_forecast import provenance_meanwhile
 from attested_publish.journey.releases import print_releases
 from attested_publish.journey.run import Means, Run
 from attested_publish.journey.trust import may_attest, stop_if_untrusted, trust_of
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
     from attested_publish.index.contents import Contents
     from attested_publish.journey.identify import Signer
     from attested_publish.journey.run import Work
+    from attested_publish.journey.served_provenance import ServedProvenance
 
-    _Deliver = Callable[[Run, Sequence[Distribution], Contents, Signer | None], None]
+    _Deliver = Callable[
+        [Run, Sequence[Distribution], Contents, Signer | None, ServedProvenance], None
+    ]
 
 
 @contextlib.contextmanager
@@ -49,6 +53,7 @@ def stages(run: Run, mode: Mode) -> Iterator[Work]:
 
 def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
     answer = contents_meanwhile(run, distributions)
+    served = provenance_meanwhile(run, distributions, answer)
     delivery = meanwhile(_delivery)
     if may_attest(run):
         trust_of(run)
@@ -62,7 +67,7 @@ def _publish(run: Run, distributions: Sequence[Distribution]) -> None:
         signer = None if run.settings.password else identify(run, audience_meanwhile(run))
         stop_if_untrusted(run)
         deliver, _ = delivery()
-        deliver(run, missing, contents, signer)
+        deliver(run, missing, contents, signer, served)
     else:
         run.printer.notice("The index has a file of each name already: there is nothing to upload.")
     print_releases(run)
@@ -77,12 +82,13 @@ def _delivery() -> tuple[_Deliver, Work]:
 
 def _check(run: Run, distributions: Sequence[Distribution]) -> None:
     answer = contents_meanwhile(run, distributions)
+    served = provenance_meanwhile(run, distributions, answer)
     judge(run, distributions)
     contents = ask_index(run, distributions, answer)
     stop_if_refused(run)
     mark_checked(run)
     stop_if_untrusted(run)
-    prove_publisher(run, contents.missing_of(distributions), contents)
+    prove_publisher(run, contents.missing_of(distributions), contents, served)
 
 
 def _attest(run: Run, distributions: Sequence[Distribution]) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from attested_publish.attestations.sidecars import Fault
     from attested_publish.distributions import Distribution
     from attested_publish.identity.publishers import Identity
-    from attested_publish.journey.forecast import AttestationPlan
+    from attested_publish.journey.attestation_plan import AttestationPlan
     from attested_publish.journey.run import Run
 
 _SHOWN = 20
@@ -165,20 +165,17 @@ def sign(
     distributions = _distributions(statements)
     kinds = {statement.predicate_type for statement in statements}
     of_file = Counter(statement.distribution.filename for statement in statements)
-    entries: dict[str, list[str]] = {}
+    entries: dict[str, dict[str, int]] = {}
 
     def signed(statement: Statement, attestation: Attestation) -> None:
-        distribution = statement.distribution
+        distribution, kind = statement.distribution, statement.predicate_type
         filename = distribution.filename
-        run.release.signed.setdefault(filename, {})[statement.predicate_type] = attestation
+        run.release.signed.setdefault(filename, {})[kind] = attestation
         note_attestation(run, distribution, attestation)
-        entry = f"{log_index(attestation)}"
-        if len(kinds) > 1:
-            entry += f" ({KINDS[statement.predicate_type]})"
-        entries.setdefault(filename, []).append(entry)
-        if len(entries[filename]) == of_file[filename]:
-            word = "log entry" if of_file[filename] == 1 else "log entries"
-            progress.done(filename, distribution.size, f"{word} {', '.join(entries[filename])}")
+        made = entries.setdefault(filename, {})
+        made[kind] = log_index(attestation)
+        if len(made) == of_file[filename]:
+            progress.done(filename, distribution.size, _log_entries(made, named=len(kinds) > 1))
 
     doing = "one certificate, a logged signature for each file"
     if len(kinds) > 1:
@@ -240,6 +237,16 @@ def prove_folders(run: Run, distributions: Iterable[Distribution]) -> None:
     """
     chosen = run.settings.attestations_dir
     files.prove_writable({each.filename: chosen or each.source.parent for each in distributions})
+
+
+def _log_entries(entries: Mapping[str, int], *, named: bool) -> str:
+    """Return where the attestations of a file are in the log, with their kinds if `named`."""
+    told = [
+        f"{entries[kind]} ({name})" if named else str(entries[kind])
+        for kind, name in KINDS.items()
+        if kind in entries
+    ]
+    return f"{'log entry' if len(told) == 1 else 'log entries'} {', '.join(told)}"
 
 
 def _distributions(statements: Iterable[Statement]) -> list[Distribution]:

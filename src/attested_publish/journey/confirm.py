@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations.sidecars import KINDS
@@ -13,7 +13,7 @@ from attested_publish.journey.made import note_attestation, note_publisher
 from attested_publish.journey.run import State
 from attested_publish.journey.served import Provenances, wait_until_served
 from attested_publish.journey.trust import trust_of
-from attested_publish.net.untrusted import shown
+from attested_publish.net.untrusted import first_shown, shown
 from attested_publish.problems import ConfirmationProblem, Stage, Topic, counted
 from attested_publish.settings import Attestations
 
@@ -46,16 +46,19 @@ def confirm(run: Run, sent: Sequence[Distribution], provenances: Provenances | N
     Raises `ConfirmationProblem`.
     """
     index, deadlines = run.targets.index, run.targets.deadlines
-    incomplete: dict[str, frozenset[str]] = {}
+    incomplete: dict[frozenset[str], list[str]] = {}
 
     def seen(distribution: Distribution, served: IndexFile, provenance: Provenanced | None) -> None:
         file = run.files[distribution.filename]
         note_served(run, distribution, served)
-        right = ["digest"] * (served.sha256 is not None) + ["provenance"] * (provenance is not None)
+        lacks = frozenset() if provenance is None else provenance.lacks
+        is_whole = provenance is not None and not lacks
+        right = ["digest"] * (served.sha256 is not None) + ["provenance"] * is_whole
         note = f"served, {' and '.join(right)} right" if right else "served, without a digest"
-        if provenance is not None and provenance.lacks:
-            incomplete[distribution.filename] = provenance.lacks
-            for predicate_type in provenance.lacks:
+        if lacks:
+            note += f", without the {_kinds(lacks)}"
+            incomplete.setdefault(lacks, []).append(distribution.filename)
+            for predicate_type in lacks:
                 file.attestations.pop(predicate_type, None)
         if provenance is not None and not provenance.is_own:
             file.attestations.clear()
@@ -88,24 +91,20 @@ def confirm(run: Run, sent: Sequence[Distribution], provenances: Provenances | N
                     f"{shown(filename)} is uploaded, but not confirmed in time: {reason}."
                 )
         _note_unattested(run, served.unattested)
-        _tell_incomplete(run, incomplete)
+        for lacks, names in incomplete.items():
+            _tell_incomplete(run, names, lacks)
 
 
-def _tell_incomplete(run: Run, incomplete: Mapping[str, frozenset[str]]) -> None:
+def _tell_incomplete(run: Run, names: Sequence[str], lacks: frozenset[str]) -> None:
     """Warn of files that are served with one kind of attestation, but not with the other.
 
     Raises `ConfirmationProblem` where attestations are required.
     """
-    if not incomplete:
-        return
-    index, number = run.targets.index.name, len(incomplete)
-    kinds = {KINDS[kind] for lacking in incomplete.values() for kind in lacking}
-    lack = f"{' and '.join(sorted(kinds))} attestation"
-    first = next(iter(incomplete))
-    files = shown(first) + (f" and {number - 1} more" if number > 1 else "")
+    index, number, lack = run.targets.index.name, len(names), _kinds(lacks)
+    files = first_shown(names)
     if run.settings.attestations is not Attestations.REQUIRED:
         run.printer.warning(
-            f"{files}: {index} serves it without the {lack} that was sent. None can be added any "
+            f"{files}: served by {index} without the {lack} that was sent. None can be added any "
             "more."
         )
         return
@@ -115,8 +114,12 @@ def _tell_incomplete(run: Run, incomplete: Mapping[str, frozenset[str]]) -> None
         detail=f"{index} serves {files} with other attestations only: it did not keep it, or "
         "another run uploaded the file without one.",
         remedy="None can be added to these files any more. Publish a new version if you need it.",
-        file=first,
+        file=names[0],
     )
+
+
+def _kinds(predicate_types: Iterable[str]) -> str:
+    return f"{' and '.join(sorted(KINDS[each] for each in predicate_types))} attestation"
 
 
 def _note_unattested(run: Run, unattested: Mapping[str, Unattested]) -> None:
@@ -138,7 +141,7 @@ def _note_unattested(run: Run, unattested: Mapping[str, Unattested]) -> None:
 def _tell_unattested(run: Run, names: Sequence[str], found: Unattested) -> None:
     """Warn that files are served without attestations, or raise if these are required."""
     index, number = run.targets.index.name, len(names)
-    files = shown(names[0]) + (f" and {number - 1} more" if number > 1 else "")
+    files = first_shown(names)
     are = "is" if number == 1 else "are"
     title = f"{counted(number, 'file')} {are} public without attestations"
     if found.is_listed:

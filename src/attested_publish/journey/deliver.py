@@ -20,15 +20,16 @@ from attested_publish.journey.attest import (
     unsigned,
     verify_existing,
 )
+from attested_publish.journey.attestation_plan import refuse_to_sign
 from attested_publish.journey.confirm import (
     confirm,
     doubtful_of,
     provenances_of,
     stop_if_doubtful,
 )
-from attested_publish.journey.forecast import refuse_to_sign
 from attested_publish.journey.identify import audience_meanwhile, identify_signer
 from attested_publish.journey.judge import judge, stop_if_refused
+from attested_publish.journey.provenance_forecast import forecast, planned
 from attested_publish.journey.trust import trust_of
 from attested_publish.net.parallel import meanwhile
 
@@ -40,29 +41,45 @@ if TYPE_CHECKING:
     from attested_publish.journey.identify import Signer
     from attested_publish.journey.run import Run
     from attested_publish.journey.served import Provenances
+    from attested_publish.journey.served_provenance import ServedProvenance
 
 
 def deliver(
-    run: Run, missing: Sequence[Distribution], contents: Contents, signer: Signer | None
+    run: Run,
+    missing: Sequence[Distribution],
+    contents: Contents,
+    signer: Signer | None,
+    served: ServedProvenance,
 ) -> None:
     """Attest and upload what the index does not have, and wait until it serves that.
 
-    Without a `signer` the given password is used.
+    Without a `signer` the given password is used. `served` is what the index has already.
     """
     provenances: Provenances | None = None
     if signer is None:
-        sent = _uploading()(run, missing, {}, contents, given_credentials(run))
+        # Meanwhile the rest of what the index has is read.
+        upload = _uploading()
+        forecast(run, served, contents, planned(missing))
+        sent = upload(run, missing, {}, contents, given_credentials(run))
     else:
         identity, plan = signer
         if run.settings.attestations_dir is not None and plan.sends:
             prove_folders(run, missing)
         ready = verify_existing(run, missing, identity, plan)
         reuse(run, ready, missing, identity, plan)
+        attested = [name for name, usable in ready.usable.items() if usable]
+        own = planned(missing, identity.publisher, every=plan.attest, attested=attested)
+        # What need not be waited for yet is said before the upload, at the latest.
+        is_forecast = served.is_due
+        if is_forecast:
+            forecast(run, served, contents, own)
         to_sign = unsigned(ready, missing, plan)
         signing = begin_signing(run, to_sign) if to_sign else None
         uploading = meanwhile(_uploading)
         with api_token(run, identity, audience_meanwhile(run), contents) as token:
             made = sign(run, to_sign, identity, signing) if signing is not None else {}
+            if not is_forecast:
+                forecast(run, served, contents, own)
             attestations = ready.together(made)
             if not contents.unreadable:
                 provenances = provenances_of(run, attestations, identity)

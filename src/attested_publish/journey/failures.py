@@ -47,15 +47,27 @@ def end_with(run: Run, problem: Problem) -> None:
         file.state = state_after(problem)
     detail = "\n".join(filter(None, (problem.detail, _what_is_public(run, problem.stage))))
     is_named = run.name in problem.title
+    title = problem.title if is_named else f"{run.name}: {problem.title}"
+    _recorded(
+        run, problem, title, detail, "" if file is None else file.distribution.source.as_posix()
+    )
+
+
+def record(run: Run, problem: Problem) -> None:
+    """Record and print a problem with a part of what is done: the rest goes on."""
+    _recorded(run, problem, problem.title, problem.detail, problem.file or "")
+
+
+def _recorded(run: Run, problem: Problem, title: str, detail: str, source: str) -> None:
     run.recorder.problem(
         ProblemReport(
             stage=problem.stage.value,
-            title=harmless(problem.title if is_named else f"{run.name}: {problem.title}"),
+            title=harmless(title),
             detail=harmless(detail),
             remedy=harmless(problem.remedy),
             file=problem.file,
             read_on=problem.read_on,
-            source="" if file is None else file.distribution.source.as_posix(),
+            source=source,
         )
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from attested_publish.identity.audiences import SIGSTORE_AUDIENCE
 from attested_publish.identity.tokens import understand
 from attested_publish.index.api_token import audience_of
-from attested_publish.journey.forecast import (
+from attested_publish.journey.attestation_plan import (
     AttestationPlan,
     advice,
     attestation_plan,
@@ -75,8 +75,7 @@ def identify(run: Run, audience: Callable[[], Audience]) -> Signer:
             run.targets.index,
             is_public_log=run.targets.is_public_log,
         )
-        if run.settings.provenance:
-            plan = with_provenance(plan, run.settings.attestations, identity)
+        plan = with_provenance(plan, run.settings, identity)
         for sentence in filter(None, (plan.why_not, plan.why_no_provenance)):
             run.recorder.improvement(sentence)
     return identity, plan
@@ -96,9 +95,7 @@ def identify_signer(run: Run) -> Signer:
             raise
         for sentence in signers_advice(identity, run.targets.index):
             run.printer.notice(sentence)
-        plan = AttestationPlan(attest=True)
-        if run.settings.provenance:
-            plan = with_provenance(plan, run.settings.attestations, identity)
+        plan = with_provenance(AttestationPlan(attest=True), run.settings, identity)
         if plan.why_no_provenance:
             run.printer.notice(plan.why_no_provenance)
     return identity, plan

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attested_publish.findings import OTHER_BYTES, Finding, Severity
 from attested_publish.index.package import unreadable
+from attested_publish.journey.release_tag import tag_findings
 from attested_publish.journey.releases import releases
 from attested_publish.journey.run import State
-from attested_publish.net.untrusted import shown
+from attested_publish.net.untrusted import first_shown, shown
 from attested_publish.problems import RulesProblem, Stage, Topic, counted
 from attested_publish.rules.release import check_release
+from attested_publish.rules.version_tag import RULE as TAG_RULE
 from attested_publish.settings import VerifyMetadata
 
 if TYPE_CHECKING:
@@ -20,24 +22,41 @@ if TYPE_CHECKING:
 
 
 def judge(run: Run, distributions: Sequence[Distribution]) -> None:
-    """Find what the index would refuse in the files, one by one and together."""
-    if run.settings.verify_metadata is VerifyMetadata.NOTHING:
-        return
+    """Find what the index would refuse in the files, one by one and together.
+
+    Whether the tag of the release names their versions is a setting of its own.
+    """
     if run.release.findings is not None:
         # They were printed at the index before, and apply everywhere.
         for filename, known in run.release.findings.items():
             run.files[filename].findings.extend(known)
         return
-    with run.recorder.stage(Stage.RULES, "what the index would refuse"):
-        of_release = check_release(distributions)
-        for each in distributions:
-            found = (*run.verdicts.of(each), *of_release.get(each.filename, ()))
-            run.add_findings(each, found)
-        # What is still to be read of the files takes little time, and the memory is needed.
-        run.sandbox.keep_one()
-        if not run.found(*Severity):
-            run.printer.item(f"{counted(len(distributions), 'file')} in order")
+    of_tag = tag_findings(run, distributions)
+    if run.settings.verify_metadata is not VerifyMetadata.NOTHING:
+        with run.recorder.stage(Stage.RULES, "what the index would refuse"):
+            _judge_files(run, distributions, of_tag)
+    elif of_tag:
+        with run.recorder.stage(Stage.RULES, "what the tag says"):
+            for each in distributions:
+                run.add_findings(each, _of(of_tag, each))
     run.release.findings = {name: tuple(file.findings) for name, file in run.files.items()}
+
+
+def _judge_files(
+    run: Run, distributions: Sequence[Distribution], of_tag: Mapping[str, Finding]
+) -> None:
+    of_release = check_release(distributions)
+    for each in distributions:
+        of_file = run.verdicts.of(each)
+        run.add_findings(each, (*of_file, *of_release.get(each.filename, ()), *_of(of_tag, each)))
+    # What is still to be read of the files takes little time, and the memory is needed.
+    run.sandbox.keep_one()
+    if not run.found(*Severity):
+        run.printer.item(f"{counted(len(distributions), 'file')} in order")
+
+
+def _of(of_tag: Mapping[str, Finding], distribution: Distribution) -> list[Finding]:
+    return [of_tag[distribution.filename]] if distribution.filename in of_tag else []
 
 
 def stopping_findings(run: Run) -> list[tuple[File, Finding]]:
@@ -49,7 +68,10 @@ def stopping_findings(run: Run) -> list[tuple[File, Finding]]:
 
 
 def stop_if_refused(run: Run) -> None:
-    """Raise `RulesProblem` where the index surely refuses something, naming all of it at once."""
+    """Raise `RulesProblem` where the index surely refuses something, naming all of it at once.
+
+    Also where the tag does not name the version of a file, and the settings require it.
+    """
     found = stopping_findings(run)
     if not found:
         return
@@ -67,12 +89,16 @@ def stop_if_refused(run: Run) -> None:
             f"\nThese are PyPI's rules: if {run.targets.index.name} accepts such files, set "
             "`verify-metadata: false`."
         )
+    files = f"{len(refused)} of {counted(len(run.files), 'file')}"
+    is_of_tag = rules == {TAG_RULE}
     raise RulesProblem(
-        f"{len(refused)} of {counted(len(run.files), 'file')} would be refused",
-        topic=Topic.FILES_WOULD_BE_REFUSED,
+        f"The tag does not name the version of {files}"
+        if is_of_tag
+        else f"{files} would be refused",
+        topic=Topic.OTHER_TAG if is_of_tag else Topic.FILES_WOULD_BE_REFUSED,
         detail="\n".join(
             (
-                *(f"{shown(file.distribution.filename)}: {each.message}" for file, each in found),
+                *_told(found),
                 *_held_up(run),
             )
         ),
@@ -81,9 +107,22 @@ def stop_if_refused(run: Run) -> None:
     )
 
 
-def _may_take_more(run: Run, rules: Container[str]) -> bool:
+def _told(found: Sequence[tuple[File, Finding]]) -> Iterator[str]:
+    """Yield a line for each finding; what the tag says is one line for a whole release."""
+    of_tag: dict[Finding, list[str]] = {}
+    for file, finding in found:
+        if finding.rule == TAG_RULE:
+            of_tag.setdefault(finding, []).append(file.distribution.filename)
+        else:
+            yield f"{shown(file.distribution.filename)}: {finding.message}"
+    for finding, names in of_tag.items():
+        yield f"{first_shown(names)}: {finding.message}"
+
+
+def _may_take_more(run: Run, rules: Collection[str]) -> bool:
     """Whether the index may accept what PyPI refuses; a name that is taken is its own answer."""
-    return not run.targets.index.works_as_pypi and "filename-taken" not in rules
+    is_of_pypi = bool(set(rules) - {TAG_RULE}) and "filename-taken" not in rules
+    return is_of_pypi and not run.targets.index.works_as_pypi
 
 
 def _held_up(run: Run) -> Iterator[str]:

@@ -43,6 +43,7 @@ def report_of(run: Run) -> Report:
         attestations_dir=run.attestations_dir,
         story=_story(run),
         indexes=[report_of(part) for part in run.parts],
+        forecast=run.forecast,
     )
 
 

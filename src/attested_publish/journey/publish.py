@@ -17,6 +17,7 @@ from attested_publish.console.recorder import Recorder
 from attested_publish.journey.failures import failures_explained
 from attested_publish.journey.files import private_copies
 from attested_publish.journey.judge import judge, mark_checked, stop_if_refused
+from attested_publish.journey.release_tag import stop_without_tag
 from attested_publish.journey.run import Run
 from attested_publish.net.parallel import meanwhile
 from attested_publish.net.stopping import ended_when_stopped
@@ -54,6 +55,7 @@ def check(run: Run) -> None:
 
 def check_files(run: Run) -> None:
     """Find what can be known from the files alone, without any network."""
+    stop_without_tag(run)
     with verdicts() as run.verdicts, private_copies(run) as distributions:
         judge(run, distributions)
         stop_if_refused(run)
@@ -76,6 +78,7 @@ def attest(run: Run) -> None:
 @contextlib.contextmanager
 def _distributions_and_work(run: Run, mode: Mode) -> Iterator[tuple[Sequence[Distribution], Work]]:
     """Copy the files, and import meanwhile what a mode does with them."""
+    stop_without_tag(run)
     loaded = functools.cache(lambda: meanwhile(_stages))
     with verdicts() as run.verdicts, private_copies(run, loaded) as distributions:
         stages = loaded()()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from attested_publish.index.api_token import Audience
     from attested_publish.index.pages import IndexFile, Pages
     from attested_publish.journey.targets import Targets
+    from attested_publish.report import Forecast
     from attested_publish.rules.verdicts import Verdicts
     from attested_publish.sandbox.pool import Sandbox
     from attested_publish.settings import Settings
@@ -108,7 +109,7 @@ class Run:
     (see `outcome`). `targets`, `verdicts`, `means` and `pages` are there from when the run goes
     on to them. `part` is the one that is at work. `audience` gives what the index wants in
     identity tokens, once somebody asks. `consumers_see` is the publisher in the provenance, as
-    PEP 751 writes it.
+    PEP 751 writes it. `forecast` is what the index's page will say of each release.
     """
 
     mode: str
@@ -125,6 +126,7 @@ class Run:
     audience: Callable[[], Audience] | None = None
     identity: Identity | None = None
     consumers_see: Mapping[str, str] = field(default_factory=dict)
+    forecast: list[Forecast] = field(default_factory=list)
     attestations_dir: Path | None = None
     parts: list[Run] = field(default_factory=list)
     part: Run | None = None

@@ -291,7 +291,8 @@ class Provenances:
         sent = {predicate_type_of(each): each for each in self._attestations[distribution.filename]}
         # The log entry may be spelled differently after its way through the index.
         envelopes = [attestation.envelope for _, attestation in pairs]
-        is_own = all(sent[kind].envelope in envelopes for kind in sent.keys() & by_type.keys())
+        kept = sent.keys() & by_type.keys()
+        is_own = bool(kept) and all(sent[kind].envelope in envelopes for kind in kept)
         return Provenanced(pairs[0][0], by_type, is_own, frozenset(sent.keys() - by_type.keys()))
 
     def _served(self, distribution: Distribution, listed: _Listed) -> Mapping[str, Any] | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations.trust_config import read as trust_config_at
+from attested_publish.identity.refs import ref_of
 from attested_publish.index.index import Index
 from attested_publish.net.patience import Deadlines
 
@@ -21,14 +23,15 @@ class Targets:
     It goes to `index`, and after that to each index in `further`. `trust_config` is the
     ClientTrustConfig JSON of a Sigstore instance; `None` is the public one. `ambient` gives
     identity tokens; `None` is the job itself. `is_identity_local`: whether the identity's provider
-    is on loopback; with `None` the job's variables decide. `deadlines` are how patiently they are
-    asked.
+    is on loopback; with `None` the job's variables decide. `ref` is the full Git ref that the job
+    runs on, empty if it is not known. `deadlines` are how patiently they are asked.
     """
 
     index: Index
     trust_config: str | None = None
     ambient: Ambient | None = None
     is_identity_local: bool | None = None
+    ref: str = ""
     deadlines: Deadlines = field(default_factory=Deadlines)
     further: tuple[Index, ...] = ()
 
@@ -51,4 +54,4 @@ def chosen(settings: Settings) -> Targets:
     index, *further = map(Index.at, settings.repository_urls)
     path = settings.sigstore_trust_config
     trust_config = None if path is None else trust_config_at(path)
-    return Targets(index, trust_config, further=tuple(further))
+    return Targets(index, trust_config, ref=ref_of(os.environ), further=tuple(further))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import math
 import socket
 import threading
 import time
@@ -39,23 +40,69 @@ class EndlessHead(http.client.HTTPException):
     """An answer has more headers, or more interim answers before it, than are allowed."""
 
 
+class _Alarm:
+    """One thread that ends watches in time: one for each would take longer than its request."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._watches: set[Watch] = set()
+        self._wakes_at = math.inf
+        self._thread: threading.Thread | None = None
+
+    def add(self, watch: Watch) -> None:
+        """End a watch when its time is over, unless it is discarded before."""
+        with self._changed:
+            # A process that was forked has none of its parent's threads.
+            if self._thread is None or not self._thread.is_alive():
+                self._wakes_at = math.inf
+                thread = threading.Thread(target=self._serve, daemon=True, name="alarm")
+                thread.start()
+                self._thread = thread
+            self._watches.add(watch)
+            if watch.until < self._wakes_at:
+                self._changed.notify()
+
+    def discard(self, watch: Watch) -> None:
+        """Forget a watch that has ended."""
+        with self._changed:
+            self._watches.discard(watch)
+
+    def _serve(self) -> None:
+        while True:
+            for watch in self._overdue():
+                watch.bite()
+
+    def _overdue(self) -> list[Watch]:
+        """Wait until something is overdue or was added, and return what is overdue."""
+        with self._changed:
+            self._wakes_at = min((each.until for each in self._watches), default=math.inf)
+            left = self._wakes_at - time.monotonic()
+            if left > 0:
+                self._changed.wait(None if math.isinf(left) else left)
+            now = time.monotonic()
+            overdue = [each for each in self._watches if each.until <= now]
+            self._watches.difference_update(overdue)
+        return overdue
+
+
+_alarm = _Alarm()
+
+
 class Watch:
     """Shuts down the sockets it watches when its time is over. Threads may share it."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.is_over = False
-        self._until = time.monotonic() + seconds
+        self.until = time.monotonic() + seconds
         self._handles: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._bite)
-        self._timer.daemon = True
-        self._timer.start()
+        _alarm.add(self)
 
     @property
     def left(self) -> float:
         """Seconds that are left."""
-        return max(0.0, self._until - time.monotonic())
+        return max(0.0, self.until - time.monotonic())
 
     def over(self, connected: socket.socket) -> None:
         """Watch a socket, also after it is wrapped for TLS or passed on."""
@@ -68,13 +115,14 @@ class Watch:
 
     def end(self) -> None:
         """Release all sockets, without shutting them down."""
-        self._timer.cancel()
+        _alarm.discard(self)
         with self._lock:
             for handle in self._handles:
                 handle.close()
             self._handles.clear()
 
-    def _bite(self) -> None:
+    def bite(self) -> None:
+        """Shut down all sockets: its time is over."""
         with self._lock:
             self.is_over = True
             for handle in self._handles:

@@ -86,7 +86,7 @@ class BoundedAdapter(HTTPAdapter):
     `LedAstray` for a redirect that must not be followed.
     """
 
-    def __init__(self, bounds: Bounds, *, guards_redirects: bool = False, pool: int = 32) -> None:
+    def __init__(self, bounds: Bounds, *, guards_redirects: bool = False, pool: int = 48) -> None:
         self.bounds = bounds
         self._guards_redirects = guards_redirects
         super().__init__(pool_maxsize=pool)
@@ -203,6 +203,8 @@ def log_request(method: str, url: str, outcome: str, started: float) -> None:
     Headers and bodies contain tokens; queries, and the part of an address before its host, may
     contain some.
     """
+    if not _log.isEnabledFor(logging.DEBUG):
+        return
     parts = urlsplit(url)
     address = shown(without_credentials(f"{parts.scheme}://{parts.netloc}") + parts.path, 200)
     _log.debug("%s %s: %s, %.2f s", method, address, outcome, time.monotonic() - started)
@@ -368,7 +370,9 @@ def body_of(response: requests.Response, limit: int = BODY_LIMIT) -> bytes:
     except requests.exceptions.ContentDecodingError:
         if response.ok:
             raise
-    return bytes(body[:limit])
+    # Not a slice of it, which would be one more copy of a large page.
+    del body[limit:]
+    return bytes(body)
 
 
 def pieces(response: requests.Response) -> Iterator[bytes]:

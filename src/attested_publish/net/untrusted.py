@@ -9,6 +9,7 @@ import html
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from attested_publish.net.secrecy import blotted
 
@@ -26,6 +27,11 @@ _TAG_NAME = re.compile(r"[a-zA-Z]{1,10}\b")
 _WITHOUT_TEXT = {
     name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "head")
 }
+
+
+def first_shown(names: Sequence[str]) -> str:
+    """Return the first of several names as `shown`, and how many more there are."""
+    return shown(names[0]) + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def shown(text: object, limit: int = LINE_LIMIT) -> str:

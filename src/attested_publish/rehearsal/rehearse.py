@@ -27,8 +27,9 @@ from attested_publish.journey.targets import Targets
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import ConfirmationProblem, Topic
-from attested_publish.rehearsal.jobs.pretended import JOBS, job_here
-from attested_publish.rehearsal.pypi.registry import Registry, RegistryError
+from attested_publish.rehearsal.jobs.pretended import JOBS, given_ref, job_here
+from attested_publish.rehearsal.json_file import JsonFileError
+from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.sample import build_sample
 from attested_publish.rehearsal.world import World
 from attested_publish.report import Result
@@ -79,9 +80,10 @@ def rehearse(
                 until_done.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
             )
             run.settings = replace(run.settings, packages_dir=(str(build_sample(folder)),))
+        job_claims = kind.claims(os.environ, overrides)
         world = until_done.enter_context(
             World(
-                claims=kind.claims(os.environ, overrides),
+                claims=job_claims,
                 registry=registry,
                 job=kind,
                 further=further,
@@ -89,11 +91,7 @@ def rehearse(
         )
         index_urls = (world.index_url, *(each.index_url for each in world.further))
         upload_urls = (world.upload_url, *(each.upload_url for each in world.further))
-        run.printer.notice(
-            f"This is a rehearsal: PyPI, Sigstore and {kind.provider}'s identity provider are "
-            "embedded, on loopback, with new keys. Nothing leaves this machine. Index: "
-            f"{', '.join(index_urls)}"
-        )
+        _announce(run, kind, index_urls)
         run.settings = replace(
             run.settings,
             repository_urls=upload_urls,
@@ -107,12 +105,21 @@ def rehearse(
             world.trust_config,
             ambient=world.ambient,
             is_identity_local=True,
+            ref=given_ref(kind, job_claims, os.environ, overrides),
             further=tuple(others),
         )
         publish(run)
         for part, index_url in zip(run.parts or [run], index_urls, strict=True):
             if part.result is Result.DONE:
                 _prove(part, index_url)
+
+
+def _announce(run: Run, kind: Job, index_urls: Sequence[str]) -> None:
+    run.printer.notice(
+        f"This is a rehearsal: PyPI, Sigstore and {kind.provider}'s identity provider are "
+        "embedded, on loopback, with new keys. Nothing leaves this machine. Index: "
+        f"{', '.join(index_urls)}"
+    )
 
 
 def _prove(run: Run, index_url: str) -> None:
@@ -147,7 +154,7 @@ def read_registry(path: Path | None) -> Registry:
     """Read a registry file; without one, any job may publish any project."""
     try:
         return Registry.open() if path is None else Registry.read(path)
-    except RegistryError as error:
+    except JsonFileError as error:
         raise WrongUsage(f"--registry: {error}") from error
 
 

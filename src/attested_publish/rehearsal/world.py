@@ -16,6 +16,8 @@ from sigstore.models import ClientTrustConfig
 
 from attested_publish.identity.tokens import detect
 from attested_publish.rehearsal.faults import Faults, faulty, index_endpoint
+from attested_publish.rehearsal.history.filling import Filling
+from attested_publish.rehearsal.history.model import History
 from attested_publish.rehearsal.jobs import circleci, google
 from attested_publish.rehearsal.jobs.issuer import Issuer
 from attested_publish.rehearsal.jobs.pretended import FIXED_AUDIENCES, GITHUB, Source, without_job
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 
 STAGES = ("identity", "certificate", "log", "upload", "store", "index")
 """What can be slowed down: the names in `latency` of `World`."""
+
+NO_HISTORY = History()
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ class World:
     its own; the attribute `further` has them in that order. `record` is told about every request
     that has a stage, and about the parts of every upload, when they have ended. The issuer signs
     with `issuer_key`, by default a new one: making it takes most of the time, so many worlds may
-    share one.
+    share one. The index has the releases of the `history` from the beginning; `fill` adds another
+    one.
 
     The addresses are known when the object is created; this raises `OSError` if `port` is in use,
     `NoLoopback` if there is no loopback interface, `ValueError` for an unknown stage.
@@ -145,11 +150,11 @@ class World:
         issuer_key: RSAPrivateKey | None = None,
         seed: int = 1,
         record: Callable[[Answered], None] = record_nothing,
+        history: History = NO_HISTORY,
     ) -> None:
         _check_stages(latency)
         prove_loopback()
-        self.claims = dict(claims)
-        self.faults = Faults(faults)
+        self.claims, self.faults = dict(claims), Faults(faults)
         self.issuer = Issuer(
             claims,
             name=job.issuer,
@@ -182,8 +187,9 @@ class World:
             self.further = tuple(doors.open_index(index_of, each, Faults()) for each in further)
             index = doors.open_index(index_of, registry, self.faults, port)
             self.index = index.index
-            self._servers = doors.servers
-            self._made = made.pop_all()
+            self.fill = Filling(self.index, self.authority, self.log)
+            self.fill(history)
+            self._servers, self._made = doors.servers, made.pop_all()
 
         self.index_url, self.upload_url = index.index_url, index.upload_url
         self._job, self._issuer_url = job, issuer.url

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from attested_publish.rehearsal.json_file import JsonFileError
 from attested_publish.rehearsal.pypi.publishers import GitHubWorkflow
-from attested_publish.rehearsal.pypi.registry import Registry, RegistryError
+from attested_publish.rehearsal.pypi.registry import Registry
 
 ROW = {"owner": "octo-org", "owner_id": "65", "repo": "sample", "workflow": "release.yml"}
 ENTRY = {**ROW, "environment": "PyPI", "projects": ["sample", "sample-extra"]}
@@ -71,7 +72,7 @@ def test_the_open_registry_holds_nobody_in_particular():
     ],
 )
 def test_a_malformed_registry_is_refused_in_one_sentence(text, says):
-    with pytest.raises(RegistryError) as refusal:
+    with pytest.raises(JsonFileError) as refusal:
         Registry.parse(text)
     assert says in str(refusal.value)
     assert str(refusal.value).endswith(".")
@@ -101,7 +102,7 @@ def test_a_malformed_registry_is_refused_in_one_sentence(text, says):
     ],
 )
 def test_a_malformed_entry_is_named(key, value, says):
-    with pytest.raises(RegistryError) as refusal:
+    with pytest.raises(JsonFileError) as refusal:
         Registry.parse(json.dumps({"publishers": [{**ENTRY, key: value}]}))
     assert says in str(refusal.value)
     assert len(str(refusal.value)) < 300
@@ -113,10 +114,10 @@ def test_a_file_is_read_and_named_when_it_is_wrong(tmp_path):
     assert Registry.read(path).publishers
 
     path.write_text("{}")
-    with pytest.raises(RegistryError, match=r"registry\.json"):
+    with pytest.raises(JsonFileError, match=r"registry\.json"):
         Registry.read(path)
-    with pytest.raises(RegistryError, match="cannot be read"):
+    with pytest.raises(JsonFileError, match="cannot be read"):
         Registry.read(tmp_path / "missing.json")
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RegistryError, match="not JSON"):
+    with pytest.raises(JsonFileError, match="not JSON"):
         Registry.read(path)

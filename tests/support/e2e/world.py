@@ -20,9 +20,10 @@ from sigstore.verify import Verifier
 from sigstore.verify.policy import Identity
 
 from support.environment import without_a_job
+from support.sidecars import PUBLISH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 CLAIMS = {
     "repository": "octo-org/sample-project",
@@ -75,10 +76,11 @@ class World:
         answer = requests.get(url, headers={"Accept": _SIMPLE}, timeout=20)
         return answer.json()["files"] if answer.ok else []
 
-    def verified(self, project: str) -> dict[str, str]:
+    def verified(self, project: str, kinds: Sequence[str] = (PUBLISH,)) -> dict[str, str]:
         """Download every file with its provenance, verify both, and return names with SHA-256.
 
-        With the Sigstore client itself, none of our code, against the world's exported root.
+        Each file has one attestation of each of the `kinds`. They are verified with the Sigstore
+        client itself, none of our code, against the world's exported root.
         """
         root = TrustedRoot.from_file(str(self.export / "trusted_root.json"))
         verifier = Verifier(trusted_root=root)
@@ -90,14 +92,16 @@ class World:
             answer = requests.get(file["provenance"], timeout=20)
             bundles = Provenance.model_validate_json(answer.content).attestation_bundles
             attestations = [each for bundle in bundles for each in bundle.attestations]
-            assert len(attestations) == 1
-            _, payload = verifier.verify_dsse(
-                attestations[0].to_bundle(), Identity(identity=self.identity)
-            )
-            subject = json.loads(payload)["subject"]
-            assert [(each["name"], each["digest"]) for each in subject] == [
-                (file["filename"], {"sha256": digest})
-            ]
+            types = []
+            for attestation in attestations:
+                bundle = attestation.to_bundle()
+                _, payload = verifier.verify_dsse(bundle, Identity(identity=self.identity))
+                statement = json.loads(payload)
+                types.append(statement["predicateType"])
+                assert [(each["name"], each["digest"]) for each in statement["subject"]] == [
+                    (file["filename"], {"sha256": digest})
+                ]
+            assert types == list(kinds)
             found[file["filename"]] = digest
         return found
 

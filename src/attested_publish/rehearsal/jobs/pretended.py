@@ -6,6 +6,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from attested_publish.identity.refs import ref_of
 from attested_publish.rehearsal.jobs import circleci, github, gitlab, google
 
 Claims = Callable[[Mapping[str, str], Mapping[str, str]], dict[str, str]]
@@ -30,7 +31,8 @@ class Job:
 
     `claims` makes realistic claims from variables and overrides, `variables` the variables that
     match claims. Tokens are valid for `token_lifetime` seconds, and have an id (``jti``) unless
-    `has_token_ids` is false. `source` says how the job gets them.
+    `has_token_ids` is false. `source` says how the job gets them. `ref_claim` has the Git ref that
+    it runs on, which a real job has in one of `ref_variables`.
     """
 
     provider: str
@@ -40,6 +42,8 @@ class Job:
     token_lifetime: float
     source: Source
     has_token_ids: bool = True
+    ref_claim: str = ""
+    ref_variables: tuple[str, ...] = ()
 
 
 GITHUB = Job(
@@ -49,6 +53,8 @@ GITHUB = Job(
     github.job_environment,
     300.0,
     Source.REQUEST,
+    ref_claim="ref",
+    ref_variables=("GITHUB_REF",),
 )
 GITLAB = Job(
     "GitLab",
@@ -58,6 +64,8 @@ GITLAB = Job(
     # As long as the job may run: GitLab's default.
     3600.0,
     Source.VARIABLES,
+    ref_claim="ref",
+    ref_variables=("CI_COMMIT_REF_NAME",),
 )
 CIRCLECI = Job(
     "CircleCI",
@@ -67,6 +75,8 @@ CIRCLECI = Job(
     3600.0,
     Source.PROGRAM,
     has_token_ids=False,
+    ref_claim=f"{circleci.PREFIX}/vcs-ref",
+    ref_variables=("CIRCLE_TAG", "CIRCLE_BRANCH"),
 )
 GOOGLE = Job(
     "Google",
@@ -91,6 +101,24 @@ _MARKS = {
 def job_here(environment: Mapping[str, str]) -> Job:
     """Return the kind of job with these variables; outside a job, GitHub's."""
     return next((job for mark, job in _MARKS.items() if environment.get(mark)), GITHUB)
+
+
+def given_ref(
+    job: Job,
+    claims: Mapping[str, str],
+    environment: Mapping[str, str],
+    overrides: Mapping[str, str],
+) -> str:
+    """Return the full Git ref of a simulated job with these `claims`, or nothing.
+
+    Where neither the variables in `environment` nor `overrides` named one, it is a sample, which
+    has nothing to do with the files.
+    """
+    ref = claims.get(job.ref_claim, "")
+    given = [overrides.get(job.ref_claim), *map(environment.get, job.ref_variables)]
+    if not any(each and ref.endswith(each) for each in given):
+        return ""
+    return ref_of(job.variables(claims))
 
 
 def without_job(environment: Mapping[str, str]) -> dict[str, str]:

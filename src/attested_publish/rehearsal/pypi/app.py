@@ -56,7 +56,7 @@ from attested_publish.rehearsal.request_log import record_nothing
 from attested_publish.rules.bounds import DISTRIBUTION_LIMIT, PROJECT_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from types import TracebackType
     from typing import Self
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from sigstore.models import TrustedRoot
 
     from attested_publish.rehearsal.pypi.registry import Registry
-    from attested_publish.rehearsal.pypi.store import StatusName
+    from attested_publish.rehearsal.pypi.store import StatusName, StoredFile
     from attested_publish.rehearsal.pypi.tokens import ApiToken
     from attested_publish.rehearsal.request_log import Answered
 
@@ -234,6 +234,12 @@ class Index:
     def add_release(self, project: str, version: str, uploaded_at: datetime) -> None:
         """Add a release without files, started at `uploaded_at` (with time zone)."""
         self._store.hold_release(project, str(Version(version)), uploaded_at)
+
+    def add_file(
+        self, file: StoredFile, *, name: str, metadata: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Add a file of the project `name`, as if it had been uploaded with this form."""
+        self._store.hold_file(file, name=name, metadata=metadata)
 
     def set_status(self, project: str, status: StatusName, reason: str | None = None) -> None:
         """Change a project's status (PEP 792), as its owners or PyPI's administrators do.

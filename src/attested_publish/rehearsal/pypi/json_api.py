@@ -30,11 +30,18 @@ class JsonApi:
         self._store = store
 
     def project(self, request: Request, project: str) -> Response:
-        """Describe a project and its newest release, which is a final one if there is any."""
+        """Describe a project and its newest release.
+
+        That is a final one that is not yanked, if there is any.
+        """
         found = held(self._store, project)
         newest = max(
             found.versions,
-            key=lambda version: (not Version(version).is_prerelease, Version(version)),
+            key=lambda version: (
+                not _is_yanked(found, version),
+                not Version(version).is_prerelease,
+                Version(version),
+            ),
             default=None,
         )
         if newest is None:
@@ -84,13 +91,25 @@ def _info(request: Request, project: Project, release: Release) -> dict[str, Any
         "downloads": {"last_day": -1, "last_week": -1, "last_month": -1},
         "bugtrack_url": None,
         "docs_url": None,
-        "yanked": False,
-        "yanked_reason": None,
+        "yanked": _is_yanked(project, release.version),
+        "yanked_reason": next(
+            (each.yanked for each in _files(project, release.version) if each.yanked), None
+        ),
     }
 
 
+def _is_yanked(project: Project, version: str) -> bool:
+    """Whether all of a release's files are withdrawn; PyPI withdraws whole releases."""
+    files = _files(project, version)
+    return bool(files) and all(each.yanked is not None for each in files)
+
+
+def _files(project: Project, version: str) -> list[StoredFile]:
+    return [each for each in project.sorted_files if each.version == version]
+
+
 def _urls(request: Request, project: Project, version: str) -> list[dict[str, Any]]:
-    return [_url(request, each) for each in project.sorted_files if each.version == version]
+    return [_url(request, each) for each in _files(project, version)]
 
 
 def _url(request: Request, file: StoredFile) -> dict[str, Any]:
@@ -109,6 +128,6 @@ def _url(request: Request, file: StoredFile) -> dict[str, Any]:
         "upload_time": file.uploaded_at.strftime("%Y-%m-%dT%H:%M:%S"),
         "upload_time_iso_8601": file.uploaded_at.isoformat().replace("+00:00", "Z"),
         "url": request.host_url.rstrip("/") + file.url_path,
-        "yanked": False,
-        "yanked_reason": None,
+        "yanked": file.yanked is not None,
+        "yanked_reason": file.yanked or None,
     }

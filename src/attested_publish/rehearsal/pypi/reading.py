@@ -179,12 +179,12 @@ class Reading:
             "requires-python": file.requires_python or None,
             "size": file.size,
             "upload-time": file.uploaded_at.isoformat().replace("+00:00", "Z"),
-            "yanked": False,
+            "yanked": file.is_yanked_as,
             "core-metadata": metadata,
             "data-dist-info-metadata": metadata,
             "provenance": None,
         }
-        if file.provenance is not None:
+        if file.provenance is not None or file.names_provenance:
             entry["provenance"] = (
                 f"{request.host_url}integrity/{file.project}/{file.version}/{file.filename}"
                 "/provenance"
@@ -258,6 +258,8 @@ def _link(entry: dict[str, Any]) -> str:
         attributes["data-dist-info-metadata"] = attributes["data-core-metadata"]
     if entry["provenance"]:
         attributes["data-provenance"] = entry["provenance"]
+    if entry["yanked"]:
+        attributes["data-yanked"] = "" if entry["yanked"] is True else entry["yanked"]
     written = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
     return f"<a {written}>{escape(entry['filename'])}</a><br>\n"
 

@@ -22,14 +22,22 @@ Google Cloud as ``{"kind": "Google", "email": ..., "sub": ...}`` and a pipeline 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from packaging.utils import canonicalize_name
 
-from attested_publish.net.untrusted import shown
+from attested_publish.rehearsal.json_file import (
+    JsonFileError,
+    check_keys,
+    matching,
+    objects_in,
+    optional_text,
+    parse_object,
+    quoted,
+    read_text,
+)
 from attested_publish.rehearsal.pypi.publishers import (
     CircleCIPipeline,
     GitHubWorkflow,
@@ -42,23 +50,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-_OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
-_REPO = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
-_WORKFLOW = re.compile(r"[^/@\s][^/@]*\.ya?ml")
-_PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_LARGEST = 10 * 1024 * 1024
+OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
+REPO = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
+WORKFLOW = re.compile(r"[^/@\s][^/@]*\.ya?ml")
+PROJECT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
-_NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.()-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.()-]*)*")
-_GITLAB_REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-_CONFIG = re.compile(r"[^/@\s](?:[^@]*[^/@])?\.ya?ml")
+NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.()-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.()-]*)*")
+GITLAB_REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+CONFIG = re.compile(r"[^/@\s](?:[^@]*[^/@])?\.ya?ml")
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _CIRCLECI_IDS = ("circleci_org_id", "circleci_project_id", "pipeline_definition_id")
-
-
-class RegistryError(ValueError):
-    """A registry is invalid; the text is one sentence that says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,95 +86,51 @@ class Registry:
     def read(cls, path: Path) -> Self:
         """Read the registry file at `path`.
 
-        Raises `RegistryError` for a file that cannot be read or is malformed.
+        Raises `JsonFileError` for a file that cannot be read or is malformed.
         """
-        try:
-            with path.open("rb") as stream:
-                content = stream.read(_LARGEST + 1)
-        except OSError as error:
-            raise RegistryError(
-                f"The registry file {path} cannot be read: {error.strerror}."
-            ) from error
-        if len(content) > _LARGEST:
-            raise RegistryError(f"The registry file {path} is larger than {_LARGEST} bytes.")
+        content = read_text(path, "registry file")
         try:
             return cls.parse(content)
-        except RegistryError as error:
-            raise RegistryError(f"In the registry file {path}: {error}") from error
+        except JsonFileError as error:
+            raise JsonFileError(f"In the registry file {path}: {error}") from error
 
     @classmethod
     def parse(cls, content: str | bytes) -> Self:
-        """Read a registry from JSON text; raises `RegistryError` as `read` does."""
-        try:
-            document = json.loads(content, object_pairs_hook=_unique)
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, RegistryError):
-                raise
-            raise RegistryError(f"it is not JSON ({error}).") from error
-        if not isinstance(document, dict):
-            raise RegistryError("it is not a JSON object with 'publishers'.")
-        _known(document, "the registry", required=(), optional=("publishers", "pending_publishers"))
+        """Read a registry from JSON text; raises `JsonFileError` as `read` does."""
+        document = parse_object(content, "'publishers'")
+        check_keys(
+            document, "the registry", required=(), optional=("publishers", "pending_publishers")
+        )
         if not document:
-            raise RegistryError("it contains neither 'publishers' nor 'pending_publishers'.")
+            raise JsonFileError("it contains neither 'publishers' nor 'pending_publishers'.")
 
         publishers: dict[Publisher, tuple[str, ...]] = {}
-        for where, entry in _entries(document, "publishers"):
+        for where, entry in objects_in(document, "publishers"):
             publisher = _publisher(entry, where, "projects")
             if publisher in publishers:
-                raise RegistryError(
+                raise JsonFileError(
                     f"{where} repeats an earlier publisher; list all its projects in one entry."
                 )
             publishers[publisher] = _projects(entry["projects"], where)
 
         pending: dict[Publisher, str] = {}
-        for where, entry in _entries(document, "pending_publishers"):
+        for where, entry in objects_in(document, "pending_publishers"):
             publisher = _publisher(entry, where, "project")
             if publisher in pending:
-                raise RegistryError(
+                raise JsonFileError(
                     f"{where} repeats an earlier pending publisher; each can have only one project."
                 )
             pending[publisher] = _project(entry["project"], f"'project' of {where}")
         return cls(publishers=publishers, pending=pending)
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        repeated = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
-        raise RegistryError(f"the key {_quoted(repeated)} occurs twice in one object.")
-    return document
-
-
-def _known(
-    entry: Mapping[str, object], where: str, *, required: Sequence[str], optional: Sequence[str]
-) -> None:
-    for key in required:
-        if key not in entry:
-            raise RegistryError(f"{where} has no {key!r}.")
-    for key in entry:
-        if key not in (*required, *optional):
-            names = ", ".join((*required, *optional))
-            raise RegistryError(f"{where} has the unknown key {_quoted(key)}; it can have {names}.")
-
-
-def _entries(document: Mapping[str, object], key: str) -> list[tuple[str, dict[str, object]]]:
-    entries = document.get(key, [])
-    if not isinstance(entries, list):
-        raise RegistryError(f"{key!r} is not a list.")
-    named = [(f"{key}[{number}]", entry) for number, entry in enumerate(entries)]
-    for where, entry in named:
-        if not isinstance(entry, dict):
-            raise RegistryError(f"{where} is not an object.")
-    return named
-
-
 def _publisher(entry: Mapping[str, object], where: str, *more: str) -> Publisher:
     name = entry.get("kind", "GitHub")
     if not isinstance(name, str) or name not in _KINDS:
         kinds = ", ".join(_KINDS)
-        raise RegistryError(f"'kind' of {where} is {_quoted(name)}; it must be one of {kinds}.")
+        raise JsonFileError(f"'kind' of {where} is {quoted(name)}; it must be one of {kinds}.")
     kind = _KINDS[name]
-    _known(entry, where, required=(*kind.required, *more), optional=(*kind.optional, "kind"))
+    check_keys(entry, where, required=(*kind.required, *more), optional=(*kind.optional, "kind"))
     return kind.read(entry, where)
 
 
@@ -180,72 +139,72 @@ def _github_workflow(entry: Mapping[str, object], where: str) -> GitHubWorkflow:
     if isinstance(owner_id, int) and not isinstance(owner_id, bool):
         owner_id = str(owner_id)
     if not isinstance(owner_id, str) or not (owner_id.isascii() and owner_id.isdigit()):
-        raise RegistryError(
-            f"'owner_id' of {where} is {_quoted(owner_id)}; it must be the GitHub account's id."
+        raise JsonFileError(
+            f"'owner_id' of {where} is {quoted(owner_id)}; it must be the GitHub account's id."
         )
     return GitHubWorkflow(
-        owner=_matching(
-            _OWNER, entry["owner"], f"'owner' of {where}", "the name of a GitHub account"
+        owner=matching(
+            OWNER, entry["owner"], f"'owner' of {where}", "the name of a GitHub account"
         ),
         owner_id=owner_id,
-        repo=_matching(
-            _REPO, entry["repo"], f"'repo' of {where}", "the repository's name without its owner"
+        repo=matching(
+            REPO, entry["repo"], f"'repo' of {where}", "the repository's name without its owner"
         ),
-        workflow=_matching(
-            _WORKFLOW,
+        workflow=matching(
+            WORKFLOW,
             entry["workflow"],
             f"'workflow' of {where}",
             "the workflow's file name alone, ending in .yml or .yaml",
         ),
-        environment=_text(entry, "environment", where).lower(),
+        environment=_any_or(entry, "environment", where).lower(),
     )
 
 
 def _gitlab_pipeline(entry: Mapping[str, object], where: str) -> GitLabPipeline:
     return GitLabPipeline(
-        namespace=_matching(
-            _NAMESPACE,
+        namespace=matching(
+            NAMESPACE,
             entry["namespace"],
             f"'namespace' of {where}",
             "the name of a GitLab user or group, with its subgroups",
         ),
-        repo=_matching(
-            _GITLAB_REPO,
+        repo=matching(
+            GITLAB_REPO,
             entry["repo"],
             f"'repo' of {where}",
             "the name of the GitLab project without its namespace",
         ),
-        workflow_filepath=_matching(
-            _CONFIG,
+        workflow_filepath=matching(
+            CONFIG,
             entry["workflow_filepath"],
             f"'workflow_filepath' of {where}",
             "the path of the CI/CD configuration file in the project, ending in .yml or .yaml",
         ),
-        environment=_text(entry, "environment", where),
+        environment=_any_or(entry, "environment", where),
     )
 
 
 def _google_account(entry: Mapping[str, object], where: str) -> GoogleAccount:
     return GoogleAccount(
-        email=_matching(
-            _EMAIL, entry["email"], f"'email' of {where}", "the address of a service account"
+        email=matching(
+            EMAIL, entry["email"], f"'email' of {where}", "the address of a service account"
         ),
-        sub=_text(entry, "sub", where),
+        sub=_any_or(entry, "sub", where),
     )
 
 
 def _circleci_pipeline(entry: Mapping[str, object], where: str) -> CircleCIPipeline:
     def id_of(key: str) -> str:
-        return _matching(_ID, entry[key], f"{key!r} of {where}", "an id of CircleCI, a UUID")
+        return matching(_ID, entry[key], f"{key!r} of {where}", "an id of CircleCI, a UUID")
 
     organization, project, definition = map(id_of, _CIRCLECI_IDS)
     return CircleCIPipeline(
         organization,
         project,
         definition,
-        context_id=id_of("context_id") if _text(entry, "context_id", where) else "",
-        vcs_ref=_text(entry, "vcs_ref", where),
-        vcs_origin=_text(entry, "vcs_origin", where),
+        context_id=id_of("context_id") if _any_or(entry, "context_id", where) else "",
+        vcs_ref=_any_or(entry, "vcs_ref", where),
+        vcs_origin=_any_or(entry, "vcs_origin", where),
     )
 
 
@@ -269,35 +228,18 @@ _KINDS = {
 }
 
 
-def _text(entry: Mapping[str, object], key: str, where: str) -> str:
-    text = entry.get(key)
-    if text is None:
-        return ""
-    if not isinstance(text, str) or text != text.strip():
-        raise RegistryError(
-            f"{key!r} of {where} is {_quoted(text)}; it must be text, or empty for any."
-        )
-    return text
+def _any_or(entry: Mapping[str, object], key: str, where: str) -> str:
+    return optional_text(entry, key, where, "text, or empty for any")
 
 
 def _projects(names: object, where: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not names:
-        raise RegistryError(f"'projects' of {where} is not a list of at least one name.")
+        raise JsonFileError(f"'projects' of {where} is not a list of at least one name.")
     projects = tuple(_project(name, f"'projects' of {where}") for name in names)
     if len({canonicalize_name(name) for name in projects}) != len(projects):
-        raise RegistryError(f"'projects' of {where} names a project twice.")
+        raise JsonFileError(f"'projects' of {where} names a project twice.")
     return projects
 
 
 def _project(name: object, where: str) -> str:
-    return _matching(_PROJECT, name, where, "a project's name")
-
-
-def _matching(pattern: re.Pattern[str], value: object, where: str, meaning: str) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise RegistryError(f"{where} is {_quoted(value)}; it must be {meaning}.")
-    return value
-
-
-def _quoted(value: object) -> str:
-    return shown(repr(value), 80)
+    return matching(PROJECT, name, where, "a project's name")

@@ -78,7 +78,9 @@ class StoredFile(SentFile):
 
     `path` is where the content is. `python_version` and `comment` are those of the form,
     `metadata` is a wheel's METADATA (PEP 658); `provenance` the JSON of PEP 740, `None` for a file
-    without attestations.
+    without attestations. `yanked` (PEP 592) is why the file was withdrawn, perhaps empty; `None`:
+    it was not. With `names_provenance`, the project's page has an address for the provenance even
+    if there is none.
     """
 
     size: int
@@ -90,6 +92,13 @@ class StoredFile(SentFile):
     metadata: bytes | None
     provenance: bytes | None
     uploaded_at: datetime
+    yanked: str | None = None
+    names_provenance: bool = False
+
+    @property
+    def is_yanked_as(self) -> bool | str:
+        """How the simple index says whether, and why, the file was withdrawn (PEP 691)."""
+        return self.yanked is not None and (self.yanked or True)
 
     @property
     def url_path(self) -> str:
@@ -229,6 +238,20 @@ class Store:
                 version, created_at, {"name": [project], "version": [version]}
             )
             held.last_serial = self._next_serial()
+
+    def hold_file(
+        self, file: StoredFile, *, name: str, metadata: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Add a file, whatever PyPI would say today to a file that was uploaded at that time."""
+        with self._lock:
+            self.hold_project(name)
+            project = self._projects[file.project]
+            if file.version not in project.releases:
+                project.releases[file.version] = Release(
+                    file.version, file.uploaded_at, dict(metadata)
+                )
+            project.files[file.filename] = self._files[file.filename] = file
+            project.last_serial = self._next_serial()
 
     def delete_file(self, filename: str) -> None:
         """Delete a file if it exists; its name can never be used again."""

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 _AUDIENCE = "sigstore"
 ORGANIZATION = "attested-publish rehearsal, trusted nowhere"
 _EXTENSIONS = "1.3.6.1.4.1.57264.1"
+FIRST_DAY = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+"""When the authority became valid: an index may have releases that are older than its services."""
 CERTIFICATES = ("/api/v1/signingCert", "/api/v2/signingCert")
 """The addresses that issue certificates, by the version of the API."""
 _PEM_CHAIN = "application/pem-certificate-chain"
@@ -124,7 +126,8 @@ class CertificateAuthority:
         except ClaimMissing as error:
             raise _bad(str(error)) from error
         key = _proven_key(body, principal(claims).proof, key_of)
-        return (self.issue(key, who), *self.chain)
+        log = LogKey() if self._faults.take("certificate", "sct") else self.ct_log
+        return (self.issue(key, who, log=log), *self.chain)
 
     def _claims(self, token: str) -> dict[str, Any]:
         try:
@@ -148,9 +151,20 @@ class CertificateAuthority:
             ) from None
         return claims
 
-    def issue(self, key: SignersKey, who: Principal) -> x509.Certificate:
-        """Return a certificate for `key` that names its owner."""
-        now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    def issue(
+        self,
+        key: SignersKey,
+        who: Principal,
+        *,
+        at: dt.datetime | None = None,
+        log: LogKey | None = None,
+    ) -> x509.Certificate:
+        """Return a certificate for `key` that names its owner.
+
+        It is issued `at` a time since `FIRST_DAY`, by default now. Its timestamp is signed with the
+        key of the certificate transparency log, or with that of another `log`.
+        """
+        now = (at or dt.datetime.now(dt.UTC)).replace(microsecond=0)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
@@ -178,7 +192,7 @@ class CertificateAuthority:
             oid = x509.ObjectIdentifier(f"{_EXTENSIONS}.{number}")
             builder = builder.add_extension(x509.UnrecognizedExtension(oid, value), critical=False)
         precertificate = builder.sign(self._key, hashes.SHA256())
-        timestamps = self._timestamps(precertificate.tbs_certificate_bytes, now)
+        timestamps = self._timestamps(precertificate.tbs_certificate_bytes, now, log or self.ct_log)
         return builder.add_extension(timestamps, critical=False).sign(self._key, hashes.SHA256())
 
     def _mistaken(self, claims: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -195,7 +209,7 @@ class CertificateAuthority:
             return _renamed(claims, path, f"{folder}/not-{file}")
         return claims
 
-    def _timestamps(self, tbs: bytes, now: dt.datetime) -> x509.UnrecognizedExtension:
+    def _timestamps(self, tbs: bytes, now: dt.datetime, log: LogKey) -> x509.UnrecognizedExtension:
         # Whole seconds: clients convert the milliseconds through floating point.
         milliseconds = int(now.timestamp()) * 1000
         key_hash = hashlib.sha256(self._public_der).digest()
@@ -203,7 +217,6 @@ class CertificateAuthority:
         # key, the certificate without the timestamps, no extensions.
         entry = struct.pack("!BBQH32s", 0, 0, milliseconds, 1, key_hash)
         entry += len(tbs).to_bytes(3) + tbs + bytes(2)
-        log = LogKey() if self._faults.take("certificate", "sct") else self.ct_log
         signature = log.sign(entry)
         # 3.3: version, log, time, no extensions, SHA-256 (4) with ECDSA (3), signature.
         timestamp = struct.pack(
@@ -297,15 +310,14 @@ def _authority(
             x509.NameAttribute(NameOID.COMMON_NAME, f"attested-publish rehearsal {role} CA"),
         ]
     )
-    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.subject if issuer else subject)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=30))
+        .not_valid_before(FIRST_DAY)
+        .not_valid_after(dt.datetime.now(dt.UTC) + dt.timedelta(days=30))
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(_key_usage(certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)

@@ -12,7 +12,7 @@ import json
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rfc8785
 from cryptography import x509
@@ -27,7 +27,7 @@ from attested_publish.rehearsal.sigstore.keys import LogKey, SignersKey, is_sign
 from attested_publish.rehearsal.sigstore.merkle import Tree, leaf_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from _typeshed.wsgi import WSGIApplication
     from werkzeug.wrappers import Request
@@ -55,6 +55,13 @@ class _Entry:
     @property
     def leaf(self) -> bytes:
         return leaf_hash(self.body)
+
+
+class _Head(NamedTuple):
+    """What a checkpoint is about."""
+
+    size: int
+    root: bytes
 
 
 class TransparencyLog:
@@ -96,6 +103,17 @@ class TransparencyLog:
                 return json_response(self._told(self._called(path.removeprefix(f"{_ENTRIES}/"))))
             case _:
                 raise Refused(404, "The rehearsal's log has no such address")
+
+    def record(self, proposed: Mapping[str, Any], integrated: int) -> dict[str, Any]:
+        """Log an entry that was proposed at a time, in seconds since the epoch; describe it.
+
+        No fault applies. Raises `Refused` for what a client could not log either.
+        """
+        body = rfc8785.dumps(_checked(proposed))
+        with self._lock:
+            entry = self._append(body, integrated, self.key)
+            head, proof = self._head(), self._tree.proof(entry.index)
+        return self._described(entry, head, proof, self.key)
 
     def _add(self, request: Request) -> Response:
         body = rfc8785.dumps(_checked(json_body(request)))
@@ -159,44 +177,51 @@ class TransparencyLog:
 
     def _told(self, entry: _Entry) -> dict[str, Any]:
         with self._lock:
-            size, root, proof = len(self._tree), self._tree.root(), self._tree.proof(entry.index)
+            head, proof = self._head(), self._tree.proof(entry.index)
         if self._faults.take("log", "proof"):
             # A path for another entry: the leaf's neighbour is different.
             proof = [hashlib.sha256(b"wrong").digest(), *proof[1:]]
         key = LogKey() if self._faults.take("log", "checkpoint") else self.key
+        return {self._uuid(entry): self._described(entry, head, proof, key)}
+
+    def _head(self) -> _Head:
+        return _Head(len(self._tree), self._tree.root())
+
+    def _described(
+        self, entry: _Entry, head: _Head, proof: Sequence[bytes], key: LogKey
+    ) -> dict[str, Any]:
+        """Describe an entry, with the proof that it is in a tree; `key` signs the tree's head."""
         return {
-            self._uuid(entry): {
-                "body": base64.b64encode(entry.body).decode(),
-                "integratedTime": entry.integrated,
-                "logID": self.key.log_id.hex(),
-                "logIndex": entry.index,
-                "verification": {
-                    "inclusionProof": {
-                        "checkpoint": self._checkpoint(size, root, key),
-                        "hashes": [each.hex() for each in proof],
-                        "logIndex": entry.index,
-                        "rootHash": root.hex(),
-                        "treeSize": size,
-                    },
-                    "signedEntryTimestamp": base64.b64encode(entry.promise).decode(),
+            "body": base64.b64encode(entry.body).decode(),
+            "integratedTime": entry.integrated,
+            "logID": self.key.log_id.hex(),
+            "logIndex": entry.index,
+            "verification": {
+                "inclusionProof": {
+                    "checkpoint": self._checkpoint(head, key),
+                    "hashes": [each.hex() for each in proof],
+                    "logIndex": entry.index,
+                    "rootHash": head.root.hex(),
+                    "treeSize": head.size,
                 },
-            }
+                "signedEntryTimestamp": base64.b64encode(entry.promise).decode(),
+            },
         }
 
     def _state(self) -> dict[str, Any]:
         with self._lock:
-            size, root = len(self._tree), self._tree.root()
+            head = self._head()
         return {
             "inactiveShards": [],
-            "rootHash": root.hex(),
-            "signedTreeHead": self._checkpoint(size, root, self.key),
+            "rootHash": head.root.hex(),
+            "signedTreeHead": self._checkpoint(head, self.key),
             "treeID": str(self._tree_id),
-            "treeSize": size,
+            "treeSize": head.size,
         }
 
-    def _checkpoint(self, size: int, root: bytes, key: LogKey) -> str:
+    def _checkpoint(self, head: _Head, key: LogKey) -> str:
         """Return a tree head as a signed note (C2SP tlog-checkpoint, with Rekor's key hint)."""
-        text = f"{ORIGIN} - {self._tree_id}\n{size}\n{base64.b64encode(root).decode()}\n"
+        text = f"{ORIGIN} - {self._tree_id}\n{head.size}\n{base64.b64encode(head.root).decode()}\n"
         signature = base64.b64encode(self.key.log_id[:4] + key.sign(text.encode())).decode()
         return f"{text}\n— {self._signer} {signature}\n"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives import serialization
 
-from attested_publish.rehearsal.sigstore.fulcio import ORGANIZATION
+from attested_publish.rehearsal.sigstore.fulcio import FIRST_DAY, ORGANIZATION
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -32,8 +32,8 @@ def trusted_root(
 ) -> dict[str, Any]:
     """Return the trusted root: which keys to trust.
 
-    `ca_chain` begins with the issuing certificate and ends with the root. Everything is valid from
-    five minutes ago.
+    `ca_chain` begins with the issuing certificate and ends with the root. Keys are valid from
+    `FIRST_DAY`, services from five minutes ago.
     """
     return {
         "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
@@ -48,7 +48,7 @@ def trusted_root(
                         for each in ca_chain
                     ]
                 },
-                "validFor": _valid(),
+                "validFor": _valid(FIRST_DAY),
             }
         ],
         "ctlogs": [_log(ct_log, f"{ca_url}/ctlog")],
@@ -82,7 +82,7 @@ def _log(key: LogKey, url: str) -> dict[str, Any]:
         "publicKey": {
             "rawBytes": _text(key.public_der),
             "keyDetails": "PKIX_ECDSA_P256_SHA_256",
-            "validFor": _valid(),
+            "validFor": _valid(FIRST_DAY),
         },
         "logId": {"keyId": _text(key.log_id)},
     }
@@ -92,8 +92,8 @@ def _service(url: str) -> dict[str, Any]:
     return {"url": url, "majorApiVersion": 1, "validFor": _valid(), "operator": _OPERATOR}
 
 
-def _valid() -> dict[str, str]:
-    start = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5)
+def _valid(start: dt.datetime | None = None) -> dict[str, str]:
+    start = start or dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5)
     return {"start": start.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 

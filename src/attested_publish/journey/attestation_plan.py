@@ -14,7 +14,7 @@ from attested_publish.identity.google import GoogleIdentity
 from attested_publish.identity.other import OtherIdentity
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import IdentityProblem, Topic
-from attested_publish.settings import Attestations
+from attested_publish.settings import Attestations, Settings
 
 if TYPE_CHECKING:
     from attested_publish.attestations.slsa import Predicate
@@ -107,7 +107,10 @@ def _refuse_other_github(identity: OtherIdentity, index: Index) -> None:
 
 
 def _refuse_hopeless_on_github(identity: GitHubIdentity, index: Index) -> None:
-    """PyPI requires `job_workflow_ref` in the job's repository, and no `pull_request_target`."""
+    """PyPI requires `job_workflow_ref` in the job's repository and at its ref or commit.
+
+    It accepts no `pull_request_target`.
+    """
     if identity.event == "pull_request_target":
         raise IdentityProblem(
             f"{index.name} accepts no releases from pull_request_target",
@@ -126,6 +129,16 @@ def _refuse_hopeless_on_github(identity: GitHubIdentity, index: Index) -> None:
             "workflow, which no publisher of this repository can name.",
             remedy="Let the reusable workflow build and upload the files as an artifact, and "
             f"publish in a job of the calling workflow itself:\n\n{_TWO_JOBS}",
+        )
+    if not identity.is_called_at_its_ref:
+        raise IdentityProblem(
+            f"{index.name} accepts no releases from a reusable workflow at another ref",
+            topic=Topic.IDENTITY_UNUSABLE,
+            detail=f"The job is defined in {shown(identity.job_workflow_ref, 200)}, but runs for "
+            f"{shown(identity.ref, 200)}. {index.name}'s token exchange wants both at the same ref "
+            "or commit.",
+            remedy="Call it as `./.github/workflows/FILE`, without a ref; with attestations only "
+            f"a job of the calling workflow itself can publish:\n\n{_TWO_JOBS}",
         )
 
 
@@ -268,13 +281,13 @@ def attestation_plan(
 
 
 def with_provenance(
-    plan: AttestationPlan, wish: Attestations, identity: Identity
+    plan: AttestationPlan, settings: Settings, identity: Identity
 ) -> AttestationPlan:
-    """Have SLSA provenance signed, too, where the identity says enough about the build.
+    """Have SLSA provenance signed, too, if it is wanted and the identity says enough of the build.
 
     Raises `IdentityProblem` where it does not and attestations are required.
     """
-    if not plan.attest:
+    if not (plan.attest and settings.provenance):
         return plan
     predicate = provenance_predicate(identity)
     if predicate is not None:
@@ -282,7 +295,7 @@ def with_provenance(
     provider = shown(identity.publisher.provider, 200)
     why = f"an identity from {provider} does not say which run built the files"
     remedy = "Build and publish on GitHub or GitLab"
-    if wish is Attestations.REQUIRED:
+    if settings.attestations is Attestations.REQUIRED:
         raise IdentityProblem(
             "SLSA provenance is wanted, but cannot be made here",
             topic=Topic.IDENTITY_UNUSABLE,
