@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attested_publish.fronts.switches import add_verbose
 from attested_publish.net.untrusted import shown
 from attested_publish.settings import Settings, WrongUsage
 
@@ -44,7 +45,6 @@ def add_to(command: argparse.ArgumentParser) -> None:
     """Add the description and the options to the command's parser."""
     command.description = _DESCRIPTION
     command.epilog = _EXAMPLE
-    command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument(
         "path", nargs="?", default=".", metavar="PATH", help="the repository (default: this folder)"
     )
@@ -59,9 +59,7 @@ def add_to(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--report", type=Path, metavar="FILE", help="write a JSON report to this file"
     )
-    command.add_argument(
-        "--verbose", action="store_true", help="print more details, including tracebacks"
-    )
+    add_verbose(command)
 
 
 def run(options: argparse.Namespace) -> int:
