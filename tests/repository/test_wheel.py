@@ -53,6 +53,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def sdist(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the sdist from the same files."""
+    folder = tmp_path_factory.mktemp("sdist")
+    build = "import sys; from flit_core.buildapi import build_sdist; build_sdist(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-I", "-c", build, folder], cwd=wheel.parent / "source", check=True
+    )
+    (built,) = folder.glob("*.tar.gz")
+    return built
+
+
+@pytest.fixture(scope="module")
 def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the wheel into a fresh environment, by its hash; return its console script."""
     folder = tmp_path_factory.mktemp("installed")
@@ -143,6 +155,21 @@ def test_the_installed_command_is_what_the_wheel_has(program: Path, tmp_path: Pa
         check=True,
     )
     assert Path(done.stdout.strip()).is_relative_to(program.parent.parent)
+
+
+def test_pypi_would_take_what_is_built(
+    program: Path, wheel: Path, sdist: Path, tmp_path: Path
+) -> None:
+    """Our own rules have in them what PyPI looks for in files, and PyPI looks into ours, too."""
+    done = run(
+        program,
+        *("check", "--offline", "--verify-metadata", "strict", wheel, sdist),
+        folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    done = run(program, "rehearse", "--provenance", "--", wheel, sdist, folder=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("provenance right") == 2
 
 
 def written_lock(wheel: Path) -> str:
