@@ -28,24 +28,21 @@ def written() -> dict[str, str]:
 def completion(shell: str) -> str:
     """Return a shell's completion of every command, option and choice; files where they are due."""
     parser = complete_parser()
-    _prepare(parser)
+    for each in (parser, *parser.commands.values()):
+        for action in each.arguments:
+            _prepare(action)
     return shtab.complete(parser, shell=shell).rstrip() + "\n"
 
 
-def _prepare(parser: argparse.ArgumentParser) -> None:
-    """Give the arguments what shtab asks for: it reads metavars less well than people do."""
-    for action in parser._actions:  # noqa: SLF001 - shtab reads them, too
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            for command in action.choices.values():
-                _prepare(command)
-            continue
-        metavar = action.metavar if isinstance(action.metavar, str) else ""
-        if listed := re.fullmatch(r"\{(.*)\}", metavar):
-            action.choices = [each for each in listed[1].split(",") if each.islower()]
-        elif metavar in _FILES:
-            action.complete = shtab.FILE  # type: ignore[attr-defined] # as its documentation says
-        elif metavar in _FOLDERS:
-            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+def _prepare(action: argparse.Action) -> None:
+    """Give an argument what shtab asks for: it reads metavars less well than people do."""
+    metavar = action.metavar if isinstance(action.metavar, str) else ""
+    if listed := re.fullmatch(r"\{(.*)\}", metavar):
+        action.choices = [each for each in listed[1].split(",") if each.islower()]
+    elif metavar in _FILES:
+        action.complete = shtab.FILE  # type: ignore[attr-defined] # as its documentation says
+    elif metavar in _FOLDERS:
+        action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
 
 
 def main() -> None:

@@ -33,9 +33,7 @@ def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Yield the parser of the program and of each of its commands."""
     parser = complete_parser()
     yield "", parser
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            yield from action.choices.items()
+    yield from parser.commands.items()
 
 
 PARSERS = dict(parsers())

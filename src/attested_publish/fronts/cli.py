@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 
 from attested_publish import DOCUMENTATION, __version__
 
@@ -195,6 +196,12 @@ class _Parser(argparse.ArgumentParser):
 
     fill: Callable[[argparse.ArgumentParser], None] | None = None
     is_filled = False
+    commands: Mapping[str, _Parser] = MappingProxyType({})
+
+    @property
+    def arguments(self) -> Sequence[argparse.Action]:
+        """Its arguments and options."""
+        return self._actions
 
     def parse_args(  # type: ignore[override] # only called like this
         self, args: Sequence[str] | None = None, namespace: None = None
@@ -239,7 +246,7 @@ class _Parser(argparse.ArgumentParser):
         raise _Misused(self.format_usage(), f"{self.prog}: error: {message}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     parser = _Parser(
         prog="attested-publish",
         description="Publish Python distributions, each with a signed PEP 740 attestation.",
@@ -267,15 +274,15 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.fill = partial(_fill, name)
+    parser.commands = commands.choices
     return parser
 
 
-def complete_parser() -> argparse.ArgumentParser:
+def complete_parser() -> _Parser:
     """Return the parser with the options of all commands, for what describes them."""
     parser = _parser()
-    for action in parser._actions:  # noqa: SLF001 - argparse lists the commands nowhere else
-        for command in action.choices.values() if isinstance(action.choices, dict) else ():
-            command.filled()
+    for command in parser.commands.values():
+        command.filled()
     return parser
 
 
