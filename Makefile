@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine wheels fuzz house lint format lock clean
+.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine wheels fuzz carried house lint format lock clean
 
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -54,6 +54,10 @@ fuzz: $(VENV)/dev
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),120) $(if $(SEED),--seed $(SEED)) \
 		$(foreach target,$(TARGET),--target $(target)) $(if $(CASE),--case $(CASE))
 
+## carried: write the files that the wheel carries: completions, the troubleshooting guide
+carried: $(VENV)/dev
+	$(BIN)/python tools/carried.py
+
 ## house: how the package is built (modules, layers, circles, sizes), held to its bounds
 house: $(VENV)/dev
 	@$(BIN)/python tools/house.py
@@ -83,8 +87,11 @@ lock: $(VENV)/dev
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/lock.in --output-file requirements/lock.txt
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header requirements/setup.in --output-file requirements/setup.txt
+	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/dev.in --constraints requirements/runtime.txt \
 		--constraints requirements/uv.txt --constraints requirements/lock.txt \
+		--constraints requirements/setup.txt \
 		--output-file requirements/dev.txt
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/e2e.in --constraints requirements/dev.txt \

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-_TROUBLESHOOTING = (
-    "https://github.com/attested-publish/attested-publish/blob/main/docs/troubleshooting.md"
-)
+from attested_publish import DOCUMENTATION
+
+_TROUBLESHOOTING = f"{DOCUMENTATION}docs/troubleshooting.md"
+
+
+def anchor_of(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading with this text."""
+    kept = (char for char in heading.lower() if char.isalnum() or char in " -_")
+    return "".join(kept).replace(" ", "-")
 
 
 class Stage(StrEnum):
@@ -93,8 +99,7 @@ class Topic(StrEnum):
     @property
     def anchor(self) -> str:
         """The anchor that GitHub gives a heading with this text."""
-        kept = (char for char in self.value.lower() if char.isalnum() or char in " -_")
-        return "".join(kept).replace(" ", "-")
+        return anchor_of(self.value)
 
     @property
     def link(self) -> str:

@@ -143,6 +143,9 @@ class Setting:
     default: str
     help: str
     choices: tuple[str, ...] = ()
+    metavar: str = ""
+    """What stands for its value in the command's help, where it has no `choices`."""
+
     is_secret: bool = False
     is_for_action_only: bool = False
     is_for_locks: bool = False
@@ -157,18 +160,21 @@ SETTINGS = (
         "packages-dir",
         "dist",
         "Folders, searched one folder deep, files, or patterns like dist/*.whl; one on each line.",
+        metavar="PATHS",
     ),
     Setting(
         "repository-url",
         PYPI_UPLOAD_URL,
         "Upload address of one or several indexes, one on each line; plain http only on loopback.",
+        metavar="URLS",
     ),
-    Setting("user", "__token__", "User name for the password."),
+    Setting("user", "__token__", "User name for the password.", metavar="NAME"),
     Setting(
         "password",
         "",
         "An API token or another password; empty means trusted publishing.",
         is_secret=True,
+        metavar="PASSWORD",
     ),
     Setting(
         "attestations",
@@ -188,6 +194,7 @@ SETTINGS = (
         VersionTag.AUTO,
         "On a tag: auto warns if it names another version; true: it must name the version; false: "
         "any tag; or a pattern it must follow, such as v{version} or {project}-{version}.",
+        metavar="{auto,true,false,PATTERN}",
     ),
     Setting(
         "skip-existing",
@@ -213,6 +220,7 @@ SETTINGS = (
         "auto",
         "How many files are uploaded at a time: auto, or 1 to 16; on PyPI never more than two of "
         "one release.",
+        metavar="{auto,N}",
     ),
     Setting(
         "provenance",
@@ -220,10 +228,17 @@ SETTINGS = (
         "Also attest SLSA provenance for each file: that this very run built it.",
         _SWITCH,
     ),
-    Setting("attestations-dir", "", "Write the attestation files to this folder, too."),
+    Setting(
+        "attestations-dir", "", "Write the attestation files to this folder, too.", metavar="DIR"
+    ),
     Setting("print-hash", "true", "Print the digests of each file.", _SWITCH),
     Setting("verbose", "false", "Print more details, including tracebacks.", _SWITCH),
-    Setting("sigstore-trust-config", "", "ClientTrustConfig JSON file of a private Sigstore."),
+    Setting(
+        "sigstore-trust-config",
+        "",
+        "ClientTrustConfig JSON file of a private Sigstore.",
+        metavar="FILE",
+    ),
     Setting(
         "lock",
         "",

@@ -114,7 +114,7 @@ def imported_in(folders):
 def test_what_runs_imports_what_is_declared_and_nothing_else():
     declared = {
         canonicalize_name(each.name)
-        for name in ("runtime", "lock")
+        for name in ("runtime", "lock", "setup")
         for each in read_requirements(name)
     }
     assert imported_in(["src"]).keys() == declared
@@ -123,7 +123,7 @@ def test_what_runs_imports_what_is_declared_and_nothing_else():
 def test_tools_and_tests_import_what_is_declared():
     declared = {
         canonicalize_name(each.name)
-        for name in ("runtime", "dev")
+        for name in ("runtime", "setup", "dev")
         for each in read_requirements(name)
     }
     imported = imported_in(["tools", "tests", "benchmarks"])

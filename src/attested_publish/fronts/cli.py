@@ -10,9 +10,11 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 
-from attested_publish import __version__
+from attested_publish import DOCUMENTATION, __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +28,53 @@ _MODES = {
     "attest": "sign only, and write the attestation files",
     "rehearse": "publish to an embedded PyPI and Sigstore, offline",
 }
-_SERVICES = "keep the embedded PyPI and Sigstore running for any client"
-_VERIFY = "verify the provenance of files on an index against an expected publisher"
-_CONVERT = "turn PEP 740 attestations into Sigstore bundles, and back"
+_OTHERS = {
+    "services": "keep the embedded PyPI and Sigstore running for any client",
+    "verify": "verify the provenance of files on an index against an expected publisher",
+    "setup": "print what to enter on PyPI for a repository's publishing jobs, and check these",
+    "convert": "turn PEP 740 attestations into Sigstore bundles, and back",
+    "explain": "print a section of the troubleshooting guide, offline",
+    "completion": "print a script by which a shell completes this command",
+}
+"""The modes, and the other commands: what each is for."""
+
+_PAGES = {
+    "publish": "docs/how-it-works.md",
+    "check": "docs/how-it-works.md#the-stages",
+    "attest": "docs/how-it-works.md#signing-only",
+    "rehearse": "docs/rehearsal.md",
+    "services": "docs/rehearsal.md",
+    "verify": "docs/verifying.md",
+    "setup": "docs/setup.md",
+    "convert": "docs/verifying.md#with-other-tools",
+    "explain": "docs/troubleshooting.md",
+    "completion": "docs/installing.md#completion",
+}
+"""Where to read on about a command."""
+
+_EXAMPLES = {
+    "": """\
+  attested-publish check --offline dist
+  attested-publish rehearse dist
+  attested-publish COMMAND --help""",
+    "publish": """\
+  attested-publish publish dist
+  attested-publish publish --attestations true --report report.json dist/*.whl
+  attested-publish publish --repository-url https://test.pypi.org/legacy/ dist""",
+    "check": """\
+  attested-publish check dist
+  attested-publish check --offline --verify-metadata strict dist""",
+    "attest": """\
+  attested-publish attest dist
+  attested-publish attest --provenance --attestations-dir attestations dist""",
+    "rehearse": """\
+  attested-publish rehearse
+  attested-publish rehearse --registry publishers.json dist""",
+    "services": """\
+  attested-publish services --port 8080 --export world
+  attested-publish services --fault upload=503*2 --latency log=0.5""",
+}
+"""Of those whose own module has none."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,6 +107,21 @@ def _run(options: argparse.Namespace) -> int:
             from attested_publish.fronts import convert
 
             return convert.run(options)
+        case "explain":
+            from attested_publish.fronts import explain
+
+            return explain.run(options)
+        case "completion":
+            from attested_publish.fronts import completion
+
+            return completion.run(options)
+        case "setup":
+            from attested_publish.net.stopping import listening
+
+            with listening():
+                from attested_publish.fronts import setup
+
+                return setup.run(options)
         case "verify":
             from attested_publish.fronts import verify
 
@@ -134,6 +195,13 @@ class _Parser(argparse.ArgumentParser):
     """
 
     fill: Callable[[argparse.ArgumentParser], None] | None = None
+    is_filled = False
+    commands: Mapping[str, _Parser] = MappingProxyType({})
+
+    @property
+    def arguments(self) -> Sequence[argparse.Action]:
+        """Its arguments and options."""
+        return self._actions
 
     def parse_args(  # type: ignore[override] # only called like this
         self, args: Sequence[str] | None = None, namespace: None = None
@@ -152,10 +220,18 @@ class _Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """See `argparse`, which calls it for the command that was chosen."""
-        if self.fill is not None:
-            self.fill(self)
-            self.fill = None
+        self.filled()
+        if args is not None and self.fill is not None:
+            from attested_publish.fronts.switches import with_values
+
+            args = with_values(args, self._option_string_actions)
         return super().parse_known_args(args, namespace)
+
+    def filled(self) -> None:
+        """Add the options of a command, once."""
+        if self.fill is not None and not self.is_filled:
+            self.fill(self)
+            self.is_filled = True
 
     def _exit_misused(self, error: _Misused, args: Sequence[str] | None) -> NoReturn:
         from attested_publish.net import secrecy
@@ -170,23 +246,62 @@ class _Parser(argparse.ArgumentParser):
         raise _Misused(self.format_usage(), f"{self.prog}: error: {message}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     parser = _Parser(
         prog="attested-publish",
         description="Publish Python distributions, each with a signed PEP 740 attestation.",
+        epilog=_epilog(f"examples:\n{_EXAMPLES['']}", "README.md"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=__version__,
+        help="print the version of this program, and exit",
+    )
     commands: argparse._SubParsersAction[_Parser] = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+        dest="command",
+        required=True,
+        metavar="COMMAND",
+        parser_class=_Parser,
+        help="what to do; each has its own --help",
     )
-    for mode, summary in _MODES.items():
-        command = commands.add_parser(mode, help=summary, description=f"{summary}.")
-        command.fill = partial(_add_mode_options, mode)
-    services = commands.add_parser("services", help=_SERVICES, description=f"{_SERVICES}.")
-    services.fill = _add_services_options
-    commands.add_parser("verify", help=_VERIFY).fill = _add_verify_options
-    commands.add_parser("convert", help=_CONVERT).fill = _add_convert_options
+    for name, summary in {**_MODES, **_OTHERS}.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.fill = partial(_fill, name)
+    parser.commands = commands.choices
     return parser
+
+
+def complete_parser() -> _Parser:
+    """Return the parser with the options of all commands, for what describes them."""
+    parser = _parser()
+    for command in parser.commands.values():
+        command.filled()
+    return parser
+
+
+def _epilog(examples: str, page: str) -> str:
+    return f"{examples}\n\nmore: {DOCUMENTATION}{page}"
+
+
+def _fill(name: str, command: argparse.ArgumentParser) -> None:
+    """Add what the help of a command shows: its options, and the end."""
+    if name in _MODES:
+        _add_mode_options(name, command)
+    elif name == "services":
+        _add_world_options(command)
+        _add_service_options(command)
+    else:
+        # Only the module of the command that was chosen is imported.
+        import_module(f"attested_publish.fronts.{name}").add_to(command)
+    examples = f"examples:\n{_EXAMPLES[name]}" if name in _EXAMPLES else command.epilog or ""
+    command.epilog = _epilog(examples, _PAGES[name])
 
 
 def _add_mode_options(mode: str, command: argparse.ArgumentParser) -> None:
@@ -211,24 +326,8 @@ def _add_mode_options(mode: str, command: argparse.ArgumentParser) -> None:
     _add_settings(command)
 
 
-def _add_services_options(command: argparse.ArgumentParser) -> None:
-    _add_world_options(command)
-    _add_service_options(command)
-
-
-def _add_verify_options(command: argparse.ArgumentParser) -> None:
-    from attested_publish.fronts import verify
-
-    verify.add_to(command)
-
-
-def _add_convert_options(command: argparse.ArgumentParser) -> None:
-    from attested_publish.fronts import convert
-
-    convert.add_to(command)
-
-
 def _add_settings(command: argparse.ArgumentParser) -> None:
+    from attested_publish.fronts.switches import TRUE_FALSE, Switch
     from attested_publish.settings import SETTINGS
 
     for setting in SETTINGS:
@@ -237,11 +336,15 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
         more = f" (default: {setting.default or 'empty'})"
         if setting.is_secret:
             more = f" (better: set {PASSWORD_VARIABLE} in the environment)"
-        command.add_argument(
-            f"--{setting.name}",
-            metavar="{" + ",".join(setting.choices) + "}" if setting.choices else "VALUE",
-            help=(setting.help + more).replace("%", "%%"),
-        )
+        metavar = "{" + ",".join(setting.choices) + "}" if setting.choices else setting.metavar
+        help_text = (setting.help + more).replace("%", "%%")
+        if "true" in metavar:
+            words = setting.choices or ("auto", *TRUE_FALSE)
+            command.add_argument(
+                f"--{setting.name}", action=Switch, words=words, metavar=metavar, help=help_text
+            )
+        else:
+            command.add_argument(f"--{setting.name}", metavar=metavar, help=help_text)
 
 
 def _add_world_options(command: argparse.ArgumentParser) -> None:

@@ -43,7 +43,6 @@ def add_to(command: argparse.ArgumentParser) -> None:
     """Add the description and the options to the command's parser."""
     command.description = _DESCRIPTION
     command.epilog = _EXAMPLE
-    command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument("file", type=Path, metavar="FILE", help="what to convert")
     command.add_argument(
         "--to",

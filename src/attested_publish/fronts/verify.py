@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.console.output import Output
 from attested_publish.fronts import verify_lock, watch
+from attested_publish.fronts.switches import add_verbose
 from attested_publish.net.addresses import PYPI_UPLOAD_URL, BadAddress
 from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.untrusted import shown
@@ -74,7 +75,6 @@ def add_to(command: argparse.ArgumentParser) -> None:
     """Add the description and the options to the command's parser."""
     command.description = _DESCRIPTION
     command.epilog = _EXAMPLE
-    command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument(
         "targets", nargs="*", metavar="PROJECT[==VERSION] | FILE", help="what to verify"
     )
@@ -101,9 +101,7 @@ def add_to(command: argparse.ArgumentParser) -> None:
     )
     verify_lock.add_to(command)
     watch.add_to(command)
-    command.add_argument(
-        "--verbose", action="store_true", help="print more details, including tracebacks"
-    )
+    add_verbose(command)
 
 
 def _add_expectations(command: argparse.ArgumentParser) -> None:

@@ -27,6 +27,7 @@ def publishers_url(index: Index, project: str, fields: Mapping[str, str] | None 
     return f"{page}?{urlencode(fields)}" if fields else page
 
 
-def pending_publishers_url(index: Index) -> str:
+def pending_publishers_url(index: Index, fields: Mapping[str, str] | None = None) -> str:
     """Return where a publisher is registered for a project that does not exist yet."""
-    return f"{index.root}/manage/account/publishing/"
+    page = f"{index.root}/manage/account/publishing/"
+    return f"{page}?{urlencode(fields)}" if fields else page

@@ -1,0 +1,285 @@
+"""`attested-publish setup`: the trusted publishers that a repository needs, and its workflow."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attested_publish.fronts.switches import add_verbose
+from attested_publish.net.untrusted import shown
+from attested_publish.settings import Settings, WrongUsage
+
+if TYPE_CHECKING:
+    from attested_publish.console.printer import Printer
+    from attested_publish.journey.run import Run
+    from attested_publish.setup.jobs import Job
+    from attested_publish.setup.publishers import Publisher
+    from attested_publish.setup.survey import Survey
+
+_SCHEMA = 1
+_MOST_REHEARSED = 3
+
+_DESCRIPTION = """\
+Read a repository, and print what to enter on PyPI for the jobs that publish from it: the fields of
+the form for each project and index, with a link that fills them in. It also says what is wrong with
+these jobs, and rehearses them with the same fields. Nothing in the repository is run or changed.
+
+With --write, a workflow that publishes with an API token or with pypa/gh-action-pypi-publish is
+changed to use this action, and where nothing publishes yet, a workflow is written.
+
+exit status: 0: done, 1: something failed, such as the rehearsal, 2: wrong usage"""
+
+_EXAMPLE = """\
+examples:
+  attested-publish setup
+  attested-publish setup ../sample --offline --report setup.json
+  attested-publish setup --write"""
+
+
+def add_to(command: argparse.ArgumentParser) -> None:
+    """Add the description and the options to the command's parser."""
+    command.description = _DESCRIPTION
+    command.epilog = _EXAMPLE
+    command.add_argument(
+        "path", nargs="?", default=".", metavar="PATH", help="the repository (default: this folder)"
+    )
+    command.add_argument(
+        "--write",
+        action="store_true",
+        help="change the workflow, or write one, and print the difference",
+    )
+    command.add_argument(
+        "--offline", action="store_true", help="do not ask the index which projects exist"
+    )
+    command.add_argument(
+        "--report", type=Path, metavar="FILE", help="write a JSON report to this file"
+    )
+    add_verbose(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Set a repository up. Returns 0: done, 1: something failed; raises `WrongUsage`."""
+    path = _path(options.path)
+    from attested_publish.console.mask import mask
+    from attested_publish.console.printer import Printer
+    from attested_publish.console.recorder import Recorder
+    from attested_publish.fronts.running import carry_out, mask_secrets
+    from attested_publish.fronts.terminal import console
+    from attested_publish.journey.run import Run
+    from attested_publish.report import Result
+
+    mask_secrets(mask, Settings(), os.environ)
+    printer = Printer(console(), verbose=options.verbose)
+    run = Run("setup", Settings(), Recorder(printer), mask)
+    report: dict[str, Any] = {
+        "schema": _SCHEMA,
+        "mode": "setup",
+        "publishers": [],
+        "findings": [],
+        "written": [],
+    }
+    result = carry_out(lambda: _work(options, path, run, report), run)
+    if options.report is not None and not _hand_over(report, options.report, printer):
+        return 1
+    return 0 if result is Result.DONE else 1
+
+
+def _path(text: str) -> Path:
+    path = Path(text)
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError):
+        is_folder = False
+    if not text or not is_folder:
+        raise WrongUsage(f"PATH is {shown(text, 200)!r}, which is not a folder.")
+    return path
+
+
+def _work(options: argparse.Namespace, path: Path, run: Run, report: dict[str, Any]) -> None:
+    from attested_publish.report import Result
+    from attested_publish.setup.publishers import in_order
+    from attested_publish.setup.survey import survey, top_of
+
+    root = top_of(path)
+    found = survey(root)
+    is_done = True
+    if options.write:
+        from attested_publish.setup.writing import write
+
+        change = write(found, offline=options.offline)
+        report["written"] = [each.name for each in change.written]
+        _print_changes(change.written, run.printer)
+        for sentence in change.notices:
+            run.printer.notice(shown(sentence))
+        for sentence in change.refused:
+            run.printer.warning(shown(sentence))
+        is_done = not change.refused
+        if change.written:
+            found = survey(root)
+    publishers = list(found.publishers)
+    if not options.offline:
+        publishers = list(_asked(publishers, run.printer))
+    publishers = in_order(publishers)
+    report["publishers"] = [each.as_json() for each in publishers]
+    report["findings"] = [each.as_json() for each in found.findings]
+    _print_publishers(publishers, found, run.printer)
+    _print_findings(found, run.printer)
+    _rehearse(found, publishers, run)
+    run.result = Result.worst(run.result, Result.DONE if is_done else Result.FAILED)
+
+
+def _asked(publishers: Sequence[Publisher], printer: Printer) -> Iterator[Publisher]:
+    from attested_publish.net.http import new_session
+    from attested_publish.net.patience import Deadlines
+    from attested_publish.setup.publishers import asked
+
+    with new_session(read=Deadlines().answer) as session:
+        for publisher, problem in asked(publishers, session):
+            if problem is not None:
+                printer.warning(f"Whether projects exist is not known: {problem.cause}.")
+            yield publisher
+
+
+def _print_publishers(publishers: Sequence[Publisher], found: Survey, printer: Printer) -> None:
+    for notice in found.notices:
+        printer.notice(shown(notice))
+    if not publishers:
+        printer.notice(
+            "No job here publishes to PyPI or TestPyPI."
+            if found.jobs
+            else "Nothing here publishes yet. `attested-publish setup --write` writes a workflow."
+        )
+        return
+    names = {"pypi": "PyPI", "testpypi": "TestPyPI", None: "an index that only a run will know"}
+    for each in publishers:
+        state = {True: "a pending publisher: it does not exist yet", False: "it exists", None: ""}
+        printer.heading(
+            f"{shown(each.project or 'a project of unknown name')} on {names[each.index]}"
+        )
+        if state[each.pending]:
+            printer.notice(state[each.pending])
+        if each.pending is not False and each.project:
+            printer.detail(f"PyPI project name: {shown(each.project)}")
+        for label, value in each.fields().items():
+            is_unknown = not value and not label.startswith("Environment")
+            empty = "(not known)" if is_unknown else "(leave empty)"
+            printer.detail(f"{label}: {shown(value) or empty}")
+        if each.url:
+            printer.notice(f"Register it at {each.url}")
+    _print_order(publishers, printer)
+
+
+def _print_order(publishers: Sequence[Publisher], printer: Printer) -> None:
+    """Print that an identity can have only one pending publisher, where it needs several."""
+    pending: dict[tuple[str | None, ...], list[str]] = {}
+    for each in publishers:
+        if each.pending and each.project:
+            pending.setdefault((each.index, *each.identity), []).append(each.project)
+    for projects in pending.values():
+        if len(projects) > 1:
+            first, *others = map(shown, projects)
+            printer.notice(
+                f"One workflow and environment can have one pending publisher: register {first}, "
+                f"publish it, and then register the next ({', '.join(others)}); or give each "
+                "project an environment of its own."
+            )
+
+
+def _print_findings(found: Survey, printer: Printer) -> None:
+    if not found.findings:
+        return
+    printer.heading("What to improve in the jobs that publish")
+    for each in found.findings:
+        printer.warning(f"{shown(each.file)}:{each.line}: {shown(each.message)}  [{each.rule}]")
+        printer.detail(f"→ {shown(each.remedy)}")
+    printer.notice("For everything else about workflows: `uvx zizmor .github/workflows`.")
+
+
+def _print_changes(written: Sequence[Any], printer: Printer) -> None:
+    for each in written:
+        printer.heading(f"Written: {shown(each.name)}")
+        for line in each.difference():
+            printer.detail(line.rstrip("\n"))
+
+
+def _rehearse(found: Survey, publishers: Sequence[Publisher], run: Run) -> None:
+    """Rehearse the jobs whose publishers are known, one for each identity."""
+    from attested_publish.rehearsal.publishing_job import rehearse_job
+    from attested_publish.report import Result
+
+    run.result = Result.DONE
+    jobs = _jobs_by_workflow(found.jobs)
+    done: set[tuple[str | None, ...]] = set()
+    for each in publishers:
+        job = jobs.get((each.provider, each.workflow, each.environment))
+        if not each.is_complete or job is None or each.identity in done:
+            continue
+        if len(done) == _MOST_REHEARSED:
+            run.printer.notice(f"Only the first {_MOST_REHEARSED} publishers are rehearsed.")
+            return
+        done.add(each.identity)
+        rehearsed, printed = _unseen(run)
+        try:
+            rehearse_job(
+                rehearsed, each.query(), file=job.file, started=job.started, kind=job.provider.value
+            )
+        finally:
+            if rehearsed.result is not Result.DONE or run.printer.verbose:
+                run.printer.heading(f"Rehearsal of the job {shown(job.name)} in {shown(job.file)}")
+                for line in printed.getvalue().splitlines():
+                    run.printer.detail(line)
+        if rehearsed.result is not Result.DONE:
+            run.result = rehearsed.result
+            return
+        run.printer.item(
+            f"Rehearsed: an embedded PyPI with these fields accepts the job {shown(job.name)} of "
+            f"{shown(job.file)}, and its attestations."
+            if job.file == job.started
+            else f"Rehearsed: an embedded PyPI with these fields accepts the job {shown(job.name)} "
+            f"of {shown(job.file)}, without attestations, as it is a reusable workflow."
+        )
+
+
+def _unseen(run: Run) -> tuple[Run, io.StringIO]:
+    """Return a run of its own for a rehearsal, and what it prints."""
+    from rich.console import Console
+
+    from attested_publish.console.printer import Printer
+    from attested_publish.console.recorder import Recorder
+    from attested_publish.journey.run import Run
+
+    printed = io.StringIO()
+    console = Console(file=printed, highlight=False, emoji=False, width=100)
+    printer = Printer(console, verbose=run.printer.verbose)
+    return Run("rehearse", Settings(), Recorder(printer), run.mask), printed
+
+
+def _jobs_by_workflow(jobs: Sequence[Job]) -> dict[tuple[str, str, str | None], Job]:
+    return {
+        (
+            job.provider.value,
+            job.file.rpartition("/")[2] if job.provider == "github" else job.file,
+            job.environment or None,
+        ): job
+        for job in reversed(jobs)
+        if job.environment is not None and not job.untrusted
+    }
+
+
+def _hand_over(report: dict[str, Any], path: Path, printer: Printer) -> bool:
+    """Write the report; return whether that was possible."""
+    from attested_publish.net.secrecy import all_blotted
+
+    text = json.dumps(all_blotted(report), indent=2, ensure_ascii=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        printer.warning(f"The report could not be written to {shown(path)}: {error.strerror}.")
+        return False
+    return True

@@ -1,0 +1,204 @@
+"""What a step of GitHub's does that matters: it uploads, builds, or restores a cache."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from attested_publish.setup.addresses import SECRET_TEXT, UNKNOWN_TEXT, Place, place_of
+from attested_publish.setup.commands import Found, Shell, Texts, read
+from attested_publish.setup.expressions import Unknown, pieces
+from attested_publish.setup.jobs import Kind, Spot, Uploading
+
+if TYPE_CHECKING:
+    from attested_publish.setup.documents import Text
+    from attested_publish.setup.projects import Projects
+    from attested_publish.setup.scopes import Scope
+    from attested_publish.setup.steps import Step
+
+OURS = "attested-publish/attested-publish"
+PYPA = "pypa/gh-action-pypi-publish"
+
+_MATURIN = ("pyo3/maturin-action", "messense/maturin-action")
+_BUILDING = (
+    "pypa/cibuildwheel",
+    "hynek/build-and-inspect-python-package",
+    "ralfg/python-wheels-manylinux-build",
+)
+_MOST_SCRIPTS = 8
+_OTHER_SHELLS = re.compile(r"(?:python|perl|ruby|node|Rscript|julia)\b")
+_NO = frozenset({"false", "no", "0", "off", ""})
+_SETUP_UV_CACHES_SINCE = 5
+_ARTIFACT = re.compile(
+    r"^(?:dist|wheels?|packages?|artifacts?|python)[-_]|[-_](?:dist|wheels?|package|artifacts?)$"
+)
+
+
+def uploads(step: Step, projects: Projects) -> Iterator[Uploading]:
+    """Yield the uploads of a step."""
+    name = step.uses.lower().removeprefix("docker://ghcr.io/")
+    if name.partition(":")[0] in {OURS, PYPA}:
+        yield from _of_action(step, OURS if name.startswith(OURS) else PYPA)
+    else:
+        for found, first in _scripts(step, projects):
+            for each in found.uploads:
+                yield Uploading(
+                    spot=Spot(step.file, first + each.line),
+                    kind=Kind.COMMAND if step.table.text("run") else Kind.ACTION,
+                    tool=each.tool,
+                    places=each.places,
+                    has_secret=each.has_secret,
+                    key=(step.file, step.table.start),
+                    paths=each.paths,
+                    rows=(first + each.line, first + each.end),
+                )
+
+
+def builds(step: Step, projects: Projects) -> Iterator[Spot]:
+    """Yield where a step builds distributions."""
+    name = step.uses.lower()
+    command = _value(step, "command") or "build"
+    if name.startswith(_BUILDING) or (name in _MATURIN and command in {"build", "sdist"}):
+        yield step.spot("uses")
+        return
+    for found, first in _scripts(step, projects):
+        yield from (Spot(step.file, first + line) for line in found.builds)
+
+
+def restores_cache(step: Step) -> bool:
+    """Whether a step restores a cache, by itself or by default."""
+    name = step.uses.lower()
+    owner, _, rest = name.partition("/")
+    action = f"{owner}/{rest.partition('/')[0]}"
+    match action:
+        case "actions/cache":
+            return not rest.startswith("cache/save")
+        case "actions/setup-python" | "actions/setup-node" | "actions/setup-java":
+            return _is_on(step, "cache")
+        case "pdm-project/setup-pdm":
+            return _is_on(step, "cache")
+        case "actions/setup-go":
+            return _is_on(step, "cache", default=True)
+        case "astral-sh/setup-uv":
+            major = re.match(r"v?([0-9]+)", step.version)
+            is_old = major is not None and not step.is_pinned
+            is_old = is_old and int(major[1][:4]) < _SETUP_UV_CACHES_SINCE if major else False
+            return _is_on(step, "enable-cache", default=not is_old)
+        case "swatinem/rust-cache" | "mozilla-actions/sccache-action":
+            return True
+        case "pyo3/maturin-action" | "messense/maturin-action":
+            return _is_on(step, "sccache")
+        case "ruby/setup-ruby":
+            return _is_on(step, "bundler-cache")
+        case _:
+            return False
+
+
+def hints(step: Step, projects: Projects) -> Iterator[str]:
+    """Yield the paths and names of projects that a step is about."""
+    if step.folder:
+        yield step.folder
+    for name in ("packages-dir", "packages_dir", "package-dir", "working-directory", "path"):
+        if text := step.given(name):
+            yield from _marked(text.text, step.scope)
+    if "artifact" in step.uses and (text := step.given("name", "pattern")):
+        for each in _marked(text.text, step.scope):
+            yield _ARTIFACT.sub("", each)
+    for found, _ in _scripts(step, projects):
+        for each in found.hints:
+            yield f"{step.folder}/{each}" if step.folder else each
+
+
+def builds_all(step: Step, projects: Projects) -> bool:
+    """Whether a step builds every project of the repository."""
+    return any(found.builds_all for found, _ in _scripts(step, projects))
+
+
+def _of_action(step: Step, name: str) -> Iterator[Uploading]:
+    if name == OURS:
+        modes = step.scope.values(text.text if (text := step.given("mode")) else "publish")
+        if not any(isinstance(each, Unknown) or each.strip() in {"", "publish"} for each in modes):
+            return
+    urls = step.given("repository-url", "repository_url")
+    password = step.given("password")
+    yield Uploading(
+        spot=step.spot("uses"),
+        kind=Kind.OURS if name == OURS else Kind.PYPA,
+        tool=name,
+        places=tuple(dict.fromkeys(_places(urls, step.scope))),
+        has_secret=password is not None and _is_stored(password, step.scope),
+        key=(step.file, step.table.start),
+    )
+
+
+def _places(urls: Text | None, scope: Scope) -> Iterator[Place]:
+    if urls is None:
+        yield Place.PYPI
+        return
+    for text in _marked(urls.text, scope):
+        lines = [line for line in text.splitlines() if line.strip()]
+        yield from map(place_of, lines or [""])
+
+
+def _is_stored(password: Text, scope: Scope) -> bool:
+    """Whether a password is a secret, or is written down; not what a step of the run made."""
+    if scope.is_secret(password.text):
+        return True
+    value = scope.value(password.text)
+    return bool(value)
+
+
+def _scripts(step: Step, projects: Projects) -> Iterator[tuple[Found, int]]:
+    """Yield what a step's script does, for every value of its expressions, and its first line."""
+    run = step.table.text("run")
+    if run is not None and not _OTHER_SHELLS.match(step.shell):
+        texts, first = _marked(run.text, step.scope, _MOST_SCRIPTS), run.first_line
+    elif step.uses.lower() in _MATURIN and (command := _value(step, "command")):
+        arguments = _value(step, "args") or ""
+        texts, first = (f"maturin {command} {arguments}",), step.spot("uses").line
+        if run is not None or command not in {"upload", "publish"}:
+            return
+    else:
+        return
+    for text in texts:
+        yield read(text, Shell(projects, _variables(step.scope))), first
+
+
+def _variables(scope: Scope) -> dict[str, Texts]:
+    return {
+        name: tuple(dict.fromkeys(_marked(text, own))) for name, (text, own) in scope.env.items()
+    }
+
+
+def _marked(text: str, scope: Scope, most: int = 16) -> Texts:
+    """Return the texts that one with expressions may be; what is unknown or secret is marked."""
+    parts: list[tuple[str, ...]] = []
+    for is_expression, piece in pieces(text):
+        if not is_expression:
+            parts.append((piece.replace(UNKNOWN_TEXT, " ").replace(SECRET_TEXT, " "),))
+            continue
+        whole = f"${{{{{piece}}}}}"
+        if scope.is_secret(whole):
+            parts.append((SECRET_TEXT,))
+            continue
+        values = scope.values(whole)
+        parts.append(
+            tuple(UNKNOWN_TEXT if isinstance(each, Unknown) else str(each) for each in values)
+        )
+    return tuple("".join(each) for each in itertools.islice(itertools.product(*parts), most))
+
+
+def _value(step: Step, name: str) -> str | None:
+    text = step.given(name)
+    return None if text is None else step.scope.value(text.text)
+
+
+def _is_on(step: Step, name: str, *, default: bool = False) -> bool:
+    """Whether a switch of an action is on; one that is not known may be."""
+    text = step.given(name)
+    if text is None:
+        return default
+    value = step.scope.value(text.text)
+    return value is None or value.strip().lower() not in _NO

@@ -1,0 +1,95 @@
+"""A job that uploads, as the rules see it: of GitHub's workflows and of GitLab's pipelines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from attested_publish.setup.addresses import Place
+
+
+class Provider(StrEnum):
+    """Whose job it is, as the report names it."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+
+
+@dataclass(frozen=True, order=True)
+class Spot:
+    """A line of a file of the repository."""
+
+    file: str
+    line: int
+
+
+class Kind(StrEnum):
+    """With what a job uploads, as far as it matters for changing it."""
+
+    OURS = "this action"
+    PYPA = "pypa/gh-action-pypi-publish"
+    ACTION = "another action"
+    COMMAND = "a command"
+
+
+@dataclass(frozen=True)
+class Uploading:
+    """A step or command that uploads: where to, with what, and whether a secret is given to it."""
+
+    spot: Spot
+    kind: Kind
+    tool: str
+    places: tuple[Place, ...]
+    has_secret: bool = False
+    key: tuple[str, int] = ("", 0)
+    """What identifies the step in its file: the file, and where the step starts in its text."""
+
+    paths: tuple[str, ...] = ()
+    rows: tuple[int, int] | None = None
+    """The first and the last line of a command in its file."""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """What may start a job that should not, or not like this: the event, and where it is named."""
+
+    event: str
+    spot: Spot
+
+
+@dataclass
+class Job:
+    """One combination of a job, with all that it does in the end.
+
+    `file` defines it, and `started` is the file that is started. `environment` is its name, empty
+    for none, and `None` if it has one that is not known. `has_identity`: it may ask for an identity
+    token. Spots are where a rule's finding is.
+    """
+
+    provider: Provider
+    file: str
+    started: str
+    name: str
+    spot: Spot
+    environment: str | None = ""
+    has_identity: bool = False
+    uploads: list[Uploading] = field(default_factory=list)
+    builds: list[Spot] = field(default_factory=list)
+    caches: list[Spot] = field(default_factory=list)
+    unpinned: list[tuple[str, Spot]] = field(default_factory=list)
+    wide: list[tuple[str, Spot]] = field(default_factory=list)
+    untrusted: list[Trigger] = field(default_factory=list)
+    any_branch: Spot | None = None
+    is_reusable: bool = False
+    hints: list[str] = field(default_factory=list)
+    needed_hints: list[str] = field(default_factory=list)
+    builds_all: bool = False
+    needs: tuple[str, ...] = ()
+    checks_out: bool = False
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it uploads to PyPI or TestPyPI."""
+        return any(place.is_public for each in self.uploads for place in each.places)

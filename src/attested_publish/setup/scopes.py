@@ -1,0 +1,213 @@
+"""What is known of the values in a job: its matrix, inputs, variables, event and ref."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from attested_publish.setup.documents import List, Table, Text, Value
+from attested_publish.setup.expressions import (
+    UNKNOWN,
+    Possible,
+    Unknown,
+    evaluated,
+    member,
+    pieces,
+    possible,
+    truth,
+)
+
+ANY_BRANCH = "refs/heads/\ue010"
+"""A ref for "a branch of any name": it equals no other."""
+
+_MOST_COMBINATIONS = 256
+_LONGEST = 100_000
+_MENTION = re.compile(r"\b(inputs|env)\s*\.\s*([A-Za-z_][\w-]*)")
+_SECRET = re.compile(r"\bsecrets\b")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The values that expressions may use.
+
+    `inputs` and `env` are texts with the scopes that they were written in; `matrix` is one
+    combination, `None` if it is unknown. `events` and `refs` are what may start the job.
+    """
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    events: Possible = (UNKNOWN,)
+    refs: Possible = (UNKNOWN,)
+    matrix: Mapping[str, Any] | None = field(default_factory=dict)
+    inputs: Mapping[str, tuple[str, Scope]] = field(default_factory=dict)
+    env: Mapping[str, tuple[str, Scope]] = field(default_factory=dict)
+    _known: dict[tuple[str, str], Possible] = field(default_factory=dict, compare=False, repr=False)
+
+    def values(self, text: str) -> Possible:
+        """Return every value that a text with expressions may have."""
+        found = possible(text, self.lookup)
+        is_short = all(isinstance(each, Unknown) or len(each) <= _LONGEST for each in found)
+        return found if is_short else (UNKNOWN,)
+
+    def value(self, text: str) -> str | None:
+        """Return the value of a text; `None` if it may have several, or is unknown."""
+        found = self.values(text)
+        return found[0] if len(found) == 1 and isinstance(found[0], str) else None
+
+    def truth(self, condition: str) -> frozenset[bool]:
+        """Return whether a condition may be true, and whether it may be false."""
+        return truth(condition, self.lookup)
+
+    def lookup(self, path: Sequence[str]) -> Possible:
+        """See `expressions.Lookup`."""
+        context, *rest = (name.lower() for name in path)
+        match context, rest:
+            case (("inputs" | "env"), [name]):
+                return self._given(context, name, path[1])
+            case "matrix", [_, *_]:
+                return self._in_matrix(path[1:])
+            case "github", ["event_name"]:
+                return self.events
+            case "github", ["ref"]:
+                return self.refs
+            case "github", ["ref_name" | "ref_type" as part]:
+                return tuple(_part_of_ref(ref, part) for ref in self.refs)
+            case "github", [name] if name in self.facts:
+                return (self.facts[name],)
+        return (UNKNOWN,)
+
+    def within(
+        self,
+        *,
+        env: Table | None = None,
+        inputs: Mapping[str, tuple[str, Scope]] | None = None,
+    ) -> Scope:
+        """Return a scope inside this one, with more variables, or with other inputs."""
+        scope = replace(self, _known={})
+        if env is not None and env.pairs:
+            added = {
+                key: (value.text, self) for key, value in env.items() if isinstance(value, Text)
+            }
+            scope = replace(scope, env={**self.env, **added}, _known={})
+        return scope if inputs is None else replace(scope, inputs=inputs, _known={})
+
+    def is_secret(self, text: str) -> bool:
+        """Whether a secret of the repository is in the text, or in what it names."""
+        return any(self._has_secret(part) for is_one, part in pieces(text) if is_one)
+
+    def _has_secret(self, expression: str) -> bool:
+        if _SECRET.search(expression):
+            return True
+        for context, name in _MENTION.findall(expression[:_LONGEST]):
+            given, scope = self._text_of(context, name) or ("", self)
+            key = (f"secret {context}", name.lower())
+            if key not in self._known:
+                self._known[key] = (given != "" and scope.is_secret(given),)
+            if self._known[key][0]:
+                return True
+        return False
+
+    def _given(self, context: str, name: str, spelled: str) -> Possible:
+        if (context, name) not in self._known:
+            text = self._text_of(context, spelled)
+            self._known[context, name] = (UNKNOWN,) if text is None else text[1].values(text[0])
+        return self._known[context, name]
+
+    def _text_of(self, context: str, name: str) -> tuple[str, Scope] | None:
+        if context == "env":
+            return self.env.get(name)
+        return next(
+            (given for own, given in self.inputs.items() if own.lower() == name.lower()), None
+        )
+
+    def _in_matrix(self, path: Sequence[str]) -> Possible:
+        if self.matrix is None:
+            return (UNKNOWN,)
+        value: Any = dict(self.matrix)
+        for name in path:
+            value = member(value, name)
+        return (value,)
+
+
+def _part_of_ref(ref: object, part: str) -> Any:  # noqa: ANN401 - or unknown
+    if not isinstance(ref, str):
+        return UNKNOWN
+    is_tag = ref.startswith("refs/tags/")
+    if part == "ref_type":
+        return "tag" if is_tag else "branch"
+    return ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
+
+
+def combinations(job: Table, scope: Scope) -> Iterator[Scope]:
+    """Yield the scope of each combination of a job's matrix; the scope itself without one."""
+    matrix = job.table("strategy").get("matrix")
+    if matrix is None:
+        yield scope
+        return
+    found = _expanded(_plain(matrix, scope))
+    if found is None:
+        yield replace(scope, matrix=None, _known={})
+        return
+    for each in itertools.islice(found, _MOST_COMBINATIONS):
+        yield replace(scope, matrix=each, _known={})
+
+
+def _expanded(matrix: Any) -> list[dict[str, Any]] | None:  # noqa: ANN401 - a plain value
+    """Return the combinations of a matrix, as GitHub makes them; `None` if it is unknown."""
+    if not isinstance(matrix, dict):
+        return None
+    axes = {name: values for name, values in matrix.items() if name not in {"include", "exclude"}}
+    listed = {
+        name: values if isinstance(values, list) else [UNKNOWN] for name, values in axes.items()
+    }
+    product = itertools.product(*listed.values())
+    rows = [dict(zip(listed, row, strict=True)) for row in itertools.islice(product, 2000)]
+    excluded = _rows(matrix.get("exclude"))
+    rows = [row for row in rows if not any(_fits(row, each) for each in excluded)]
+    if not axes:
+        rows = []
+    originals = [dict(row) for row in rows]
+    if matrix.get("include") is UNKNOWN:
+        return None
+    for added in _rows(matrix.get("include")):
+        # It is added to every combination of which it changes no value, else it is one itself.
+        shared = [
+            row
+            for row, original in zip(rows, originals, strict=False)
+            if all(original.get(name, value) == value for name, value in added.items())
+        ]
+        for row in shared:
+            row.update(added)
+        if not shared:
+            rows.append(dict(added))
+    return rows
+
+
+def _rows(value: object) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _fits(row: Mapping[str, Any], pattern: Mapping[str, Any]) -> bool:
+    return bool(pattern) and all(row.get(name) == value for name, value in pattern.items())
+
+
+def _plain(value: Value, scope: Scope) -> Any:  # noqa: ANN401 - a plain value
+    """Return a YAML value as GitHub's expressions see it; texts are evaluated."""
+    match value:
+        case Text(is_null=True):
+            return None
+        case Text(text=text, style=style):
+            if not style and text in {"true", "false"}:
+                return text == "true"
+            parts = list(pieces(text))
+            if len(parts) == 1 and parts[0][0]:
+                found = evaluated(parts[0][1], scope.lookup)
+                return found[0] if len(found) == 1 else UNKNOWN
+            known = scope.value(text)
+            return UNKNOWN if known is None else known
+        case List():
+            return [_plain(each, scope) for each in value.values]
+        case Table():
+            return {name: _plain(each, scope) for name, each in value.items()}

@@ -1,0 +1,154 @@
+"""The steps of a job, with those of the repository's own composite actions in their places."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from attested_publish.setup.documents import List, Table, Text
+from attested_publish.setup.jobs import Spot
+from attested_publish.setup.scopes import Scope
+
+if TYPE_CHECKING:
+    from attested_publish.setup.sources import Sources
+
+_MOST_STEPS = 1000
+_DEEPEST = 8
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that does something itself: it runs a script, or uses an action of others.
+
+    `conditions` are its own and those of the composite actions around it. `folder` is its working
+    directory.
+    """
+
+    file: str
+    table: Table
+    scope: Scope
+    conditions: tuple[tuple[str, Scope], ...] = ()
+    folder: str = ""
+    shell: str = ""
+
+    @property
+    def uses(self) -> str:
+        """The action that it uses, without the version; empty if it runs a script."""
+        text = self.table.text("uses")
+        return text.text.strip().partition("@")[0].strip() if text else ""
+
+    @property
+    def version(self) -> str:
+        """The version of the action."""
+        text = self.table.text("uses")
+        return text.text.strip().partition("@")[2].strip() if text else ""
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether what it uses is pinned by a full commit or a digest, or is the repository's."""
+        if self.uses.startswith("./") or self.uses == ".":
+            return True
+        if self.uses.startswith("docker://"):
+            return self.version.startswith("sha256:")
+        return bool(_COMMIT.fullmatch(self.version))
+
+    def spot(self, name: str) -> Spot:
+        """Where a key of the step is, or the step itself."""
+        key = self.table.key(name)
+        return Spot(self.file, key.line if key else self.table.line)
+
+    def given(self, *names: str) -> Text | None:
+        """Return an input of the action, by any of its names."""
+        table = self.table.table("with")
+        for key, value in table.items():
+            if key.lower() in names and isinstance(value, Text) and not value.is_null:
+                return value
+        return None
+
+
+class Steps:
+    """Reads the steps of one job. `sources` has the repository's actions."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._left = _MOST_STEPS
+
+    def of_job(self, file: str, job: Table, scope: Scope, defaults: Table) -> Iterator[Step]:
+        """Yield the steps of a job, in order."""
+        run = {}
+        for table in (defaults.table("run"), job.table("defaults").table("run")):
+            for name in ("working-directory", "shell"):
+                if text := table.text(name):
+                    run[name] = text.text
+        folder = scope.value(run.get("working-directory", ""))
+        yield from self._steps(
+            file,
+            job.get("steps"),
+            scope,
+            conditions=(),
+            folder="\ue000" if folder is None else folder,
+            shell=run.get("shell", ""),
+            depth=0,
+        )
+
+    def _steps(
+        self,
+        file: str,
+        steps: object,
+        scope: Scope,
+        *,
+        conditions: tuple[tuple[str, Scope], ...],
+        folder: str,
+        shell: str,
+        depth: int,
+    ) -> Iterator[Step]:
+        for table in steps.values if isinstance(steps, List) else ():
+            if not isinstance(table, Table):
+                continue
+            self._left -= 1
+            if self._left < 0:
+                return
+            inner = scope.within(env=table.table("env"))
+            own = conditions
+            if text := table.text("if"):
+                own = (*conditions, (text.text, inner))
+                if scope.truth(text.text) == {False}:
+                    continue
+            given = table.text("working-directory")
+            place = folder if given is None else scope.value(given.text) or "\ue000"
+            shell_of_it = table.text("shell")
+            step = Step(file, table, inner, own, place, shell_of_it.text if shell_of_it else shell)
+            action = self._sources.action(step.uses) if depth < _DEEPEST else None
+            if action is None:
+                yield step
+            else:
+                yield from self._inside(step, action, depth)
+
+    def _inside(self, step: Step, action: tuple[str, Table], depth: int) -> Iterator[Step]:
+        """Yield the steps of a composite action; the step itself for one of another kind."""
+        file, table = action
+        runs = table.table("runs")
+        using = runs.text("using")
+        if using is None or using.text != "composite":
+            return
+        inputs: dict[str, tuple[str, Scope]] = {}
+        for name, declared in table.table("inputs").items():
+            default = declared.text("default") if isinstance(declared, Table) else None
+            inputs[name] = (default.text if default else "", Scope())
+        inputs |= {
+            name: (value.text, step.scope)
+            for name, value in step.table.table("with").items()
+            if isinstance(value, Text)
+        }
+        yield from self._steps(
+            file,
+            runs.get("steps"),
+            step.scope.within(inputs=inputs),
+            conditions=step.conditions,
+            folder="",
+            shell="",
+            depth=depth + 1,
+        )

@@ -1,0 +1,310 @@
+"""Find the jobs in GitHub's workflows that upload, through reusable workflows and actions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from attested_publish.setup import github_steps
+from attested_publish.setup.documents import Document, Table, Text
+from attested_publish.setup.jobs import Job, Provider, Spot, Trigger
+from attested_publish.setup.permissions import Permissions
+from attested_publish.setup.scopes import Scope, combinations
+from attested_publish.setup.sources import WORKFLOWS, Sources
+from attested_publish.setup.steps import Step, Steps
+from attested_publish.setup.triggers import (
+    CALL,
+    UNTRUSTED,
+    When,
+    asks_which,
+    asks_whose,
+    events_of,
+)
+
+if TYPE_CHECKING:
+    from attested_publish.setup.projects import Projects
+
+_DEEPEST = 5
+_MOST_JOBS = 2000
+_STATUS = re.compile(r"\b(?:always|failure|cancelled)\s*\(")
+_PUBLISHING = re.compile(r"publish|pypi|release|deploy|upload", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A call of a workflow in another repository, by a job that may ask for an identity token."""
+
+    uses: str
+    spot: Spot
+
+
+@dataclass(frozen=True)
+class _Call:
+    """How a workflow came to be read: what was started, and what its caller passed on."""
+
+    started: str
+    when: When
+    inputs: Mapping[str, tuple[str, Scope]] = field(default_factory=dict)
+    permissions: Permissions | None = None
+    conditions: tuple[str, ...] = ()
+    wide: tuple[tuple[str, Spot], ...] = ()
+    depth: int = 0
+
+    @property
+    def is_called(self) -> bool:
+        """Whether it is a reusable workflow that another one calls."""
+        return self.depth > 0
+
+
+@dataclass(frozen=True)
+class _Defined:
+    """A job as a file defines it, in one combination of its matrix, and what it has to meet."""
+
+    document: Document
+    name: str
+    table: Table
+    scope: Scope
+    conditions: tuple[str, ...]
+
+
+class Workflows:
+    """Reads the workflows of a repository; `facts` are what its remote says (`repository`, …)."""
+
+    def __init__(self, sources: Sources, projects: Projects, facts: Mapping[str, str]) -> None:
+        self._sources = sources
+        self._projects = projects
+        self._facts = facts
+        self._called: set[str] = set()
+        self._left = _MOST_JOBS
+        self.elsewhere: dict[Spot, Elsewhere] = {}
+
+    def uploading(self) -> list[Job]:
+        """Return the jobs that upload, each combination of a matrix on its own."""
+        documents = list(self._sources.workflows())
+        found: list[Job] = []
+        only_called: list[Document] = []
+        for document in documents:
+            if [event.name for event in events_of(document)] == [CALL]:
+                only_called.append(document)
+            else:
+                found += self._started(document)
+        for document in only_called:
+            if document.name not in self._called:
+                found += self._started(document)
+        return found
+
+    def _started(self, document: Document) -> list[Job]:
+        """Read a workflow as it is started, and ask what else could start what uploads."""
+        events = [event for event in events_of(document) if event.name != CALL]
+        jobs = self._jobs(document, _Call(document.name, When.of(events)))
+        uploading = [(job, texts) for job, texts in jobs if job.uploads]
+        if not any(job.is_public for job, _ in uploading):
+            return [job for job, _ in uploading]
+        for event in events:
+            if event.name not in UNTRUSTED and not event.is_any_branch:
+                continue
+            reached = {
+                (job.file, job.name)
+                for job, _ in self._jobs(document, _Call(document.name, When.on(event)))
+                if job.is_public
+            }
+            for job, conditions in uploading:
+                if (job.file, job.name) not in reached:
+                    continue
+                if event.name in UNTRUSTED and not any(map(asks_whose, conditions)):
+                    job.untrusted.append(Trigger(event.name, event.spot))
+                if event.is_any_branch and not any(map(asks_which, conditions)):
+                    job.any_branch = event.spot
+        return [job for job, _ in uploading]
+
+    def _jobs(self, document: Document, call: _Call) -> list[tuple[Job, tuple[str, ...]]]:
+        """Return all jobs of a workflow, with the conditions of each and of what it needs."""
+        tables = {
+            name: value
+            for name, value in document.root.table("jobs").items()
+            if isinstance(value, Table)
+        }
+        scope = Scope(
+            facts=self._facts, events=call.when.events, refs=call.when.refs, inputs=call.inputs
+        ).within(env=document.root.table("env"))
+        found: list[tuple[Job, tuple[str, ...]]] = []
+        for name, table in tables.items():
+            needed = _needed(name, tables)
+            conditions = _conditions(name, needed, tables)
+            # In another repository a condition may ask for this one's name.
+            asked = replace(scope, facts={}, _known={})
+            if any(asked.truth(each) == {False} for each in conditions):
+                continue
+            texts = (*call.conditions, *conditions)
+            for inner in combinations(table, scope):
+                self._left -= 1
+                if self._left < 0:
+                    return found
+                defined = _Defined(document, name, table, inner, texts)
+                if table.text("uses"):
+                    found += self._called_jobs(defined, call)
+                else:
+                    found.append(self._job(defined, call))
+        _pass_on_hints(found, tables)
+        return found
+
+    def _job(self, defined: _Defined, call: _Call) -> tuple[Job, tuple[str, ...]]:
+        document, name, table = defined.document, defined.name, defined.table
+        scope = defined.scope.within(env=table.table("env"))
+        permissions = self._permissions(document, table) or call.permissions
+        may_caller = not call.is_called or (call.permissions and call.permissions.has_identity)
+        job = Job(
+            provider=Provider.GITHUB,
+            file=document.name,
+            started=call.started,
+            name=name,
+            spot=Spot(document.name, _key_line(document, name)),
+            environment=_environment(table, scope),
+            has_identity=bool(permissions and permissions.has_identity and may_caller),
+            is_reusable=call.is_called or any(event.name == CALL for event in events_of(document)),
+            needs=tuple(_needed(name, document.root.table("jobs"))),
+        )
+        if permissions:
+            job.wide += [*permissions.wide()]
+        job.wide += [*self._wide_workflow(document), *call.wide]
+        mentions: list[str] = []
+        for step in Steps(self._sources).of_job(
+            document.name, table, scope, document.root.table("defaults")
+        ):
+            mentions += self._note_step(job, step)
+        return job, (*defined.conditions, *mentions)
+
+    def _note_step(self, job: Job, step: Step) -> list[str]:
+        """Add to a job what one of its steps does; return the conditions of an upload."""
+        uploads = list(github_steps.uploads(step, self._projects))
+        job.uploads += uploads
+        job.builds += github_steps.builds(step, self._projects)
+        job.hints += github_steps.hints(step, self._projects)
+        job.builds_all = job.builds_all or github_steps.builds_all(step, self._projects)
+        job.checks_out = job.checks_out or step.uses.lower() == "actions/checkout"
+        if github_steps.restores_cache(step):
+            job.caches.append(step.spot("uses"))
+        if step.uses and not step.is_pinned:
+            job.unpinned.append((f"{step.uses}@{step.version}", step.spot("uses")))
+        if not uploads:
+            return []
+        run = step.table.text("run")
+        return [text for text, _ in step.conditions] + ([run.text] if run else [])
+
+    def _called_jobs(self, defined: _Defined, call: _Call) -> Iterator[tuple[Job, tuple[str, ...]]]:
+        """Yield the jobs of the reusable workflow that a job calls, if it is of this repository."""
+        document, table = defined.document, defined.table
+        uses = table.text("uses")
+        assert uses is not None
+        permissions = self._permissions(document, table) or call.permissions
+        path = self._own_path(uses.text)
+        if path is None:
+            if permissions and permissions.has_identity and _PUBLISHING.search(uses.text):
+                spot = Spot(document.name, uses.line)
+                self.elsewhere[spot] = Elsewhere(uses.text, spot)
+            return
+        called = self._sources.document(path)
+        if called is None or call.depth >= _DEEPEST:
+            return
+        self._called.add(path)
+        declared = called.root.table("on").table(CALL).table("inputs")
+        inputs: dict[str, tuple[str, Scope]] = {
+            key: (default.text if (default := each.text("default")) else "", Scope())
+            for key, each in declared.items()
+            if isinstance(each, Table)
+        }
+        inputs |= {
+            key: (value.text, defined.scope)
+            for key, value in table.table("with").items()
+            if isinstance(value, Text)
+        }
+        inner = _Call(
+            started=call.started,
+            when=call.when,
+            inputs=inputs,
+            permissions=permissions or Permissions(Spot(document.name, table.line)),
+            conditions=defined.conditions,
+            wide=(*call.wide, *self._wide_workflow(document)),
+            depth=call.depth + 1,
+        )
+        yield from self._jobs(called, inner)
+
+    def _own_path(self, uses: str) -> str | None:
+        """Return the file of a reusable workflow of this repository; `None` for another's."""
+        path = uses.strip().partition("@")[0]
+        repository = self._sources.repository
+        if repository and path.lower().startswith(f"{repository.lower()}/"):
+            path = f"./{path[len(repository) + 1 :]}"
+        is_own = path.startswith(f"./{WORKFLOWS}/") and ".." not in PurePosixPath(path).parts
+        return path.removeprefix("./") if is_own else None
+
+    @staticmethod
+    def _permissions(document: Document, table: Table) -> Permissions | None:
+        """Return what a job may do: by its own permissions, else by those of its workflow."""
+        own = Permissions.read(table.get("permissions"), document.name)
+        return own or Permissions.read(document.root.get("permissions"), document.name)
+
+    @staticmethod
+    def _wide_workflow(document: Document) -> list[tuple[str, Spot]]:
+        """Return that each of several jobs may ask for an identity token, if so."""
+        whole = Permissions.read(document.root.get("permissions"), document.name)
+        is_several = len(document.root.table("jobs").pairs) > 1
+        if whole is None or not whole.levels or not whole.has_identity or not is_several:
+            return []
+        return [("id-token: write for every job of the workflow", whole.identity_spot())]
+
+
+def _key_line(document: Document, name: str) -> int:
+    key = document.root.table("jobs").key(name)
+    return key.line if key else 1
+
+
+def _needed(name: str, tables: Mapping[str, Table] | Table) -> list[str]:
+    """Return the names of the jobs that a job needs, and of those that they need."""
+    table_of = tables.table if isinstance(tables, Table) else tables.get
+    found: list[str] = []
+    waiting = [name]
+    while waiting:
+        table = table_of(waiting.pop())
+        for text in table.texts("needs") if table else ():
+            if text.text not in found and text.text != name:
+                found.append(text.text)
+                waiting.append(text.text)
+    return found
+
+
+def _conditions(name: str, needed: list[str], tables: Mapping[str, Table]) -> tuple[str, ...]:
+    """Return the conditions that a job has to meet, and those of the jobs that it needs.
+
+    A job that runs whatever became of the others has only its own.
+    """
+    own = text.text if (text := tables[name].text("if")) else ""
+    if _STATUS.search(own):
+        return (own,)
+    others = [text.text for each in needed if each in tables and (text := tables[each].text("if"))]
+    return (*([own] if own else []), *others)
+
+
+def _environment(table: Table, scope: Scope) -> str | None:
+    """Return a job's environment; empty for none, `None` if it is not known."""
+    value = table.get("environment")
+    if isinstance(value, Table):
+        value = value.get("name")
+    if not isinstance(value, Text) or value.is_null:
+        return ""
+    return scope.value(value.text)
+
+
+def _pass_on_hints(found: list[tuple[Job, tuple[str, ...]]], tables: Mapping[str, Table]) -> None:
+    """Give each job what the jobs that it needs say about projects, after its own."""
+    by_name: dict[str, list[Job]] = {name: [] for name in tables}
+    for job, _ in found:
+        by_name.setdefault(job.name, []).append(job)
+    for job, _ in found:
+        for name in job.needs:
+            for needed in by_name.get(name, ()):
+                job.needed_hints += needed.hints
+                job.builds_all = job.builds_all or needed.builds_all

@@ -1,0 +1,241 @@
+"""Write the workflow, or change the one that publishes: never over what is not committed."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from attested_publish import __version__
+from attested_publish.setup import pins
+from attested_publish.setup.changing import change_upload, drop_variables, is_to_change, permit
+from attested_publish.setup.documents import SetupProblem
+from attested_publish.setup.edits import Editor, NotChangeable
+from attested_publish.setup.git import why_not_to_change
+from attested_publish.setup.github_steps import OURS
+from attested_publish.setup.jobs import Job, Kind, Provider, Uploading
+from attested_publish.setup.reading import Tree
+from attested_publish.setup.remote import GITHUB
+from attested_publish.setup.sources import WORKFLOWS
+from attested_publish.setup.survey import Survey, survey
+from attested_publish.setup.templates import new_workflow
+
+_NAMES = ("release", "publish", "pypi", "publish-to-pypi")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file that was written: its name, its text before (empty: it is new), and its text now."""
+
+    name: str
+    before: str
+    after: str
+
+    def difference(self) -> list[str]:
+        """Return the difference as lines of a unified diff."""
+        old = f"a/{self.name}" if self.before else "/dev/null"
+        return list(
+            difflib.unified_diff(
+                self.before.splitlines(),
+                self.after.splitlines(),
+                old,
+                f"b/{self.name}",
+                lineterm="",
+            )
+        )
+
+
+@dataclass
+class Outcome:
+    """What was written, and why something was not: sentences."""
+
+    written: list[Change] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+
+def write(found: Survey, *, offline: bool) -> Outcome:
+    """Write what the repository needs. Raises `SetupProblem` where a file cannot be written."""
+    outcome = Outcome()
+    if found.remote and found.remote.may_run_workflows:
+        outcome.refused.append(f"No workflow is written for {found.remote.host}.")
+        return outcome
+    pin = pins.own_pin(offline=offline)
+    own = str(pin) if pin else f"{OURS}@v{__version__}"
+    if pin is None:
+        outcome.notices.append(
+            f"The commit of attested-publish {__version__} is not known here, so its tag is used; "
+            "pin it, as with: uvx pinact run"
+        )
+    if not found.jobs:
+        _write_new(found, own, outcome)
+        return outcome
+    jobs = [job for job in found.jobs if job.is_public and any(map(is_to_change, job.uploads))]
+    left = {job.file for job in found.jobs if job.provider is Provider.GITLAB}
+    if not jobs:
+        what = (
+            f"{', '.join(sorted(left))} is not changed: see docs/gitlab.md."
+            if left
+            else (
+                "There is nothing to change: what publishes here uses this action already, or a "
+                "tool that cannot be replaced without changing how the project is built."
+            )
+        )
+        outcome.notices.append(what)
+        return outcome
+    changes = _changes(found, jobs, own, outcome)
+    if not outcome.refused:
+        for change in changes:
+            _replace(found.tree, change)
+            outcome.written.append(change)
+    return outcome
+
+
+def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
+    if found.remote and found.remote.host != GITHUB:
+        outcome.refused.append(
+            f"No pipeline is written for {found.remote.host}: see docs/gitlab.md."
+        )
+        return
+    if not found.projects.found:
+        outcome.refused.append(
+            "There is no project to publish: neither pyproject.toml nor setup.cfg or setup.py."
+        )
+        return
+    tree = found.tree
+    name = next(
+        (
+            each
+            for each in _NAMES
+            if not any(tree.has(f"{WORKFLOWS}/{each}.{end}") for end in ("yml", "yaml"))
+        ),
+        None,
+    )
+    if name is None:
+        outcome.refused.append(f"{WORKFLOWS} has a file of every name that a new one could get.")
+        return
+    change = Change(f"{WORKFLOWS}/{name}.yml", "", new_workflow(found.projects, own, name))
+    place = tree.root / WORKFLOWS
+    with _explained(change.name):
+        place.mkdir(parents=True, exist_ok=True)
+        if not place.resolve().is_relative_to(tree.root.resolve()):
+            raise SetupProblem(
+                f"{WORKFLOWS} is a link that leads out of the repository",
+                remedy="Make it a folder of the repository.",
+            )
+        with (tree.root / change.name).open("x", encoding="utf-8", newline="") as file:
+            file.write(change.after)
+    outcome.written.append(change)
+
+
+def _changes(found: Survey, jobs: list[Job], own: str, outcome: Outcome) -> list[Change]:
+    """Work out the changes of all files, and that they do what they should."""
+    editors = _Editors(found)
+    try:
+        for job in jobs:
+            _change(job, own, editors)
+        texts = {name: each.result() for name, each in editors.opened.items()}
+    except NotChangeable as why:
+        outcome.refused.append(f"{editors.current} was not changed: {why}.")
+        return []
+    for name in texts:
+        if why_not := why_not_to_change(found.tree.root, name):
+            outcome.refused.append(f"{name} was not changed: {why_not}.")
+    if not _does_it(found, jobs, texts):
+        outcome.refused.append(
+            f"{', '.join(texts)} was not changed: the changed file would not publish the same."
+        )
+    return [
+        Change(name, before, text)
+        for name, text in texts.items()
+        if text != (before := editors.opened[name].document.source)
+    ]
+
+
+class _Editors:
+    """The editors of the files that are changed; `current` is the one that was asked for last."""
+
+    def __init__(self, found: Survey) -> None:
+        assert found.sources is not None
+        self._sources = found.sources
+        self.opened: dict[str, Editor] = {}
+        self.current = ""
+
+    def of(self, name: str) -> Editor:
+        """Return the editor of a file."""
+        self.current = name
+        if name not in self.opened:
+            document = self._sources.document(name)
+            assert document is not None
+            self.opened[name] = Editor(document)
+        return self.opened[name]
+
+
+def _change(job: Job, own: str, editors: _Editors) -> None:
+    """Change what a job uploads with, and let it ask for an identity token."""
+    for upload in _each_once(job):
+        editor = editors.of(upload.key[0])
+        change_upload(editor, upload, own)
+        if upload.kind is Kind.COMMAND and upload.key[0] == job.file:
+            drop_variables(editor, job)
+    if not job.has_identity:
+        editor = editors.of(job.file)
+        if job.started != job.file:
+            raise NotChangeable("it is a reusable workflow")
+        permit(editor, job)
+
+
+def _each_once(job: Job) -> Iterator[Uploading]:
+    seen = set()
+    for upload in job.uploads:
+        if upload.key not in seen and is_to_change(upload):
+            seen.add(upload.key)
+            yield upload
+
+
+def _does_it(found: Survey, jobs: list[Job], texts: dict[str, str]) -> bool:
+    """Whether the changed files publish what the old ones did, as the same publishers, with us."""
+    after = survey(found.tree.root, Tree(found.tree.root, texts))
+    if {*after.publishers} != {*found.publishers}:
+        return False
+    names = {(job.file, job.name) for job in jobs}
+    changed = [job for job in after.jobs if (job.file, job.name) in names]
+    return bool(changed) and all(
+        job.has_identity and not any(is_to_change(each) for each in job.uploads) for job in changed
+    )
+
+
+def _replace(tree: Tree, change: Change) -> None:
+    """Replace a file as a whole, with the permissions that it has."""
+    path = tree.root / change.name
+    with _explained(change.name):
+        content = path.read_bytes()
+        if content.decode("utf-8-sig") != change.before:
+            raise SetupProblem(
+                f"{change.name} was changed meanwhile", remedy="Run the command again."
+            )
+        mark = b"\xef\xbb\xbf" if content.startswith(b"\xef\xbb\xbf") else b""
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".setup-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(mark + change.after.encode())
+            Path(name).chmod(path.stat().st_mode & 0o777)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SetupProblem(
+            f"{name} could not be written: {error.strerror}",
+            remedy="Give the command the right to write there.",
+        ) from error
