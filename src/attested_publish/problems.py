@@ -116,11 +116,13 @@ class Problem(Exception):
 
     `may_pass` is true when the same request may succeed later; `retry_after` is how many
     seconds the server asked to wait. `may_have_arrived`: the index may have `file` all the same.
+    `listed` is how many of the first lines of `detail` say what the findings about files say.
     """
 
     stage: Stage
     result = "failed"
     may_have_arrived = False
+    listed = 0
 
     def __init__(
         self,

@@ -100,7 +100,8 @@ class FileReport:
 class ProblemReport:
     """A problem as it was printed.
 
-    `read_on` is an address, `source` where the user has the file; neither is part of the JSON.
+    `read_on` is an address, `source` where the user has the file, `listed` how many of the first
+    lines of `detail` are findings; they are not part of the JSON.
     """
 
     stage: str
@@ -110,11 +111,12 @@ class ProblemReport:
     file: str | None
     read_on: str = ""
     source: str = ""
+    listed: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the problem's part of the JSON report."""
         record = asdict(self)
-        del record["read_on"], record["source"]
+        del record["read_on"], record["source"], record["listed"]
         return record
 
 
@@ -136,15 +138,6 @@ class Forecast:
     why_unknown: str | None = None
 
 
-@dataclass(frozen=True)
-class Span:
-    """When a stage ran, in seconds from the start of the run."""
-
-    stage: str
-    start: float
-    end: float
-
-
 @dataclass
 class Story:
     """What the summary shows in addition to the JSON report.
@@ -152,7 +145,7 @@ class Story:
     `index_name` is the common name of the index, `pages` are the addresses of its release
     pages, by project. `consumers_see` is the publisher in the provenance, as PEP 751 writes it.
     `remarks` are findings about the whole release, `improvements` are suggestions for the next
-    one; each is a sentence.
+    one; each is a sentence. `elapsed` is how many seconds the run has taken so far.
     """
 
     index_name: str = "the index"
@@ -161,7 +154,7 @@ class Story:
     consumers_see: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     improvements: list[str] = field(default_factory=list)
-    timeline: list[Span] = field(default_factory=list)
+    elapsed: float = 0.0
 
 
 @dataclass

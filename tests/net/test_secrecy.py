@@ -411,7 +411,7 @@ def test_a_command_among_wrong_arguments(
     command: str, end: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for options in (
-        ["publish", "--attestations", f"x{end}{command}"],
+        ["publish", f"--attestations=x{end}{command}"],
         ["services", "--port", f"x{end}{command}"],
         ["services", f"x{end}{command}"],
         ["services", "--fault", f"x{end}{command}"],

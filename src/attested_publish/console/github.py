@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from attested_publish.console.mask import mask
-from attested_publish.console.printer import Printer
+from attested_publish.console.printer import Printer, told
 from attested_publish.findings import Severity
 from attested_publish.net import secrecy
 from attested_publish.net.untrusted import harmless, shown
@@ -85,7 +85,7 @@ class GitHubPrinter(Printer):
     def problem(self, problem: ProblemReport) -> None:
         """Annotate the problem, as it was displayed."""
         super().problem(problem)
-        text = "\n".join(filter(None, (problem.detail, problem.remedy, f"More: {problem.read_on}")))
+        text = "\n".join(filter(None, (*told(problem), problem.remedy, f"More: {problem.read_on}")))
         self._command("error", text, title=problem.title, file=problem.source or None)
 
     def wrong_input(self, sentence: str) -> None:

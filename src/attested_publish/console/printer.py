@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan"}
 _MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTICE: "·"}
 _NAME_WIDTH = 13
+_LISTED = 10
 
 
 class Printer:
@@ -96,7 +97,7 @@ class Printer:
         """Print a problem: title, what happened, what to do, where to read on."""
         self.console.print()
         self._line(("✗ ", "bold red"), (problem.title, "bold"), (f"  [{problem.stage}]", "dim"))
-        for line in problem.detail.splitlines():
+        for line in told(problem):
             self._line((f"  {line}", ""))
         if problem.remedy:
             head, *rest = problem.remedy.splitlines()
@@ -126,6 +127,16 @@ class Printer:
         line = Text.assemble(*cleaned) if safe == whole else Text(safe)
         with self._printing:
             self.console.print(line, soft_wrap=True)
+
+
+def told(problem: ProblemReport) -> Iterator[str]:
+    """Yield the lines of a problem's detail; of findings, which were printed before, the first."""
+    lines = problem.detail.splitlines()
+    listed = lines[: problem.listed]
+    yield from listed[:_LISTED]
+    if len(listed) > _LISTED:
+        yield f"… and {len(listed) - _LISTED} more, as listed above."
+    yield from lines[problem.listed :]
 
 
 def cleaned(finding: Finding) -> Finding:

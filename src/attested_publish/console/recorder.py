@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from attested_publish.net.untrusted import harmless
 from attested_publish.problems import Stage
-from attested_publish.report import ProblemReport, Span
 
 if TYPE_CHECKING:
     from attested_publish.console.printer import Printer
+    from attested_publish.report import ProblemReport
 
 
 class Recorder:
@@ -28,7 +28,6 @@ class Recorder:
         self.started = time.monotonic() if started is None else started
         self.current = Stage.FILES
         self.seconds: dict[str, float] = {}
-        self.timeline: list[Span] = []
         self.remarks: list[str] = []
         self.improvements: list[str] = []
         self.problems: list[ProblemReport] = []
@@ -49,7 +48,6 @@ class Recorder:
         finally:
             spent = self.elapsed - began
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
-            self.timeline.append(Span(stage.value, began, began + spent))
             self.printer.end(spent)
 
     def remark(self, text: str) -> None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import starmap
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from attested_publish.console.recorder import Recorder
 from attested_publish.consumer.lock_findings import LockReport
 from attested_publish.fronts.head_start import start_judging
 from attested_publish.fronts.running import carry_out, mask_secrets, write_json
-from attested_publish.fronts.summary import summary
+from attested_publish.fronts.step_summary import VARIABLE, append_summary, append_whole
+from attested_publish.fronts.summary import WRONG_INPUTS, summary
 from attested_publish.journey.outcome import report_of
 from attested_publish.journey.run import Run
 from attested_publish.net import secrecy
@@ -32,7 +34,6 @@ from attested_publish.report import ProblemReport, Report, Result
 from attested_publish.settings import SETTINGS, Mode, WrongUsage, understand
 
 _LOG_WIDTH = 140
-_SUMMARY_LIMIT = 1 << 20
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
@@ -96,7 +97,7 @@ def _wrong_inputs(error: WrongUsage, printer: GitHubPrinter, report: Report) -> 
     for sentence in error.sentences:
         printer.wrong_input(harmless(sentence, pieces=True))
     problem = ProblemReport(
-        stage="settings",
+        stage=WRONG_INPUTS,
         title=counted(len(error.sentences), "wrong input"),
         detail=harmless(str(error)),
         remedy="Correct the inputs of this step in the workflow.",
@@ -196,28 +197,23 @@ def hand_over(
     if environment.get("GITHUB_OUTPUT"):
         file = Path(environment["GITHUB_OUTPUT"])
         with _warning("step's outputs", warn) as of_outputs:
-            _append(file, "".join(starmap(_output, outputs.items())))
+            append_whole(file, "".join(starmap(_output, outputs.items())))
         if not of_outputs.is_done:
             # The disk may have room for this one, which others depend on.
             with _warning("step's result", warn):
-                _append(file, _output("result", report.result.value))
-    if environment.get("GITHUB_STEP_SUMMARY"):
+                append_whole(file, _output("result", report.result.value))
+    if environment.get(VARIABLE):
         with _warning("step's summary", warn):
-            _append(
-                Path(environment["GITHUB_STEP_SUMMARY"]),
-                secrecy.blotted(
-                    summary(report, limit=_SUMMARY_LIMIT)
-                    if locks is None
-                    else _summary_of(locks, report)
-                ),
-            )
+            append_summary(Path(environment[VARIABLE]), partial(_page, report, locks))
 
 
-def _summary_of(locks: LockReport, report: Report) -> str:
+def _page(report: Report, locks: LockReport | None, limit: int) -> str:
+    if locks is None:
+        return summary(report, limit)
     # What it needs takes a while to import, and releases do without.
     from attested_publish.fronts.lock_summary import lock_summary
 
-    return lock_summary(locks, report, limit=_SUMMARY_LIMIT)
+    return lock_summary(locks, report, limit)
 
 
 @dataclass
@@ -241,20 +237,6 @@ def _output(name: str, value: str) -> str:
     # Random, so that no value can end its own block and set other outputs.
     mark = f"end-{secrets.token_hex(16)}"
     return f"{name}<<{mark}\n{value}\n{mark}\n"
-
-
-def _append(path: Path, text: str) -> None:
-    """Append all of a text or nothing: a truncated output makes the runner fail the step."""
-    left = memoryview(text.encode("utf-8", errors="backslashreplace"))
-    with path.open("ab", buffering=0) as file:
-        before = os.fstat(file.fileno()).st_size
-        try:
-            while left:
-                left = left[file.write(left) :]
-        except OSError:
-            with contextlib.suppress(OSError):
-                file.truncate(before)
-            raise
 
 
 def _attestations_folder(environment: Mapping[str, str]) -> Path:

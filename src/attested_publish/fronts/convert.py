@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,31 +66,43 @@ def add_to(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Convert a file. Returns 0: done, 1: it could not be converted (the reason was printed)."""
     from attested_publish.attestations.convert import NotConvertible
+    from attested_publish.fronts.step_summary import summarize
+    from attested_publish.fronts.verify_summary import convert_summary
 
     # The child process imports what takes long at the same time as this process.
     documents = meanwhile(lambda: _read(options.file))
+    name, made, why_not = options.file, [], ""
     try:
         made = [text for each in documents() for text in _converted(each, options.to, options.only)]
+        if not made:
+            kind = f"{options.only} " if options.only else ""
+            why_not = f"It contains no {kind}attestation."
     except NotConvertible as error:
-        return _failed(options.file, str(error))
+        why_not = str(error)
     except FilesProblem as problem:
-        return _failed(options.file, f"{problem.title}. {problem.detail}")
-    if not made:
-        kind = f"{options.only} " if options.only else ""
-        return _failed(options.file, f"It contains no {kind}attestation.")
-    text = "".join(f"{line}\n" for line in made)
+        why_not = f"{problem.title}. {problem.detail}"
+    if not why_not:
+        name = options.output or _STANDARD_OUTPUT
+        why_not = _hand_out("".join(f"{line}\n" for line in made), options.output)
+    if why_not:
+        _say(f"{shown(os.fspath(name))}: {why_not}")
+    summarize(partial(convert_summary, os.fspath(options.file), len(made), why_not), _say)
+    return 1 if why_not else 0
+
+
+def _hand_out(text: str, path: Path | None) -> str:
+    """Write what was made; return why that failed, or an empty text."""
     try:
-        if options.output is not None:
-            options.output.write_text(text, encoding="utf-8", newline="\n")
+        if path is not None:
+            path.write_text(text, encoding="utf-8", newline="\n")
         elif sys.stdout is not None:
             sys.stdout.write(text)
             sys.stdout.flush()
         else:
-            return _failed(_STANDARD_OUTPUT, "It is closed.")
+            return "It is closed."
     except OSError as error:
-        name = options.output or _STANDARD_OUTPUT
-        return _failed(name, f"It could not be written: {error.strerror}.")
-    return 0
+        return f"It could not be written: {error.strerror}."
+    return ""
 
 
 def _read(path: Path) -> list[Found]:
@@ -120,6 +133,5 @@ def _converted(document: Found, to: str | None, only: str | None) -> Iterator[st
             yield bundle_of(attestation).to_json() if is_bundle else text
 
 
-def _failed(path: Path | str, why: str) -> int:
-    print(f"attested-publish: {harmless(f'{shown(os.fspath(path))}: {why}')}", file=sys.stderr)
-    return 1
+def _say(text: str) -> None:
+    print(f"attested-publish: {harmless(text)}", file=sys.stderr)

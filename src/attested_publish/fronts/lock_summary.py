@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from attested_publish.consumer.lock_findings import Change, LockReport, PackageChange
-from attested_publish.findings import Severity
 from attested_publish.fronts.lock_table import listed_findings, remedies
-from attested_publish.fronts.summary import Block, escaped, page_of, problem_block, prose, url_of
+from attested_publish.fronts.markdown import (
+    MARKS,
+    Block,
+    escaped,
+    folded,
+    page_of,
+    problem_blocks,
+    prose,
+    url_of,
+)
 from attested_publish.problems import counted
 from attested_publish.report import Result
 
@@ -33,14 +42,13 @@ _QUIET = {Change.SAME_PUBLISHER, Change.UNATTESTED}
 """Nobody has to look at these: in a long table they are folded."""
 
 _OPEN_ROWS = 20
-_MARKS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}  # noqa: RUF001
 
 
 def lock_summary(locks: LockReport, report: Report, limit: int) -> str:
     """Return the summary, at most `limit` bytes: the verdict, the findings, the changes."""
     blocks = [
         Block(f"## {_verdict(locks, report)}\n\n{_counts(locks)}\n\n"),
-        *map(problem_block, report.problems),
+        *chain.from_iterable(map(problem_blocks, report.problems)),
         *_findings(locks),
         *_changes(locks),
         _publishers(locks),
@@ -124,12 +132,12 @@ def _linked(identity: Identity) -> str:
 def _findings(locks: LockReport) -> Iterator[Block]:
     if not (listed := listed_findings(locks)):
         return
-    yield Block("### What was found\n\n", list(_lines_of_findings(locks)), "\n")
-    advice = [
+    advice = "".join(
         f"**What to do** ({', '.join(rules)}): {prose(remedy)}\n\n"
         for remedy, rules in remedies(listed).items()
-    ]
-    yield Block("", advice)
+    )
+    yield Block("### What was found\n\n")
+    yield from folded(list(_lines_of_findings(locks)), "finding", advice)
 
 
 def _lines_of_findings(locks: LockReport) -> Iterator[str]:
@@ -139,7 +147,7 @@ def _lines_of_findings(locks: LockReport) -> Iterator[str]:
         # Most messages begin with it.
         whose = "" if each.message.startswith(f"{name} ") else f"{escaped(name)}: "
         yield (
-            f"- {_MARKS[each.severity]} **{each.rule.value}** ({place}): "
+            f"- {MARKS[each.severity]} **{each.rule.value}** ({place}): "
             f"{whose}{prose(each.message)}\n"
         )
 

@@ -31,6 +31,8 @@ def run(options: argparse.Namespace, values: Mapping[str, str]) -> int:
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
     from attested_publish.fronts.running import carry_out, hand_over_report, mask_secrets
+    from attested_publish.fronts.step_summary import summarize
+    from attested_publish.fronts.summary import summary
     from attested_publish.fronts.terminal import console
     from attested_publish.journey.outcome import report_of
     from attested_publish.journey.run import Run
@@ -42,6 +44,7 @@ def run(options: argparse.Namespace, values: Mapping[str, str]) -> int:
     result = carry_out(lambda: _work(options, run), run)
     if options.report is not None:
         hand_over_report(report_of(run).as_json(), options.report, printer)
+    summarize(lambda limit: summary(report_of(run), limit), printer.warning)
     return 0 if result is Result.DONE else 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,12 +15,12 @@ from attested_publish.settings import Settings, WrongUsage
 
 if TYPE_CHECKING:
     from attested_publish.console.printer import Printer
+    from attested_publish.fronts.setup_summary import SetUp
     from attested_publish.journey.run import Run
     from attested_publish.setup.jobs import Job
     from attested_publish.setup.publishers import Publisher
     from attested_publish.setup.survey import Survey
 
-_SCHEMA = 1
 _MOST_REHEARSED = 3
 
 _DESCRIPTION = """\
@@ -68,24 +67,33 @@ def run(options: argparse.Namespace) -> int:
     from attested_publish.console.mask import mask
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
-    from attested_publish.fronts.running import carry_out, mask_secrets
+    from attested_publish.fronts.running import (
+        carry_out,
+        hand_over_report,
+        mask_secrets,
+        prove_writable,
+    )
+    from attested_publish.fronts.setup_summary import SetUp, setup_summary
+    from attested_publish.fronts.step_summary import summarize
     from attested_publish.fronts.terminal import console
+    from attested_publish.journey.outcome import report_of
     from attested_publish.journey.run import Run
+    from attested_publish.net.secrecy import all_blotted
     from attested_publish.report import Result
 
+    if options.report is not None:
+        try:
+            prove_writable(options.report)
+        except OSError as error:
+            raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
     mask_secrets(mask, Settings(), os.environ)
     printer = Printer(console(), verbose=options.verbose)
     run = Run("setup", Settings(), Recorder(printer), mask)
-    report: dict[str, Any] = {
-        "schema": _SCHEMA,
-        "mode": "setup",
-        "publishers": [],
-        "findings": [],
-        "written": [],
-    }
-    result = carry_out(lambda: _work(options, path, run, report), run)
-    if options.report is not None and not _hand_over(report, options.report, printer):
-        return 1
+    outcome = SetUp()
+    result = carry_out(lambda: _work(options, path, run, outcome), run)
+    if options.report is not None:
+        hand_over_report(all_blotted(outcome.as_json()), options.report, printer)
+    summarize(lambda limit: setup_summary(outcome, report_of(run), limit), printer.warning)
     return 0 if result is Result.DONE else 1
 
 
@@ -100,7 +108,7 @@ def _path(text: str) -> Path:
     return path
 
 
-def _work(options: argparse.Namespace, path: Path, run: Run, report: dict[str, Any]) -> None:
+def _work(options: argparse.Namespace, path: Path, run: Run, outcome: SetUp) -> None:
     from attested_publish.report import Result
     from attested_publish.setup.publishers import in_order
     from attested_publish.setup.survey import survey, top_of
@@ -112,7 +120,7 @@ def _work(options: argparse.Namespace, path: Path, run: Run, report: dict[str, A
         from attested_publish.setup.writing import write
 
         change = write(found, offline=options.offline)
-        report["written"] = [each.name for each in change.written]
+        outcome.written = change.written
         _print_changes(change.written, run.printer)
         for sentence in change.notices:
             run.printer.notice(shown(sentence))
@@ -125,8 +133,7 @@ def _work(options: argparse.Namespace, path: Path, run: Run, report: dict[str, A
     if not options.offline:
         publishers = list(_asked(publishers, run.printer))
     publishers = in_order(publishers)
-    report["publishers"] = [each.as_json() for each in publishers]
-    report["findings"] = [each.as_json() for each in found.findings]
+    outcome.publishers, outcome.findings = publishers, found.findings
     _print_publishers(publishers, found, run.printer)
     _print_findings(found, run.printer)
     _rehearse(found, publishers, run)
@@ -235,14 +242,17 @@ def _rehearse(found: Survey, publishers: Sequence[Publisher], run: Run) -> None:
                     run.printer.detail(line)
         if rehearsed.result is not Result.DONE:
             run.result = rehearsed.result
+            run.recorder.problems += rehearsed.recorder.problems
             return
-        run.printer.item(
+        passed = (
             f"Rehearsed: an embedded PyPI with these fields accepts the job {shown(job.name)} of "
             f"{shown(job.file)}, and its attestations."
             if job.file == job.started
             else f"Rehearsed: an embedded PyPI with these fields accepts the job {shown(job.name)} "
             f"of {shown(job.file)}, without attestations, as it is a reusable workflow."
         )
+        run.printer.item(passed)
+        run.recorder.remarks.append(passed)
 
 
 def _unseen(run: Run) -> tuple[Run, io.StringIO]:
@@ -269,17 +279,3 @@ def _jobs_by_workflow(jobs: Sequence[Job]) -> dict[tuple[str, str, str | None], 
         for job in reversed(jobs)
         if job.environment is not None and not job.untrusted
     }
-
-
-def _hand_over(report: dict[str, Any], path: Path, printer: Printer) -> bool:
-    """Write the report; return whether that was possible."""
-    from attested_publish.net.secrecy import all_blotted
-
-    text = json.dumps(all_blotted(report), indent=2, ensure_ascii=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        printer.warning(f"The report could not be written to {shown(path)}: {error.strerror}.")
-        return False
-    return True

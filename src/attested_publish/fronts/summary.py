@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rich import filesize
 
 from attested_publish.attestations.sidecars import KINDS, PUBLISH
-from attested_publish.findings import OTHER_BYTES, Finding, Severity
+from attested_publish.findings import OTHER_BYTES, Finding, Severity, by_severity
+from attested_publish.fronts.markdown import (
+    MARKS,
+    Block,
+    escaped,
+    fence,
+    folded,
+    page_of,
+    problem_blocks,
+    prose,
+    url_of,
+)
 from attested_publish.fronts.summary_forecast import forecast_section
 from attested_publish.net.untrusted import first_shown, shown
 from attested_publish.problems import counted
 from attested_publish.report import Result, Status
 
 if TYPE_CHECKING:
-    from attested_publish.report import AttestationReport, FileReport, ProblemReport, Report, Span
+    from attested_publish.report import AttestationReport, FileReport, Report
 
 LOG_SEARCH = "https://search.sigstore.dev/?logIndex="
 """Where people can view entries of Sigstore's public log."""
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&@$])")
-_LITERAL = re.compile(r"""(?P<address>https?://[^\s<>`]*[^\s<>`.,;:)'"])|`(?P<code>[^`]+)`""")
-_INDENT = "    "
+WRONG_INPUTS = "settings"
+"""The stage of a problem with the inputs, which are understood before the first stage begins."""
+
 _OPEN_ROWS = 20
 _SHOWN_RELEASES = 3
 _SHORT_DIGEST = 16
-_TICKS = ("100millisecond", "500millisecond", "1second", "5second", "30second", "1minute")
 _STATUSES = {
     Status.FAILED: "❌ failed",
     Status.REFUSED: "❌ refused",
@@ -43,28 +51,6 @@ _STATUSES = {
 """The statuses of files, in the order of the table: failures first."""
 
 
-@dataclass(frozen=True)
-class Block:
-    """A part of the page; it shows as many of its lines as there is room for."""
-
-    head: str = ""
-    lines: Sequence[str] = ()
-    foot: str = ""
-
-    def within(self, limit: int) -> str:
-        """Return the block in at most `limit` bytes, with the number of omitted lines."""
-        room = limit - len((self.head + self.foot).encode()) - 100
-        kept: list[str] = []
-        for line in self.lines:
-            room -= len(line.encode())
-            if room < 0:
-                left_out = len(self.lines) - len(kept)
-                kept.append(f"\n… and {left_out} more lines; see the JSON report.\n")
-                break
-            kept.append(line)
-        return self.head + "".join(kept) + self.foot
-
-
 def summary(report: Report, limit: int) -> str:
     """Return the summary, at most `limit` bytes: the verdict, what to do, and then the details.
 
@@ -74,28 +60,18 @@ def summary(report: Report, limit: int) -> str:
     return page_of(blocks, [part.index for part in report.indexes or [report]], limit)
 
 
-def page_of(blocks: Iterable[Block], addresses: Sequence[str], limit: int) -> str:
-    """Return a page of blocks within `limit` bytes, with the addresses of indexes at its end."""
-    # With wrong inputs there are none.
-    tail = f"<sub>{prose(' '.join(addresses))}</sub>\n" if any(addresses) else ""
-    text = ""
-    for block in blocks:
-        left = limit - len((text + tail).encode())
-        # No list may use up the room of everything after it.
-        text += block.within(left * 2 // 3)
-    return text + tail
-
-
 def _sections(report: Report) -> tuple[Block, ...]:
+    is_done = report.result is Result.DONE
+    found = list(_findings(report))
     return (
-        Block(f"## {_verdict(report)}\n\n{_lead(report)}\n\n"),
-        *map(problem_block, report.problems),
+        Block(f"## {_verdict(report)}\n\n{_lead(report)}"),
+        *chain.from_iterable(map(problem_blocks, report.problems)),
+        *(() if is_done else found),
         _files(report),
-        Block(*forecast_section(report, escaped)),
+        *(found if is_done else ()),
+        _forecast(report),
         _improvements(report),
         _identity(report),
-        _timeline(report.story.timeline),
-        _findings(report),
         _digests(report),
     )
 
@@ -109,33 +85,15 @@ def _of_several(report: Report) -> Iterator[Block]:
         for number, part in enumerate(report.indexes, 1)
     ]
     yield Block(f"# {verdict}\n\n", lines, "\n")
-    yield from map(problem_block, report.problems)
+    yield from chain.from_iterable(map(problem_blocks, report.problems))
     for number, part in enumerate(report.indexes, 1):
         yield Block(f"---\n\n**Index {number}: {escaped(part.story.index_name)}**\n\n")
         yield from _sections(part)
 
 
-def escaped(text: str) -> str:
-    """Return untrusted text, escaped so that Markdown displays it literally, on one line."""
-    return _SPECIAL.sub(r"\\\1", shown(text))
-
-
-def prose(text: str) -> str:
-    """Return a line with its addresses as links and its `code` as code, all else escaped."""
-    parts = []
-    end = 0
-    line = shown(text, 2000)
-    for match in _LITERAL.finditer(line):
-        parts.append(_SPECIAL.sub(r"\\\1", line[end : match.start()]))
-        if match["address"]:
-            parts.append(f"<{url_of(match['address'])}>")
-        else:
-            parts.append("`" + match["code"].replace("|", "\\|") + "`")
-        end = match.end()
-    return "".join((*parts, _SPECIAL.sub(r"\\\1", line[end:])))
-
-
 def _verdict(report: Report) -> str:
+    if not report.files and any(each.stage == WRONG_INPUTS for each in report.problems):
+        return "❌ Nothing was done: the inputs are wrong"
     names = _releases(report)
     index = escaped(report.story.index_name)
     is_done = report.result is Result.DONE
@@ -191,8 +149,7 @@ def _lead(report: Report) -> str:
     attested = sum(bool(file.attestations) for file in files)
     if attested:
         told.append(f"{attested} of them signed" if attested < len(files) else "all signed")
-    seconds = sum(report.seconds.values())
-    lines = [f"{', '.join((*told, f'in {seconds:.1f} s'))}."]
+    lines = [f"{', '.join((*told, _times(report)))}."] if told else []
     if report.mode == "rehearse":
         lines.append(
             "PyPI, Sigstore and GitHub's identity provider were embedded, on this machine: "
@@ -201,7 +158,15 @@ def _lead(report: Report) -> str:
     elif report.story.pages:
         pages = (f"[{escaped(name)}](<{url_of(page)}>)" for name, page in _pages(report))
         lines.append(f"On {escaped(report.story.index_name)}: {', '.join(pages)}.")
-    return "  \n".join((*lines, *map(prose, report.story.remarks)))
+    lines += map(prose, report.story.remarks)
+    return "  \n".join(lines) + "\n\n" * bool(lines)
+
+
+def _times(report: Report) -> str:
+    """Return how long the run took, and which stages took what of it."""
+    slow = [(stage, f"{spent:.1f}") for stage, spent in report.seconds.items()]
+    stages = ", ".join(f"{stage} {spent}" for stage, spent in slow if spent != "0.0")
+    return f"in {report.story.elapsed:.1f} s{f' ({stages})' if stages else ''}"
 
 
 def _pages(report: Report) -> Iterator[tuple[str, str]]:
@@ -209,41 +174,6 @@ def _pages(report: Report) -> Iterator[tuple[str, str]]:
         page = report.story.pages.get(release["project"])
         if page is not None:
             yield f"{release['project']} {release['version']}", page
-
-
-def problem_block(problem: ProblemReport) -> Block:
-    """Return a problem: what happened, what to do, and where to read on."""
-    lines = [*_told(problem.detail.splitlines()), "\n"]
-    if problem.remedy:
-        lines += ["**What to do:** ", *_told(problem.remedy.splitlines()), "\n"]
-    foot = (
-        f"[More in the troubleshooting guide](<{url_of(problem.read_on)}>)\n\n"
-        if problem.read_on
-        else ""
-    )
-    return Block(f"### {escaped(problem.title)} ({problem.stage})\n\n", lines, foot)
-
-
-def _told(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines of a problem in Markdown; indented ones are code to paste or links to follow."""
-    for is_indented, group in groupby(lines, key=lambda line: line.startswith(_INDENT)):
-        block = list(group)
-        if not is_indented:
-            yield from (f"{prose(line)}  \n" if line.strip() else "\n" for line in block)
-        elif any("://" in line for line in block):
-            yield "\n"
-            yield from (f"- {prose(line)}\n" for line in block)
-            yield "\n"
-        else:
-            yield _fence((line.removeprefix(_INDENT) for line in block), "yaml")
-
-
-def _fence(lines: Iterable[str], language: str) -> str:
-    # The indentation matters; everything else is reduced to printable text.
-    kept = [line[: len(line) - len(line.lstrip(" "))] + shown(line) for line in lines]
-    longest = max((len(run) for line in kept for run in re.findall(r"`+", line)), default=0)
-    marks = "`" * max(3, longest + 1)
-    return "\n".join(("", f"{marks}{language}", *kept, marks, "", ""))
 
 
 def _files(report: Report) -> Block:
@@ -300,6 +230,13 @@ def _entry(attestation: AttestationReport, log: str | None, *, named: bool) -> s
     return f"[{text}](<{log}{entry}>)" if log else text
 
 
+def _forecast(report: Report) -> Block:
+    if report.mode == "rehearse" and not any(each.compared_with for each in report.forecast):
+        # The embedded index begins without releases, so that there is nothing to compare with.
+        return Block()
+    return Block(*forecast_section(report, escaped))
+
+
 def _improvements(report: Report) -> Block:
     told = report.story.improvements
     if not told or report.mode == "rehearse":
@@ -318,36 +255,23 @@ def _identity(report: Report) -> Block:
     return Block(
         "### The identity that consumers see\n\n"
         "Consumers can pin this identity in `pylock.toml` (PEP 751), below the entry of the "
-        "package:\n" + _fence(("[[packages.attestation-identities]]", *rows), "toml")
+        "package:\n" + fence(("[[packages.attestation-identities]]", *rows), "toml")
     )
 
 
-def _timeline(spans: Sequence[Span]) -> Block:
-    """Return the stages as a Mermaid Gantt chart, from the start of the run."""
-    if not spans:
-        return Block()
-    end = max(span.end for span in spans)
-    seconds = dict(zip(_TICKS, (0.1, 0.5, 1, 5, 30, 60), strict=True))
-    tick = next((tick for tick in _TICKS if end / seconds[tick] <= 12), _TICKS[-1])  # noqa: PLR2004
-    axis = "%S.%L" if "milli" in tick else "%M:%S"
-    lines = ["gantt", "    dateFormat x", f"    axisFormat {axis}", f"    tickInterval {tick}"]
-    for span in spans:
-        start, spent = round(span.start * 1000), max(1, round((span.end - span.start) * 1000))
-        lines += [f"    section {span.stage}", f"    {spent / 1000:.1f} s : {start}, {spent}ms"]
-    return Block(f"### Timeline\n{_fence(lines, 'mermaid')}")
-
-
-def _findings(report: Report) -> Block:
+def _findings(report: Report) -> Iterator[Block]:
     # What concerns a whole release is a finding about each of its files.
     together: dict[Finding, list[str]] = {}
     for file, finding in report.findings(*Severity):
         together.setdefault(finding, []).append(file.filename)
     lines = [
-        f"- **{finding.severity.value}** {escaped(first_shown(names))}: "
-        f"{prose(f'{finding.message} {finding.remedy}')}\n"
-        for finding, names in together.items()
+        f"- {MARKS[each.severity]} **{each.severity.value}** "
+        f"{escaped(first_shown(together[each]))}: {prose(f'{each.message} {each.remedy}')}\n"
+        for each in by_severity(together)
     ]
-    return Block("### What the checks found\n\n", lines, "\n") if lines else Block()
+    if lines:
+        yield Block("### What the checks found\n\n")
+        yield from folded(lines, "finding")
 
 
 def _digests(report: Report) -> Block:
@@ -360,15 +284,4 @@ def _digests(report: Report) -> Block:
         f"<details><summary>Full SHA-256 digests</summary>\n\n{marks}text\n",
         lines,
         f"{marks}\n\n</details>\n\n",
-    )
-
-
-def url_of(url: str) -> str:
-    """Return an address as it may be in the angle brackets of a link."""
-    return (
-        shown(url, 2000)
-        .replace("<", "%3C")
-        .replace(">", "%3E")
-        .replace(" ", "%20")
-        .replace("|", "%7C")
     )

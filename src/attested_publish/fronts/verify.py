@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from attested_publish.console.output import Output
 from attested_publish.fronts import verify_lock, watch
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from attested_publish.console.printer import Printer
+    from attested_publish.consumer.comparison import Comparison
     from attested_publish.consumer.expected import Expected
     from attested_publish.consumer.verdict import Release, Verdict
     from attested_publish.consumer.verify import Verification
@@ -69,6 +70,14 @@ class Targets:
 
     releases: tuple[tuple[str, Version | None], ...]
     files: tuple[Path, ...]
+
+
+class Verified(NamedTuple):
+    """A release, what became of its files, and how it compares with the one before."""
+
+    release: Release
+    verdicts: Sequence[Verdict]
+    comparison: Comparison
 
 
 def add_to(command: argparse.ArgumentParser) -> None:
@@ -153,7 +162,10 @@ def run(options: argparse.Namespace) -> int:
     from attested_publish.console.printer import Printer
     from attested_publish.console.recorder import Recorder
     from attested_publish.fronts.running import carry_out, mask_secrets
+    from attested_publish.fronts.step_summary import summarize
     from attested_publish.fronts.terminal import console
+    from attested_publish.fronts.verify_summary import verify_summary
+    from attested_publish.journey.outcome import report_of
     from attested_publish.journey.run import Run
     from attested_publish.journey.targets import chosen
     from attested_publish.report import Result
@@ -165,14 +177,26 @@ def run(options: argparse.Namespace) -> int:
     printer = Printer(own, verbose=options.verbose)
     run = Run("verify", settings, Recorder(printer), mask)
 
+    found: list[Verified] = []
+
     def work() -> None:
         run.targets = chosen(settings)
-        found = verify(run, targets, expected)
+        found.extend(verify(run, targets, expected))
         if options.pylock and (why_not := _hand_out(pylock_entries(found))):
             printer.warning(f"The entries could not be written to standard output: {why_not}.")
             run.result = Result.FAILED
 
-    return 0 if carry_out(work, run) is Result.DONE else 1
+    result = carry_out(work, run)
+    summarize(
+        lambda limit: verify_summary(
+            [verdict for each in found for verdict in each.verdicts],
+            [each.comparison for each in found],
+            report_of(run),
+            limit,
+        ),
+        printer.warning,
+    )
+    return 0 if result is Result.DONE else 1
 
 
 def _understood(options: argparse.Namespace) -> tuple[Targets, Settings, Expected]:
@@ -266,7 +290,7 @@ def _hand_out(text: str) -> str:
     return ""
 
 
-def verify(run: Run, targets: Targets, expected: Expected) -> list[tuple[Release, list[Verdict]]]:
+def verify(run: Run, targets: Targets, expected: Expected) -> list[Verified]:
     """Verify releases and files, print the verdicts, and set the run's result by them.
 
     Raises a `Problem` if the index or the Sigstore instance cannot be reached.
@@ -298,8 +322,8 @@ def verify(run: Run, targets: Targets, expected: Expected) -> list[tuple[Release
                 verdicts = verification.verdicts(release, expected)
                 comparison = verification.comparison(release, verdicts)
                 print_comparison(comparison, run.printer)
-            found.append((release, verdicts))
-    every = [verdict for _, verdicts in found for verdict in verdicts]
+            found.append(Verified(release, verdicts, comparison))
+    every = [verdict for each in found for verdict in each.verdicts]
     print_verdicts(every, expected, run.printer)
     is_good = all(verdict.is_good for verdict in every)
     run.result = Result.DONE if is_good else Result.REFUSED
@@ -336,7 +360,7 @@ def _release(text: str) -> tuple[str, Version | None]:
     return canonicalize_name(requirement.name), _version(requirement, text)
 
 
-def pylock_entries(found: Sequence[tuple[Release, list[Verdict]]]) -> str:
+def pylock_entries(found: Sequence[Verified]) -> str:
     """Return the publishers of valid files in the TOML form of PEP 751.
 
     They belong below the `[[packages]]` entry of their project, which a comment names. The
@@ -345,7 +369,7 @@ def pylock_entries(found: Sequence[tuple[Release, list[Verdict]]]) -> str:
     from attested_publish.attestations.verify import publisher_fields
 
     parts = []
-    for release, verdicts in found:
+    for release, verdicts, _ in found:
         entries = dict.fromkeys(
             "".join(
                 f"{name} = {_toml_string(value)}\n"

@@ -86,13 +86,16 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     from attested_publish.console.recorder import Recorder
     from attested_publish.consumer.lock_findings import LockReport
     from attested_publish.fronts.lock_run import verify_locks
+    from attested_publish.fronts.lock_summary import lock_summary
     from attested_publish.fronts.running import (
         carry_out,
         hand_over_report,
         mask_secrets,
         prove_writable,
     )
+    from attested_publish.fronts.step_summary import summarize
     from attested_publish.fronts.terminal import console
+    from attested_publish.journey.outcome import report_of
     from attested_publish.journey.run import Run
     from attested_publish.journey.targets import chosen
     from attested_publish.report import Result
@@ -115,6 +118,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     result = carry_out(work, run)
     if options.report is not None:
         hand_over_report(report.as_json(result, run.recorder.problems), options.report, printer)
+    summarize(lambda limit: lock_summary(report, report_of(run), limit), printer.warning)
     return 0 if result is Result.DONE else 1
 
 

@@ -64,8 +64,11 @@ def run(options: argparse.Namespace, settings: Settings, project: str, expected:
     from attested_publish.consumer.watch import watch
     from attested_publish.fronts.lock_run import prover_of
     from attested_publish.fronts.running import carry_out, mask_secrets
+    from attested_publish.fronts.step_summary import summarize
     from attested_publish.fronts.terminal import console
+    from attested_publish.fronts.verify_summary import watch_summary
     from attested_publish.index.pages import Pages
+    from attested_publish.journey.outcome import report_of
     from attested_publish.journey.run import Run
     from attested_publish.journey.targets import chosen
     from attested_publish.net.http import new_session
@@ -82,6 +85,8 @@ def run(options: argparse.Namespace, settings: Settings, project: str, expected:
         "email": expected.email,
     }
 
+    found: list[Watched] = []
+
     def work() -> None:
         run.targets = chosen(settings)
         prover = prover_of(run.targets.trust_config)
@@ -95,13 +100,15 @@ def run(options: argparse.Namespace, settings: Settings, project: str, expected:
             # Without a cache: whoever watches wants to see what the index serves today.
             means = AttestedFiles(index, session, prover, persistence, VerifiedCache(None))
             wanted = {name: value for name, value in fields.items() if value}
-            found = watch(project, since, wanted, Pages(index, session), means)
+            found.extend(watch(project, since, wanted, Pages(index, session), means))
             means.check_root()
         _print(found, run.printer)
         is_good = not any(each.why_not for each in found)
         run.result = Result.DONE if is_good else Result.REFUSED
 
-    return 0 if carry_out(work, run) is Result.DONE else 1
+    result = carry_out(work, run)
+    summarize(lambda limit: watch_summary(found, report_of(run), limit), run.printer.warning)
+    return 0 if result is Result.DONE else 1
 
 
 def _print(found: Sequence[Watched], printer: Printer) -> None:

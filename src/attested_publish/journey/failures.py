@@ -68,6 +68,7 @@ def _recorded(run: Run, problem: Problem, title: str, detail: str, source: str) 
             file=problem.file,
             read_on=problem.read_on,
             source=source,
+            listed=problem.listed,
         )
     )
 

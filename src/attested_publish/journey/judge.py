@@ -91,20 +91,18 @@ def stop_if_refused(run: Run) -> None:
         )
     files = f"{len(refused)} of {counted(len(run.files), 'file')}"
     is_of_tag = rules == {TAG_RULE}
-    raise RulesProblem(
+    told = list(_told(found))
+    problem = RulesProblem(
         f"The tag does not name the version of {files}"
         if is_of_tag
         else f"{files} would be refused",
         topic=Topic.OTHER_TAG if is_of_tag else Topic.FILES_WOULD_BE_REFUSED,
-        detail="\n".join(
-            (
-                *_told(found),
-                *_held_up(run),
-            )
-        ),
+        detail="\n".join((*told, *_held_up(run))),
         remedy=remedy,
         file=next(iter(refused)) if len(refused) == 1 else None,
     )
+    problem.listed = len(told)
+    raise problem
 
 
 def _told(found: Sequence[tuple[File, Finding]]) -> Iterator[str]:

@@ -85,7 +85,7 @@ def _story(run: Run) -> Story:
     story = Story(
         remarks=run.recorder.remarks,
         improvements=run.recorder.improvements,
-        timeline=run.recorder.timeline,
+        elapsed=run.recorder.elapsed,
         consumers_see=dict(run.consumers_see),
     )
     targets = getattr(run, "targets", None)

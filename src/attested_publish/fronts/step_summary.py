@@ -1,0 +1,67 @@
+"""The summary of a step: the page that GitHub shows for a job that it ran in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from attested_publish.fronts.markdown import LIMIT
+from attested_publish.net import secrecy
+from attested_publish.net.untrusted import shown
+
+VARIABLE = "GITHUB_STEP_SUMMARY"
+"""The variable with the path of the file that becomes the summary."""
+
+_LEAST = 1000
+
+
+def append_summary(path: Path, page: Callable[[int], str]) -> None:
+    """Append what `page` returns for the bytes that are left; GitHub drops a longer summary whole.
+
+    Raises `OSError`.
+    """
+    left = LIMIT - (path.stat().st_size if path.is_file() else 0)
+    if left >= _LEAST:
+        append_whole(path, secrecy.blotted(page(left)))
+
+
+def summarize(
+    page: Callable[[int], str],
+    warn: Callable[[str], None],
+    environment: Mapping[str, str] = os.environ,
+) -> None:
+    """Append the summary of a command that runs in a job on GitHub; elsewhere do nothing.
+
+    `page` returns it for a limit in bytes. If that fails, `warn` is called with a sentence.
+    """
+    if why := _why_not(page, environment):
+        warn(f"The step's summary could not be written: {why}.")
+
+
+def _why_not(page: Callable[[int], str], environment: Mapping[str, str]) -> str:
+    if environment.get("GITHUB_ACTIONS") != "true" or not environment.get(VARIABLE):
+        return ""
+    try:
+        append_summary(Path(environment[VARIABLE]), page)
+    except Exception as error:  # noqa: BLE001 - a bug in a summary must not fail what is done
+        return getattr(error, "strerror", None) or f"{type(error).__name__}: {shown(error)}"
+    return ""
+
+
+def append_whole(path: Path, text: str) -> None:
+    """Append all of a text or nothing: a truncated output makes the runner fail the step.
+
+    Raises `OSError`.
+    """
+    left = memoryview(text.encode("utf-8", errors="backslashreplace"))
+    with path.open("ab", buffering=0) as file:
+        before = os.fstat(file.fileno()).st_size
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(before)
+            raise

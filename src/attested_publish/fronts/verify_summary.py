@@ -1,0 +1,128 @@
+"""What `verify` and `convert` found out, as a step summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from attested_publish.attestations.sidecars import KINDS
+from attested_publish.console.forecast import in_words
+from attested_publish.consumer.expected import publisher_text
+from attested_publish.fronts.markdown import Block, escaped, folded, page_of, problem_blocks, prose
+from attested_publish.problems import counted
+
+if TYPE_CHECKING:
+    from attested_publish.consumer.comparison import Comparison
+    from attested_publish.consumer.verdict import Verdict
+    from attested_publish.consumer.watch import Watched
+    from attested_publish.report import Report
+
+_OPEN_ROWS = 20
+_SHOWN = 3
+
+
+def verify_summary(
+    verdicts: Sequence[Verdict],
+    comparisons: Sequence[Comparison],
+    report: Report,
+    limit: int,
+) -> str:
+    """Return the summary of verified releases, at most `limit` bytes."""
+    good = sum(verdict.is_good for verdict in verdicts)
+    is_good = good == len(verdicts) and not report.problems
+    why_not = [
+        f"- ❌ {escaped(each.wanted.filename)}: {prose(each.why_not)}\n"
+        for each in verdicts
+        if not each.is_good
+    ]
+    standings = [
+        f"- {'⚠️ ' if each.has_changed or each.has_lost else ''}{prose(in_words(each.standing))}.\n"
+        for each in comparisons
+    ]
+    blocks = (
+        _verdict(good, len(verdicts), is_good=is_good),
+        *chain.from_iterable(map(problem_blocks, report.problems)),
+        *folded(why_not, "file"),
+        _table(
+            ["file", "kinds", "published by", "from"],
+            [_row(each) for each in sorted(verdicts, key=lambda each: each.is_good)],
+        ),
+        Block("", standings, "\n"),
+    )
+    return page_of(blocks, [report.story.index_name], limit)
+
+
+def watch_summary(found: Sequence[Watched], report: Report, limit: int) -> str:
+    """Return the summary of everything that a project has released since a version."""
+    good = sum(not each.why_not for each in found)
+    why_not = [
+        f"- ❌ {escaped(each.filename)}: {prose(each.why_not)}\n" for each in found if each.why_not
+    ]
+    rows = [
+        f"| {escaped(str(each.version))} | {_mark(not each.why_not)} {escaped(each.filename)} | "
+        f"{_few(list(map(str, each.identities)))} |\n"
+        for each in found
+    ]
+    blocks = (
+        _verdict(good, len(found), is_good=good == len(found) and not report.problems),
+        *chain.from_iterable(map(problem_blocks, report.problems)),
+        *folded(why_not, "file"),
+        _table(["version", "file", "published by"], rows),
+    )
+    return page_of(blocks, [report.story.index_name], limit)
+
+
+def convert_summary(name: str, made: int, why_not: str, limit: int) -> str:
+    """Return the summary of a conversion: how many forms were made of a file, or why none."""
+    line = f"✅ {escaped(name)}: {counted(made, 'attestation')} converted"
+    if why_not:
+        line = f"❌ {escaped(name)} was not converted: {prose(why_not)}"
+    return page_of([Block(f"{line}\n")], (), limit)
+
+
+def _verdict(good: int, of_all: int, *, is_good: bool) -> Block:
+    files = counted(of_all, "file")
+    if is_good:
+        return Block(f"## ✅ {files} verified\n\n")
+    if of_all == 0:
+        return Block("## ❌ Nothing was verified\n\n")
+    if good == of_all:
+        return Block(f"## ❌ {files} verified, but not everything\n\n")
+    return Block(
+        f"## ❌ {of_all - good} of {files} not from the expected publisher, or invalid\n\n"
+    )
+
+
+def _table(columns: Sequence[str], rows: Sequence[str]) -> Block:
+    if not rows:
+        return Block()
+    head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
+    if len(rows) <= _OPEN_ROWS:
+        return Block(head, rows, "\n")
+    opened = f"<details><summary>All {counted(len(rows), 'file')}</summary>\n\n"
+    return Block(opened + head, rows, "\n</details>\n\n")
+
+
+def _row(verdict: Verdict) -> str:
+    origins = [
+        ", ".join(filter(None, (each.ref, each.commit and f"commit {each.commit[:12]}")))
+        for each in verdict.origins
+    ]
+    cells = (
+        f"{_mark(verdict.is_good)} {escaped(verdict.wanted.filename)}",
+        _few([KINDS.get(kind, kind) for kind in verdict.predicate_types]),
+        _few(list(map(publisher_text, verdict.publishers))),
+        _few(origins),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _mark(is_good: bool) -> str:
+    return "✅" if is_good else "❌"
+
+
+def _few(texts: Sequence[str]) -> str:
+    kept = [*dict.fromkeys(filter(None, texts))]
+    more = [f"and {len(kept) - _SHOWN} more"] if len(kept) > _SHOWN else []
+    return "<br>".join([*map(escaped, kept[:_SHOWN]), *more])
