@@ -31,8 +31,10 @@ def make_release(folder: Path, project: str, files: int) -> list[Path]:
     return [*wheels, make_sdist(folder, project)]
 
 
-def make_wheel(folder: Path, project: str, build: int, *, payload: int = 0) -> Path:
-    """Write a wheel with a build number, and with `payload` incompressible bytes."""
+def make_wheel(
+    folder: Path, project: str, build: int, *, payload: int = 0, headers: str = ""
+) -> Path:
+    """Write a wheel with a build number, `payload` incompressible bytes, and more `headers`."""
     folder.mkdir(parents=True, exist_ok=True)
     info = f"{project}-{VERSION}.dist-info"
     path = folder / f"{project}-{VERSION}-{build}-py3-none-any.whl"
@@ -42,7 +44,7 @@ def make_wheel(folder: Path, project: str, build: int, *, payload: int = 0) -> P
     )
     members = {
         f"{project}/__init__.py": f'"""Build {build} of {project}."""\n'.encode(),
-        f"{info}/METADATA": _metadata(project),
+        f"{info}/METADATA": _metadata(project, headers),
         f"{info}/WHEEL": wheel.encode(),
     }
     record = ""
@@ -78,10 +80,11 @@ def make_sdist(folder: Path, project: str) -> Path:
     return path
 
 
-def _metadata(project: str) -> bytes:
+def _metadata(project: str, headers: str = "") -> bytes:
     return (
         f"Metadata-Version: 2.4\nName: {project}\nVersion: {VERSION}\n"
         "Summary: A release to measure with\nRequires-Python: >=3.9\n"
+        f"{headers}"
         "Description-Content-Type: text/plain\n\nA release to measure with.\n"
     ).encode()
 

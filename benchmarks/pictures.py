@@ -1,8 +1,7 @@
-"""Draw the step summaries in docs/: `pictures.py [--mermaid mermaid.min.js] [NAME …]`.
+"""Draw the step summaries in docs/: `pictures.py [NAME …]`.
 
 Each is from a real run with the embedded services, with PyPI's name and addresses in place of those
-on loopback, rendered as on GitHub: markdown-it, a stylesheet like GitHub's, and Chromium. Mermaid
-is not one of our dependencies; without it the timeline remains a code block.
+on loopback, rendered as on GitHub: markdown-it, a stylesheet like GitHub's, and Chromium.
 """
 
 from __future__ import annotations
@@ -11,7 +10,9 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -59,7 +60,6 @@ code, pre { font: 12px/1.45 "DejaVu Sans Mono", monospace; }
 code { background: #eff1f3; border-radius: 6px; padding: 2px 5px; }
 pre { background: #f6f8fa; border-radius: 6px; padding: 12px 16px; overflow: hidden; }
 pre code { background: none; padding: 0; }
-pre.mermaid { background: none; padding: 0; }
 a { color: #0969da; text-decoration: none; }
 details { margin: 0 0 16px; }
 sub { color: #59636e; }
@@ -127,6 +127,20 @@ NOW = {
     "http-client": "2.4.1",
     "old-style": "7.1",
 }
+WORKFLOW = """\
+on:
+  release:
+    types: [published]
+jobs:
+  release:
+    runs-on: ubuntu-latest
+    permissions:
+      id-token: write
+    steps:
+      - uses: actions/checkout@v6
+      - run: python -m build
+      - uses: pypa/gh-action-pypi-publish@release/v1
+"""
 WORKFLOWS = "octo-org/sample-project/.github/workflows"
 
 
@@ -146,6 +160,63 @@ def failure() -> str:
         ref = f"{WORKFLOWS}/release.yml@{world.claims['ref']}"
         world.issuer.claims |= {"workflow_ref": ref, "job_workflow_ref": ref}
         return summary_of(world, folder)
+
+
+def findings() -> str:
+    """Return the summary of a check of files that PyPI would refuse."""
+    with staged(Registry.open(), "release.yml") as (world, folder):
+        for number in range(1, 13):
+            headers = (
+                f"Home-page: sample-{number}.example.org\n"
+                "Classifier: Development Status :: 5 - Stable\n"
+            )
+            material.make_wheel(folder, f"sample_plugin_{number}", number, headers=headers)
+        return summary_of(world, folder, publish.check, "check")
+
+
+def verified() -> str:
+    """Return the summary of `verify`, of a release whose publisher has changed."""
+    with staged(Registry.open(), "release.yml") as (world, folder):
+        world.fill(parse_history(json.dumps(HISTORY)))
+        config = folder / "trust_config.json"
+        config.write_text(world.trust_config)
+        options = ("http-client==2.4.1", "--repository", "octo-org/http-client")
+        text = step_summary(
+            folder,
+            *("verify", *options, "--index-url", world.index_url),
+            *("--sigstore-trust-config", str(config)),
+        )
+        return as_for_pypi(text, world)
+
+
+def set_up() -> str:
+    """Return the summary of `setup`, of a repository whose job both builds and publishes."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder, "sample")
+        workflow = root / ".github" / "workflows" / "release.yml"
+        workflow.parent.mkdir(parents=True)
+        (root / "pyproject.toml").write_text('[project]\nname = "sample"\nversion = "1.0"\n')
+        workflow.write_text(WORKFLOW)
+        for command in (
+            ("init", "-q", "-b", "main", str(root)),
+            ("-C", str(root), "remote", "add", "origin", "https://github.com/octo-org/sample.git"),
+        ):
+            subprocess.run(["git", *command], check=True)
+        return step_summary(root, "setup", "--offline")
+
+
+def step_summary(folder: Path, *arguments: str) -> str:
+    """Run a command as a step of a job, and return the step's summary."""
+    page = folder / "summary.md"
+    job = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(page)}
+    subprocess.run(
+        [sys.executable, "-m", "attested_publish", *arguments],
+        env={**os.environ, **job},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
+    return page.read_text(encoding="utf-8")
 
 
 def review() -> str:
@@ -195,18 +266,20 @@ def staged(registry: Registry, workflow: str) -> Iterator[tuple[World, Path]]:
         yield world, Path(folder)
 
 
-def summary_of(world: World, folder: Path) -> str:
+def summary_of(
+    world: World, folder: Path, do: Callable[[Run], None] = publish.publish, mode: str = "publish"
+) -> str:
     """Publish a folder to embedded services, and return the summary as for PyPI."""
     settings = understand({"packages-dir": str(folder), "repository-url": world.upload_url})
     printer = Printer(Console(file=io.StringIO()))
-    run = Run("publish", settings, Recorder(printer), mask)
+    run = Run(mode, settings, Recorder(printer), mask)
     run.targets = Targets(
         Index.at(world.upload_url),
         world.trust_config,
         ambient=world.ambient,
         is_identity_local=True,
     )
-    carry_out(lambda: publish.publish(run), run)
+    carry_out(lambda: do(run), run)
     report = report_of(run)
     report.story.is_log_public = True
     return as_for_pypi(summary(report, limit=1 << 20), world)
@@ -215,22 +288,15 @@ def summary_of(world: World, folder: Path) -> str:
 def as_for_pypi(text: str, world: World) -> str:
     """Return a summary with PyPI's name and addresses instead of the embedded index's."""
     root = world.upload_url.removesuffix("/legacy/")
-    text = text.replace(f"{root}/legacy/", PYPI_UPLOAD_URL)
+    # An address on loopback is no link.
+    text = text.replace(f"`{root}/legacy/`", f"<{PYPI_UPLOAD_URL}>")
     return text.replace(root, "https://pypi.org").replace(root.partition("://")[2], "PyPI")
 
 
-def page(text: str, mermaid: Path | None) -> str:
+def page(text: str) -> str:
     """Return Markdown as an HTML page."""
     body = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(text)
-    script = ""
-    if mermaid is not None:
-        body = body.replace('<pre><code class="language-mermaid">', '<pre class="mermaid"><code>')
-        body = body.replace("<code>gantt", "gantt")
-        script = (
-            f"<script>{mermaid.read_text(encoding='utf-8')}</script>"
-            "<script>mermaid.initialize({startOnLoad: true, gantt: {useWidth: 820}})</script>"
-        )
-    return f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style>{body}{script}'
+    return f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style>{body}'
 
 
 def photograph(html: str, picture: Path, chromium: str) -> None:
@@ -270,7 +336,6 @@ def photograph(html: str, picture: Path, chromium: str) -> None:
 def main() -> None:
     """Draw every picture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mermaid", type=Path, help="mermaid.min.js of the npm package")
     parser.add_argument("--chromium", default="chromium")
     parser.add_argument("names", nargs="*", help="which ones; without any, all")
     options = parser.parse_args()
@@ -279,12 +344,15 @@ def main() -> None:
         "two-files": lambda: done(2),
         "sixty-files": lambda: done(60),
         "failure": failure,
+        "findings": findings,
         "review": review,
+        "verify": verified,
+        "setup": set_up,
     }
     for name in options.names or summaries:
         text = summaries[name]()
         picture = PICTURES / f"summary-{name}.png"
-        photograph(page(text, options.mermaid), picture, options.chromium)
+        photograph(page(text), picture, options.chromium)
         print(f"{picture}: {picture.stat().st_size} bytes")
 
 
