@@ -12,6 +12,7 @@ from pin_examples import Pin, pages, pinned, released, uses, versions
 from support.paths import ROOT
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_PLACEHOLDER = "0123456789abcdef0123456789abcdef01234567"
 _AT_A_REF = re.compile(r"(?:uses|component): *\S*attested-publish[\w./-]*@(\S+)")
 """This action, its workflows or its component, under whatever owner, in whatever file."""
 
@@ -35,6 +36,9 @@ def test_all_examples_have_one_and_the_same_pin() -> None:
     assert _COMMIT.fullmatch(commit)
     installed = {version for page in pages() for version in versions(page.read_text("utf-8"))}
     assert {f"v{version}" for version in installed} == {comment}
+    # Once there is a release, the README must not say any more that there is none.
+    told = "the commit is a placeholder" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert told == (commit == _PLACEHOLDER)
 
 
 def test_no_example_anywhere_uses_the_action_at_a_tag_or_branch() -> None:
