@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine wheels fuzz carried house lint format lock clean
+.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine wheels fuzz carried pin house lint format lock clean
 
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -57,6 +57,10 @@ fuzz: $(VENV)/dev
 ## carried: write the files that the wheel carries: completions, the troubleshooting guide
 carried: $(VENV)/dev
 	$(BIN)/python tools/carried.py
+
+## pin: after a release, pin every example to it (VERSION=1.2.3, whose tag git has here)
+pin: | $(BIN)/python
+	@$(BIN)/python tools/pin_examples.py $(VERSION)
 
 ## house: how the package is built (modules, layers, circles, sizes), held to its bounds
 house: $(VENV)/dev

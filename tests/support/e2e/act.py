@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pin_examples import uses
 from ruamel.yaml import YAML
 
 from support.e2e.commands import finished, run
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
 ACT = ROOT / ".venv" / "e2e" / "bin" / "act"
 CALLER = TESTS / "e2e" / "caller"
-OURS = "attested-publish/attested-publish@v1"
+(_USED,) = uses((CALLER / ".github" / "workflows" / "plain.yml").read_text(encoding="utf-8"))
+OURS = f"{_USED.name}@{_USED.ref}"
+"""The action, as every caller and every example names it: act runs the checkout in its place."""
+
 STAND_INS = TESTS / "e2e" / "stand_ins"
 _OUTSIDE = re.compile(r"uses: ((?!attested-publish/)[\w-]+/([\w-]+)@\w+)")
 _SECONDS = 200
