@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -289,7 +290,8 @@ def as_for_pypi(text: str, world: World) -> str:
     """Return a summary with PyPI's name and addresses instead of the embedded index's."""
     root = world.upload_url.removesuffix("/legacy/")
     # An address on loopback is no link.
-    text = text.replace(f"`{root}/legacy/`", f"<{PYPI_UPLOAD_URL}>")
+    text = re.sub(f"`({re.escape(root)}[^`]*)`", r"<\1>", text)
+    text = text.replace(f"{root}/legacy/", PYPI_UPLOAD_URL)
     return text.replace(root, "https://pypi.org").replace(root.partition("://")[2], "PyPI")
 
 

@@ -266,6 +266,11 @@ def test_what_was_found_is_there_once_above_the_table(tmp_path: Path, number: in
     for filename, message in found:
         assert text.count(message.replace("_", "\\_")) == 1
         assert filename in outcome.report["problems"][0]["detail"], "the report is complete"
+    remedies = {
+        finding["remedy"] for file in outcome.report["files"] for finding in file["findings"]
+    }
+    for remedy in remedies:
+        assert text.count(prose(remedy)) == 1
     parts = ["**What to do:**", "### What the checks found", found[0][1], "| file | size"]
     assert [text.index(each) for each in parts] == sorted(text.index(each) for each in parts)
     assert text.index(parts[0]) < 1000
@@ -284,9 +289,9 @@ def test_a_long_account_is_folded_below_what_to_do() -> None:
     report = Report("publish", "https://upload.pypi.org/legacy/", problems=[problem])
     text = summary(report, LIMIT)
     assert all(len(re.findall(rf"\bline {number}\b", text)) == 1 for number in range(30))
-    assert text.index("line 3") < text.index("Do this.") < text.index("<details>")
-    assert text.index("<details>") < text.index("line 4 ")
-    assert "and 26 more lines" in text
+    assert text.index("line 9") < text.index("Do this.") < text.index("<details>")
+    assert text.index("<details>") < text.index("line 10 ")
+    assert "and 20 more lines" in text
 
 
 def test_an_address_on_loopback_is_no_link() -> None:

@@ -27,7 +27,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&@$])")
 _LITERAL = re.compile(r"""(?P<address>https?://[^\s<>`]*[^\s<>`.,;:)'"])|`(?P<code>[^`]+)`""")
 _INDENT = "    "
 _OPEN = 10
-_OPEN_LINES = 8
+_OPEN_LINES = 15
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def problem_blocks(problem: ProblemReport) -> Iterator[Block]:
     """
     lines = problem.detail.splitlines()[problem.listed :]
     # A few lines more are not worth a fold.
-    end = len(lines) if len(lines) <= _OPEN_LINES else _OPEN_LINES // 2
+    end = len(lines) if len(lines) <= _OPEN_LINES else _OPEN_LINES * 2 // 3
     told = [*_told(lines[:end]), "\n"] if lines else []
     if problem.remedy:
         told += ["**What to do:** ", *_told(problem.remedy.splitlines()), "\n"]

@@ -264,11 +264,16 @@ def _findings(report: Report) -> Iterator[Block]:
     together: dict[Finding, list[str]] = {}
     for file, finding in report.findings(*Severity):
         together.setdefault(finding, []).append(file.filename)
-    lines = [
-        f"- {MARKS[each.severity]} **{each.severity.value}** "
-        f"{escaped(first_shown(together[each]))}: {prose(f'{each.message} {each.remedy}')}\n"
-        for each in by_severity(together)
-    ]
+    said = {problem.remedy for problem in report.problems}
+    lines = []
+    for each in by_severity(together):
+        # What to do is the same for many files: once is enough.
+        remedy = "" if each.remedy in said else f" {each.remedy}"
+        said.add(each.remedy)
+        lines.append(
+            f"- {MARKS[each.severity]} **{each.severity.value}** "
+            f"{escaped(first_shown(together[each]))}: {prose(f'{each.message}{remedy}')}\n"
+        )
     if lines:
         yield Block("### What the checks found\n\n")
         yield from folded(lines, "finding")
