@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class EarlierRelease:
-    """What a lock has of one version of a project: `label` is its name, `hashes` are SHA-256."""
+    """What a lock has of one version of a project: `label` is its name, `hashes` are SHA-256.
+
+    `is_open`: some of it has no hash that can be compared.
+    """
 
     version: Version | None
     label: str
     hashes: set[str] = field(default_factory=set)
+    is_open: bool = False
 
 
 @dataclass
@@ -54,10 +58,23 @@ class EarlierEntries:
         project.packages.append(package)
         release = project.releases.setdefault(version, EarlierRelease(version, label))
         release.hashes.update(file.sha256 for file in package.files)
+        release.is_open |= bool(package.open_remarks)
 
     def of(self, project: str) -> Sequence[LockedPackage]:
         """Return the entries of a project that come from the index."""
         return self._projects.get(project, _Project()).packages
+
+    def origins_of(self, project: str) -> set[tuple[Source, str | None]]:
+        """Return from where the lock takes a project."""
+        return {(each.source, each.origin) for each in self.by_project.get(project, ())}
+
+    def highest(self, project: str) -> LockedPackage | None:
+        """Return the entry of the highest version that comes from the index, if there is one."""
+        nearest = self.nearest(project, None)
+        packages = self._projects.get(project, _Project()).packages
+        return next(
+            (each for each in packages if nearest and version_of(each) == nearest.version), None
+        )
 
     def release(self, project: str, version: Version | None) -> EarlierRelease | None:
         """Return what the lock has of a version; `None` if it has not."""

@@ -51,11 +51,12 @@ class Identity:
             if name in _WORKFLOWS:
                 key = "workflow" if "workflow" in mine else "workflow_filepath"
                 wanted_value = wanted.rpartition("/")[2] if key == "workflow" else wanted
-            found = mine.get(key)
+            # An environment that is expected to be empty is none.
+            found = mine.get(key, "")
             if found == wanted_value:
                 continue
-            alike = differ_only_in_look(wanted_value, found or "")
-            return f"{name} {shown(found or 'none', 200)}, not {shown(wanted, 200)}" + (
+            alike = differ_only_in_look(wanted_value, found)
+            return f"{name} {shown(found or 'none', 200)}, not {shown(wanted or 'none', 200)}" + (
                 f" ({alike.rstrip('.').replace('They', 'they', 1)})" if alike else ""
             )
         return ""

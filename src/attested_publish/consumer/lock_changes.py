@@ -44,12 +44,15 @@ def _added_or_changed(
         old_identities = _distinct(
             identity for each in facts if each.earlier for identity in each.earlier.identities
         )
+        if not facts:
+            left = [outcome.left[id(each)] for each in packages if id(each) in outcome.left]
+            old_identities = _distinct(identity for each in left for identity in each.identities)
         if not old:
             change, old_identities = Change.ADDED, ()
         elif name in outcome.problems:
             change = Change.UNKNOWN
-        elif {each.version for each in old} == {each.version for each in packages}:
-            # Other files of the same release, or another source.
+        elif {each.version for each in old} == {each.version for each in packages} and facts:
+            # Other files of the same release.
             change = _change(old_identities or new_identities, new_identities)
         else:
             change = _change(old_identities, new_identities)

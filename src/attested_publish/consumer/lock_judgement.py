@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attested_publish.consumer.attested_files import Publication, Unanswered
 from attested_publish.consumer.identities import Identity, described, named, why_looks_alike
 from attested_publish.consumer.lock_findings import LockFinding, Rule, finding
-from attested_publish.consumer.locks.model import LockedFile, LockedPackage, Source
+from attested_publish.consumer.locks.model import Gap, LockedFile, LockedPackage, Source
 from attested_publish.consumer.prover import Invalid
 from attested_publish.consumer.verified_cache import Proven
 from attested_publish.net.untrusted import shown
@@ -29,6 +29,11 @@ _EXPECTED_REMEDY = (
     "exception with a reason and a date in publishers.toml."
 )
 
+_LOST_REMEDY = (
+    f"{_LOOK}If that is as it should be, make an exception with a reason and a date in "
+    "publishers.toml."
+)
+
 _SAY_UNATTESTED = {Rule.PUBLISHER_UNEXPECTED, Rule.PROVENANCE_LOST}
 """Rules whose findings say already that there are no attestations, where that is so."""
 
@@ -46,12 +51,18 @@ class CheckedFile:
 class Earlier:
     """The release that an entry is compared with; `where` says where it is from.
 
-    `identities` are those that valid attestations prove, none if it has none.
+    `identities` are those that valid attestations prove, none if it has none. `is_whole`: every
+    file of it that is compared is attested. `is_locked`: the lock that is compared with has it.
     """
 
     version: str
     where: str
     identities: tuple[Identity, ...] = ()
+    is_whole: bool = False
+    is_locked: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.version} ({self.where}) was published by {named(self.identities)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +124,56 @@ def not_checkable(package: LockedPackage) -> Iterator[LockFinding]:
             "an index: there is no provenance to verify.",
         )
     for remark in package.remarks:
-        yield finding(Rule.NOT_CHECKABLE, package, remark.message, line=remark.line)
+        if remark.gap is Gap.OTHER_HASH and package.files:
+            # An installer accepts a file that has either of the hashes.
+            yield finding(
+                Rule.HASH_NOT_SERVED,
+                package,
+                f"{package.name}: {remark.message} An installer would accept what has the other.",
+                "Lock again, with SHA-256 hashes only.",
+                remark.line,
+            )
+        else:
+            yield finding(Rule.NOT_CHECKABLE, package, remark.message, line=remark.line)
+
+
+def judge_unchecked(
+    package: LockedPackage, expectation: Expectation | None, earlier: Earlier | None
+) -> Iterator[LockFinding]:
+    """Find an entry, or a part of one, that should be attested and cannot be compared.
+
+    Otherwise whoever can change a lock could have any bytes installed, by leaving out a hash, or by
+    naming another source.
+    """
+    if package.source is Source.INDEX and not package.open_remarks:
+        return
+    why = "the lock takes it from elsewhere than an index"
+    line = package.line
+    if package.source is Source.INDEX:
+        why = f"not all of it can be compared: {package.open_remarks[0].message.rstrip('.')}"
+        line = package.open_remarks[0].line
+    pinned = [each for each in package.identities if each]
+    policy = expects(package, expectation)
+    for allowed, whose in ((pinned, "The lock"), (policy, "The policy")):
+        if allowed:
+            who = " or ".join(map(described, allowed))
+            yield finding(
+                Rule.PUBLISHER_UNEXPECTED,
+                package,
+                f"{whose} expects {package.name} to be published by {who}, but {why}.",
+                _EXPECTED_REMEDY,
+                line,
+            )
+    # A lock that never had hashes has none to leave out.
+    was_attested = earlier is not None and earlier.is_locked and bool(earlier.identities)
+    if was_attested and not pinned and not policy:
+        yield finding(
+            Rule.PROVENANCE_LOST,
+            package,
+            f"{package.name} {earlier}, but now {why}.",
+            _LOST_REMEDY,
+            line,
+        )
 
 
 def judge(
@@ -124,6 +184,7 @@ def judge(
     if unknown is not None:
         return [unknown]
     found = [*_hashes(package, facts), *_invalid(package, facts), *_yanked(package, facts)]
+    found += judge_unchecked(package, expectation, facts.earlier)
     pinned = [each for each in package.identities if each]
     policy = expects(package, expectation)
     for allowed, whose in ((pinned, "The lock"), (policy, "The policy")):
@@ -254,14 +315,23 @@ def _compared(package: LockedPackage, facts: Facts) -> Iterator[LockFinding]:
     earlier = facts.earlier
     if earlier is None or not earlier.identities:
         return
-    then = f"{earlier.version} ({earlier.where}) was published by {named(earlier.identities)}"
+    what = f"{package.name} {package.version or ''}"
     if is_unattested(facts):
         yield finding(
             Rule.PROVENANCE_LOST,
             package,
-            f"{package.name} {package.version or ''} has no attestations, but {then}.",
-            f"{_LOOK}If that is as it should be, make an exception with a reason and a date in "
-            "publishers.toml.",
+            f"{what} has no attestations, but {earlier}.",
+            _LOST_REMEDY,
+        )
+        return
+    if earlier.is_whole and _installs_only_unattested(facts):
+        # Whoever adds a file to a release may leave the others alone.
+        yield finding(
+            Rule.PROVENANCE_LOST,
+            package,
+            f"{what}: no file in the lock has attestations, though others of this release do, and "
+            f"{earlier}, with attestations of every file.",
+            _LOST_REMEDY,
         )
         return
     strangers = [each for each in facts.identities if each not in earlier.identities]
@@ -275,8 +345,7 @@ def _compared(package: LockedPackage, facts: Facts) -> Iterator[LockFinding]:
         yield finding(
             Rule.PUBLISHER_CHANGED,
             package,
-            f"{package.name} {package.version or ''} was published by {named(strangers)}, but "
-            f"{then}.{alike and ' ' + alike}",
+            f"{what} was published by {named(strangers)}, but {earlier}.{alike and ' ' + alike}",
             f"{_LOOK}If the project has moved, name its publisher in publishers.toml.",
             line,
         )
@@ -285,6 +354,12 @@ def _compared(package: LockedPackage, facts: Facts) -> Iterator[LockFinding]:
 def is_unattested(facts: Facts) -> bool:
     """Whether no file of the release has attestations, valid or not."""
     return facts.release is None or not facts.release.is_attested
+
+
+def _installs_only_unattested(facts: Facts) -> bool:
+    """Whether the index says of every file that the lock names that it has no attestations."""
+    served = [each for each in facts.checked if each.served is not None]
+    return bool(served) and all(each.publication is None for each in served)
 
 
 def _unattested(package: LockedPackage, facts: Facts) -> Iterator[LockFinding]:

@@ -22,6 +22,7 @@ from attested_publish.consumer.lock_judgement import (
     Facts,
     expects,
     judge,
+    judge_unchecked,
     not_checkable,
     version_of,
 )
@@ -68,10 +69,14 @@ class Entry:
 
 @dataclass
 class Outcome:
-    """What was found out: verdicts and facts in the order of the entries, problems by project."""
+    """What was found out: verdicts and facts in the order of the entries, problems by project.
+
+    `left` is what entries were, by their `id`, that are no longer from the index.
+    """
 
     report: LockReport
     facts: dict[int, Facts] = field(default_factory=dict)
+    left: dict[int, Earlier] = field(default_factory=dict)
     problems: dict[str, IndexProblem] = field(default_factory=dict)
 
     def facts_of(self, package: LockedPackage) -> Facts | None:
@@ -106,15 +111,37 @@ class LockVerification:
         ]
         projects = self._projects(asked, outcome)
         self._gather_facts(asked, projects, outcome)
+        self._look_back(entries, outcome)
         for entry in entries:
             facts = outcome.facts_of(entry.package)
             findings = [*foreign[id(entry.package)], *not_checkable(entry.package)]
+            expectation = self._expectation(entry.package)
             if facts is not None:
                 served = facts.release.files if facts.release else ()
                 findings += deceptive_hosts(entry.package, served, self.index)
-                findings += judge(entry.package, facts, self._expectation(entry.package))
+                findings += judge(entry.package, facts, expectation)
+            elif entry.package.source is not Source.INDEX:
+                earlier = outcome.left.get(id(entry.package))
+                findings += judge_unchecked(entry.package, expectation, earlier)
             outcome.report.verdicts.append(self._verdict(entry.package, facts, findings))
         return outcome
+
+    def _look_back(self, entries: Sequence[Entry], outcome: Outcome) -> None:
+        """Find out who published what the lock compared with still took from the index."""
+        olds: dict[int, tuple[Entry, LockedPackage]] = {}
+        for entry in entries:
+            package, before = entry.package, entry.held.before
+            if package.source is Source.INDEX or before is None:
+                continue
+            is_same = (package.source, package.origin) in before.origins_of(package.name)
+            if not is_same and (old := before.highest(package.name)):
+                olds[id(package)] = (entry, old)
+        identities = self.identities_of([old for _, old in olds.values()], outcome)
+        for key, (entry, old) in olds.items():
+            version = old.version or "an earlier version"
+            outcome.left[key] = Earlier(
+                version, entry.held.where, identities[id(old)], is_locked=True
+            )
 
     def identities_of(
         self, packages: Sequence[LockedPackage], outcome: Outcome
@@ -213,7 +240,8 @@ class LockVerification:
         version = version_of(package)
         before = entry.held.before or EarlierEntries()
         same = before.release(package.name, version)
-        if same is not None and _hashes(package) <= same.hashes:
+        is_opened = bool(package.open_remarks) and not (same is not None and same.is_open)
+        if same is not None and _hashes(package) <= same.hashes and not is_opened:
             return None
         lower = facts.project.before.get(version) if version is not None else None
         old = same or before.nearest(package.name, version)
@@ -225,7 +253,15 @@ class LockVerification:
             where = "the release before"
         else:
             return None
-        return self._earlier(package.name, label, where, files, facts.identities, outcome=outcome)
+        earlier = self._earlier(
+            package.name, label, where, files, facts.identities, outcome=outcome
+        )
+        if old is None and lower is not None:
+            # Of that release, only the attested files were kept.
+            is_whole = facts.project.releases[lower].is_wholly_attested
+        else:
+            is_whole = bool(files) and all(file.provenance_url is not None for file in files)
+        return replace(earlier, is_whole=is_whole, is_locked=old is not None)
 
     def _is_expected(self, package: LockedPackage) -> bool:
         is_pinned = any(package.identities)

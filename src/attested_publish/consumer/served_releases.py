@@ -42,10 +42,11 @@ class WantedProject:
 
 @dataclass(frozen=True, slots=True)
 class ServedRelease:
-    """The files of a release that were wanted; whether any of its files has a provenance."""
+    """The files of a release that were wanted; whether any or all of its have a provenance."""
 
     files: tuple[IndexFile, ...] = ()
     is_attested: bool = False
+    is_wholly_attested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,8 @@ def _release(
         or file.filename in wanted.names
         or (has_all_attested and file.provenance_url is not None)
     )
-    return ServedRelease(kept, any(file.provenance_url is not None for file in files))
+    has_provenance = [file.provenance_url is not None for file in files]
+    return ServedRelease(kept, any(has_provenance), all(has_provenance))
 
 
 def releases_on(files: Iterable[IndexFile], project: str) -> dict[Version, list[IndexFile]]:

@@ -45,11 +45,11 @@ def print_found(report: LockReport, printer: Printer) -> None:
 def listed_findings(report: LockReport) -> list[tuple[PackageVerdict, LockFinding]]:
     """Return what is shown one by one, worst first.
 
-    Most packages have no attestations: those are counted.
+    Most packages have no attestations: those are counted. One that has some is shown.
     """
     found = [(verdict, each) for verdict in report.verdicts for each in verdict.findings]
     found.sort(key=lambda item: (_severity(item[1]), list(Rule).index(item[1].rule)))
-    return [item for item in found if item[1].rule is not Rule.UNATTESTED]
+    return [item for item in found if item[1].rule is not Rule.UNATTESTED or item[0].attested]
 
 
 def annotate_found(report: LockReport, printer: GitHubPrinter) -> None:

@@ -331,7 +331,7 @@ def test_powershell_writes_it_otherwise():
 @pytest.mark.parametrize("quoted", ['"', "'", ""])
 def test_options_are_split_as_a_shell_does(quoted: str):
     digest = f"{quoted}{'a' * 64}{quoted}"
-    text = f"a==1 --{quoted}hash{quoted}=s\\ha256:{digest} -i 'https://x.example/s imple'"
+    text = f"-i 'https://x.example/s imple'\na==1 --{quoted}hash{quoted}=s\\ha256:{digest}"
     (package,) = parse_lock(text.encode(), "requirements.txt").packages
     assert package.files[0].sha256 == "a" * 64
     assert package.index_urls == ("https://x.example/s imple",)

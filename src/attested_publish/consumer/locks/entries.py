@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from packaging.utils import InvalidName, canonicalize_name
 
-from attested_publish.consumer.locks.model import LockedFile, Remark, Source
+from attested_publish.consumer.locks.model import Gap, LockedFile, Remark, Source
 from attested_publish.consumer.locks.toml import Broken, Table
 from attested_publish.net.untrusted import shown
 
@@ -105,14 +105,17 @@ class Hashes:
     ) -> None:
         """Add a file by its digests, by algorithm."""
         by_algorithm = {name.strip().lower(): digest for name, digest in hashes.items()}
-        digest = by_algorithm.get("sha256")
+        what = shown(filename, 200) if filename else "A file"
+        if len(by_algorithm) < len(hashes):
+            raise Broken(f"{what} has two hashes of one algorithm.")
+        digest = by_algorithm.pop("sha256", None)
+        others = shown(", ".join(by_algorithm), 80)
+        if others:
+            has = f"only {others} as its hash" if digest is None else f"a hash of {others}, too"
+            self._remark(f"{what} has {has}; only SHA-256 can be compared.", Gap.OTHER_HASH)
+        elif digest is None:
+            self._remark(f"{what} has no hash; only SHA-256 can be compared.", Gap.UNHASHED)
         if digest is None:
-            others = ", ".join(by_algorithm)
-            has = f"only {shown(others, 80)} as its hash" if others else "no hash"
-            what = shown(filename, 200) if filename else "A file"
-            self.remarks.append(
-                Remark(f"{what} has {has}; only SHA-256 can be compared.", self._line)
-            )
             return
         digest = digest.strip()
         if not _SHA256.fullmatch(digest):
@@ -122,10 +125,13 @@ class Hashes:
             LockedFile(filename, digest, self._line_of(digest), plain(url) if url else None)
         )
 
+    def _remark(self, message: str, gap: Gap) -> None:
+        self.remarks.append(Remark(message, self._line, gap))
+
     def finish(self) -> tuple[tuple[LockedFile, ...], tuple[Remark, ...]]:
         """Return the files and the remarks; an entry without any file gets one, too."""
         if not self.files and not self.remarks:
-            self.remarks.append(Remark("The lock has no hash for it.", self._line))
+            self._remark("The lock has no hash for it.", Gap.UNHASHED)
         return tuple(dict.fromkeys(self.files)), tuple(dict.fromkeys(self.remarks))
 
 

@@ -44,12 +44,25 @@ class LockedFile:
     url: str | None = None
 
 
+class Gap(StrEnum):
+    """What of an entry is left out of a comparison with an index.
+
+    With `UNHASHED` and `OTHER_HASH`, an installer may take bytes that nobody has compared: what it
+    looks at, if anything, is a hash of another algorithm than SHA-256.
+    """
+
+    UNPINNED = "unpinned"
+    UNHASHED = "unhashed"
+    OTHER_HASH = "other hash"
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
     """Why something in an entry cannot be compared with an index: one sentence, and its line."""
 
     message: str
     line: int
+    gap: Gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,11 @@ class LockedPackage:
     origin: str | None = None
     identities: tuple[Mapping[str, str], ...] = ()
     remarks: tuple[Remark, ...] = ()
+
+    @property
+    def open_remarks(self) -> list[Remark]:
+        """The remarks about what may be installed without having been compared."""
+        return [each for each in self.remarks if each.gap is not Gap.UNPINNED]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from attested_publish.consumer.locks.entries import (
     plain,
     source_of,
 )
-from attested_publish.consumer.locks.model import LockedPackage, Remark, Source
+from attested_publish.consumer.locks.model import Gap, LockedPackage, Remark, Source
 from attested_publish.consumer.locks.toml import Broken
 from attested_publish.distributions import release_of
 from attested_publish.net.untrusted import shown
@@ -180,7 +180,10 @@ def _read_file(
     for line in _logical_lines(text):
         try:
             requirement, options = _split(line.text)
-            _take_options(reading, options)
+            if requirement or options.editable:
+                _refuse_options(options)
+            else:
+                _take_options(reading, options)
             found = _entry(requirement, options, line, path)
         except Broken as error:
             raise _in_file(error, path, trail, line.number) from error
@@ -322,6 +325,14 @@ def _each(values: Sequence[str] | None) -> Sequence[str]:
     return values or ()
 
 
+def _refuse_options(options: Values) -> None:
+    """Raise `Broken` for options that pip overlooks beside a requirement, and uv refuses."""
+    alone = ("index_url", "extra_index_url", "no_index", "find_links", "requirement", "constraint")
+    for name in alone:
+        if getattr(options, name):
+            raise Broken(f"--{name.replace('_', '-')} needs a line of its own.")
+
+
 def _take_options(reading: _Reading, options: Values) -> None:
     if options.index_url:
         reading.index_url = options.index_url
@@ -363,7 +374,7 @@ def _from_index(requirement: Requirement, options: Values, line: _Line, path: st
     files, remarks = hashes.finish()
     version = _pinned(requirement)
     if version is None:
-        remarks = (*remarks, Remark("It is not pinned to one version.", line.number))
+        remarks = (*remarks, Remark("It is not pinned to one version.", line.number, Gap.UNPINNED))
     return LockedPackage(
         name=normalized(requirement.name),
         version=version,
