@@ -397,6 +397,7 @@ def test_an_honest_lock(case: Case, filled: Filled, tmp_path: Path) -> None:
     assert report["mode"] == "verify"
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "body",
     [b"", b"{}", b'{"version": 1, "attestation_bundles": []}', b"[]", b"\x00garbage"],

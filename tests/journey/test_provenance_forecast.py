@@ -258,7 +258,7 @@ def test_strict_stops_before_anything_is_spent(
     assert len(only(report).states) == 2
 
 
-@pytest.mark.sample(6)
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     "fault", ["500", "404", "html", "garbage", "endless", "bomb", "nested", "objects", "disabled"]
 )
@@ -280,6 +280,7 @@ def test_what_cannot_be_read_is_unknown_and_no_obstacle(
     assert not rules(report)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("verify_metadata", ["true", "strict"])
 def test_what_hangs_is_not_waited_for_long(stage: Stage, verify_metadata: str) -> None:
     released(stage)
@@ -504,6 +505,7 @@ def test_a_release_whose_files_are_replaced_has_a_forecast(stage: Stage, there: 
     assert "0" * 64 not in {index.files[WHEEL], index.files[SDIST]}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("fault", ["hang", "404", "500"])
 def test_provenance_that_is_listed_and_not_served_is_lost_all_the_same(
     stage: Stage, fault: str

@@ -88,6 +88,7 @@ def test_attestations_that_were_kept_are_not_called_lost(stage: Stage, fault: st
     assert all(file.attestations for file in report.files.values())
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("fault", ["integrity=disabled", "integrity=404", "integrity=403"])
 def test_but_who_requires_them_has_to_know(stage: Stage, fault: str) -> None:
     stage.fault(fault)

@@ -33,14 +33,14 @@ BOMB = "publish: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 BROKEN = {
     "no YAML": "publish: [",
-    "a tab": "publish:\n\tx: 1",
     "bomb": BOMB,
-    "recursive": "publish: &a [*a]",
     "deep": "publish: " + "[" * 20_000,
-    "deep blocks": "publish: " + "- " * 20_000,
     "large": GOOD + "# " + "x" * (1 << 20),
-    "many keys": "".join(f"publish{i}: x\n" for i in range(30_000)),
     "binary": b"publish\x00\xff\xfe",
+    "a tab": "publish:\n\tx: 1",
+    "recursive": "publish: &a [*a]",
+    "deep blocks": "publish: " + "- " * 20_000,
+    "many keys": "".join(f"publish{i}: x\n" for i in range(30_000)),
     "UTF-16": GOOD.encode("utf-16"),
     "a list": "- publish",
     "a key that is a list": "? [publish]\n: x",
@@ -48,6 +48,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
 def test_broken_files_are_named_and_the_others_read(content, tmp_path):
     root = repository(tmp_path, {".github/workflows/bad.yml": content, NAME: GOOD})
@@ -102,6 +103,7 @@ def test_other_endings_and_links_are_named(tmp_path):
     assert "b.yml" in " ".join(found.notices)
 
 
+@pytest.mark.slow
 def test_a_thousand_workflows(tmp_path):
     files = {f".github/workflows/w{i}.yml": GOOD for i in range(1000)}
     begun = time.monotonic()
@@ -182,6 +184,7 @@ def test_no_token_of_a_remote_is_shown(tmp_path):
     assert json.loads(report.read_text())["publishers"][0]["owner"] == "octo-org"
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     "script",
     [

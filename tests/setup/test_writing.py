@@ -174,6 +174,7 @@ def test_what_cannot_be_changed_safely_stays(tmp_path, old, new, why):
     assert (root / NAME).read_text() == text
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("is_new", [True, False])
 def test_uncommitted_changes_are_never_written_over(tmp_path, is_new):
     text = OLD.replace("UPLOAD", UPLOADS["pypa"])

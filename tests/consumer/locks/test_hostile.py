@@ -187,7 +187,7 @@ def test_what_takes_others_long(name: str, content: str):
     assert time.process_time() - started < 5
 
 
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_ten_thousand_packages_are_read_and_no_more(name: str):
     digest = "sha256:" + "0" * 64
