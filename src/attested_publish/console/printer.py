@@ -16,8 +16,8 @@ from attested_publish.net.untrusted import harmless, shown
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.style import StyleType
-    from rich.table import Table
 
+    from attested_publish.console.listing import Listing
     from attested_publish.distributions import Distribution
     from attested_publish.problems import Stage
     from attested_publish.report import ProblemReport
@@ -112,10 +112,10 @@ class Printer:
             # It quotes whatever the libraries put into their errors.
             self._line((harmless(traceback.format_exc(), pieces=True), "dim"))
 
-    def table(self, table: Table) -> None:
-        """Print a table, whose cells are untrusted texts."""
-        for line in self.console.render_lines(table, pad=False):
-            self._line(*((segment.text, segment.style or "") for segment in line))
+    def table(self, listing: Listing) -> None:
+        """Print a table, or a list where the console is narrow; its cells are untrusted texts."""
+        for line in listing.lines(self.console):
+            self._line(*line)
 
     def _line(self, *parts: tuple[str, StyleType]) -> None:
         cleaned = [(harmless(text), style) for text, style in parts]
