@@ -57,7 +57,7 @@ def test_many_files_take_few_lines_of_a_log(tmp_path: Path) -> None:
         for name in STAGES:
             how_far = [line for line in told[name] if "of 60 files" in line]
             assert len(how_far) == FEW
-            assert re.search(r"✓ 60 of 60 files, (\S+ kB) of \1", how_far[-1])
+            assert re.search(r"✓ 60 of 60 files, (\S+) of \1 kB", how_far[-1])
         assert "slowest so far: sample-1.0-py3" in told["upload"][-2]
         again = groups(act(stage, print_hash="false").log)
         assert len(again["index"]) <= FEW + 3
@@ -144,7 +144,7 @@ def test_the_block_names_the_slowest() -> None:
     console = Console(file=io.StringIO(), width=80)
     with console.capture() as going:
         console.print(progress)
-    assert "1 of 3 files, 1.0 kB of 6.0 kB" in going.get()
+    assert "1 of 3 files, 1.0 of 6.0 kB" in going.get()
     assert "slow.whl on its way for 0 s" in going.get()
     progress.done("slow.whl", 2000, "")
     with console.capture() as done:
