@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from packaging.version import Version
@@ -146,6 +145,53 @@ def test_what_was_found_in_a_lock_names_it_whole(kind: str, width: int) -> None:
     assert re.sub(r"\s+", " ", seen.text).count("a folder/pylock.toml:17") == count
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_publishers_are_whole_whatever_their_names(width: int) -> None:
+    for length in range(1, 110):
+        repository = f"octo-org/{'r' * length}"
+        verdict = Verdict(
+            Wanted("sample", Version("1.0"), "sample-1.0.tar.gz", None),
+            publishers=(GitHubPublisher(repository=repository, workflow="release.yml"),),
+            predicate_types=(PUBLISH,),
+            log_indexes=(1,),
+            origins=(Origin(f"refs/tags/{'v' * length}", "0123456789abcdef"),),
+            is_proven=True,
+        )
+        text = io.StringIO()
+        print_verdicts([verdict], Expected(), Printer(Console(file=text, width=width)))
+        seen = Printed("\n".join(text.getvalue().splitlines()[:-1]), width)
+        assert repository in seen.text
+        assert f"refs/tags/{'v' * min(length, 88)}" in seen.text
+        assert [line for line in seen.too_wide([]) if " " in line.strip()] == []
+
+
+def test_prose_is_wrapped_by_words_on_a_terminal() -> None:
+    name = "attested_publish_rehearsal-1.0.0-py3-none-any.whl"
+    sentence = f"This is what pip said of {name}, and more that is longer than a line."
+    for width in range(20, 121):
+        text = io.StringIO()
+        printer = Printer(Console(file=text, width=width, force_terminal=True, color_system=None))
+        printer.item(sentence, "a note")
+        printer.item(name)
+        lines = text.getvalue().splitlines()
+        assert sum(name in line for line in lines) == 2, "a name is on one line"
+        assert f"  ✓ {name}" in lines, "and not below its mark"
+        assert " ".join(line.strip() for line in lines).count("more that is longer") == 1
+        assert [line for line in lines if cell_len(line) > width and name not in line] == []
+        assert all(line.startswith(("  ✓ ", "    ")) for line in lines)
+    log = io.StringIO()
+    Printer(Console(file=log, width=40)).item(sentence)
+    assert log.getvalue() == f"  ✓ {sentence}\n", "who reads a log may search it"
+
+
+def test_a_list_has_its_names_in_bold() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=40, force_terminal=True, color_system="standard")
+    name = "attested_publish_rehearsal-1.0.0-py3-none-any.whl"
+    Printer(console).table(rehearsed([name]))
+    assert f"\x1b[1m{name}\x1b[0m" in text.getvalue()
+
+
 def columns(width: int, name: int = 20) -> list[str] | None:
     """Return the headings of a table on a console; `None` where it is a list."""
     seen = printed(rehearsed(["n" * name]), width).text.splitlines()
@@ -174,8 +220,7 @@ def test_sentences_get_the_room_there_is() -> None:
     assert "file" not in printed(listing, 80).text, "sentences of few columns are hard to read"
 
 
-def test_a_log_is_wide_whatever_the_terminal_of_others(tmp_path: Path) -> None:
-    """What is no terminal has 120 columns, and what does not fit there is not cut either."""
+def test_what_is_too_long_for_a_log_is_not_cut() -> None:
     names = [f"sample-1.0-{'z' * count}-none-any.whl" for count in (10, 60, 130)]
     seen = printed(rehearsed(names), 120)
     assert [name for name in names if not seen.has_whole(name)] == []

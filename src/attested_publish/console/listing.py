@@ -6,7 +6,6 @@ is left to the terminal, which continues it on the next.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -16,6 +15,8 @@ from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
+
+from attested_publish.console.wrapping import wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,7 +121,7 @@ class Listing:
             return natural
         cells = list(self._cells(column))
         words = (
-            cell_len(word)
+            _hang(line) + cell_len(word)
             for cell in cells
             for line in cell[kind is Cells.NAMES :]
             for word in line.split()
@@ -130,16 +131,18 @@ class Listing:
 
     def _table(self, kept: Sequence[int], width: int) -> Table:
         table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, _PADDING, 0, 0))
-        for each, wide in zip(kept, self._widths(kept, width), strict=True):
+        widths = self._widths(kept, width)
+        for each, wide in zip(kept, widths, strict=True):
             column = self._columns[each]
             table.add_column(
                 column.heading,
                 width=wide,
                 justify="right" if column.right else "left",
-                overflow="fold",
+                no_wrap=True,
             )
         for row in self._rows:
-            table.add_row(*(row[each] or Text(_NOTHING) for each in kept))
+            cells = (row[each] or Text(_NOTHING) for each in kept)
+            table.add_row(*map(_cell, cells, widths))
         return table
 
     def _widths(self, kept: Sequence[int], width: int) -> list[int]:
@@ -155,7 +158,7 @@ class Listing:
     def _paragraph(self, row: Sequence[Text], width: int) -> Iterator[Text]:
         """Yield a row as lines: its name, sentences, and the facts in as few lines as possible."""
         name, *more = row[0].plain.split("\n")
-        yield Text(name, "bold")
+        yield Text.assemble((name, "bold"))
         below = [Text(line.strip()) for line in more]
         facts: list[Text] = []
         for column, cell in zip(self._columns[1:], row[1:], strict=True):
@@ -166,8 +169,20 @@ class Listing:
                 facts.append(Text.assemble(label, Text(", ").join(cell.split("\n"))))
         room = width - len(_INDENT)
         for line in (*below, *_packed(facts, room)):
-            for part in _wrapped(line, room):
+            for part in wrapped(line, room):
                 yield Text.assemble(_INDENT, part)
+
+
+def _cell(text: Text, width: int) -> Text:
+    """Return the lines of a cell, wrapped; what goes on of an indented line is indented more."""
+    lines: list[Text] = []
+    for line in text.split("\n"):
+        lines.extend(wrapped(line, width, _hang(line.plain)))
+    return Text("\n").join(lines)
+
+
+def _hang(line: str) -> int:
+    return 2 * (len(line) - len(line.lstrip()))
 
 
 def _room(kept: Sequence[int], width: int) -> int:
@@ -185,16 +200,3 @@ def _packed(facts: Sequence[Text], width: int) -> Iterator[Text]:
         line.append(fact)
     if line:
         yield Text(_APART).join(line)
-
-
-def _wrapped(line: Text, width: int) -> Iterator[Text]:
-    """Yield lines of whole words, as rich does not: it breaks or cuts those that are too long."""
-    breaks: list[int] = []
-    started = 0
-    for word in re.finditer(r"\S+", line.plain):
-        if word.start() > started and cell_len(line.plain[started : word.end()]) > width:
-            started = word.start()
-            breaks.append(started)
-    for part in line.divide(breaks):
-        part.rstrip()
-        yield part

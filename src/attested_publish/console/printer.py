@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from attested_publish.console.wrapping import wrapped
 from attested_publish.findings import Finding, Severity, by_severity
 from attested_publish.net.untrusted import harmless, shown
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan"}
 _MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTICE: "·"}
 _NAME_WIDTH = 13
+_HANG = 6
 
 
 class Printer:
@@ -115,17 +117,32 @@ class Printer:
     def table(self, listing: Listing) -> None:
         """Print a table, or a list where the console is narrow; its cells are untrusted texts."""
         for line in listing.lines(self.console):
-            self._line(*line)
+            self._line(*line, is_laid_out=True)
 
-    def _line(self, *parts: tuple[str, StyleType]) -> None:
+    def _line(self, *parts: tuple[str, StyleType], is_laid_out: bool = False) -> None:
+        """Print a line; on a terminal its words are wrapped, unless it is laid out already."""
         cleaned = [(harmless(text), style) for text, style in parts]
         whole = "".join(text for text, _ in cleaned)
         # What is harmless in parts may not be so together.
         safe = harmless(whole)
         # Assembled, never parsed: untrusted text must not be taken for markup.
         line = Text.assemble(*cleaned) if safe == whole else Text(safe)
+        lines: Iterable[Text] = [line]
+        if self.console.is_terminal and not is_laid_out:
+            lines = self._wrapped(line, parts[0][0] if parts else "")
         with self._printing:
-            self.console.print(line, soft_wrap=True)
+            for each in lines:
+                self.console.print(each, soft_wrap=True)
+
+    def _wrapped(self, line: Text, mark: str) -> Iterator[Text]:
+        """Yield what fits on lines of the terminal; what goes on is below the text, not the mark.
+
+        A log keeps each line whole: who reads it may search it, and has other widths.
+        """
+        for each in line.split("\n", allow_blank=True):
+            text = each.plain
+            hang = len(mark) if mark.endswith(" ") else len(text) - len(text.lstrip())
+            yield from wrapped(each, self.console.width, min(hang, _HANG))
 
 
 def cleaned(finding: Finding) -> Finding:
