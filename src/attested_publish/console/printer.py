@@ -129,20 +129,21 @@ class Printer:
         line = Text.assemble(*cleaned) if safe == whole else Text(safe)
         lines: Iterable[Text] = [line]
         if self.console.is_terminal and not is_laid_out:
-            lines = self._wrapped(line, parts[0][0] if parts else "")
+            lines = _on_a_terminal(line, parts[0][0] if parts else "", self.console.width)
         with self._printing:
             for each in lines:
                 self.console.print(each, soft_wrap=True)
 
-    def _wrapped(self, line: Text, mark: str) -> Iterator[Text]:
-        """Yield what fits on lines of the terminal; what goes on is below the text, not the mark.
 
-        A log keeps each line whole: who reads it may search it, and has other widths.
-        """
-        for each in line.split("\n", allow_blank=True):
-            text = each.plain
-            hang = len(mark) if mark.endswith(" ") else len(text) - len(text.lstrip())
-            yield from wrapped(each, self.console.width, min(hang, _HANG))
+def _on_a_terminal(line: Text, mark: str, width: int) -> Iterator[Text]:
+    """Yield what fits on lines of a terminal; what goes on is below the text, not the mark.
+
+    A log keeps each line whole: who reads it may search it, and has other widths.
+    """
+    for each in line.split("\n", allow_blank=True):
+        text = each.plain
+        hang = len(mark) if mark.endswith(" ") else len(text) - len(text.lstrip())
+        yield from wrapped(each, width, min(hang, _HANG))
 
 
 def cleaned(finding: Finding) -> Finding:
