@@ -184,6 +184,17 @@ def test_prose_is_wrapped_by_words_on_a_terminal() -> None:
     assert log.getvalue() == f"  ✓ {sentence}\n", "who reads a log may search it"
 
 
+def test_no_line_that_goes_on_is_a_command() -> None:
+    """A wrapped sentence has new starts of lines, where a runner looks for commands."""
+    for width in range(20, 60):
+        text = io.StringIO()
+        Printer(Console(file=text, width=width, force_terminal=True, color_system=None)).warning(
+            "somebody put ::add-mask::x and ::error::y into a name"
+        )
+        starts = [line.lstrip() for line in text.getvalue().splitlines()]
+        assert not any(line.startswith("::") for line in starts)
+
+
 def test_a_list_has_its_names_in_bold() -> None:
     text = io.StringIO()
     console = Console(file=text, width=40, force_terminal=True, color_system="standard")

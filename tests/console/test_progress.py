@@ -18,6 +18,7 @@ from attested_publish.journey import publish
 from attested_publish.journey.targets import Targets
 from attested_publish.settings import understand
 from support.action import act
+from support.command import command
 from support.environment import in_job
 from support.makers import make_wheel
 from support.releases import run_to, staged
@@ -161,6 +162,25 @@ def test_names_steer_no_terminal() -> None:
         console.print(progress)
     progress.done("\x1b[31mred", 1, "")
     assert "\x1b" not in block.get() + told[0]
+
+
+def test_names_are_no_commands() -> None:
+    progress = Progress(1, 1, lambda *_: None, live=True)
+    progress.begun("::error::x.whl")
+    console = Console(file=io.StringIO(), width=80)
+    with console.capture() as block:
+        console.print(progress)
+    assert not any(line.lstrip().startswith("::") for line in block.get().splitlines())
+
+
+def test_a_log_in_colours_is_still_a_log(dist: Path) -> None:
+    """Many workflows set `FORCE_COLOR`: rich takes what they print for a terminal."""
+    done = command("rehearse", dist, FORCE_COLOR="1", TERM="xterm-256color")
+    assert done.returncode == 0, done.stdout
+    assert "\x1b[1m" in done.stdout
+    assert "\x1b[?25l" not in done.stdout
+    assert "\x1b[2K" not in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) > 150, "sentences are whole"
 
 
 @pytest.mark.parametrize("files", [1, FEW, FEW + 1, 39, 500, 10_000])

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTICE: "cyan"}
 _MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTICE: "·"}
 _NAME_WIDTH = 13
-_HANG = 6
 
 
 class Printer:
@@ -128,7 +127,7 @@ class Printer:
         # Assembled, never parsed: untrusted text must not be taken for markup.
         line = Text.assemble(*cleaned) if safe == whole else Text(safe)
         lines: Iterable[Text] = [line]
-        if self.console.is_terminal and not is_laid_out:
+        if self.console.is_interactive and not is_laid_out:
             lines = _on_a_terminal(line, parts[0][0] if parts else "", self.console.width)
         with self._printing:
             for each in lines:
@@ -143,7 +142,10 @@ def _on_a_terminal(line: Text, mark: str, width: int) -> Iterator[Text]:
     for each in line.split("\n", allow_blank=True):
         text = each.plain
         hang = len(mark) if mark.endswith(" ") else len(text) - len(text.lstrip())
-        yield from wrapped(each, width, min(hang, _HANG))
+        for part in wrapped(each, width, min(hang, width // 3)):
+            # What was harmless within a line may not be so at the start of one.
+            safe = harmless(part.plain)
+            yield part if safe == part.plain else Text(safe)
 
 
 def cleaned(finding: Finding) -> Finding:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from attested_publish.console.pace import Pace, about
 from attested_publish.net.stopping import ended_when_stopped
-from attested_publish.net.untrusted import shown
+from attested_publish.net.untrusted import harmless, shown
 from attested_publish.problems import counted
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Progress:
                 yield Text(_INDENT + line, no_wrap=True, overflow="ellipsis")
         if slow:
             line = _fitting(*slow, width - len(_INDENT))
-            yield Text(_INDENT + line, style="dim", no_wrap=True, overflow="ellipsis")
+            yield Text(_INDENT + harmless(line), style="dim", no_wrap=True, overflow="ellipsis")
 
     def _how_far(self) -> list[str]:
         sent = self._position()
@@ -172,7 +172,7 @@ def progress_of(
     Elsewhere there is a line after so many seconds of `silence`.
     """
     size = sum(each.size for each in distributions)
-    is_live = printer.console.is_terminal
+    is_live = printer.console.is_interactive
     progress = Progress(len(distributions), size, printer.item, live=is_live)
     # A terminal must get its cursor back, also from a run that is stopped.
     with ended_when_stopped() as until_done:
