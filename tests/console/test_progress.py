@@ -18,6 +18,7 @@ from attested_publish.journey import publish
 from attested_publish.journey.targets import Targets
 from attested_publish.settings import understand
 from support.action import act
+from support.command import command
 from support.environment import in_job
 from support.makers import make_wheel
 from support.releases import run_to, staged
@@ -57,7 +58,7 @@ def test_many_files_take_few_lines_of_a_log(tmp_path: Path) -> None:
         for name in STAGES:
             how_far = [line for line in told[name] if "of 60 files" in line]
             assert len(how_far) == FEW
-            assert re.search(r"✓ 60 of 60 files, (\S+ kB) of \1", how_far[-1])
+            assert re.search(r"✓ 60 of 60 files, (\S+) of \1 kB", how_far[-1])
         assert "slowest so far: sample-1.0-py3" in told["upload"][-2]
         again = groups(act(stage, print_hash="false").log)
         assert len(again["index"]) <= FEW + 3
@@ -144,7 +145,7 @@ def test_the_block_names_the_slowest() -> None:
     console = Console(file=io.StringIO(), width=80)
     with console.capture() as going:
         console.print(progress)
-    assert "1 of 3 files, 1.0 kB of 6.0 kB" in going.get()
+    assert "1 of 3 files, 1.0 of 6.0 kB" in going.get()
     assert "slow.whl on its way for 0 s" in going.get()
     progress.done("slow.whl", 2000, "")
     with console.capture() as done:
@@ -161,6 +162,25 @@ def test_names_steer_no_terminal() -> None:
         console.print(progress)
     progress.done("\x1b[31mred", 1, "")
     assert "\x1b" not in block.get() + told[0]
+
+
+def test_names_are_no_commands() -> None:
+    progress = Progress(1, 1, lambda *_: None, live=True)
+    progress.begun("::error::x.whl")
+    console = Console(file=io.StringIO(), width=80)
+    with console.capture() as block:
+        console.print(progress)
+    assert not any(line.lstrip().startswith("::") for line in block.get().splitlines())
+
+
+def test_a_log_in_colours_is_still_a_log(dist: Path) -> None:
+    """Many workflows set `FORCE_COLOR`: rich takes what they print for a terminal."""
+    done = command("rehearse", dist, FORCE_COLOR="1", TERM="xterm-256color")
+    assert done.returncode == 0, done.stdout
+    assert "\x1b[1m" in done.stdout
+    assert "\x1b[?25l" not in done.stdout
+    assert "\x1b[2K" not in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) > 150, "sentences are whole"
 
 
 @pytest.mark.parametrize("files", [1, FEW, FEW + 1, 39, 500, 10_000])

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from attested_publish.console.wrapping import wrapped
 from attested_publish.findings import Finding, Severity, by_severity
 from attested_publish.net.untrusted import harmless, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.style import StyleType
-    from rich.table import Table
 
+    from attested_publish.console.listing import Listing
     from attested_publish.distributions import Distribution
     from attested_publish.problems import Stage
     from attested_publish.report import ProblemReport
@@ -113,20 +114,39 @@ class Printer:
             # It quotes whatever the libraries put into their errors.
             self._line((harmless(traceback.format_exc(), pieces=True), "dim"))
 
-    def table(self, table: Table) -> None:
-        """Print a table, whose cells are untrusted texts."""
-        for line in self.console.render_lines(table, pad=False):
-            self._line(*((segment.text, segment.style or "") for segment in line))
+    def table(self, listing: Listing) -> None:
+        """Print a table, or a list where the console is narrow; its cells are untrusted texts."""
+        for line in listing.lines(self.console):
+            self._line(*line, is_laid_out=True)
 
-    def _line(self, *parts: tuple[str, StyleType]) -> None:
+    def _line(self, *parts: tuple[str, StyleType], is_laid_out: bool = False) -> None:
+        """Print a line; on a terminal its words are wrapped, unless it is laid out already."""
         cleaned = [(harmless(text), style) for text, style in parts]
         whole = "".join(text for text, _ in cleaned)
         # What is harmless in parts may not be so together.
         safe = harmless(whole)
         # Assembled, never parsed: untrusted text must not be taken for markup.
         line = Text.assemble(*cleaned) if safe == whole else Text(safe)
+        lines: Iterable[Text] = [line]
+        if self.console.is_interactive and not is_laid_out:
+            lines = _on_a_terminal(line, parts[0][0] if parts else "", self.console.width)
         with self._printing:
-            self.console.print(line, soft_wrap=True)
+            for each in lines:
+                self.console.print(each, soft_wrap=True)
+
+
+def _on_a_terminal(line: Text, mark: str, width: int) -> Iterator[Text]:
+    """Yield what fits on lines of a terminal; what goes on is below the text, not the mark.
+
+    A log keeps each line whole: who reads it may search it, and has other widths.
+    """
+    for each in line.split("\n", allow_blank=True):
+        text = each.plain
+        hang = len(mark) if mark.endswith(" ") else len(text) - len(text.lstrip())
+        for part in wrapped(each, width, min(hang, width // 3)):
+            # What was harmless within a line may not be so at the start of one.
+            safe = harmless(part.plain)
+            yield part if safe == part.plain else Text(safe)
 
 
 def told(problem: ProblemReport) -> Iterator[str]:

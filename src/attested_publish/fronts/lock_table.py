@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
+from attested_publish.console.listing import Cells, Column, Listing
 from attested_publish.consumer.identities import named
 from attested_publish.consumer.lock_findings import Change, LockReport, Rule
 from attested_publish.findings import Severity
@@ -33,7 +32,7 @@ def print_found(report: LockReport, printer: Printer) -> None:
     """Print the findings, the changes, and the publishers."""
     listed = listed_findings(report)
     if listed:
-        printer.table(_table(listed[:_ROWS]))
+        printer.table(_listing(listed[:_ROWS]))
     if len(listed) > _ROWS:
         printer.notice(f"There are {len(listed) - _ROWS} more findings; the report has all.")
     for remedy, rules in remedies(listed).items():
@@ -64,20 +63,22 @@ def _severity(found: LockFinding) -> int:
     return list(Severity).index(found.severity)
 
 
-def _table(listed: list[tuple[PackageVerdict, LockFinding]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("finding", no_wrap=True)
-    for column in ("package", "what was found", "where"):
-        table.add_column(column, overflow="fold")
+def _listing(listed: list[tuple[PackageVerdict, LockFinding]]) -> Listing:
+    listing = Listing(
+        Column("package", Cells.NAMES),
+        Column("finding"),
+        Column("what was found", Cells.PROSE),
+        Column("where"),
+    )
     for verdict, found in listed:
         mark, style = _MARKS[found.severity]
         package = f"{verdict.package.name} {verdict.package.version or ''}"
-        cells = (package, found.message, f"{found.file}:{found.line}")
-        table.add_row(
-            Text(f"{mark} {found.rule.value}", style),
-            *(Text(harmless(shown(cell, 1000))) for cell in cells),
+        package, message, where = (
+            harmless(shown(cell, 1000))
+            for cell in (package, found.message, f"{found.file}:{found.line}")
         )
-    return table
+        listing.add(package, Text(f"{mark} {found.rule.value}", style), message, where)
+    return listing
 
 
 def remedies(listed: list[tuple[PackageVerdict, LockFinding]]) -> dict[str, list[str]]:

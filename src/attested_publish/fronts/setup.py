@@ -264,7 +264,9 @@ def _unseen(run: Run) -> tuple[Run, io.StringIO]:
     from attested_publish.journey.run import Run
 
     printed = io.StringIO()
-    console = Console(file=printed, highlight=False, emoji=False, width=100)
+    # As wide as what it is printed to, without the indentation of a detail.
+    width = max(run.printer.console.width - 6, 20)
+    console = Console(file=printed, highlight=False, emoji=False, width=width)
     printer = Printer(console, verbose=run.printer.verbose)
     return Run("rehearse", Settings(), Recorder(printer), run.mask), printed
 

@@ -10,7 +10,16 @@ from attested_publish.console.output import Output
 
 
 def console() -> Console:
-    """Return a console as wide as the terminal, or wide enough for a log."""
+    """Return a console as wide as the terminal, or wide enough for a log.
+
+    A log may have colours (`FORCE_COLOR`), but nothing that moves.
+    """
     output = Output(sys.stdout)
-    width = None if output.isatty() else 120
-    return Console(file=output, highlight=False, emoji=False, width=width)  # type: ignore[arg-type] # has the file methods that are used
+    is_terminal = output.isatty()
+    return Console(
+        file=output,  # type: ignore[arg-type] # has the file methods that are used
+        highlight=False,
+        emoji=False,
+        width=None if is_terminal else 120,
+        force_interactive=None if is_terminal else False,
+    )

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
 from attested_publish.attestations.sidecars import KINDS
 from attested_publish.console.forecast import in_words
+from attested_publish.console.listing import Cells, Column, Listing
 from attested_publish.consumer.expected import publisher_text
 from attested_publish.net.untrusted import harmless, shown
 
@@ -42,21 +41,22 @@ def print_comparison(comparison: Comparison, printer: Printer) -> None:
 
 def print_verdicts(verdicts: Sequence[Verdict], expected: Expected, printer: Printer) -> None:
     """Print the table of files, and why each invalid one is invalid."""
-    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
-    # In one column, as both are long: a terminal of 80 columns has no room for two.
-    table.add_column("file, and who published it", overflow="fold")
-    table.add_column("kinds", no_wrap=True)
-    table.add_column("log", justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    listing = Listing(
+        # In one column, as both are long: a terminal of 80 columns has no room for two.
+        Column("file, and who published it", Cells.NAMES),
+        Column("kinds"),
+        Column("log", right=True, label="log"),
+        Column("verdict"),
+    )
     for verdict in verdicts:
         mark, style = ("✓ valid", "green") if verdict.is_good else ("✗ invalid", "bold red")
         cells = (
             "\n".join((shown(verdict.wanted.filename), *_publishers(verdict))),
-            "\n".join(_few([KINDS.get(kind, kind) for kind in verdict.predicate_types])) or "-",
-            "\n".join(_few([f"#{index}" for index in verdict.log_indexes])) or "-",
+            "\n".join(_few([KINDS.get(kind, kind) for kind in verdict.predicate_types])),
+            "\n".join(_few([f"#{index}" for index in verdict.log_indexes])),
         )
-        table.add_row(*(Text(harmless(cell)) for cell in cells), Text(mark, style))
-    printer.table(table)
+        listing.add(*map(harmless, cells), Text(mark, style))
+    printer.table(listing)
     for verdict in verdicts:
         if not verdict.is_good:
             printer.warning(f"{shown(verdict.wanted.filename)}: {verdict.why_not}")

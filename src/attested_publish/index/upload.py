@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ from attested_publish.index.twine_package import package_file
 from attested_publish.net.http import Answer, Bounds, answer_of, bound
 from attested_publish.net.parallel import in_parallel
 from attested_publish.net.retry import Tell, persistently
+from attested_publish.net.sending import telling_what_is_sent
 from attested_publish.net.stopping import Stopped
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import Problem, Topic, UploadRefused
@@ -69,9 +71,10 @@ class Delivery:
     `parallel` is the setting `parallel-uploads`, `None` its `auto` (see `Limits`). With
     `skip_existing` a file whose name is taken is left as it is on the index. `is_there` asks the
     index whether it holds a file with the same bytes: after a lost answer the file may have
-    arrived. `tell` is called with every wait, and when a release goes on one file at a time. The
-    files are read for twine in the `sandbox`; with `index_judges`, twine does not refuse any
-    that it can read.
+    arrived. `tell` is called with every wait, and when a release goes on one file at a time, `sent`
+    with the bytes that were sent of a file, while it is on its way, from 0 again with every try. It
+    is called in the thread that sends. The files are read for twine in the `sandbox`; with
+    `index_judges`, twine does not refuse any that it can read.
     """
 
     index: Index
@@ -83,6 +86,7 @@ class Delivery:
     tell: Tell
     sandbox: Sandbox
     index_judges: bool = False
+    sent: Callable[[Distribution, int], None] = lambda *_: None
 
 
 def upload(
@@ -244,11 +248,16 @@ class _Courier:
         repository = self._repository()
         repository.session.auth = authorization(self._delivery.credentials.user, password)
         try:
-            # One try: twine's own retries send the file again without asking or waiting.
-            response = repository.upload(package, max_redirects=1)
+            with telling_what_is_sent(partial(self._sent, distribution)):
+                # One try: twine's own retries send the file again without asking or waiting.
+                response = repository.upload(package, max_redirects=1)
             return answer_of(response, response.content[:_ANSWER_LIMIT])
         except requests.RequestException as error:
             raise not_sent(self._index, distribution, error) from error
+
+    def _sent(self, distribution: Distribution, count: int) -> None:
+        # The body has the form, too, and the attestations.
+        self._delivery.sent(distribution, min(count, distribution.size))
 
     def _package(self, distribution: Distribution) -> PackageFile:
         try:

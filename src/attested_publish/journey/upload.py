@@ -54,6 +54,9 @@ def upload(
         run.set_state(distribution, State.SENT)
         progress.begun(distribution.filename)
 
+    def sent(distribution: Distribution, count: int) -> None:
+        progress.sent(distribution.filename, count)
+
     def done(distribution: Distribution, outcome: Outcome) -> None:
         if outcome is Outcome.NAME_TAKEN:
             skipped_names.add(distribution.filename)
@@ -75,6 +78,7 @@ def upload(
         tell=run.printer.waiting,
         sandbox=run.sandbox,
         index_judges=index_judges(run),
+        sent=sent,
     )
     keep_in_folder(run, distributions, attestations)
     with (

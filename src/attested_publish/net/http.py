@@ -25,6 +25,7 @@ from attested_publish.net.addresses import BadAddress, refuse_step
 from attested_publish.net.connections import EndlessHead, current_watch, manage, within
 from attested_publish.net.routes import certificates, proxies_for
 from attested_publish.net.secrecy import without_credentials
+from attested_publish.net.sending import count_what_is_sent
 from attested_publish.net.untrusted import sentence, shown
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class BoundedAdapter(HTTPAdapter):
         if options.get("timeout") is None:
             silence = self.bounds.silence
             options["timeout"] = (min(CONNECT_SECONDS, silence), silence)
+        count_what_is_sent(request)
         started = time.monotonic()
         outcome = "no answer"
         try:

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 from rich import filesize
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.style import Style
 from rich.text import Text
 
+from attested_publish.console.listing import Cells, Column, Listing
 from attested_publish.distributions import Kind
 from attested_publish.index.index import Dialect, Index
 from attested_publish.journey.outcome import report_of
 from attested_publish.journey.publish import publish
 from attested_publish.journey.targets import Targets
 from attested_publish.net.stopping import ended_when_stopped
-from attested_publish.net.untrusted import shown
+from attested_publish.net.untrusted import harmless, shown
 from attested_publish.problems import ConfirmationProblem, Topic
 from attested_publish.rehearsal.jobs.pretended import JOBS, given_ref, job_here
 from attested_publish.rehearsal.json_file import JsonFileError
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from attested_publish.report import Report
 
 _INSTALL_SECONDS = 120
+_ADDRESS_WIDTH = 26
 
 _PIP_NEEDS = frozenset(
     [
@@ -218,38 +219,31 @@ def install_a_wheel(distributions: Sequence[Distribution], index_url: str) -> st
     )
 
 
-def result_table(report: Report, index_url: str) -> Table:
+def result_table(report: Report, index_url: str) -> Listing:
     """Return the files of a rehearsal as a table, with the addresses where they are served."""
     root = index_url.removesuffix("/simple/")
-    table = Table(
+    listing = Listing(
+        Column("file", Cells.NAMES),
+        Column("size", right=True),
+        Column("sha256", goes=True, label="sha256"),
+        Column("log", right=True, label="log"),
+        Column("served at", goes=True, listed=False),
+        Column("after", right=True, goes=True, label="after"),
         title=f"Rehearsed on {root}",
-        title_justify="left",
-        title_style="bold",
-        header_style="bold",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
     )
-    table.add_column("file", overflow="fold")
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("sha256", no_wrap=True)
-    table.add_column("log", justify="right", no_wrap=True)
-    table.add_column("served at", overflow="ellipsis", no_wrap=True, max_width=26)
-    table.add_column("after", justify="right", no_wrap=True)
     for file in report.files.values():
-        entry = " ".join(f"#{each.log_index}" for each in file.attestations) or "-"
-        after = "-" if file.served_after is None else f"{file.served_after:.2f} s"
-        address = Text(shown((file.url or "nowhere").partition("#")[0].removeprefix(root)))
-        if file.url:
-            address.stylize(f"link {file.url}")
-        table.add_row(
-            Text(shown(file.filename)),
+        address = shown((file.url or "nowhere").partition("#")[0].removeprefix(root))
+        # It is a digest for the most part; a terminal has the link.
+        short = f"{address[: _ADDRESS_WIDTH - 1]}…" if len(address) > _ADDRESS_WIDTH else address
+        listing.add(
+            harmless(shown(file.filename)),
             filesize.decimal(file.size),
             f"{file.sha256[:12]}…",
-            entry,
-            address,
-            after,
+            " ".join(f"#{each.log_index}" for each in file.attestations),
+            Text(harmless(short), Style(link=file.url)),
+            "" if file.served_after is None else f"{file.served_after:.2f} s",
         )
-    return table
+    return listing
 
 
 def _wheel_to_install(distributions: Sequence[Distribution]) -> Distribution | None:
