@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from attested_publish.setup import pins
 from attested_publish.setup.pins import own_pin
 from support.command import command
@@ -29,14 +31,56 @@ runs:
 """
 
 
+PYPA = """\
+name: Release
+on:
+  push:
+    tags: ["v*"]
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    permissions:
+      contents: read
+    steps:
+      - uses: {checkout}
+        with:
+          persist-credentials: false
+      - uses: {uv}
+      - run: uv build
+      - uses: {upload}
+        with:
+          name: dist
+          path: dist
+  publish: # the only job that may publish
+    needs: build
+    runs-on: ubuntu-latest
+    environment: pypi
+    permissions:
+      id-token: write
+    steps:
+      - uses: {download}
+        with:
+          name: dist
+          path: dist
+      - name: Publish
+        uses: pypa/gh-action-pypi-publish@release/v1 # as everybody
+"""
+
+
 def stand_in(folder, script):
     """An action that does what another one does, without GitHub."""
     repository(folder, {"action.yml": COPY.format(script)})
     return folder
 
 
-def test_what_was_written_builds_rehearses_and_publishes(tmp_path, action, world):
-    root = repository(tmp_path / "repository", {"sample.py": '"""A sample."""\n'}, REMOTE)
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "pypa"])
+def test_what_was_written_builds_rehearses_and_publishes(tmp_path, action, world, is_new):
+    files = {"sample.py": '"""A sample."""\n'}
+    if not is_new:
+        files[".github/workflows/release.yml"] = PYPA.format(
+            checkout=pins.CHECKOUT, uv=pins.SETUP_UV, upload=pins.UPLOAD, download=pins.DOWNLOAD
+        )
+    root = repository(tmp_path / "repository", files, REMOTE)
     done = command("setup", root, "--offline", "--write")
     assert done.returncode == 0, done.stdout + done.stderr
     workflow = root / ".github/workflows/release.yml"
@@ -79,7 +123,13 @@ def test_what_was_written_builds_rehearses_and_publishes(tmp_path, action, world
         timeout=300,
     )
     assert done.returncode == 0, done.stdout[-8000:]
-    assert re.search(r"rehears", done.stdout, re.IGNORECASE)
+    if is_new:
+        assert re.search(r"rehears", done.stdout, re.IGNORECASE)
+    else:
+        assert "publish: # the only job that may publish" in text
+        assert text.replace(str(own), "pypa/gh-action-pypi-publish@release/v1") == files[
+            ".github/workflows/release.yml"
+        ].replace(" # as everybody", "")
     assert set(world.verified("sample")) == {
         "sample-1.0.0-py3-none-any.whl",
         "sample-1.0.0.tar.gz",
