@@ -90,13 +90,19 @@ def test_a_version_of_5000_digits(
     assert "Traceback" not in printed
 
 
-def test_files_of_a_project_in_quarantine(filled: Filled, tmp_path: Path) -> None:
+def test_files_of_a_project_in_quarantine(
+    filled: Filled, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def quarantine(page: dict[str, object]) -> None:
         page["project-status"] = {"status": "quarantined", "reason": "malware"}
 
     with filled.changed() as proxy:
         proxy.edit("/simple/alpha/", quarantine)
         status, report = filled.verify(tmp_path, lock=pylock([filled.of("alpha", "1.1")]))
+        capsys.readouterr()
+        for options in (["alpha==1.1"], ["alpha", "--watch-since", "1.0"]):
+            assert cli.main(["verify", *filled.options, *options]) == 1
+            assert "nobody is to install it (malware)" in capsys.readouterr().out
     assert (status, rules(report)) == (1, {"alpha": {"version-not-served"}})
     assert "malware" in report["packages"][0]["findings"][0]["message"]
 

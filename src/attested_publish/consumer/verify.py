@@ -20,11 +20,11 @@ from attested_publish.attestations.verify import (
 from attested_publish.consumer.comparison import Comparison, compare
 from attested_publish.consumer.download import Limits, NotFetched, address, sha256_of
 from attested_publish.consumer.expected import Expected, Origin, unexpected
+from attested_publish.consumer.quarantine import refuse_quarantined
 from attested_publish.consumer.verdict import Release, Verdict, Wanted
 from attested_publish.distributions import Changed, kind_of, opened, release_of
-from attested_publish.index.pages import IndexFile, Page, Pages, ProjectStatus
+from attested_publish.index.pages import IndexFile, Pages
 from attested_publish.index.provenance import provenance_at
-from attested_publish.index.site import project_url
 from attested_publish.net.parallel import in_parallel
 from attested_publish.net.retry import Tell, persistently
 from attested_publish.net.untrusted import shown
@@ -249,8 +249,7 @@ class Verification:
         page = persistently(lambda: self._pages.page(project), self.patience, self.tell)
         if page is None:
             return {}
-        if page.status is ProjectStatus.QUARANTINED and not page.files:
-            raise _quarantined(self.index, project, page)
+        refuse_quarantined(self.index, project, page)
         return page.files
 
     def _sha256_of(self, wanted: Wanted, file: IndexFile) -> str:
@@ -273,18 +272,6 @@ class Verification:
             lambda: provenance_at(url, self.index, self.session), self.patience, self.tell
         )
         return None if served is None else read_provenance(served)
-
-
-def _quarantined(index: Index, project: str, page: Page) -> IndexRefuses:
-    reason = f" ({shown(page.status_reason, 200)})" if page.status_reason else ""
-    return IndexRefuses(
-        f"{shown(project)} is quarantined on {index.name}",
-        topic=Topic.PROJECT_CLOSED,
-        detail=f"The index suspects that the project is malicious, and serves none of its "
-        f"files{reason}.",
-        remedy="Do not use files of this project that you have already. Its page tells when the "
-        f"quarantine ends: {project_url(index, project)}",
-    )
 
 
 def _fetched(file: IndexFile, page: str, session: requests.Session, limits: Limits) -> str:

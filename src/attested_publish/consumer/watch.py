@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.consumer.attested_files import Unanswered
 from attested_publish.consumer.prover import Invalid
+from attested_publish.consumer.quarantine import refuse_quarantined
 from attested_publish.consumer.served_releases import releases_on
 from attested_publish.net.parallel import in_parallel
 from attested_publish.net.untrusted import shown
@@ -42,6 +43,8 @@ def watch(
     `IndexProblem`; `IndexRefuses` if there is no such release.
     """
     page = files.persistence(lambda: pages.page(project))
+    if page is not None:
+        refuse_quarantined(files.index, project, page)
     releases = {} if page is None else releases_on(page.files.values(), project)
     watched = [
         (version, file)
