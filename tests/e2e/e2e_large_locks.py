@@ -178,4 +178,5 @@ def test_ten_thousand_packages(filled: Filled, tmp_path: Path) -> None:
     assert found == 0, printed
     assert len(asked) == 100
     assert "0 of 10000 packages" in printed
-    assert memory < 180_000
+    # Mostly what is between the pages, and threads that parse some at the same time.
+    assert memory < 230_000
