@@ -69,8 +69,7 @@ UPLOADS = {
         TWINE_PASSWORD: {SECRET}
       run: |
         ls dist
-        twine upload dist/*
-        echo there""",
+        twine upload dist/*""",
     "uv": f"""\
       run: uv publish
       env:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from attested_publish.setup.addresses import MARKS, Place
 from attested_publish.setup.documents import Document, List, Table, Text, Value
 from attested_publish.setup.edits import Editor, NotChangeable, last
+from attested_publish.setup.github_steps import OURS
 from attested_publish.setup.jobs import Job, Kind, Uploading
 from attested_publish.setup.permissions import Permissions
+from attested_publish.setup.scripts import before_upload, is_harmless, without_uploads
 
 _OLD_NAMES = {
     name.replace("-", "_"): name
@@ -17,14 +19,17 @@ _OLD_NAMES = {
 }
 _CREDENTIALS = {"user", "password"}
 _VARIABLE = re.compile(r"(?:TWINE|UV_PUBLISH)_\w+")
-_UPLOAD = re.compile(
-    r"(?:(?:python|python3|py)\s+-m\s+|uvx\s+|uv\s+run\s+|uv\s+tool\s+run\s+|pipx\s+run\s+"
-    r"|poetry\s+run\s+)?(?:twine\s+upload|uv\s+publish)\b[^;&|<>`]*"
+_OF_COMMAND = {"name", "id", "if", "run", "env", "shell", "working-directory"}
+_SHELLS = {"", "bash", "sh"}
+_KNOWN_ACTIONS = re.compile(
+    r"actions/(?:checkout|setup-\w+|upload-artifact|download-artifact|cache)(?:/.*)?"
+    r"|astral-sh/setup-uv|pypa/(?:cibuildwheel|gh-action-pypi-publish|hatch)"
+    r"|hynek/build-and-inspect-python-package|step-security/harden-runner|pyo3/maturin-action"
+    rf"|{OURS}",
+    re.IGNORECASE,
 )
-_ONLY_FOR_IT = re.compile(
-    r"(?:(?:python3?|uv)\s+(?:-m\s+)?)?pip3?\s+install(?:\s+(?:-U|--upgrade|--user|-q|pip|twine"
-    r"|setuptools|wheel)(?:[=<>~]=?[\w.]+)?)*|set\s+-\w+|#.*"
-)
+"""Actions that need no credential from the environment, and no permission but to check out."""
+
 _PERMISSION = "id-token: write # to prove the identity of this job"
 
 
@@ -57,10 +62,21 @@ def change_upload(editor: Editor, upload: Uploading, own: str) -> None:
         editor.remove_entry(step, "with")
 
 
-def permit(editor: Editor, job: Job) -> None:
-    """Let the job ask for an identity token. Raises `NotChangeable`."""
-    table = editor.document.root.table("jobs").table(job.name)
+def permit(editor: Editor, job: Job, changed: Collection[int]) -> None:
+    """Let the job ask for an identity token. Raises `NotChangeable`.
+
+    Where that takes permissions away that other steps may use, nothing is changed. `changed` are
+    the steps of the file that are changed, by where they start.
+    """
+    root = editor.document.root
+    table = root.table("jobs").table(job.name)
     own = table.get("permissions")
+    given = own if own is not None else root.get("permissions")
+    if not isinstance(given, Table) and (line := next(_users(table, changed), None)):
+        raise NotChangeable(
+            f"the step on line {line} may need permissions that the job has by default and would "
+            "lose; give the job its `permissions`, or move the publishing to a job of its own"
+        )
     match own:
         case Table(pairs=[_, *_]):
             level = own.text("id-token")
@@ -79,14 +95,48 @@ def permit(editor: Editor, job: Job) -> None:
             editor.insert_before(key, f"permissions:\n{lines}")
 
 
-def drop_variables(editor: Editor, job: Job) -> None:
-    """Remove the variables of the job and the workflow that only its command needed."""
+def drop_variables(editor: Editor, job: Job, changed: Collection[int]) -> str:
+    """Remove the variables of the job and the workflow that only its command needed.
+
+    Return why some are left, as a sentence, or an empty text. `changed` are the steps of the file
+    that are changed, by where they start.
+    """
     root = editor.document.root
-    for table in (root, root.table("jobs").table(job.name)):
+    jobs = root.table("jobs")
+    left = ""
+    for table, users in (
+        (root, [line for _, each in jobs.items() for line in _users(each, changed)]),
+        (jobs.table(job.name), list(_users(jobs.table(job.name), changed))),
+    ):
         env = table.table("env")
         names = {name for name, _ in env.items() if _VARIABLE.fullmatch(name)}
-        if names and editor.remove(env, names):
+        if names and users:
+            left = (
+                f"{', '.join(sorted(names))} stays in {editor.document.name}, as the step on line "
+                f"{users[0]} may use it."
+            )
+        elif names and editor.remove(env, names):
             editor.remove_entry(table, "env")
+    return left
+
+
+def _users(job: Value, changed: Collection[int]) -> Iterator[int]:
+    """Yield the lines of a job's steps that may need its permissions or its variables."""
+    if not isinstance(job, Table):
+        return
+    if job.text("uses"):
+        yield job.line
+    steps = job.get("steps")
+    for step in steps.values if isinstance(steps, List) else ():
+        if not isinstance(step, Table):
+            continue
+        uses, run = step.text("uses"), step.text("run")
+        is_known = uses is None or _KNOWN_ACTIONS.fullmatch(uses.text.partition("@")[0].strip())
+        script = run.text if run is not None else ""
+        if step.start in changed:
+            script = without_uploads(script)
+        if not is_known or not is_harmless(script):
+            yield step.line
 
 
 def _levels(document: Document, job: Job) -> Iterator[str]:
@@ -96,7 +146,7 @@ def _levels(document: Document, job: Job) -> Iterator[str]:
     """
     whole = Permissions.read(document.root.get("permissions"), document.name)
     levels = {name: level for name, (level, _) in whole.levels.items()} if whole else {}
-    if job.checks_out and whole is None:
+    if job.checks_out and (whole is None or whole.everything):
         levels.setdefault("contents", "read")
     for name, level in levels.items():
         if name != "id-token":
@@ -122,51 +172,64 @@ def _step_at(root: Value, start: int) -> tuple[List, Table]:
 
 
 def _replace_command(editor: Editor, steps: List, step: Table, upload: Uploading, own: str) -> None:
-    """Replace a command by a step of this action; what else the script does stays."""
+    """Replace a command by this action; what the script does before it stays a step."""
     run = step.text("run")
     if run is None or steps.is_flow or upload.rows is None:
         raise NotChangeable("the command is not in a script of its own")
-    first, end = (row - run.first_line for row in upload.rows)
+    first, end = (row - run.first_line for row in upload.rows) if run.style == "|" else (0, 0)
     lines = run.text.split("\n") if run.style == "|" else [run.text]
+    rest = before_upload(lines, first, end, run.first_line)
+    _refuse_entries(step, is_alone=not rest)
     command = " ".join(line.strip().removesuffix("\\") for line in lines[first : end + 1])
-    if not _UPLOAD.fullmatch(command.strip()):
-        raise NotChangeable("the command is part of a longer one")
-    rest = [
-        line
-        for line in (*lines[:first], *lines[end + 1 :])
-        if line.strip() and not _ONLY_FOR_IT.fullmatch(line.strip())
-    ]
-    indent = " " * editor.column(step.pairs[0][0])
-    dash = editor.line_start(step.start)
-    item = editor.document.source[dash : step.pairs[0][0].start]
-    if item.strip() != "-":
-        raise NotChangeable("the step does not begin with its first entry")
-    kept = [(name, text.text) for name in ("name", "id", "if") if (text := step.text(name))]
-    inputs = list(_inputs(step, upload, command))
+    inputs = list(_inputs(upload, command))
     block = [f"uses: {own}", *(["with:"] if inputs else []), *(f"  {each}" for each in inputs)]
-    stop = editor.line_end(max(last(key, value) for key, value in step.pairs))
     if not rest:
-        source = editor.document.source
-        for name, _ in reversed(kept):
-            entry, text = step.key(name), step.text(name)
-            assert entry is not None
-            assert text is not None
-            block.insert(0, source[entry.start : text.end])
-        written = f"{item}{f'{editor.newline}{indent}'.join(block)}{editor.newline}"
-        editor.replace(dash, stop, written)
+        key = step.key("run")
+        assert key is not None
+        indent = " " * editor.column(key)
+        editor.rewrite(key, run, f"{editor.newline}{indent}".join(block))
+        for name in ("env", "shell", "working-directory"):
+            if step.get(name) is not None:
+                editor.remove_entry(step, name)
         return
-    if run.style != "|":
-        raise NotChangeable("the command is part of a longer one")
-    condition = step.text("if")
-    if condition:
-        block.insert(0, f"if: {condition.text}")
+    _append_step(editor, step, block)
     start, last_row = _rows(editor, run, first, end)
     editor.replace(start, last_row, "")
-    editor.replace(stop, stop, f"{item}{f'{editor.newline}{indent}'.join(block)}{editor.newline}")
     env = step.table("env")
     names = {name for name, _ in env.items() if _VARIABLE.fullmatch(name)}
-    if names and editor.remove(env, names):
+    is_used = any(name in line for name in names for line in rest)
+    if names and not is_used and editor.remove(env, names):
         editor.remove_entry(step, "env")
+
+
+def _refuse_entries(step: Table, *, is_alone: bool) -> None:
+    """Refuse what a step has that would mean something else for a step of this action."""
+    for key, _ in step.pairs:
+        if key.text not in _OF_COMMAND:
+            raise NotChangeable(f"the step on line {step.line} has {key.text!r}")
+    shell = step.text("shell")
+    if not is_alone and shell is not None and shell.text not in _SHELLS:
+        raise NotChangeable("the command is part of a longer one")
+    for key, _ in step.table("env").pairs:
+        if is_alone and not _VARIABLE.fullmatch(key.text):
+            raise NotChangeable(f"the step on line {step.line} has the variable {key.text}")
+
+
+def _append_step(editor: Editor, step: Table, block: list[str]) -> None:
+    """Add a step behind another one, under the same condition."""
+    source = editor.document.source
+    dash = editor.line_start(step.start)
+    item = source[dash : step.pairs[0][0].start]
+    if item.strip() != "-":
+        raise NotChangeable("the step does not begin with its first entry")
+    condition, text = step.key("if"), step.text("if")
+    if condition is not None and text is not None:
+        block = [source[condition.start : text.end].rstrip(), *block]
+    indent = " " * editor.column(step.pairs[0][0])
+    stop = editor.line_end(max(last(key, value) for key, value in step.pairs))
+    before = "" if source[:stop].endswith("\n") else editor.newline
+    written = f"{editor.newline}{indent}".join(block)
+    editor.replace(stop, stop, f"{before}{item}{written}{editor.newline}")
 
 
 def _rows(editor: Editor, run: Text, first: int, end: int) -> tuple[int, int]:
@@ -179,9 +242,9 @@ def _rows(editor: Editor, run: Text, first: int, end: int) -> tuple[int, int]:
     return starts[first], starts[end + 1]
 
 
-def _inputs(step: Table, upload: Uploading, command: str) -> Iterator[str]:
+def _inputs(upload: Uploading, command: str) -> Iterator[str]:
     """Yield the action's inputs that mean what the command's words did."""
-    folder = text.text.strip("/") if (text := step.text("working-directory")) else ""
+    folder = upload.folder.strip("/").removeprefix("./")
     paths = list(upload.paths) or ["dist/*"]
     if any(mark in path for mark in MARKS + "$`" for path in (*paths, folder)):
         raise NotChangeable("what the command uploads is not known before a run")

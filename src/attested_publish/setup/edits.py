@@ -57,6 +57,12 @@ class Editor:
         comment = _COMMENT.match(self._text, value.end)
         self.replace(value.start, comment.end() if comment else value.end, new)
 
+    def rewrite(self, key: Text, value: Text, new: str) -> None:
+        """Replace an entry of a mapping, and a comment behind its value, but no blank lines."""
+        end = len(self._text[: value.end].rstrip())
+        comment = _COMMENT.match(self._text, end)
+        self.replace(key.start, comment.end() if comment else end, new)
+
     def remove(self, table: Table, names: set[str]) -> bool:
         """Remove entries of a table, with their lines; return whether none is left."""
         gone = [(key, value) for key, value in table.pairs if key.text in names]

@@ -53,6 +53,7 @@ def uploads(step: Step, projects: Projects) -> Iterator[Uploading]:
                     key=(step.file, step.table.start),
                     paths=each.paths,
                     rows=(first + each.line, first + each.end),
+                    folder=step.folder,
                 )
 
 

@@ -50,6 +50,9 @@ class Uploading:
     rows: tuple[int, int] | None = None
     """The first and the last line of a command in its file."""
 
+    folder: str = ""
+    """The working directory of a command; with a mark where it is not known."""
+
 
 @dataclass(frozen=True)
 class Trigger:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
+from attested_publish.net.untrusted import shown
 from attested_publish.setup import pins
 from attested_publish.setup.projects import Project, Projects
 
+_FOLDER = re.compile(r"\w[\w./-]*", re.ASCII)
 _HEAD = """\
 # Written by `attested-publish setup`. To release: push a tag such as v1.0.0.
 # Register on PyPI: this repository, this file's name, the environment pypi.
@@ -171,6 +174,22 @@ def new_workflow(projects: Projects, own: str, name: str) -> str:
         needs, artifacts = "rehearse", "          pattern: dist-*\n"
     publish = _PUBLISH.format(needs=needs, download=pins.DOWNLOAD, artifacts=artifacts, own=own)
     return head + jobs + publish
+
+
+def why_not_to_build(projects: Projects) -> str:
+    """Return why no workflow can be written that builds these projects; empty if one can."""
+    for project in projects.found:
+        if project.folder and not _FOLDER.fullmatch(project.folder):
+            name = shown(project.folder, 100)
+            return f"the folder {name!r} has characters that a script may read differently"
+    platforms = [each for each in projects.found if _wheels(each) is not None]
+    if platforms and len(projects.found) > 1:
+        where = shown(platforms[0].folder or "the top", 100)
+        return (
+            f"of several projects, the one in {where} needs wheels for every platform; write the "
+            "workflow by hand, as in docs/examples/many-wheels.yml"
+        )
+    return ""
 
 
 def _wheels(project: Project) -> str | None:

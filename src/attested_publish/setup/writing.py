@@ -5,25 +5,30 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from attested_publish import __version__
+from attested_publish.net import secrecy
 from attested_publish.setup import pins
 from attested_publish.setup.changing import change_upload, drop_variables, is_to_change, permit
-from attested_publish.setup.documents import SetupProblem
+from attested_publish.setup.documents import List, SetupProblem, Table, Text, Value
 from attested_publish.setup.edits import Editor, NotChangeable
 from attested_publish.setup.git import why_not_to_change
-from attested_publish.setup.github_steps import OURS
 from attested_publish.setup.jobs import Job, Kind, Provider, Uploading
 from attested_publish.setup.reading import Tree
 from attested_publish.setup.remote import GITHUB
 from attested_publish.setup.sources import WORKFLOWS
 from attested_publish.setup.survey import Survey, survey
-from attested_publish.setup.templates import new_workflow
+from attested_publish.setup.templates import new_workflow, why_not_to_build
 
+_TOKEN = re.compile(r"pypi-[A-Za-z0-9_-]{16,}")
+_CREDENTIAL = re.compile(r"password|(?<!id-)token", re.IGNORECASE)
+_NO_SECRETS = {"__token__", "read", "write", "none", "true", "false"}
 _NAMES = ("release", "publish", "pypi", "publish-to-pypi")
 
 
@@ -64,13 +69,16 @@ def write(found: Survey, *, offline: bool) -> Outcome:
     if found.remote and found.remote.may_run_workflows:
         outcome.refused.append(f"No workflow is written for {found.remote.host}.")
         return outcome
+    secrecy.keep(_written_down(found))
     pin = pins.own_pin(offline=offline)
-    own = str(pin) if pin else f"{OURS}@v{__version__}"
     if pin is None:
-        outcome.notices.append(
-            f"The commit of attested-publish {__version__} is not known here, so its tag is used; "
-            "pin it, as with: uvx pinact run"
+        where = " without --offline" if offline else ", once GitHub can be reached"
+        outcome.refused.append(
+            f"Nothing was written: the commit of attested-publish {__version__}, to pin this "
+            f"action, is not known here. Run this again{where}."
         )
+        return outcome
+    own = str(pin)
     if not found.jobs:
         _write_new(found, own, outcome)
         return outcome
@@ -95,6 +103,29 @@ def write(found: Survey, *, offline: bool) -> Outcome:
     return outcome
 
 
+def _written_down(found: Survey) -> Iterator[str]:
+    """Yield passwords and tokens that are in the workflows as they are: a difference has them."""
+    for document in found.sources.workflows() if found.sources else ():
+        yield from _TOKEN.findall(document.source)
+        yield from _credentials(document.root)
+
+
+def _credentials(value: Value) -> Iterator[str]:
+    match value:
+        case Table():
+            for key, inner in value.pairs:
+                if isinstance(inner, Text) and _CREDENTIAL.search(key.text):
+                    if "${{" not in inner.text and inner.text not in _NO_SECRETS:
+                        yield inner.text
+                else:
+                    yield from _credentials(inner)
+        case List():
+            for each in value.values:
+                yield from _credentials(each)
+        case Text():
+            pass
+
+
 def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
     if found.remote and found.remote.host != GITHUB:
         outcome.refused.append(
@@ -105,6 +136,9 @@ def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
         outcome.refused.append(
             "There is no project to publish: neither pyproject.toml nor setup.cfg or setup.py."
         )
+        return
+    if why_not := why_not_to_build(found.projects):
+        outcome.refused.append(f"No workflow is written: {why_not}.")
         return
     tree = found.tree
     name = next(
@@ -121,12 +155,12 @@ def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
     change = Change(f"{WORKFLOWS}/{name}.yml", "", new_workflow(found.projects, own, name))
     place = tree.root / WORKFLOWS
     with _explained(change.name):
-        place.mkdir(parents=True, exist_ok=True)
-        if not place.resolve().is_relative_to(tree.root.resolve()):
+        if place.resolve() != tree.root.resolve() / WORKFLOWS:
             raise SetupProblem(
-                f"{WORKFLOWS} is a link that leads out of the repository",
+                f"{WORKFLOWS} is a link, or in a folder that is one",
                 remedy="Make it a folder of the repository.",
             )
+        place.mkdir(parents=True, exist_ok=True)
         with (tree.root / change.name).open("x", encoding="utf-8", newline="") as file:
             file.write(change.after)
     outcome.written.append(change)
@@ -136,12 +170,15 @@ def _changes(found: Survey, jobs: list[Job], own: str, outcome: Outcome) -> list
     """Work out the changes of all files, and that they do what they should."""
     editors = _Editors(found)
     try:
+        changed = [each.key for job in jobs for each in job.uploads if is_to_change(each)]
         for job in jobs:
-            _change(job, own, editors)
+            steps = {start for name, start in changed if name == job.file}
+            _change(job, own, editors, steps)
         texts = {name: each.result() for name, each in editors.opened.items()}
     except NotChangeable as why:
         outcome.refused.append(f"{editors.current} was not changed: {why}.")
         return []
+    outcome.notices += dict.fromkeys(editors.notices)
     for name in texts:
         if why_not := why_not_to_change(found.tree.root, name):
             outcome.refused.append(f"{name} was not changed: {why_not}.")
@@ -163,6 +200,7 @@ class _Editors:
         assert found.sources is not None
         self._sources = found.sources
         self.opened: dict[str, Editor] = {}
+        self.notices: list[str] = []
         self.current = ""
 
     def of(self, name: str) -> Editor:
@@ -175,26 +213,32 @@ class _Editors:
         return self.opened[name]
 
 
-def _change(job: Job, own: str, editors: _Editors) -> None:
+def _change(job: Job, own: str, editors: _Editors, changed: set[int]) -> None:
     """Change what a job uploads with, and let it ask for an identity token."""
+    editors.current = job.file
     for upload in _each_once(job):
         editor = editors.of(upload.key[0])
         change_upload(editor, upload, own)
         if upload.kind is Kind.COMMAND and upload.key[0] == job.file:
-            drop_variables(editor, job)
+            editors.notices += filter(None, [drop_variables(editor, job, changed)])
     if not job.has_identity:
         editor = editors.of(job.file)
         if job.started != job.file:
             raise NotChangeable("it is a reusable workflow")
-        permit(editor, job)
+        permit(editor, job, changed)
 
 
 def _each_once(job: Job) -> Iterator[Uploading]:
-    seen = set()
+    """Yield the uploads to change, one a step. Raises `NotChangeable` for a step with several."""
+    of_step: dict[tuple[str, int], list[Uploading]] = {}
     for upload in job.uploads:
-        if upload.key not in seen and is_to_change(upload):
-            seen.add(upload.key)
-            yield upload
+        of_step.setdefault(upload.key, []).append(upload)
+    for uploads in of_step.values():
+        if not any(map(is_to_change, uploads)):
+            continue
+        if len({each.rows for each in uploads}) > 1:
+            raise NotChangeable(f"the script on line {uploads[0].spot.line} uploads more than once")
+        yield next(filter(is_to_change, uploads))
 
 
 def _does_it(found: Survey, jobs: list[Job], texts: dict[str, str]) -> bool:
@@ -214,6 +258,10 @@ def _replace(tree: Tree, change: Change) -> None:
     path = tree.root / change.name
     with _explained(change.name):
         content = path.read_bytes()
+        if not path.stat().st_mode & stat.S_IWUSR:
+            raise SetupProblem(
+                f"{change.name} is read-only", remedy="Make it writable, and run the command again."
+            )
         if content.decode("utf-8-sig") != change.before:
             raise SetupProblem(
                 f"{change.name} was changed meanwhile", remedy="Run the command again."
