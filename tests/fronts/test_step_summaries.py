@@ -56,7 +56,7 @@ def test_verify(stage: Stage, page: Path) -> None:
     done = step(page, *options, "sample==1.0")
     assert done.returncode == 0, done.stdout + done.stderr
     text = page.read_text()
-    assert text.startswith("## ✅ 2 files verified\n")
+    assert text.startswith("## ✅ sample 1.0: 2 files verified\n")
     assert f"✅ {WHEEL}".replace("_", "\\_") in text
     assert "octo-org/sample-project" in text
     assert "full provenance" in text
@@ -64,8 +64,10 @@ def test_verify(stage: Stage, page: Path) -> None:
     done = step(page, *options, "sample==1.0", "--repository", "someone/else")
     assert done.returncode == 1
     text = page.read_text()
-    assert text.startswith("## ❌ 2 of 2 files not from the expected publisher, or invalid\n")
-    assert text.index("someone/else") < text.index("| file |")
+    assert text.startswith(
+        "## ❌ sample 1.0: 2 of 2 files not from the expected publisher, or invalid\n"
+    )
+    assert text.index("someone/else") < text.index("**What to do:**") < text.index("| file |")
 
 
 def test_verify_without_an_index(stage: Stage, page: Path) -> None:
@@ -81,7 +83,7 @@ def test_watch(stage: Stage, page: Path) -> None:
     options = verified(stage)
     assert step(page, *options, "sample", "--watch-since", "1.0").returncode == 0
     text = page.read_text()
-    assert text.startswith("## ✅ 2 files verified\n")
+    assert text.startswith("## ✅ sample since 1.0: 2 files verified\n")
     assert "| 1.0 | ✅" in text
 
 
@@ -100,7 +102,7 @@ def test_convert(stage: Stage, page: Path, tmp_path: Path) -> None:
     file = tmp_path / "made" / f"{WHEEL}.publish.attestation"
     done = step(page, "convert", file)
     assert done.returncode == 0, done.stderr
-    assert page.read_text().startswith("✅ ")
+    assert page.read_text().startswith("### ✅ ")
     assert "1 attestation converted" in page.read_text()
     done = step(page, "convert", file, "--to", "attestation")
     assert done.returncode == 1
@@ -161,3 +163,30 @@ def test_the_steps_summary_keeps_to_what_github_shows(page: Path) -> None:
     assert page.stat().st_size == LIMIT
     append_summary(page, filling("z"))
     assert page.stat().st_size == LIMIT
+    page.write_text("x" * (LIMIT - 5000))
+    append_summary(page, lambda limit: "y" * (limit + 1))
+    assert page.stat().st_size == LIMIT - 5000
+
+
+def test_a_page_is_apart_from_what_stands_there(stage: Stage, page: Path) -> None:
+    page.write_text("my notes")
+    assert step(page, "check", "--offline", stage.folder).returncode == 0
+    assert page.read_text().startswith("my notes\n\n## ✅")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("check", "--attestations", "maybe", "--parallel-uploads", "99"), ("maybe", "99")),
+        (("verify", "--bogus"), ("--bogus",)),
+        (("setup", "/nowhere"), ("/nowhere",)),
+        (("verify",), ("Name what to verify",)),
+    ],
+)
+def test_a_wrong_command_line(
+    page: Path, arguments: tuple[str, ...], says: tuple[str, ...]
+) -> None:
+    assert step(page, *arguments).returncode == 2
+    text = page.read_text()
+    assert text.startswith("### ❌ Nothing was done: the command line is wrong\n")
+    assert all(each in text for each in says)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from markdown_it import MarkdownIt
 
-from attested_publish.fronts.markdown import prose
+from attested_publish.findings import Finding, Severity
+from attested_publish.fronts.markdown import escaped, fence, prose
 from attested_publish.fronts.summary import summary
 from attested_publish.report import (
     AttestationReport,
@@ -21,7 +22,7 @@ from attested_publish.report import (
     Result,
     Status,
 )
-from support.action import act
+from support.action import act, act_soon
 from support.makers import make_release, make_wheel
 from support.releases import SDIST, WHEEL, registry_of, staged
 
@@ -222,7 +223,7 @@ def test_what_does_not_fit_leaves_room_for_the_rest() -> None:
 
 
 def test_a_small_limit_is_kept() -> None:
-    assert len(summary(large_report(500), 2000).encode()) <= 2000
+    assert 1000 < len(summary(large_report(500), 2000).encode()) <= 2000
 
 
 def test_several_projects(tmp_path: Path) -> None:
@@ -291,10 +292,63 @@ def test_a_long_account_is_folded_below_what_to_do() -> None:
     assert all(len(re.findall(rf"\bline {number}\b", text)) == 1 for number in range(30))
     assert text.index("line 9") < text.index("Do this.") < text.index("<details>")
     assert text.index("<details>") < text.index("line 10 ")
-    assert "and 20 more lines" in text
+    # The last line says what is public.
+    assert text.index("line 29") < text.index("Do this.")
+    assert "and 19 more lines" in text
 
 
-def test_an_address_on_loopback_is_no_link() -> None:
-    for address in ("http://127.0.0.1:8080/simple/", "http://localhost/", "http://[::1]:1/x"):
+def test_only_known_addresses_are_links() -> None:
+    others = ("https://evil.example/x", "https://pypi.org.evil.example/", "http://pypi.org/x")
+    here = ("http://127.0.0.1:8080/simple/", "http://localhost/", "http://[::1]:1/x")
+    for address in (*here, *others):
         assert prose(f"see {address}, or") == f"see `{address}`, or"
     assert prose("see https://pypi.org/x.") == "see <https://pypi.org/x>."
+
+
+@pytest.mark.parametrize("text", ["- x", "+ x", "1. x", "12) x", "---", "===", "=", "- - x", "# x"])
+def test_no_text_begins_a_list_or_a_heading(text: str) -> None:
+    for literal in (prose(text), escaped(text)):
+        for page in (literal, f"above\n{literal}", f"- {literal}"):
+            html = MarkdownIt("gfm-like", {"linkify": False}).render(page)
+            assert html.count("<li>") == page.startswith("- ")
+            assert not re.search("<h[1-6r]", html)
+            assert text in html
+
+
+def test_a_fence_keeps_every_blank() -> None:
+    lines = ["+  push:", "-      - uses: x", "  a  b", "\t- tab"]
+    (fenced,) = blocks(fence(lines, "diff"), "diff")
+    assert fenced == "\n".join(lines).replace("\t", "\\t") + "\n"
+
+
+@pytest.mark.parametrize("limit", [*range(0, 6000, 97), 20_000])
+def test_every_limit_is_kept(limit: int) -> None:
+    report = large_report(30)
+    report.result = Result.REFUSED
+    report.problems.append(
+        ProblemReport("rules", "Refused", "why\n" * 40, "Do this.", None, "https://pypi.org/")
+    )
+    for file in report.files.values():
+        file.findings.append(Finding("some-rule", Severity.ERROR, f"Of {file.filename}.", "Do it."))
+    text = summary(report, limit)
+    assert len(text.encode()) <= limit
+    assert text.count("<details>") == text.count("</details>")
+
+
+def test_a_rehearsal_names_no_identity_to_pin(stage: Stage) -> None:
+    """Its job is made up, or is not the one that will publish."""
+    assert "identity that consumers see" not in act(stage, mode="rehearse").summary
+
+
+def test_what_was_not_published_has_no_page(stage: Stage) -> None:
+    stage.fault("upload=403*9")
+    outcome = act(stage)
+    assert outcome.status == 1
+    assert "says of the provenance" not in outcome.summary
+
+
+def test_the_stage_in_which_a_run_was_stopped_has_its_time(stage: Stage) -> None:
+    stage.fault("upload=hang")
+    outcome = act_soon(stage, 2.5)
+    assert outcome.report["seconds"].get("upload", 0) > 0.5, outcome.report["seconds"]
+    assert "upload " in outcome.summary.splitlines()[2]

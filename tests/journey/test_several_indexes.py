@@ -225,8 +225,12 @@ def test_the_action_fails_where_one_did_and_tells_of_both(two: Stage) -> None:
     summary = Path(environment["GITHUB_STEP_SUMMARY"]).read_text()
     first, second = (summary.index(f"**Index {number}: ") for number in (1, 2))
     assert summary.startswith("# ❌ sample 1.0: done at 1 of 2 indexes")
-    assert "## ✅" in summary[first:second]
-    assert "## ❌" in summary[second:]
+    # What to do is at the one that failed.
+    assert second < summary.index("**What to do:**") < first
+    assert "## ❌" in summary[second:first]
+    assert "## ✅" in summary[first:]
+    for once in ("### What to improve", "Full SHA-256 digests", "The identity that consumers see"):
+        assert summary.count(once) == 1
     assert done.stdout.count("::group::") == done.stdout.count("::endgroup::")
 
 

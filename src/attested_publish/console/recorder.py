@@ -27,7 +27,8 @@ class Recorder:
         self.printer = printer
         self.started = time.monotonic() if started is None else started
         self.current = Stage.FILES
-        self.seconds: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
+        self._running: dict[str, float] = {}
         self.remarks: list[str] = []
         self.improvements: list[str] = []
         self.problems: list[ProblemReport] = []
@@ -37,17 +38,26 @@ class Recorder:
         """Seconds since the run began."""
         return time.monotonic() - self.started
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds of each stage so far, also of one that has not ended, as a run is stopped."""
+        spent = dict(self._seconds)
+        for stage, began in self._running.items():
+            spent[stage] = spent.get(stage, 0.0) + self.elapsed - began
+        return spent
+
     @contextlib.contextmanager
     def stage(self, stage: Stage, doing: str) -> Iterator[None]:
         """Time a stage; `doing` is what it does in a few words."""
         self.current = stage
         self.printer.begin(stage, doing)
-        began = self.elapsed
+        self._running[stage] = began = self.elapsed
         try:
             yield
         finally:
             spent = self.elapsed - began
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
+            self._running.pop(stage, None)
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + spent
             self.printer.end(spent)
 
     def remark(self, text: str) -> None:

@@ -199,21 +199,18 @@ def judge(
 
 def _not_served(package: LockedPackage, facts: Facts) -> LockFinding | None:
     what = f"{package.name} {package.version or 'in the locked files'}"
+    remedy = "Check the spelling, and lock again; if it was removed, do not install copies of it."
     if not facts.project.is_known:
         why = f"{facts.index_name} has no project {package.name}."
     elif facts.project.quarantined is not None:
         reason = shown(facts.project.quarantined, 200)
         why = f"{package.name} is quarantined on {facts.index_name}{reason and f' ({reason})'}."
+        remedy = "Do not install it, and look at what the index says of it: it may be malicious."
     elif facts.release is None and (package.version is not None or package.files):
         why = f"{facts.index_name} does not serve {shown(what, 200)}."
     else:
         return None
-    return finding(
-        Rule.VERSION_NOT_SERVED,
-        package,
-        why,
-        "Check the spelling, and lock again; if it was removed, do not install copies of it.",
-    )
+    return finding(Rule.VERSION_NOT_SERVED, package, why, remedy)
 
 
 def _hashes(package: LockedPackage, facts: Facts) -> Iterator[LockFinding]:

@@ -95,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options)
     except WrongUsage as error:
         _keep_credentials(arguments)
-        told = (harmless(each, pieces=True) for each in error.sentences)
+        told = [harmless(each, pieces=True) for each in error.sentences]
+        _summarize_wrong_usage(told)
         parser.exit(2, "".join(f"attested-publish: {each}\n" for each in told))
 
 
@@ -208,10 +209,7 @@ class _Parser(argparse.ArgumentParser):
     ) -> argparse.Namespace:
         """See `argparse`; for unknown options, only the names are reported, not the values."""
         try:
-            options, unknown = self.parse_known_args(args, namespace)
-            if unknown:
-                names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
-                self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
+            options, _ = self.parse_known_args(args, namespace)
         except _Misused as error:
             self._exit_misused(error, args)
         return options
@@ -225,7 +223,12 @@ class _Parser(argparse.ArgumentParser):
             from attested_publish.fronts.switches import with_values
 
             args = with_values(args, self._option_string_actions)
-        return super().parse_known_args(args, namespace)
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            # By the parser of the command, whose usage helps.
+            names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
+            self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
+        return options, unknown
 
     def filled(self) -> None:
         """Add the options of a command, once."""
@@ -239,11 +242,19 @@ class _Parser(argparse.ArgumentParser):
 
         secrecy.keep(secrecy.secrets_in(os.environ))
         _keep_credentials(args)
+        _summarize_wrong_usage([shown(error)])
         self.exit(2, f"{error.usage}{harmless(shown(error))}\n")
 
     def error(self, message: str) -> NoReturn:
         """Let `parse_args` report it, which has the whole command line."""
         raise _Misused(self.format_usage(), f"{self.prog}: error: {message}")
+
+
+def _summarize_wrong_usage(sentences: Sequence[str]) -> None:
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from attested_publish.fronts.step_summary import summarize_wrong_usage
+
+        summarize_wrong_usage(sentences, lambda text: print(text, file=sys.stderr))
 
 
 def _parser() -> _Parser:

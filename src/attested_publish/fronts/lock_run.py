@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attested_publish.consumer.attested_files import AttestedFiles
 from attested_publish.consumer.earlier_entries import EarlierEntries
 from attested_publish.consumer.lock_changes import changes
+from attested_publish.consumer.lock_findings import LockReport
 from attested_publish.consumer.lock_verification import (
     Held,
     LockVerification,
@@ -33,7 +34,7 @@ from attested_publish.problems import Problem, Stage, counted
 from attested_publish.report import Result
 
 if TYPE_CHECKING:
-    from attested_publish.consumer.lock_findings import LockReport, PackageVerdict
+    from attested_publish.consumer.lock_findings import PackageVerdict
     from attested_publish.journey.run import Run
     from attested_publish.problems import IndexProblem
 
@@ -188,6 +189,12 @@ def verify_locks(run: Run, request: LockRequest) -> LockReport:
     reading = _Reading(run, request)
     with run.recorder.stage(Stage.FILES, counted(len(request.locks), "lock")):
         held, policy = reading.locks(), reading.policy()
+    if not any(each.lock.packages for each in held):
+        # There is nothing to verify, and so nothing that it takes.
+        report = LockReport(run.targets.index.name)
+        print_found(report, run.printer)
+        run.result = Result.FAILED if reading.has_failed else Result.DONE
+        return report
     prover = prover_of(run.targets.trust_config)
     cache = VerifiedCache.at(cache_folder()) if request.uses_cache else VerifiedCache(None)
     if cache.is_empty:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from attested_publish.findings import Severity
-from attested_publish.net.addresses import is_loopback
-from attested_publish.net.untrusted import shown
+from attested_publish.net.secrecy import blotted
+from attested_publish.net.untrusted import LINE_LIMIT, printable, shown
 from attested_publish.problems import counted
 
 if TYPE_CHECKING:
@@ -25,9 +25,18 @@ MARKS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "�
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&@$])")
 _LITERAL = re.compile(r"""(?P<address>https?://[^\s<>`]*[^\s<>`.,;:)'"])|`(?P<code>[^`]+)`""")
+_START = re.compile(r"^(\s*\d*)([-+=.)])(?=\s|$|[-=]+\s*$)")
+_KNOWN_HOSTS = {
+    *("pypi.org", "test.pypi.org", "upload.pypi.org", "docs.pypi.org", "status.python.org"),
+    *("github.com", "api.github.com", "docs.github.com", "www.githubstatus.com"),
+    *("gitlab.com", "docs.gitlab.com", "circleci.com", "cloud.google.com", "status.sigstore.dev"),
+    *("packaging.python.org", "peps.python.org", "docs.sigstore.dev", "docs.astral.sh"),
+}
 _INDENT = "    "
 _OPEN = 10
 _OPEN_LINES = 15
+_NOTE = 100
+"""Bytes for a line about what was left out, at most."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,13 @@ class Block:
     foot: str = ""
 
     def within(self, limit: int) -> str:
-        """Return the block in at most `limit` bytes, with the number of omitted lines."""
-        room = limit - len((self.head + self.foot).encode()) - 100
+        """Return the block in at most `limit` bytes, with the number of omitted lines.
+
+        One whose frame does not fit is left out.
+        """
+        room = limit - len((self.head + self.foot).encode()) - _NOTE
+        if room < (-_NOTE if not self.lines else 0):
+            return ""
         kept: list[str] = []
         for line in self.lines:
             room -= len(line.encode())
@@ -56,11 +70,15 @@ def page_of(blocks: Iterable[Block], addresses: Sequence[str], limit: int) -> st
     """Return a page of blocks within `limit` bytes, with the addresses of indexes at its end."""
     # With wrong inputs there are none.
     tail = f"<sub>{prose(' '.join(addresses))}</sub>\n" if any(addresses) else ""
+    if len(tail.encode()) > limit:
+        tail = ""
     text = ""
+    left = limit - len(tail.encode())
     for block in blocks:
-        left = limit - len((text + tail).encode())
         # No list may use up the room of everything after it.
-        text += block.within(left * 2 // 3)
+        part = block.within(left * 2 // 3)
+        left -= len(part.encode())
+        text += part
     return text + tail
 
 
@@ -86,53 +104,60 @@ def problem_blocks(problem: ProblemReport) -> Iterator[Block]:
     lines = problem.detail.splitlines()[problem.listed :]
     # A few lines more are not worth a fold.
     end = len(lines) if len(lines) <= _OPEN_LINES else _OPEN_LINES * 2 // 3
-    told = [*_told(lines[:end]), "\n"] if lines else []
+    told = [*_told([*lines[:end], *lines[max(end, len(lines) - 1) :]]), "\n"] if lines else []
     if problem.remedy:
         told += ["**What to do:** ", *_told(problem.remedy.splitlines()), "\n"]
     if problem.read_on:
         told += [f"[More in the troubleshooting guide](<{url_of(problem.read_on)}>)\n\n"]
     yield Block(f"### {escaped(problem.title)} ({problem.stage})\n\n", told)
-    if rest := lines[end:]:
+    # The last one says what is public.
+    if rest := lines[end:-1]:
         head = f"<details><summary>and {counted(len(rest), 'more line')} of what happened</summary>"
         yield Block(f"{head}\n\n", [*_told(rest), "\n"], "</details>\n\n")
 
 
 def escaped(text: str) -> str:
     """Return untrusted text, escaped so that Markdown displays it literally, on one line."""
-    return _SPECIAL.sub(r"\\\1", shown(text))
+    return _literally(shown(text))
 
 
 def prose(text: str) -> str:
     """Return a line with its addresses as links and its `code` as code, all else escaped.
 
-    An address on loopback is no link: nothing answers there once the step is over.
+    Only those are links that this program's own messages name: a line may quote others. What is
+    not, on loopback for one, where nothing answers once the step is over, is code.
     """
-    parts = []
+    parts: list[str] = []
     end = 0
     line = shown(text, 2000)
     for match in _LITERAL.finditer(line):
-        parts.append(_SPECIAL.sub(r"\\\1", line[end : match.start()]))
+        parts.append(_literally(line[end : match.start()], is_start=not parts))
         address = match["address"]
-        if address and not is_here(address):
+        if address and _is_known(address):
             parts.append(f"<{url_of(address)}>")
         else:
-            parts.append("`" + (address or match["code"]).replace("|", "\\|") + "`")
+            parts.append(f"`{address or match['code']}`")
         end = match.end()
-    return "".join((*parts, _SPECIAL.sub(r"\\\1", line[end:])))
+    return "".join((*parts, _literally(line[end:], is_start=not parts)))
 
 
-def is_here(url: str) -> bool:
-    """Whether an address is on loopback."""
+def _literally(text: str, *, is_start: bool = True) -> str:
+    """Escape what Markdown would take for markup; at the start of a line, for a list or a rule."""
+    escaped_text = _SPECIAL.sub(r"\\\1", text)
+    return _START.sub(r"\1\\\2", escaped_text) if is_start else escaped_text
+
+
+def _is_known(url: str) -> bool:
     try:
-        host = urlsplit(url).hostname
+        parts = urlsplit(url)
     except ValueError:
         return False
-    return host is not None and is_loopback(host)
+    return parts.scheme == "https" and parts.netloc.lower() in _KNOWN_HOSTS
 
 
 def fence(lines: Iterable[str], language: str) -> str:
     """Return lines as a block of code: indentation matters, all else is only printable text."""
-    kept = [line[: len(line) - len(line.lstrip(" "))] + shown(line) for line in lines]
+    kept = [printable(blotted(line, pieces=True))[:LINE_LIMIT] for line in lines]
     longest = max((len(run) for line in kept for run in re.findall(r"`+", line)), default=0)
     marks = "`" * max(3, longest + 1)
     return "\n".join(("", f"{marks}{language}", *kept, marks, "", ""))

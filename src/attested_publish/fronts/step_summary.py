@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from attested_publish.fronts.markdown import LIMIT
+from attested_publish.fronts.markdown import LIMIT, Block, page_of, prose
 from attested_publish.net import secrecy
 from attested_publish.net.untrusted import shown
 
@@ -23,8 +23,13 @@ def append_summary(path: Path, page: Callable[[int], str]) -> None:
     Raises `OSError`.
     """
     left = LIMIT - (path.stat().st_size if path.is_file() else 0)
-    if left >= _LEAST:
-        append_whole(path, secrecy.blotted(page(left)))
+    if left < _LEAST:
+        return
+    # What stands there may not end its line.
+    apart = "\n\n" if left < LIMIT else ""
+    text = apart + secrecy.blotted(page(left - len(apart)))
+    if len(text.encode("utf-8", errors="backslashreplace")) <= left:
+        append_whole(path, text)
 
 
 def summarize(
@@ -48,6 +53,13 @@ def _why_not(page: Callable[[int], str], environment: Mapping[str, str]) -> str:
     except Exception as error:  # noqa: BLE001 - a bug in a summary must not fail what is done
         return getattr(error, "strerror", None) or f"{type(error).__name__}: {shown(error)}"
     return ""
+
+
+def summarize_wrong_usage(sentences: Sequence[str], warn: Callable[[str], None]) -> None:
+    """Append what is wrong with a command line, in a job on GitHub."""
+    lines = [f"- {prose(each)}\n" for each in sentences]
+    block = Block("### ❌ Nothing was done: the command line is wrong\n\n", lines, "\n")
+    summarize(lambda limit: page_of([block], (), limit), warn)
 
 
 def append_whole(path: Path, text: str) -> None:

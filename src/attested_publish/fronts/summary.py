@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ LOG_SEARCH = "https://search.sigstore.dev/?logIndex="
 WRONG_INPUTS = "settings"
 """The stage of a problem with the inputs, which are understood before the first stage begins."""
 
+_WORTH_SAYING = 0.5
 _OPEN_ROWS = 20
 _SHOWN_RELEASES = 3
 _SHORT_DIGEST = 16
@@ -61,6 +63,11 @@ def summary(report: Report, limit: int) -> str:
 
 
 def _sections(report: Report) -> tuple[Block, ...]:
+    return (*_parts(report), _improvements(report), _identity(report), _digests(report))
+
+
+def _parts(report: Report) -> tuple[Block, ...]:
+    """Return what is about one index alone."""
     is_done = report.result is Result.DONE
     found = list(_findings(report))
     return (
@@ -70,9 +77,6 @@ def _sections(report: Report) -> tuple[Block, ...]:
         _files(report),
         *(found if is_done else ()),
         _forecast(report),
-        _improvements(report),
-        _identity(report),
-        _digests(report),
     )
 
 
@@ -86,9 +90,20 @@ def _of_several(report: Report) -> Iterator[Block]:
     ]
     yield Block(f"# {verdict}\n\n", lines, "\n")
     yield from chain.from_iterable(map(problem_blocks, report.problems))
-    for number, part in enumerate(report.indexes, 1):
+    # What to do is at those where it failed.
+    in_order = sorted(enumerate(report.indexes, 1), key=lambda each: each[1].result is Result.DONE)
+    for number, part in in_order:
         yield Block(f"---\n\n**Index {number}: {escaped(part.story.index_name)}**\n\n")
-        yield from _sections(part)
+        yield from _parts(part)
+    first = report.indexes[0]
+    told = dict.fromkeys(each for part in report.indexes for each in part.story.improvements)
+    yield Block("---\n\n")
+    yield _improvements(replace(first, story=replace(first.story, improvements=list(told))))
+    for part in report.indexes:
+        if part.result is Result.DONE and part.story.consumers_see:
+            yield _identity(part)
+            break
+    yield _digests(first)
 
 
 def _verdict(report: Report) -> str:
@@ -164,8 +179,10 @@ def _lead(report: Report) -> str:
 
 def _times(report: Report) -> str:
     """Return how long the run took, and which stages took what of it."""
-    slow = [(stage, f"{spent:.1f}") for stage, spent in report.seconds.items()]
-    stages = ", ".join(f"{stage} {spent}" for stage, spent in slow if spent != "0.0")
+    rest = report.story.elapsed - sum(report.seconds.values())
+    spent = [*report.seconds.items(), *([("other", rest)] if rest >= _WORTH_SAYING else [])]
+    slow = [(stage, f"{seconds:.1f}") for stage, seconds in spent]
+    stages = ", ".join(f"{stage} {seconds}" for stage, seconds in slow if seconds != "0.0")
     return f"in {report.story.elapsed:.1f} s{f' ({stages})' if stages else ''}"
 
 
@@ -231,6 +248,9 @@ def _entry(attestation: AttestationReport, log: str | None, *, named: bool) -> s
 
 
 def _forecast(report: Report) -> Block:
+    if report.result is not Result.DONE:
+        # It was not published; what stops a release for its provenance is a problem.
+        return Block()
     if report.mode == "rehearse" and not any(each.compared_with for each in report.forecast):
         # The embedded index begins without releases, so that there is nothing to compare with.
         return Block()
@@ -247,7 +267,8 @@ def _improvements(report: Report) -> Block:
 
 def _identity(report: Report) -> Block:
     pinned = report.story.consumers_see
-    if not pinned or report.result is not Result.DONE:
+    if not pinned or report.result is not Result.DONE or report.mode == "rehearse":
+        # The job that a rehearsal simulates is not the job that will publish.
         return Block()
     rows = [
         f"{key} = {json.dumps(shown(value), ensure_ascii=False)}" for key, value in pinned.items()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 from rich.console import Console
 
 from attested_publish.console.output import Output
+
+_LOG_WIDTH = 120
 
 
 def console() -> Console:
@@ -16,10 +19,12 @@ def console() -> Console:
     """
     output = Output(sys.stdout)
     is_terminal = output.isatty()
+    # Of a size that is none, such as COLUMNS=0, nothing would be printed at all.
+    width = shutil.get_terminal_size().columns if is_terminal else _LOG_WIDTH
     return Console(
         file=output,  # type: ignore[arg-type] # has the file methods that are used
         highlight=False,
         emoji=False,
-        width=None if is_terminal else 120,
+        width=width,
         force_interactive=None if is_terminal else False,
     )

@@ -193,6 +193,7 @@ def run(options: argparse.Namespace) -> int:
             [each.comparison for each in found],
             report_of(run),
             limit,
+            expects=bool(expected),
         ),
         printer.warning,
     )

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from attested_publish.report import Report
 
 _OPEN_ROWS = 20
+_WHAT_TO_DO = (
+    "**What to do:** Do not install these files before you know who published them, and why. If "
+    "the project has moved, expect its new publisher.\n\n"
+)
 _SHOWN = 3
 
 
@@ -27,8 +31,13 @@ def verify_summary(
     comparisons: Sequence[Comparison],
     report: Report,
     limit: int,
+    *,
+    expects: bool = False,
 ) -> str:
-    """Return the summary of verified releases, at most `limit` bytes."""
+    """Return the summary of verified releases, at most `limit` bytes.
+
+    `expects`: a publisher was expected; otherwise any was accepted.
+    """
     good = sum(verdict.is_good for verdict in verdicts)
     is_good = good == len(verdicts) and not report.problems
     why_not = [
@@ -41,9 +50,10 @@ def verify_summary(
         for each in comparisons
     ]
     blocks = (
-        _verdict(good, len(verdicts), is_good=is_good),
+        _verdict(_names(verdicts), good, len(verdicts), is_good=is_good),
+        Block("" if expects or not verdicts else "Any publisher was accepted: see the table.\n\n"),
         *chain.from_iterable(map(problem_blocks, report.problems)),
-        *folded(why_not, "file"),
+        *folded(why_not, "file", _WHAT_TO_DO),
         _table(
             ["file", "kinds", "published by", "from"],
             [_row(each) for each in sorted(verdicts, key=lambda each: each.is_good)],
@@ -53,8 +63,8 @@ def verify_summary(
     return page_of(blocks, [report.story.index_name], limit)
 
 
-def watch_summary(found: Sequence[Watched], report: Report, limit: int) -> str:
-    """Return the summary of everything that a project has released since a version."""
+def watch_summary(what: str, found: Sequence[Watched], report: Report, limit: int) -> str:
+    """Return the summary of everything that a project has released since a version: of `what`."""
     good = sum(not each.why_not for each in found)
     why_not = [
         f"- ❌ {escaped(each.filename)}: {prose(each.why_not)}\n" for each in found if each.why_not
@@ -65,9 +75,14 @@ def watch_summary(found: Sequence[Watched], report: Report, limit: int) -> str:
         for each in found
     ]
     blocks = (
-        _verdict(good, len(found), is_good=good == len(found) and not report.problems),
+        _verdict(
+            f"{escaped(what)}: ",
+            good,
+            len(found),
+            is_good=good == len(found) and not report.problems,
+        ),
         *chain.from_iterable(map(problem_blocks, report.problems)),
-        *folded(why_not, "file"),
+        *folded(why_not, "file", _WHAT_TO_DO),
         _table(["version", "file", "published by"], rows),
     )
     return page_of(blocks, [report.story.index_name], limit)
@@ -78,20 +93,26 @@ def convert_summary(name: str, made: int, why_not: str, limit: int) -> str:
     line = f"✅ {escaped(name)}: {counted(made, 'attestation')} converted"
     if why_not:
         line = f"❌ {escaped(name)} was not converted: {prose(why_not)}"
-    return page_of([Block(f"{line}\n")], (), limit)
+    return page_of([Block(f"### {line}\n")], (), limit)
 
 
-def _verdict(good: int, of_all: int, *, is_good: bool) -> Block:
-    files = counted(of_all, "file")
+def _names(verdicts: Sequence[Verdict]) -> str:
+    """Return which releases were verified, and a colon."""
+    names = dict.fromkeys(f"{each.wanted.project} {each.wanted.version}" for each in verdicts)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return escaped(", ".join([*names][:_SHOWN])) + more + ": " * bool(names)
+
+
+def _verdict(names: str, good: int, of_all: int, *, is_good: bool) -> Block:
+    files = f"{names}{counted(of_all, 'file')}"
     if is_good:
         return Block(f"## ✅ {files} verified\n\n")
     if of_all == 0:
         return Block("## ❌ Nothing was verified\n\n")
     if good == of_all:
         return Block(f"## ❌ {files} verified, but not everything\n\n")
-    return Block(
-        f"## ❌ {of_all - good} of {files} not from the expected publisher, or invalid\n\n"
-    )
+    bad = f"{of_all - good} of {counted(of_all, 'file')}"
+    return Block(f"## ❌ {names}{bad} not from the expected publisher, or invalid\n\n")
 
 
 def _table(columns: Sequence[str], rows: Sequence[str]) -> Block:

@@ -107,7 +107,8 @@ def run(options: argparse.Namespace, settings: Settings, project: str, expected:
         run.result = Result.DONE if is_good else Result.REFUSED
 
     result = carry_out(work, run)
-    summarize(lambda limit: watch_summary(found, report_of(run), limit), run.printer.warning)
+    what = f"{project} since {options.watch_since}"
+    summarize(lambda limit: watch_summary(what, found, report_of(run), limit), run.printer.warning)
     return 0 if result is Result.DONE else 1
 
 

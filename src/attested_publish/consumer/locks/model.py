@@ -124,7 +124,7 @@ class LockError(Problem):
         super().__init__(
             f"{path} cannot be used",
             detail=why,
-            remedy=remedy,
+            remedy=remedy or "Correct this file, or name another one.",
             topic=Topic.LOCK_UNUSABLE,
             file=path,
         )
