@@ -102,9 +102,10 @@ def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
         )
         return
     if not found.projects.found:
-        outcome.refused.append(
-            "There is no project to publish: neither pyproject.toml nor setup.cfg or setup.py."
-        )
+        outcome.refused.append(found.projects.why_none)
+        return
+    if found.may_publish:
+        outcome.refused.append("No workflow is written, as something here may publish already.")
         return
     tree = found.tree
     name = next(
