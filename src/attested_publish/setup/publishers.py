@@ -73,6 +73,10 @@ class Publisher:
         """Return what to enter, by the labels of the form."""
         return self._registered().fields
 
+    def page(self) -> str | None:
+        """Return the page of its form, with nothing filled in; `None` if its index is unknown."""
+        return None if self.index is None else _page(self, {})
+
     def query(self) -> dict[str, str]:
         """Return what fills in the form, as far as it is known."""
         return {name: value for name, value in self._registered().query.items() if value}
@@ -134,11 +138,16 @@ def in_order(publishers: Iterable[Publisher]) -> list[Publisher]:
 def _link(publisher: Publisher) -> str | None:
     if publisher.index is None or publisher.has_unknown_environment:
         return None
-    index = Index.at(_UPLOAD_URLS[Place(publisher.index)])
     fields = publisher.query()
+    if publisher.project is not None and publisher.pending:
+        fields["project_name"] = publisher.project
+    return _page(publisher, fields)
+
+
+def _page(publisher: Publisher, fields: Mapping[str, str]) -> str:
+    index = Index.at(_UPLOAD_URLS[Place(publisher.index or "")])
     if publisher.project is None or publisher.pending:
-        named = {"project_name": publisher.project} if publisher.project else {}
-        return pending_publishers_url(index, {**fields, **named})
+        return pending_publishers_url(index, fields)
     return publishers_url(index, publisher.project, fields)
 
 

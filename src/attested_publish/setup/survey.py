@@ -18,7 +18,7 @@ from attested_publish.setup.sources import WORKFLOWS, Sources
 from attested_publish.setup.workflows import Workflows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from attested_publish.setup.jobs import Job
     from attested_publish.setup.projects import Projects
@@ -142,8 +142,13 @@ def _not_read(problems: Mapping[str, str]) -> list[str]:
     for name, why in problems.items():
         names.setdefault(why, []).append(name)
     return [
-        f"{', '.join(each[:_MOST_NAMED])}"
-        + (f" and {len(each) - _MOST_NAMED:,} more" if len(each) > _MOST_NAMED else "")
-        + f" {'was' if len(each) == 1 else 'were'} not read: {why}."
+        f"{first_few(each)} "
+        + (f"was not read: {why}." if len(each) == 1 else f"were not read; of each: {why}.")
         for why, each in names.items()
     ]
+
+
+def first_few(names: Sequence[str]) -> str:
+    """Return a few names, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more

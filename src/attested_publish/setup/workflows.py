@@ -60,6 +60,9 @@ class _Call:
     conditions: tuple[str, ...] = ()
     wide: tuple[tuple[str, Spot], ...] = ()
     depth: int = 0
+    seen: set[str] = field(default_factory=set)
+    """The calls that were read since the start: one that is the same has the same jobs."""
+
     inherits: bool = False
     """Whether what it may do depends on callers that are not in this repository."""
 
@@ -283,6 +286,11 @@ class Workflows:
             for key, value in table.table("with").items()
             if isinstance(value, Text)
         }
+        given = {name: scope.values(text) for name, (text, scope) in inputs.items()}
+        same = repr((path, permissions, defined.conditions, given))
+        if same in call.seen:
+            return
+        call.seen.add(same)
         inner = _Call(
             started=call.started,
             when=call.when,
@@ -291,6 +299,7 @@ class Workflows:
             conditions=defined.conditions,
             wide=(*call.wide, *self._wide_workflow(document)),
             depth=call.depth + 1,
+            seen=call.seen,
             inherits=call.inherits or (permissions is None and _is_only_called(document)),
         )
         yield from self._jobs(called, inner)
