@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _MOST_REHEARSED = 3
 _HIDDEN = (
-    f"{BLOT} is shown, and in the link, in place of: {{}}. It is also in a password, in the address "
-    "of git's remote or in a variable, so it is masked. Enter what it really is."
+    f"{BLOT} is shown, and in the link, in place of: {{}}. It is also in a password, in the "
+    "address of git's remote or in a variable, so it is masked. Enter what it really is."
 )
 
 _DESCRIPTION = """\

@@ -89,7 +89,9 @@ class Sources:
     def is_late(self, name: str) -> bool:
         """Whether the time is up; if so, note that a file was not looked at as a whole."""
         if self.deadline.is_over and name not in self.problems:
-            self.skip(name, f"the time for it was up: {self.deadline.seconds:.0f} seconds in all")
+            part = "not all of its jobs were looked at, " if name in self._documents else ""
+            seconds = f"{self.deadline.seconds:.0f} seconds"
+            self.skip(name, f"{part}the time was up, which is {seconds} for all files")
         return self.deadline.is_over
 
     def _read(self, name: str) -> Document | None:

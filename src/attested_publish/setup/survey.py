@@ -62,14 +62,14 @@ def top_of(path: Path) -> Path:
     )
 
 
-def survey(root: Path, tree: Tree | None = None) -> Survey:
-    """Read the repository at `root`, or as `tree` has it.
+def survey(root: Path, tree: Tree | None = None, deadline: Deadline | None = None) -> Survey:
+    """Read the repository at `root`, or as `tree` has it; what the deadline leaves out is noted.
 
     Raises `SetupProblem` if YAML cannot be read.
     """
     require_yaml()
     tree = tree or Tree(root)
-    deadline = Deadline()
+    deadline = deadline or Deadline()
     remote, which = remote_of(root)
     projects = projects_of.find(tree, deadline.part(_FOR_PROJECTS))
     found = Survey(tree, remote, projects)
