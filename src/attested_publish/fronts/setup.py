@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attested_publish.fronts.switches import add_verbose
+from attested_publish.net.secrecy import BLOT
 from attested_publish.net.untrusted import shown
 from attested_publish.settings import Settings, WrongUsage
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from attested_publish.setup.survey import Survey
 
 _MOST_REHEARSED = 3
+_HIDDEN = (
+    f"{BLOT} is shown, and in the link, in place of: {{}}. It is also in a password, in the "
+    "address of git's remote or in a variable, so it is masked. Enter what it really is."
+)
 
 _DESCRIPTION = """\
 Read a repository, and print what to enter on PyPI for the jobs that publish from it: the fields of
@@ -134,7 +139,9 @@ def _work(options: argparse.Namespace, path: Path, run: Run, outcome: SetUp) -> 
         publishers = list(_asked(publishers, run.printer))
     publishers = in_order(publishers)
     outcome.publishers, outcome.findings = publishers, found.findings
+    outcome.may_publish = _may_publish(found)
     _print_publishers(publishers, found, run.printer)
+    _print_hidden(publishers, run)
     _print_findings(found, run.printer)
     _rehearse(found, publishers, run)
     run.result = Result.worst(run.result, Result.DONE if is_done else Result.FAILED)
@@ -152,9 +159,22 @@ def _asked(publishers: Sequence[Publisher], printer: Printer) -> Iterator[Publis
             yield publisher
 
 
+def _may_publish(found: Survey) -> str:
+    """Return a sentence on what may publish, if nothing is known to; empty if there is nothing."""
+    from attested_publish.setup.survey import first_few
+
+    if found.jobs or not found.may_publish:
+        return ""
+    listed = first_few([f"{each.file}:{each.line}" for each in found.may_publish])
+    return f"What may publish, but was not looked into: {listed}"
+
+
 def _print_publishers(publishers: Sequence[Publisher], found: Survey, printer: Printer) -> None:
     for notice in found.notices:
         printer.notice(shown(notice))
+    if sentence := _may_publish(found):
+        printer.notice(shown(sentence))
+        return
     if not publishers:
         printer.notice(
             "No job here publishes to PyPI or TestPyPI."
@@ -173,19 +193,44 @@ def _print_publishers(publishers: Sequence[Publisher], found: Survey, printer: P
         if each.pending is not False and each.project:
             printer.detail(f"PyPI project name: {shown(each.project)}")
         for label, value in each.fields().items():
-            is_unknown = not value and not label.startswith("Environment")
-            empty = "(not known)" if is_unknown else "(leave empty)"
+            is_optional = label.startswith("Environment") and not each.has_unknown_environment
+            empty = "(leave empty)" if is_optional else "(not known)"
             printer.detail(f"{label}: {shown(value) or empty}")
-        if each.url:
-            printer.notice(f"Register it at {each.url}")
+        _print_link(each, printer)
     _print_order(publishers, printer)
+
+
+def _print_link(publisher: Publisher, printer: Printer) -> None:
+    """Print where a publisher is registered, and whether the link fills in all of the form."""
+    if publisher.is_complete and publisher.url:
+        printer.notice(f"Register it at {publisher.url}")
+    elif publisher.url:
+        printer.notice(f"Register it at {publisher.url} and enter what is not known here.")
+    elif page := publisher.page():
+        printer.notice(
+            f"Register it at {page} for the environment of the run: as that is not known here, "
+            "there is no link that fills in the form."
+        )
+
+
+def _print_hidden(publishers: Sequence[Publisher], run: Run) -> None:
+    """Print which fields are masked, because a secret is in them or they are in one."""
+    hidden = {
+        label: None
+        for each in publishers
+        for label, value in {"PyPI project name": each.project or "", **each.fields()}.items()
+        if BLOT in shown(value) and BLOT not in value
+    }
+    if hidden:
+        run.recorder.remarks.append(_HIDDEN.format(", ".join(hidden)))
+        run.printer.warning(run.recorder.remarks[-1])
 
 
 def _print_order(publishers: Sequence[Publisher], printer: Printer) -> None:
     """Print that an identity can have only one pending publisher, where it needs several."""
     pending: dict[tuple[str | None, ...], list[str]] = {}
     for each in publishers:
-        if each.pending and each.project:
+        if each.pending and each.project and not each.has_unknown_environment:
             pending.setdefault((each.index, *each.identity), []).append(each.project)
     for projects in pending.values():
         if len(projects) > 1:
@@ -220,6 +265,7 @@ def _rehearse(found: Survey, publishers: Sequence[Publisher], run: Run) -> None:
     from attested_publish.report import Result
 
     run.result = Result.DONE
+    _reject_locked_out(found.jobs)
     jobs = _jobs_by_workflow(found.jobs)
     done: set[tuple[str | None, ...]] = set()
     for each in publishers:
@@ -253,6 +299,25 @@ def _rehearse(found: Survey, publishers: Sequence[Publisher], run: Run) -> None:
         )
         run.printer.item(passed)
         run.recorder.remarks.append(passed)
+
+
+def _reject_locked_out(jobs: Sequence[Job]) -> None:
+    """Raise `SetupProblem` for a job that gets neither an identity token nor a password."""
+    from attested_publish.problems import Topic
+    from attested_publish.setup.documents import SetupProblem
+
+    job = next((each for each in jobs if each.is_locked_out), None)
+    if job is None:
+        return
+    name, where = shown(job.name), shown(f"{job.spot.file}:{job.spot.line}")
+    raise SetupProblem(
+        f"The job {name} cannot publish",
+        detail=f"The job {name} ({where}) may not request an identity token, and no password is "
+        "given to its upload, so no index accepts what it publishes.",
+        remedy="Give the job `permissions: {id-token: write}`"
+        + (", and the job that calls its workflow, too." if job.file != job.started else "."),
+        topic=Topic.NO_PERMISSION,
+    )
 
 
 def _unseen(run: Run) -> tuple[Run, io.StringIO]:

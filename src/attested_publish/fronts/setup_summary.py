@@ -38,6 +38,8 @@ class SetUp:
     publishers: Sequence[Publisher] = ()
     findings: Sequence[Finding] = ()
     written: Sequence[Change] = ()
+    may_publish: str = ""
+    """A sentence on what may publish, if nothing is known to; not in the report."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON report (schema 1)."""
@@ -55,7 +57,7 @@ def setup_summary(outcome: SetUp, report: Report, limit: int) -> str:
     blocks = (
         Block(f"## {_verdict(outcome, report)}\n\n"),
         *chain.from_iterable(map(problem_blocks, report.problems)),
-        _publishers(outcome.publishers),
+        _publishers(outcome),
         Block("", [f"{prose(each)}\n\n" for each in report.story.remarks]),
         *_findings(outcome.findings),
         *map(_change, outcome.written),
@@ -70,17 +72,21 @@ def _verdict(outcome: SetUp, report: Report) -> str:
     return f"✅ {count} to register"
 
 
-def _publishers(publishers: Sequence[Publisher]) -> Block:
-    if not publishers:
-        return Block("Nothing here publishes to PyPI or TestPyPI.\n\n")
+def _publishers(outcome: SetUp) -> Block:
+    if not outcome.publishers:
+        sentence = outcome.may_publish or "Nothing here publishes to PyPI or TestPyPI."
+        return Block(f"{prose(sentence)}\n\n")
     columns = ("project", "on", "owner", "repository", "workflow", "environment")
     head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
-    return Block(head, [_row(each) for each in publishers], "\n")
+    return Block(head, [_row(each) for each in outcome.publishers], "\n")
 
 
 def _row(publisher: Publisher) -> str:
     project = escaped(publisher.project or "not known")
-    name = f"[{project}](<{url_of(publisher.url)}>)" if publisher.url else project
+    # A link that leaves out what is not known would look as if it were complete.
+    has_link = publisher.url is not None and publisher.is_complete
+    name = f"[{project}](<{url_of(publisher.url or '')}>)" if has_link else project
+    environment = "not known" if publisher.has_unknown_environment else publisher.environment or ""
     state = {True: "<br>pending: does not exist yet", False: "<br>exists", None: ""}
     cells = (
         f"{name}{state[publisher.pending]}",
@@ -88,7 +94,7 @@ def _row(publisher: Publisher) -> str:
         escaped(publisher.owner or "not known"),
         escaped(publisher.repository or "not known"),
         escaped(publisher.workflow),
-        escaped(publisher.environment or ""),
+        escaped(environment),
     )
     return f"| {' | '.join(cells)} |\n"
 

@@ -39,6 +39,12 @@ _RUNNERS = {
     "rye": ("run",),
     "pipenv": ("run",),
 }
+_TASK_RUNNERS = frozenset(
+    ["make", "gmake", "tox", "nox", "just", "task", "invoke", "inv", "doit", "poe", "mage", "bazel"]
+)
+_PUBLISHING = re.compile(r"publish|release|upload|pypi|twine", re.IGNORECASE)
+"""What is in the name of a task or script that may publish."""
+
 _BEFORE = frozenset(
     {"sudo", "env", "nohup", "exec", "command", "time", "timeout", "retry", "xargs"}
 )
@@ -231,6 +237,8 @@ class Found:
     builds: tuple[int, ...] = ()
     hints: tuple[str, ...] = ()
     builds_all: bool = False
+    delegated: tuple[int, ...] = ()
+    """The lines that run what may publish: a task, or a script of the repository."""
 
 
 @dataclass
@@ -284,6 +292,7 @@ def read(script: str, shell: Shell, depth: int = 0) -> Found:
     builds: list[int] = []
     hints: list[str] = []
     builds_all = False
+    delegated: list[int] = []
     for command in commands(script):
         if not command.words:
             shell.assign(command.assignments)
@@ -301,24 +310,51 @@ def read(script: str, shell: Shell, depth: int = 0) -> Found:
             ]
             builds += [command.line] * bool(found.builds)
             hints += found.hints
+            delegated += [command.line] * bool(found.delegated)
             continue
         start = _program(words)
         program, rest = _name(words[start]) if start < len(words) else "", words[start + 1 :]
         _note_settings(program, rest, command, shell)
-        own = Shell(shell.projects, {**shell.variables}, shell.undefined, shell.urls)
-        own.has_stored = shell.has_stored
-        own.assign(command.assignments)
-        upload = _upload(program, rest, command, start, own)
-        if upload is not None:
-            uploads.append(upload)
-            hints += upload.paths
+        if program in TOOLS:
+            own = Shell(shell.projects, {**shell.variables}, shell.undefined, shell.urls)
+            own.has_stored = shell.has_stored
+            own.assign(command.assignments)
+            upload = _upload(program, rest, command, start, own)
+            if upload is not None:
+                uploads.append(upload)
+                hints += upload.paths
+        elif may_publish(words, start):
+            delegated.append(command.line)
         if _is_build(program, rest) and (program != "build" or start):
             builds.append(command.line)
             hints += _built(rest)
             builds_all = builds_all or bool({"--all-packages", "--all"} & set(rest))
         if program in {"cd", "pushd"} and rest:
             hints.append(rest[0])
-    return Found(tuple(uploads), tuple(builds), tuple(hints), builds_all)
+    return Found(tuple(uploads), tuple(builds), tuple(hints), builds_all, tuple(delegated))
+
+
+def may_publish(words: Sequence[str], start: int) -> bool:
+    """Whether a command runs something of the repository that, by its name, may publish.
+
+    `start` is where the program is among the words, behind what only starts it.
+    """
+    if start >= len(words):
+        return False
+    program, rest = _name(words[start]), words[start + 1 :]
+    if program in _TASK_RUNNERS:
+        return any(_PUBLISHING.search(word) for word in rest)
+    if program in _SHELLS | {"source", "."} or _PYTHON.fullmatch(program):
+        script = next((word for word in rest if not word.startswith("-")), "")
+        return bool(_PUBLISHING.search(script))
+    is_script = "/" in words[start] or program.endswith((".sh", ".py"))
+    is_task = is_script or words[start - 1 : start] == ["-m"] or _is_run(words[:start])
+    return is_task and bool(_PUBLISHING.search(words[start]))
+
+
+def _is_run(words: Sequence[str]) -> bool:
+    """Whether the words before a program end in a runner's: then it may be a task's name."""
+    return any(name in _RUNNERS and _RUNNERS[name] for name in map(_name, words))
 
 
 def _inner_script(command: Command, words: Sequence[str]) -> str | None:

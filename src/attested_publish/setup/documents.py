@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from attested_publish.problems import Problem, Stage
 from attested_publish.sandbox.pool import BeyondBounds, Unreadable, shared_sandbox
-from attested_publish.setup.reading import NotRead
+from attested_publish.setup.reading import NotRead, is_utf8
 
 _COMPOSE = "attested_publish.setup.composing:compose"
 _SETUP_NAME = "attested_publish.setup.composing:setup_name"
@@ -99,7 +99,8 @@ EMPTY = Table((), 0, 0, 0)
 class Document:
     """A YAML file: its name, its text, what is in it (of several documents the last).
 
-    `repeated` are the lines of keys that occur twice in a mapping.
+    `header` is the first of several documents, `repeated` are the lines of keys that occur twice
+    in a mapping.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Document:
     root: Table
     has_aliases: bool = False
     repeated: tuple[int, ...] = ()
+    header: Table = EMPTY
 
 
 def texts_in(value: Value | None) -> list[Text]:
@@ -127,7 +129,15 @@ def read(name: str, source: str) -> Document:
     root = documents[-1] if documents else EMPTY
     if not isinstance(root, Table):
         raise NotRead("it is not a mapping")
-    return Document(name, source, root, bool(answer["aliases"]), tuple(answer["repeated"]))
+    header = documents[0] if len(documents) > 1 else EMPTY
+    return Document(
+        name,
+        source,
+        root,
+        bool(answer["aliases"]),
+        tuple(answer["repeated"]),
+        header if isinstance(header, Table) else EMPTY,
+    )
 
 
 def name_in_setup(source: str) -> str | None:
@@ -175,4 +185,7 @@ def _value(written: list[Any]) -> Value:
 
 def _text(written: list[Any]) -> Text:
     kind, content, line, start, end, style = written
+    if not is_utf8(content):
+        # An escape can write half a character, which nothing else can.
+        content = content.encode("utf-8", "replace").decode()
     return Text(content, line, start, end, style, is_null=kind == "null")

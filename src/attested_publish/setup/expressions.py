@@ -369,4 +369,7 @@ def _formatted(text: object, *values: object) -> str:
 
 
 def _from_json(text: object) -> Any:  # noqa: ANN401 - any JSON
-    return json.loads(as_text(text), parse_int=float)
+    value = json.loads(as_text(text), parse_int=float)
+    # Half a character, which JSON can write, is an error here: nothing else can write it.
+    json.dumps(value, ensure_ascii=False).encode()
+    return value

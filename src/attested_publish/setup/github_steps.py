@@ -28,6 +28,9 @@ _BUILDING = (
     "ralfg/python-wheels-manylinux-build",
 )
 _MOST_SCRIPTS = 8
+_PUBLISHING = re.compile(r"pypi|twine|poetry.*publish|python.*publish", re.IGNORECASE)
+"""What is in the name of an action that may publish to PyPI."""
+
 _OTHER_SHELLS = re.compile(r"(?:python|perl|ruby|node|Rscript|julia)\b")
 _NO = frozenset({"false", "no", "0", "off", ""})
 _SETUP_UV_CACHES_SINCE = 5
@@ -36,13 +39,51 @@ _ARTIFACT = re.compile(
 )
 
 
-def uploads(step: Step, projects: Projects) -> Iterator[Uploading]:
+class Scripts:
+    """Reads the scripts of steps, each text with the same variables once."""
+
+    def __init__(self, projects: Projects) -> None:
+        self._projects = projects
+        self._found: dict[tuple[str, int], Found] = {}
+        self._variables: dict[int, tuple[Scope, int, dict[str, Texts]]] = {}
+        self._numbers: dict[tuple[tuple[str, Texts], ...], int] = {}
+
+    def of(self, step: Step) -> list[tuple[Found, int]]:
+        """Return what a step's script does, for every value of its expressions, and where it is.
+
+        That is the first line of the script in its file.
+        """
+        texts, first = _scripts(step)
+        if not texts:
+            return []
+        number, variables = self._variables_in(step.scope)
+        for text in texts:
+            if (text, number) not in self._found:
+                shell = Shell(self._projects, {**variables})
+                self._found[text, number] = read(text, shell)
+        return [(self._found[text, number], first) for text in texts]
+
+    def _variables_in(self, scope: Scope) -> tuple[int, dict[str, Texts]]:
+        """Return a scope's variables, and a number that those with the same values share."""
+        if id(scope.env) not in self._variables:
+            found = {
+                name: tuple(dict.fromkeys(_marked(text, own)))
+                for name, (text, own) in scope.env.items()
+            }
+            number = self._numbers.setdefault(tuple(found.items()), len(self._numbers))
+            # The scope is kept, too, so that no other mapping gets the same identity.
+            self._variables[id(scope.env)] = scope, number, found
+        _, number, found = self._variables[id(scope.env)]
+        return number, found
+
+
+def uploads(step: Step, scripts: Scripts) -> Iterator[Uploading]:
     """Yield the uploads of a step."""
     name = step.uses.lower().removeprefix("docker://ghcr.io/")
     if name.partition(":")[0] in {OURS, PYPA}:
         yield from _of_action(step, OURS if name.startswith(OURS) else PYPA)
     else:
-        for found, first in _scripts(step, projects):
+        for found, first in scripts.of(step):
             for each in found.uploads:
                 yield Uploading(
                     spot=Spot(step.file, first + each.line),
@@ -57,14 +98,22 @@ def uploads(step: Step, projects: Projects) -> Iterator[Uploading]:
                 )
 
 
-def builds(step: Step, projects: Projects) -> Iterator[Spot]:
+def may_publish(step: Step, scripts: Scripts) -> Iterator[Spot]:
+    """Yield where a step runs what may publish: a task or script, or an action of others."""
+    if _PUBLISHING.search(step.uses):
+        yield step.spot("uses")
+    for found, first in scripts.of(step):
+        yield from (Spot(step.file, first + line) for line in found.delegated)
+
+
+def builds(step: Step, scripts: Scripts) -> Iterator[Spot]:
     """Yield where a step builds distributions."""
     name = step.uses.lower()
     command = _value(step, "command") or "build"
     if name.startswith(_BUILDING) or (name in _MATURIN and command in {"build", "sdist"}):
         yield step.spot("uses")
         return
-    for found, first in _scripts(step, projects):
+    for found, first in scripts.of(step):
         yield from (Spot(step.file, first + line) for line in found.builds)
 
 
@@ -97,7 +146,7 @@ def restores_cache(step: Step) -> bool:
             return False
 
 
-def hints(step: Step, projects: Projects) -> Iterator[str]:
+def hints(step: Step, scripts: Scripts) -> Iterator[str]:
     """Yield the paths and names of projects that a step is about."""
     if step.folder:
         yield step.folder
@@ -107,14 +156,14 @@ def hints(step: Step, projects: Projects) -> Iterator[str]:
     if "artifact" in step.uses and (text := step.given("name", "pattern")):
         for each in _marked(text.text, step.scope):
             yield _ARTIFACT.sub("", each)
-    for found, _ in _scripts(step, projects):
+    for found, _ in scripts.of(step):
         for each in found.hints:
             yield f"{step.folder}/{each}" if step.folder else each
 
 
-def builds_all(step: Step, projects: Projects) -> bool:
+def builds_all(step: Step, scripts: Scripts) -> bool:
     """Whether a step builds every project of the repository."""
-    return any(found.builds_all for found, _ in _scripts(step, projects))
+    return any(found.builds_all for found, _ in scripts.of(step))
 
 
 def _of_action(step: Step, name: str) -> Iterator[Uploading]:
@@ -131,6 +180,7 @@ def _of_action(step: Step, name: str) -> Iterator[Uploading]:
         places=tuple(dict.fromkeys(_places(urls, step.scope))),
         has_secret=password is not None and _is_stored(password, step.scope),
         key=(step.file, step.table.start),
+        needs_identity=password is None or step.scope.value(password.text) == "",
     )
 
 
@@ -151,26 +201,16 @@ def _is_stored(password: Text, scope: Scope) -> bool:
     return bool(value)
 
 
-def _scripts(step: Step, projects: Projects) -> Iterator[tuple[Found, int]]:
-    """Yield what a step's script does, for every value of its expressions, and its first line."""
+def _scripts(step: Step) -> tuple[Texts, int]:
+    """Return the texts that a step's script may be, and its first line in the file."""
     run = step.table.text("run")
     if run is not None and not _OTHER_SHELLS.match(step.shell):
-        texts, first = _marked(run.text, step.scope, _MOST_SCRIPTS), run.first_line
-    elif step.uses.lower() in _MATURIN and (command := _value(step, "command")):
+        return _marked(run.text, step.scope, _MOST_SCRIPTS), run.first_line
+    if step.uses.lower() in _MATURIN and (command := _value(step, "command")):
         arguments = _value(step, "args") or ""
-        texts, first = (f"maturin {command} {arguments}",), step.spot("uses").line
-        if run is not None or command not in {"upload", "publish"}:
-            return
-    else:
-        return
-    for text in texts:
-        yield read(text, Shell(projects, _variables(step.scope))), first
-
-
-def _variables(scope: Scope) -> dict[str, Texts]:
-    return {
-        name: tuple(dict.fromkeys(_marked(text, own))) for name, (text, own) in scope.env.items()
-    }
+        if run is None and command in {"upload", "publish"}:
+            return (f"maturin {command} {arguments}",), step.spot("uses").line
+    return (), 0
 
 
 def _marked(text: str, scope: Scope, most: int = 16) -> Texts:

@@ -1,117 +1,148 @@
-"""Find the jobs in a GitLab pipeline that upload."""
+"""Find the jobs in a GitLab pipeline that upload, in its child pipelines, too."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from attested_publish.setup.addresses import SECRET_TEXT, UNKNOWN_TEXT
 from attested_publish.setup.commands import Shell, Texts, read
-from attested_publish.setup.documents import EMPTY, List, Table, Text, Value, texts_in
+from attested_publish.setup.documents import List, Table, Text, Value, texts_in
+from attested_publish.setup.gitlab_files import REFERENCE, Files, Merged
 from attested_publish.setup.jobs import Job, Kind, Provider, Spot, Uploading
 
 if TYPE_CHECKING:
-    from attested_publish.setup.documents import Document
     from attested_publish.setup.projects import Projects
     from attested_publish.setup.sources import Sources
 
 CONFIGURATION = ".gitlab-ci.yml"
 
-_NO_JOBS = frozenset(
-    {
-        *("default", "include", "stages", "variables", "workflow", "image", "services", "cache"),
-        *("before_script", "after_script", "pages", "spec"),
-    }
-)
-_MOST_FILES = 50
 _MOST_JOBS = 1000
+_MOST_COMBINATIONS = 200
+"""GitLab's limit for a matrix."""
+
+_MOST_NAMED = 5
+_LONGEST = 10_000
+_LONGEST_VALUE = 1000
 _DEEPEST = 10
+_MOST_GENERATIONS = 2
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 _WHICH = re.compile(
     r"CI_COMMIT_(?:TAG|BRANCH|REF)|CI_PIPELINE_SOURCE|CI_DEFAULT_BRANCH|CI_MERGE_REQUEST"
 )
 _ANY_REFS = frozenset({"branches", "pushes"})
+_TO_PYPI = re.compile(r"publish|pypi", re.IGNORECASE)
 
 
 class Pipeline:
-    """Reads the pipeline of a repository: its own files, and what they include of it."""
+    """Reads the pipeline of a repository: its own files, and what they include of it.
+
+    `notices` are sentences about what was not followed; `may_publish` is where something that was
+    not looked into may publish.
+    """
 
     def __init__(self, sources: Sources, projects: Projects, host: str) -> None:
         self._sources = sources
         self._projects = projects
         self._host = host
-        self._jobs: dict[str, tuple[str, Table, int]] = {}
-        self._globals: dict[str, Value] = {}
-        self._left = _MOST_FILES
+        self._merged = Merged()
+        self._given: Mapping[str, str] = {}
+        self._is_asked = False
+        self._generation = 0
+        self._outside: dict[str, Spot] = {}
+        self.may_publish: dict[Spot, None] = {}
+
+    @property
+    def notices(self) -> list[str]:
+        """What is included, but is not of the repository, or is only known when it is run."""
+        if not self._outside:
+            return []
+        names = list(self._outside)
+        more = len(names) - _MOST_NAMED
+        listed = ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        return [f"{CONFIGURATION} includes what cannot be read here, so it was not: {listed}."]
 
     def uploading(self) -> list[Job]:
-        """Return the jobs that upload."""
+        """Return the jobs that upload, each combination of a matrix on its own."""
         document = self._sources.document(CONFIGURATION)
-        if document is None:
-            return []
-        self._add(document, 0)
-        found = []
-        for name in list(self._jobs)[:_MOST_JOBS]:
-            if not name.startswith("."):
-                job = self._job(name)
+        return [] if document is None else self._of(Files(self._sources).of_document(document))
+
+    def _of(self, merged: Merged) -> list[Job]:
+        self._merged = merged
+        self._outside |= merged.outside
+        for what, spot in merged.outside.items():
+            if _TO_PYPI.search(what):
+                self.may_publish[spot] = None
+        found: list[Job] = []
+        for name in list(merged.jobs)[:_MOST_JOBS]:
+            if name.startswith("."):
+                continue
+            table, is_whole = merged.job(name)
+            if trigger := table.get("trigger"):
+                found += self._of_child(table, trigger, merged.jobs[name][0])
+            for row in _combinations(table):
+                if self._sources.is_late(CONFIGURATION):
+                    return found
+                job = self._job(name, table, row, is_whole=is_whole)
                 if job.uploads:
                     found.append(job)
         return found
 
-    def _add(self, document: Document, depth: int) -> None:
-        """Add the jobs of a file; what it includes first, as its own replace those."""
-        for path in _included(document.root.get("include")):
-            self._left -= 1
-            inner = self._sources.document(path) if self._left >= 0 and depth < _DEEPEST else None
-            if inner is not None:
-                self._add(inner, depth + 1)
-        for key, value in document.root.pairs:
-            if isinstance(value, Table) and key.text not in _NO_JOBS:
-                before = self._jobs.get(key.text)
-                table = value if before is None else _merged(before[1], value)
-                self._jobs[key.text] = (document.name, table, key.line)
-            elif key.text == "variables" and isinstance(value, Table):
-                earlier = self._globals.get("variables")
-                table = value if not isinstance(earlier, Table) else _merged(earlier, value)
-                self._globals["variables"] = table
-            elif key.text in _NO_JOBS:
-                self._globals[key.text] = value
+    def _of_child(self, table: Table, trigger: Value, file: str) -> list[Job]:
+        """Return the jobs that upload in the pipeline that a job starts.
 
-    def _job(self, name: str) -> Job:
-        file, _, line = self._jobs[name]
-        table = self._extended(name, ())
-        default = self._globals.get("default")
-        defaults = default if isinstance(default, Table) else EMPTY
+        Their identity is that of the pipeline that was started first.
+        """
+        include = trigger.get("include") if isinstance(trigger, Table) else None
+        if include is None or self._generation >= _MOST_GENERATIONS:
+            return []
+        child = Pipeline(self._sources, self._projects, self._host)
+        child._given = self._values(table, {})
+        child._is_asked = self._is_asked or not self._is_any_branch(table, is_whole=True)
+        child._generation = self._generation + 1
+        found = child._of(Files(self._sources).of_included(include, file))
+        self._outside |= child._outside
+        self.may_publish |= child.may_publish
+        return found
+
+    def _job(self, name: str, table: Table, row: Mapping[str, str], *, is_whole: bool) -> Job:
+        file, _, line = self._merged.jobs[name]
+        defaults = self._merged.table("default")
         spot = Spot(file, line)
+        variables = _Variables(self._values(table, row))
         job = Job(
             provider=Provider.GITLAB,
             file=CONFIGURATION,
             started=CONFIGURATION,
             name=name,
             spot=spot,
-            environment=self._environment(table),
+            environment=_environment(table, variables, is_whole=is_whole),
             has_identity=bool(table.table("id_tokens").pairs or defaults.table("id_tokens").pairs),
         )
-        shell = Shell(self._projects, self._variables(table), self._undefined)
+        shell = Shell(self._projects, variables.all(), _undefined)
         for section in ("before_script", "script", "after_script"):
-            value = table.get(section) or defaults.get(section) or self._globals.get(section)
-            self._note_script(job, file, self._lines(value, 0), shell)
-        cache = table.get("cache") or defaults.get("cache") or self._globals.get("cache")
+            value = table.get(section) or defaults.get(section) or self._merged.shared.get(section)
+            self._note_script(job, file, texts_in(_without_references(value)), shell)
+        cache = table.get("cache") or defaults.get("cache") or self._merged.shared.get("cache")
         if cache is not None and _restores(cache):
             key = table.key("cache")
             job.caches.append(Spot(file, key.line) if key else spot)
-        if self._is_any_branch(table):
+        if not self._is_asked and self._is_any_branch(table, is_whole=is_whole):
             job.any_branch = spot
         return job
 
     def _note_script(self, job: Job, file: str, texts: list[Text], shell: Shell) -> None:
         """Add to a job what its script does. Each line sees the variables of those before it."""
+        may_publish: list[Spot] = []
         for text in texts:
             found = read(text.text, shell)
             job.builds += (Spot(file, text.first_line + line) for line in found.builds)
             job.hints += found.hints
             job.builds_all = job.builds_all or found.builds_all
+            may_publish += (Spot(file, text.first_line + line) for line in found.delegated)
             job.uploads += (
                 Uploading(
                     Spot(file, text.first_line + each.line),
@@ -124,44 +155,19 @@ class Pipeline:
                 )
                 for each in found.uploads
             )
+        if job.may_be_for_publishing and not job.uploads:
+            self.may_publish |= dict.fromkeys(may_publish)
 
-    def _extended(self, name: str, seen: tuple[str, ...]) -> Table:
-        """Return a job with what it extends."""
-        if name not in self._jobs or name in seen or len(seen) > _DEEPEST:
-            return EMPTY
-        table = self._jobs[name][1]
-        whole = EMPTY
-        for text in table.texts("extends"):
-            whole = _merged(whole, self._extended(text.text, (*seen, name)))
-        return _merged(whole, table)
-
-    def _lines(self, value: Value | None, depth: int) -> list[Text]:
-        """Return the lines of a script, with what `!reference` names."""
-        match value:
-            case List(tag="!reference", values=[Text() as job, Text() as section]):
-                if depth > _DEEPEST:
-                    return []
-                return self._lines(self._extended(job.text, ()).get(section.text), depth + 1)
-            case List():
-                return [text for each in value.values for text in self._lines(each, depth + 1)]
-            case _:
-                return texts_in(value)
-
-    def _variables(self, table: Table) -> dict[str, Texts]:
-        """Return a job's variables, with those of the pipeline; they may name each other."""
-        whole = self._globals.get("variables")
-        values = dict(_assigned(whole)) | dict(_assigned(table.table("variables")))
-        values |= self._predefined()
-        return {name: (self._expanded(value, values, 0),) for name, value in values.items()}
-
-    def _expanded(self, text: str, values: Mapping[str, str], depth: int) -> str:
-        def value(match: re.Match[str]) -> str:
-            name = match[1] or match[2]
-            if name not in values or depth >= _DEEPEST:
-                return self._undefined(name)
-            return self._expanded(values[name], values, depth + 1)[:1000]
-
-        return _VARIABLE.sub(value, text[:10_000])
+    def _values(self, table: Table, row: Mapping[str, str]) -> dict[str, str]:
+        """Return a job's variables, with those of the pipeline, as they are written."""
+        values = dict(_assigned(self._merged.shared.get("variables")))
+        values |= dict(_assigned(table.get("variables"))) | dict(self._given) | dict(row)
+        for each in (table, self._merged.table("workflow")):
+            for rule in _rules(each):
+                for name, text in _assigned(rule.get("variables")):
+                    # Which rule applies is only known when it is run.
+                    values[name] = text if values.get(name) == text else UNKNOWN_TEXT
+        return values | self._predefined()
 
     def _predefined(self) -> dict[str, str]:
         host = self._host or "gitlab.com"
@@ -171,26 +177,14 @@ class Pipeline:
             "CI_SERVER_HOST": host,
         }
 
-    @staticmethod
-    def _undefined(name: str) -> str:
-        """Return what a variable is that the file does not set: GitLab's, or one with a secret."""
-        return UNKNOWN_TEXT if name.startswith(("CI_", "GITLAB_")) else SECRET_TEXT
-
-    def _environment(self, table: Table) -> str | None:
-        value = table.get("environment")
-        if isinstance(value, Table):
-            value = value.get("name")
-        if not isinstance(value, Text) or value.is_null:
-            return ""
-        values = {name: each[0] for name, each in self._variables(table).items()}
-        text = self._expanded(value.text, values, 0)
-        return None if UNKNOWN_TEXT in text or SECRET_TEXT in text else text
-
-    def _is_any_branch(self, table: Table) -> bool:
-        """Whether nothing asks for which branch or tag a job runs."""
-        workflow = self._globals.get("workflow")
-        rules = [*_rules(table), *(_rules(workflow) if isinstance(workflow, Table) else ())]
-        if any(_WHICH.search(rule) for rule in rules):
+    def _is_any_branch(self, table: Table, *, is_whole: bool) -> bool:
+        """Whether it is known that nothing asks for which branch or tag a job runs."""
+        workflow = self._merged.table("workflow")
+        is_known = is_whole and not (self._merged.outside and not workflow.pairs)
+        if not is_known or any(map(_has_unknown_rules, (table, workflow))):
+            return False
+        rules = [*_rules(table), *_rules(workflow)]
+        if any(_WHICH.search(text.text) for rule in rules if (text := rule.text("if"))):
             return False
         only = table.get("only")
         listed = [text.text for text in texts_in(only)]
@@ -204,26 +198,64 @@ class Pipeline:
         return not listed or bool(_ANY_REFS & set(listed))
 
 
-def _included(value: Value | None) -> Iterator[str]:
-    """Yield the files of the same repository that a pipeline includes."""
-    for each in value.values if isinstance(value, List) else [value]:
-        match each:
-            case Text(text=text) if not text.startswith(("http:", "https:")):
-                yield text.lstrip("/")
-            case Table() if local := each.text("local"):
-                yield local.text.lstrip("/")
+class _Variables:
+    """The variables of a job, which may name each other; each is worked out once."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self._known: dict[str, str] = {}
+
+    def all(self) -> dict[str, Texts]:
+        """Return every variable with its value."""
+        return {name: (self._value(name, 0),) for name in self._values}
+
+    def expanded(self, text: str, depth: int = 0) -> str:
+        """Return a text with the values of the variables in it."""
+        return _VARIABLE.sub(
+            lambda match: self._value(match[1] or match[2], depth), text[:_LONGEST]
+        )
+
+    def _value(self, name: str, depth: int) -> str:
+        if name not in self._known:
+            if name not in self._values or depth >= _DEEPEST:
+                return _undefined(name)
+            # What names itself is not known.
+            self._known[name] = _undefined(name)
+            self._known[name] = self.expanded(self._values[name], depth + 1)[:_LONGEST_VALUE]
+        return self._known[name]
 
 
-def _merged(below: Table, above: Table) -> Table:
-    """Return two tables as one, as GitLab merges them: tables in them too, lists not."""
-    pairs = {key.text: (key, value) for key, value in below.pairs}
-    for key, value in above.pairs:
-        earlier = pairs.get(key.text)
-        if earlier and isinstance(value, Table) and isinstance(earlier[1], Table):
-            pairs[key.text] = (key, _merged(earlier[1], value))
-        else:
-            pairs[key.text] = (key, value)
-    return Table(tuple(pairs.values()), above.line, above.start, above.end)
+def _undefined(name: str) -> str:
+    """Return what a variable is that the file does not set: GitLab's, or one with a secret."""
+    return UNKNOWN_TEXT if name.startswith(("CI_", "GITLAB_")) else SECRET_TEXT
+
+
+def _environment(table: Table, variables: _Variables, *, is_whole: bool) -> str | None:
+    """Return a job's environment; empty for none, `None` if it is not known."""
+    value = table.get("environment")
+    if isinstance(value, Table):
+        value = value.get("name")
+    if isinstance(value, List):
+        return None
+    if not isinstance(value, Text) or value.is_null:
+        return "" if is_whole else None
+    text = variables.expanded(value.text)
+    return None if UNKNOWN_TEXT in text or SECRET_TEXT in text else text
+
+
+def _combinations(table: Table) -> list[dict[str, str]]:
+    """Return the variables of each combination of a job's matrix; nothing set without one."""
+    matrix = table.table("parallel").get("matrix")
+    rows: list[dict[str, str]] = []
+    for each in matrix.values if isinstance(matrix, List) else ():
+        if not isinstance(each, Table):
+            continue
+        axes = {name: [text.text for text in texts_in(value)] for name, value in each.items()}
+        if len(rows) + math.prod(map(len, axes.values())) > _MOST_COMBINATIONS:
+            return [dict.fromkeys(axes, UNKNOWN_TEXT)]
+        product = itertools.product(*axes.values())
+        rows += (dict(zip(axes, values, strict=True)) for values in product)
+    return rows or [{}]
 
 
 def _assigned(value: Value | None) -> Iterator[tuple[str, str]]:
@@ -232,13 +264,35 @@ def _assigned(value: Value | None) -> Iterator[tuple[str, str]]:
         text = each.text("value") if isinstance(each, Table) else each
         if isinstance(text, Text):
             yield name, text.text
+        elif isinstance(text, List):
+            yield name, UNKNOWN_TEXT
 
 
-def _rules(table: Table) -> Iterator[str]:
-    rules = table.get("rules")
-    for rule in rules.values if isinstance(rules, List) else ():
-        if isinstance(rule, Table) and (text := rule.text("if")):
-            yield text.text
+def _rules(table: Table) -> list[Table]:
+    """Return the rules of a job, those of nested lists, too."""
+    return [each for each in _flat(table.get("rules")) if isinstance(each, Table)]
+
+
+def _has_unknown_rules(table: Table) -> bool:
+    """Whether rules are used that are not known: a reference that names nothing here."""
+    return any(isinstance(each, List) for each in _flat(table.get("rules")))
+
+
+def _flat(value: Value | None) -> Iterator[Value]:
+    """Yield what is in nested lists; a reference that names nothing is one of them."""
+    if isinstance(value, List) and value.tag != REFERENCE:
+        for each in value.values:
+            yield from _flat(each)
+    elif value is not None:
+        yield value
+
+
+def _without_references(value: Value | None) -> Value | None:
+    """Return a script without references that name nothing, whose words are no commands."""
+    if not isinstance(value, List):
+        return value
+    kept = tuple(each for each in _flat(value) if not isinstance(each, List))
+    return List(kept, value.line, value.start, value.end)
 
 
 def _restores(cache: Value) -> bool:

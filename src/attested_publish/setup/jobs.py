@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from attested_publish.setup.addresses import Place
+
+
+_FOR_PUBLISHING = re.compile(r"pypi|release|publish", re.IGNORECASE)
 
 
 class Provider(StrEnum):
@@ -47,6 +51,9 @@ class Uploading:
     """What identifies the step in its file: the file, and where the step starts in its text."""
 
     paths: tuple[str, ...] = ()
+    needs_identity: bool = False
+    """Whether nothing but an identity token can give it access: no password is given to it."""
+
     rows: tuple[int, int] | None = None
     """The first and the last line of a command in its file."""
 
@@ -78,6 +85,9 @@ class Job:
     spot: Spot
     environment: str | None = ""
     has_identity: bool = False
+    lacks_identity: bool = False
+    """Whether it is known that it may not ask for an identity token."""
+
     uploads: list[Uploading] = field(default_factory=list)
     builds: list[Spot] = field(default_factory=list)
     caches: list[Spot] = field(default_factory=list)
@@ -91,6 +101,20 @@ class Job:
     builds_all: bool = False
     needs: tuple[str, ...] = ()
     checks_out: bool = False
+
+    @property
+    def is_locked_out(self) -> bool:
+        """Whether no index can accept what it publishes: it gets neither a token nor a password."""
+        return self.lacks_identity and any(
+            each.needs_identity and any(place.is_public for place in each.places)
+            for each in self.uploads
+        )
+
+    @property
+    def may_be_for_publishing(self) -> bool:
+        """Whether what it is allowed, or its environment, is meant for publishing."""
+        is_named = self.environment is not None and _FOR_PUBLISHING.search(self.environment)
+        return self.has_identity or bool(is_named)
 
     @property
     def is_public(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import fnmatch
+import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +15,14 @@ from packaging.utils import canonicalize_name
 
 from attested_publish.setup.addresses import named_urls, uv_indexes
 from attested_publish.setup.documents import name_in_setup
-from attested_publish.setup.reading import NotRead, Tree
+from attested_publish.setup.reading import Deadline, NotRead, Tree, is_utf8, legible
 
 _MOST_PROJECTS = 100
 _MOST_FOLDERS = 300
 _DEEPEST = 3
-_MOST_HINTS = 500
+MOST_HINTS = 500
+"""Paths and names that are compared with projects, for a job."""
+
 _LONGEST_LINE = 4096
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SKIPPED = frozenset(
@@ -82,6 +85,10 @@ class Projects:
     indexes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
     not_read: tuple[tuple[str, str], ...] = ()
+    why_none: str = ""
+    """If there is no project: why, as a sentence."""
+
+    _about: dict[str, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def of_job(
         self, hints: Sequence[str], further: Sequence[str], all_of_them: bool
@@ -99,11 +106,14 @@ class Projects:
         return [each for each in self.found if not each.folder] if self.has_main else [*self.found]
 
     def _fitting(self, hints: Sequence[str]) -> list[Project]:
-        return [
-            project
-            for project in self.found
-            if project.folder and any(_is_about(hint, project) for hint in hints[:_MOST_HINTS])
-        ]
+        folders: set[str] = set()
+        for hint in itertools.islice(dict.fromkeys(hints), MOST_HINTS):
+            if hint not in self._about:
+                self._about[hint] = frozenset(
+                    each.folder for each in self.found if each.folder and _is_about(hint, each)
+                )
+            folders |= self._about[hint]
+        return [each for each in self.found if each.folder in folders]
 
 
 def _is_about(hint: str, project: Project) -> bool:
@@ -131,13 +141,18 @@ def _matches(name: str, part: str) -> bool:
     return fnmatch.fnmatchcase(name, pattern)
 
 
-def find(tree: Tree) -> Projects:
+def find(tree: Tree, deadline: Deadline | None = None) -> Projects:
     """Read the projects of a repository. What cannot be read is listed, not raised."""
+    deadline = deadline or Deadline()
     not_read: list[tuple[str, str]] = []
+    left_out: list[str] = []
     projects: list[Project] = []
     tool: Mapping[str, Any] = {}
-    for folder in _folders(tree):
-        project, document = _project(tree, folder, not_read)
+    for folder in _folders(tree, not_read):
+        if folder and deadline.is_over:
+            not_read.append((folder, "the folders before it took too long to read"))
+            break
+        project, document = _project(tree, folder, not_read, left_out)
         if not folder:
             tool = _table(document, "tool")
         if project is not None:
@@ -149,10 +164,21 @@ def find(tree: Tree) -> Projects:
     if not is_package or (len(projects) > 1 and not has_main):
         projects = [each for each in projects if each.folder] or projects
     indexes, defaults = _indexes(tree, tool, not_read)
-    return Projects(tuple(projects), has_main, indexes, defaults, tuple(not_read))
+    why_none = "" if projects else _why_none(tree, left_out)
+    return Projects(tuple(projects), has_main, indexes, defaults, tuple(not_read), why_none)
 
 
-def _folders(tree: Tree) -> Iterator[str]:
+def _why_none(tree: Tree, left_out: list[str]) -> str:
+    """Return a sentence on why no project was found."""
+    if left_out:
+        return f"There is no project to publish: {left_out[0]} has the classifier `{_PRIVATE}`."
+    for name in ("pyproject.toml", "setup.cfg"):
+        if tree.has(name):
+            return f"There is no project to publish: {name} has no project's name."
+    return "There is no project to publish: neither pyproject.toml nor setup.cfg or setup.py."
+
+
+def _folders(tree: Tree, not_read: list[tuple[str, str]]) -> Iterator[str]:
     """Yield the folders that may be projects: the repository's own, then a few levels down."""
     level = [""]
     seen = 0
@@ -171,12 +197,15 @@ def _folders(tree: Tree) -> Iterator[str]:
                     seen += 1
                     if seen > _MOST_FOLDERS:
                         return
-                    following.append(name)
+                    if is_utf8(name):
+                        following.append(name)
+                    else:
+                        not_read.append((legible(name), "its name is not UTF-8"))
         level = following
 
 
 def _project(
-    tree: Tree, folder: str, not_read: list[tuple[str, str]]
+    tree: Tree, folder: str, not_read: list[tuple[str, str]], left_out: list[str]
 ) -> tuple[Project | None, Mapping[str, Any]]:
     """Read the project in a folder, and its pyproject.toml; `None` if there is none."""
     prefix = f"{folder}/" if folder else ""
@@ -197,6 +226,7 @@ def _project(
         return None, document
     is_private = _PRIVATE in _list(project.get("classifiers")) + _list(poetry.get("classifiers"))
     if is_private:
+        left_out.append(f"{prefix}pyproject.toml")
         return None, document
     backend = str(build.get("build-backend", ""))
     is_valid = isinstance(name, str) and _NAME.fullmatch(name) and len(name) < _LONGEST_LINE

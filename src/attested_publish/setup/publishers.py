@@ -18,6 +18,7 @@ from attested_publish.net.addresses import PYPI_UPLOAD_URL, TESTPYPI_UPLOAD_URL
 from attested_publish.problems import IndexProblem
 from attested_publish.setup.addresses import Place
 from attested_publish.setup.jobs import Job, Provider
+from attested_publish.setup.reading import Deadline
 
 if TYPE_CHECKING:
     import requests
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _UPLOAD_URLS = {Place.PYPI: PYPI_UPLOAD_URL, Place.TESTPYPI: TESTPYPI_UPLOAD_URL}
 _MOST_ASKED = 50
+_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Publisher:
     """A publisher to register, with the names of the report. What is not known is `None`.
 
     `index` is `pypi` or `testpypi`; `workflow` is a file's name, or GitLab's path of the pipeline.
-    `environment` is `None` also where there is none.
+    `environment` is `None` also where there is none; `has_unknown_environment` says which.
     """
 
     index: str | None
@@ -47,24 +49,33 @@ class Publisher:
     workflow: str
     environment: str | None
     url: str | None = None
+    has_unknown_environment: bool = False
 
     @property
     def identity(self) -> tuple[str | None, ...]:
         """What PyPI compares with a job's identity."""
-        return self.provider, self.owner, self.repository, self.workflow, self.environment
+        environment = None if self.has_unknown_environment else self.environment or ""
+        return self.provider, self.owner, self.repository, self.workflow, environment
 
     @property
     def is_complete(self) -> bool:
         """Whether all that the form requires is known."""
-        return None not in {self.index, self.project, self.owner, self.repository}
+        is_known = None not in {self.index, self.project, self.owner, self.repository}
+        return is_known and not self.has_unknown_environment
 
     def as_json(self) -> dict[str, Any]:
         """Return its part of the report."""
-        return asdict(self)
+        found = asdict(self)
+        del found["has_unknown_environment"]
+        return found
 
     def fields(self) -> dict[str, str]:
         """Return what to enter, by the labels of the form."""
         return self._registered().fields
+
+    def page(self) -> str | None:
+        """Return the page of its form, with nothing filled in; `None` if its index is unknown."""
+        return None if self.index is None else _page(self, {})
 
     def query(self) -> dict[str, str]:
         """Return what fills in the form, as far as it is known."""
@@ -80,11 +91,19 @@ class Publisher:
 def wanted(jobs: Iterable[Job], projects: Projects, remote: Remote | None) -> list[Publisher]:
     """Return the publishers that jobs need, each once, in the order of the jobs."""
     found: dict[Publisher, None] = {}
+    deadline = Deadline(_SECONDS)
     for job in jobs:
         owner, repository = (None, None) if remote is None else (remote.owner, remote.name)
         is_github = job.provider is Provider.GITHUB
         workflow = PurePosixPath(job.file).name if is_github else job.file
-        names = [each.name for each in projects.of_job(job.hints, job.needed_hints, job.builds_all)]
+        # With thousands of jobs and projects, which job publishes which is not worked out.
+        names = (
+            []
+            if deadline.is_over
+            else [
+                each.name for each in projects.of_job(job.hints, job.needed_hints, job.builds_all)
+            ]
+        )
         for place in dict.fromkeys(place for each in job.uploads for place in each.places):
             if place is Place.OTHER:
                 continue
@@ -99,6 +118,7 @@ def wanted(jobs: Iterable[Job], projects: Projects, remote: Remote | None) -> li
                         repository=repository,
                         workflow=workflow,
                         environment=job.environment or None,
+                        has_unknown_environment=job.environment is None,
                     )
                 ] = None
     return list(found)
@@ -108,20 +128,26 @@ def in_order(publishers: Iterable[Publisher]) -> list[Publisher]:
     """Sort publishers so that they can be registered one after the other, each with its link.
 
     Those of existing projects come first: an identity can have only one pending publisher, and
-    what is published with it creates its project.
+    what is published with it creates its project. Where the environment is not known there is no
+    link: the form would accept what the link leaves out, which means any environment.
     """
     ordered = sorted(publishers, key=lambda each: (each.index == "testpypi", bool(each.pending)))
     return [replace(each, url=_link(each)) for each in ordered]
 
 
 def _link(publisher: Publisher) -> str | None:
-    if publisher.index is None:
+    if publisher.index is None or publisher.has_unknown_environment:
         return None
-    index = Index.at(_UPLOAD_URLS[Place(publisher.index)])
     fields = publisher.query()
+    if publisher.project is not None and publisher.pending:
+        fields["project_name"] = publisher.project
+    return _page(publisher, fields)
+
+
+def _page(publisher: Publisher, fields: Mapping[str, str]) -> str:
+    index = Index.at(_UPLOAD_URLS[Place(publisher.index or "")])
     if publisher.project is None or publisher.pending:
-        named = {"project_name": publisher.project} if publisher.project else {}
-        return pending_publishers_url(index, {**fields, **named})
+        return pending_publishers_url(index, fields)
     return publishers_url(index, publisher.project, fields)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -17,8 +18,43 @@ MOST_FILES = 1500
 _MOST_ENTRIES = 20_000
 
 
+_SECONDS = 30.0
+
+
 class NotRead(Exception):
     """A file is there, but is not read; the text says why ("it …")."""
+
+
+class Deadline:
+    """Until when a survey may go on: small files can describe more than can be worked out."""
+
+    def __init__(self, seconds: float = _SECONDS) -> None:
+        self.seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() > self._until
+
+    def part(self, share: float) -> Deadline:
+        """Return an earlier one: for work that has to leave time for other work."""
+        left = max(0.0, self._until - time.monotonic())
+        return Deadline(min(self.seconds * share, left))
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a name from the file system, or from a file, can be written as UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def legible(name: str) -> str:
+    """Return a name that is not UTF-8 with escapes for the bytes that are not."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -76,7 +112,7 @@ class Tree:
     def _place(self, name: str) -> Path | None:
         """Return where a file is; `None` where a link leads out of the repository."""
         pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\0" in name:
+        if pure.is_absolute() or ".." in pure.parts or "\0" in name or not is_utf8(name):
             return None
         path = self.root / pure
         try:

@@ -15,6 +15,9 @@ GITLAB = "gitlab.com"
 _OTHER_HOSTS = frozenset({GITLAB, "bitbucket.org", "codeberg.org", "git.sr.ht", "gitea.com"})
 """Well-known hosts that run no workflows of GitHub's."""
 
+_MOST_REMOTES = 100
+_MOST_LISTED = 5
+_CONTINUED = re.compile(r"\\\r?\n")
 _SECTION = re.compile(r'\[\s*([A-Za-z.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
 _ADDRESS = re.compile(
     r"(?:git\+)?(?:https?|ssh|git)://(?:[^/@\s]*@)?(?P<host>[A-Za-z0-9.-]+)(?::[0-9]+)?/(?P<path>\S+)",
@@ -45,20 +48,70 @@ class Remote:
         return self.host != GITHUB and self.host not in _OTHER_HOSTS
 
 
-def remote_of(root: Path) -> Remote | None:
-    """Return the repository that git's `origin`, or its only remote, is.
+@dataclass(frozen=True)
+class _Configuration:
+    """What git's configuration says: the remotes' addresses by name, and what rewrites addresses.
 
-    `None`: there is none, or it is no address of a host. What an address has as password is kept
-    out of everything that is printed from then on.
+    `rewritten` are pairs: a beginning, and what to put in its place; first those of `insteadOf`.
     """
-    remotes = _remotes(root)
-    url = remotes.get("origin") or (next(iter(remotes.values())) if len(remotes) == 1 else None)
-    return None if url is None else parse(url)
+
+    remotes: dict[str, str]
+    rewritten: list[tuple[str, str]]
+
+    def parsed(self, name: str) -> Remote | None:
+        """Return the repository that a remote is, by its address, or by what replaces it."""
+        url = self.remotes[name]
+        fitting = [pair for pair in self.rewritten if pair[0] and url.startswith(pair[0])]
+        longest = sorted(fitting, key=lambda pair: len(pair[0]), reverse=True)
+        others = [new + url[len(old) :] for old, new in longest]
+        found = [each for each in map(parse, [url, *others]) if each is not None]
+        return next((each for each in found if each.host in {GITHUB, GITLAB}), None) or next(
+            iter(found), None
+        )
+
+
+def remote_of(root: Path) -> tuple[Remote | None, str | None]:
+    """Return the repository that git's `origin`, `upstream`, or its only remote, is.
+
+    `None`: there is none, or it is no address of a host. If there are others, a sentence says which
+    was taken. What an address has as password is kept out of everything that is printed from then
+    on.
+    """
+    known = _configuration(root)
+    repositories = {name: known.parsed(name) for name in known.remotes}
+    only = [*repositories] if len(repositories) == 1 else []
+    name = next((each for each in ("origin", "upstream", *only) if each in repositories), None)
+    if name is None:
+        what = "git has several remotes, and none is called origin, so none was taken."
+        return None, what if repositories else None
+    remote = repositories[name]
+    others = [
+        f"{each} ({found.path})"
+        for each, found in repositories.items()
+        if found is not None and found != remote and found.host in {GITHUB, GITLAB}
+    ]
+    if remote is None or not others:
+        return remote, None
+    listed = ", ".join(others[:_MOST_LISTED])
+    return remote, (
+        f"git has several remotes: {name} ({remote.path}) was taken, not {listed}. Publishers "
+        "belong to the repository whose workflows publish."
+    )
 
 
 def parse(url: str) -> Remote | None:
     """Understand the address of a remote; `None` if it names no repository at a host."""
-    secrecy.keep(secrecy.credentials_in(url))
+    remote = _parsed(url)
+    secrets = list(secrecy.credentials_in(url))
+    if remote is not None and len(secrets) == 1:
+        # A name alone before the `@` may be a token, but not if it is whose repository it is.
+        names = {*remote.owner.lower().split("/"), remote.name.lower()}
+        secrets = [each for each in secrets if each.lower() not in names]
+    secrecy.keep(secrets)
+    return remote
+
+
+def _parsed(url: str) -> Remote | None:
     match = _ADDRESS.fullmatch(url) or _SCP.fullmatch(url)
     if match is None:
         return None
@@ -75,20 +128,47 @@ def parse(url: str) -> Remote | None:
     return Remote(host, owner, name)
 
 
-def _remotes(root: Path) -> dict[str, str]:
+def _configuration(root: Path) -> _Configuration:
+    """Read git's configuration of a repository, without the files that it includes."""
     folder = git_folder(root)
     text = _text(folder / "config") if folder else None
-    found: dict[str, str] = {}
-    remote = None
-    for line in (text or "").splitlines():
+    found = _Configuration({}, [])
+    for_pushing: list[tuple[str, str]] = []
+    section, name = "", ""
+    for line in _CONTINUED.sub("", text or "").splitlines():
         stripped = line.strip()
-        if section := _SECTION.match(stripped):
-            remote = section[2] if section[1].lower() == "remote" else None
-            stripped = stripped[section.end() :].strip()
-        name, _, value = stripped.partition("=")
-        if remote and name.strip().lower() == "url" and remote not in found:
-            found[remote] = value.strip().strip('"')
+        if match := _SECTION.match(stripped):
+            section, _, old_name = match[1].lower().partition(".")
+            name = old_name if match[2] is None else re.sub(r"\\(.)", r"\1", match[2])
+            stripped = stripped[match.end() :].strip()
+        key, _, written = stripped.partition("=")
+        value = _unquoted(written)
+        match section, key.strip().lower():
+            case "remote", "url" if len(found.remotes) < _MOST_REMOTES:
+                found.remotes.setdefault(name, value)
+            case "url", "insteadof" if len(found.rewritten) < _MOST_REMOTES:
+                found.rewritten.append((value, name))
+            case "url", "pushinsteadof" if len(for_pushing) < _MOST_REMOTES:
+                for_pushing.append((value, name))
+    found.rewritten.extend(for_pushing)
     return found
+
+
+def _unquoted(written: str) -> str:
+    """Return a value of git's configuration without its quotes, and the comment behind it."""
+    kept = []
+    is_quoted = False
+    characters = iter(written.strip())
+    for char in characters:
+        if char == "\\":
+            kept.append(next(characters, ""))
+        elif char == '"':
+            is_quoted = not is_quoted
+        elif char in "#;" and not is_quoted:
+            break
+        else:
+            kept.append(char)
+    return "".join(kept).strip()
 
 
 def git_folder(root: Path) -> Path | None:

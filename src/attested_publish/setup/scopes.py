@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,9 +26,14 @@ ANY_BRANCH = "refs/heads/\ue010"
 """A ref for "a branch of any name": it equals no other."""
 
 _MOST_COMBINATIONS = 256
+"""GitHub's limit for a matrix."""
+
+_MOST_ROWS = 2000
+_MOST_COMPARISONS = 200_000
 _LONGEST = 100_000
 _MENTION = re.compile(r"\b(inputs|env)\s*\.\s*([A-Za-z_][\w-]*)")
 _SECRET = re.compile(r"\bsecrets\b")
+_IN_MATRIX = re.compile(r"\bmatrix\b(?:\s*\.\s*([A-Za-z_][\w-]*))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,14 @@ class Scope:
 
     def values(self, text: str) -> Possible:
         """Return every value that a text with expressions may have."""
-        found = possible(text, self.lookup)
-        is_short = all(isinstance(each, Unknown) or len(each) <= _LONGEST for each in found)
-        return found if is_short else (UNKNOWN,)
+        if "${{" not in text:
+            return (text,)
+        key = ("values", text)
+        if key not in self._known:
+            found = possible(text, self.lookup)
+            is_short = all(isinstance(each, Unknown) or len(each) <= _LONGEST for each in found)
+            self._known[key] = found if is_short else (UNKNOWN,)
+        return self._known[key]
 
     def value(self, text: str) -> str | None:
         """Return the value of a text; `None` if it may have several, or is unknown."""
@@ -58,7 +70,10 @@ class Scope:
 
     def truth(self, condition: str) -> frozenset[bool]:
         """Return whether a condition may be true, and whether it may be false."""
-        return truth(condition, self.lookup)
+        key = ("truth", condition)
+        if key not in self._known:
+            self._known[key] = tuple(truth(condition, self.lookup))
+        return frozenset(self._known[key])
 
     def lookup(self, path: Sequence[str]) -> Possible:
         """See `expressions.Lookup`."""
@@ -85,17 +100,19 @@ class Scope:
         inputs: Mapping[str, tuple[str, Scope]] | None = None,
     ) -> Scope:
         """Return a scope inside this one, with more variables, or with other inputs."""
-        scope = replace(self, _known={})
+        scope = self
         if env is not None and env.pairs:
             added = {
                 key: (value.text, self) for key, value in env.items() if isinstance(value, Text)
             }
-            scope = replace(scope, env={**self.env, **added}, _known={})
+            scope = replace(self, env={**self.env, **added}, _known={})
         return scope if inputs is None else replace(scope, inputs=inputs, _known={})
 
     def is_secret(self, text: str) -> bool:
         """Whether a secret of the repository is in the text, or in what it names."""
-        return any(self._has_secret(part) for is_one, part in pieces(text) if is_one)
+        return "${{" in text and any(
+            self._has_secret(part) for is_one, part in pieces(text) if is_one
+        )
 
     def _has_secret(self, expression: str) -> bool:
         if _SECRET.search(expression):
@@ -141,17 +158,54 @@ def _part_of_ref(ref: object, part: str) -> Any:  # noqa: ANN401 - or unknown
 
 
 def combinations(job: Table, scope: Scope) -> Iterator[Scope]:
-    """Yield the scope of each combination of a job's matrix; the scope itself without one."""
+    """Yield the scope of each combination of a job's matrix; the scope itself without one.
+
+    Combinations that differ in nothing that the job mentions are one.
+    """
     matrix = job.table("strategy").get("matrix")
     if matrix is None:
         yield scope
         return
     found = _expanded(_plain(matrix, scope))
-    if found is None:
+    if found is None or len(found) > _MOST_COMBINATIONS:
         yield replace(scope, matrix=None, _known={})
         return
-    for each in itertools.islice(found, _MOST_COMBINATIONS):
-        yield replace(scope, matrix=each, _known={})
+    names = _mentioned(job)
+    rows: dict[str, dict[str, Any]] = {}
+    for row in found:
+        kept = {
+            name: value for name, value in row.items() if names is None or name.lower() in names
+        }
+        rows.setdefault(json.dumps(kept, sort_keys=True, default=str), kept)
+    for kept in rows.values():
+        yield replace(scope, matrix=kept, _known={})
+
+
+def _mentioned(job: Table) -> set[str] | None:
+    """Return the names in a matrix that a job mentions, in lower case; `None`: it may be all."""
+    names: set[str] = set()
+    for text in _texts_of(job):
+        if text.startswith("./"):
+            # An action of the repository may mention any.
+            return None
+        for match in _IN_MATRIX.finditer(text):
+            if not match[1]:
+                return None
+            names.add(match[1].lower())
+    return names
+
+
+def _texts_of(job: Table) -> Iterator[str]:
+    """Yield the texts in a job that may hold expressions: neither keys nor the matrix itself."""
+    waiting = [value for key, value in job.pairs if key.text != "strategy"]
+    while waiting:
+        match waiting.pop():
+            case Text(text=text):
+                yield text
+            case List(values=values):
+                waiting += values
+            case Table(pairs=pairs):
+                waiting += (each for _, each in pairs)
 
 
 def _expanded(matrix: Any) -> list[dict[str, Any]] | None:  # noqa: ANN401 - a plain value
@@ -162,16 +216,19 @@ def _expanded(matrix: Any) -> list[dict[str, Any]] | None:  # noqa: ANN401 - a p
     listed = {
         name: values if isinstance(values, list) else [UNKNOWN] for name, values in axes.items()
     }
+    excluded, included = _rows(matrix.get("exclude")), _rows(matrix.get("include"))
+    size = math.prod(map(len, listed.values()))
+    if size > _MOST_ROWS or (size + len(included)) * len(excluded + included) > _MOST_COMPARISONS:
+        return None
     product = itertools.product(*listed.values())
-    rows = [dict(zip(listed, row, strict=True)) for row in itertools.islice(product, 2000)]
-    excluded = _rows(matrix.get("exclude"))
+    rows = [dict(zip(listed, row, strict=True)) for row in product]
     rows = [row for row in rows if not any(_fits(row, each) for each in excluded)]
     if not axes:
         rows = []
     originals = [dict(row) for row in rows]
     if matrix.get("include") is UNKNOWN:
         return None
-    for added in _rows(matrix.get("include")):
+    for added in included:
         # It is added to every combination of which it changes no value, else it is one itself.
         shared = [
             row

@@ -6,6 +6,7 @@ reads them. The time it takes is in proportion to the script.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -55,14 +56,15 @@ class Command:
     """The last line of the command."""
 
 
-def commands(script: str) -> list[Command]:
+@functools.lru_cache(maxsize=256)
+def commands(script: str) -> tuple[Command, ...]:
     """Return the commands of a script in order, those inside `$(…)` and `bash -c` included."""
     found: list[Command] = []
     for command in _Lexer(script[:_LONGEST].replace("\r\n", "\n"), 0, 0).commands():
         found.append(command)
         if len(found) >= _MOST_COMMANDS:
             break
-    return found
+    return tuple(found)
 
 
 def literal(word: Word) -> str | None:

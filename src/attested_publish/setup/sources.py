@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from attested_publish.setup.documents import Document, Table, read
-from attested_publish.setup.reading import MOST_FILES, NotRead, Tree
+from attested_publish.setup.reading import (
+    MOST_FILES,
+    Deadline,
+    NotRead,
+    Tree,
+    is_utf8,
+    legible,
+)
 
 WORKFLOWS = ".github/workflows"
 
-_SECONDS = 60.0
-_RELEVANT = re.compile(r"publish|upload|twine|\.pypirc|\./|uses:.*\.github/|\\[xuU]", re.IGNORECASE)
-"""What a workflow contains that uploads, or leads to what does."""
+_RELEVANT = re.compile(
+    r"publish|upload|twine|pypi|\./|uses:.*\.github/|id-token|environment|\\[xuU]", re.IGNORECASE
+)
+"""What a workflow of GitHub's contains that uploads, or leads to what does."""
+
+_LIKELY = re.compile(r"publish|twine|pypi|upload(?!-artifact)|id-token", re.IGNORECASE)
+"""What a file contains that may upload, as far as its text shows."""
 
 
 class Sources:
-    """Reads files when they are asked for. `problems` says what was not read, and why."""
+    """Reads files when they are asked for, until the deadline.
 
-    def __init__(self, tree: Tree, repository: str) -> None:
+    `problems` says what was not read, and why; those of `likely` may upload. `repository` is
+    `OWNER/NAME` on GitHub; empty for another host, whose files are all read that are asked for.
+    """
+
+    def __init__(
+        self, tree: Tree, repository: str, deadline: Deadline, *, reads_all: bool = False
+    ) -> None:
         self.tree = tree
+        self.deadline = deadline
         self.problems: dict[str, str] = {}
+        self.likely: list[str] = []
         self.notes: dict[str, str] = {}
         self.repository = repository
+        self._reads_all = reads_all
         self._documents: dict[str, Document | None] = {}
-        self._until = time.monotonic() + _SECONDS
 
     def workflows(self) -> Iterator[Document]:
         """Yield the workflows that may upload."""
@@ -34,8 +52,11 @@ class Sources:
             name for name in self.tree.files(WORKFLOWS) if name.lower().endswith((".yml", ".yaml"))
         ]
         for name in names[MOST_FILES:]:
-            self.problems[name] = f"more than {MOST_FILES:,} workflows are not read"
+            self.skip(legible(name), f"more than {MOST_FILES:,} workflows are not read")
         for name in names[:MOST_FILES]:
+            if not is_utf8(name):
+                self.skip(legible(name), "its name is not UTF-8")
+                continue
             if not name.endswith((".yml", ".yaml")):
                 self.problems[name] = (
                     "GitHub and PyPI want names that end in .yml or .yaml, in lower case"
@@ -59,17 +80,31 @@ class Sources:
                 return name, document.root
         return None
 
+    def skip(self, name: str, why: str, *, is_likely: bool = True) -> None:
+        """Note that a file was not read ("it …"), and whether it may be one that uploads."""
+        self.problems[name] = why
+        if is_likely:
+            self.likely.append(name)
+
+    def is_late(self, name: str) -> bool:
+        """Whether the time is up; if so, note that a file was not looked at as a whole."""
+        if self.deadline.is_over and name not in self.problems:
+            part = "not all of its jobs were looked at, " if name in self._documents else ""
+            seconds = f"{self.deadline.seconds:.0f} seconds"
+            self.skip(name, f"{part}the time was up, which is {seconds} for all files")
+        return self.deadline.is_over
+
     def _read(self, name: str) -> Document | None:
+        text = None
         try:
             text = self.tree.text(name)
-            if text is None or not _RELEVANT.search(text):
+            if text is None or not (self._reads_all or _RELEVANT.search(text)):
                 return None
-            if time.monotonic() > self._until:
-                self.problems[name] = f"the files before it took {_SECONDS:.0f} seconds"
+            if self.is_late(name):
                 return None
             document = read(name, text)
         except NotRead as why:
-            self.problems[name] = str(why)
+            self.skip(name, str(why), is_likely=text is None or bool(_LIKELY.search(text)))
             return None
         if document.repeated:
             lines = ", ".join(map(str, document.repeated))

@@ -36,9 +36,9 @@ class Event:
             return False
         branches = [text.text for text in self.filters.texts("branches")]
         if branches:
-            return bool(_EVERYTHING & set(branches)) and not any(
-                branch.startswith("!") for branch in branches
-            )
+            # The last pattern that fits decides; what leaves out a few branches allows any other.
+            wide = [name for name in branches if name.removeprefix("!") in _EVERYTHING]
+            return bool(wide) and not wide[-1].startswith("!")
         has_tags = self.filters.get("tags") or self.filters.get("tags-ignore")
         return not has_tags or self.filters.get("branches-ignore") is not None
 
@@ -73,8 +73,8 @@ class When:
 
 
 def events_of(document: Document) -> list[Event]:
-    """Return the events that start a workflow."""
-    return list(_events(document))
+    """Return the events that start a workflow, each once."""
+    return list({event.name: event for event in _events(document)}.values())
 
 
 def _events(document: Document) -> Iterator[Event]:

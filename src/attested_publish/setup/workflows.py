@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from attested_publish.setup import github_steps
 from attested_publish.setup.documents import Document, Table, Text
 from attested_publish.setup.jobs import Job, Provider, Spot, Trigger
 from attested_publish.setup.permissions import Permissions
+from attested_publish.setup.projects import MOST_HINTS
 from attested_publish.setup.scopes import Scope, combinations
 from attested_publish.setup.sources import WORKFLOWS, Sources
 from attested_publish.setup.steps import Step, Steps
@@ -26,11 +27,18 @@ from attested_publish.setup.triggers import (
 
 if TYPE_CHECKING:
     from attested_publish.setup.projects import Projects
+    from attested_publish.setup.reading import Deadline
 
 _DEEPEST = 5
 _MOST_JOBS = 2000
+_CREDENTIALS = re.compile(
+    r"secrets|password|(?<!id-)token|keyring|vault|pypirc|self-hosted", re.IGNORECASE
+)
+"""What is in a workflow that may give a command another way to sign in than an identity token."""
+
 _STATUS = re.compile(r"\b(?:always|failure|cancelled)\s*\(")
 _PUBLISHING = re.compile(r"publish|pypi|release|deploy|upload", re.IGNORECASE)
+_TO_PYPI = re.compile(r"publish|pypi", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,11 @@ class _Call:
     conditions: tuple[str, ...] = ()
     wide: tuple[tuple[str, Spot], ...] = ()
     depth: int = 0
+    seen: set[str] = field(default_factory=set)
+    """The calls that were read since the start: one that is the same has the same jobs."""
+
+    inherits: bool = False
+    """Whether what it may do depends on callers that are not in this repository."""
 
     @property
     def is_called(self) -> bool:
@@ -75,19 +88,26 @@ class Workflows:
 
     def __init__(self, sources: Sources, projects: Projects, facts: Mapping[str, str]) -> None:
         self._sources = sources
-        self._projects = projects
         self._facts = facts
+        self._scripts = github_steps.Scripts(projects)
         self._called: set[str] = set()
         self._left = _MOST_JOBS
+        self._needs: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._signing_in: dict[str, bool] = {}
         self.elsewhere: dict[Spot, Elsewhere] = {}
+        self.may_publish: dict[Spot, None] = {}
+        """Where jobs that upload nothing themselves run what may."""
 
     def uploading(self) -> list[Job]:
-        """Return the jobs that upload, each combination of a matrix on its own."""
+        """Return the jobs that upload, each combination of a matrix on its own.
+
+        Combinations that differ in nothing that the job mentions are one.
+        """
         documents = list(self._sources.workflows())
         found: list[Job] = []
         only_called: list[Document] = []
         for document in documents:
-            if [event.name for event in events_of(document)] == [CALL]:
+            if _is_only_called(document):
                 only_called.append(document)
             else:
                 found += self._started(document)
@@ -130,32 +150,54 @@ class Workflows:
         scope = Scope(
             facts=self._facts, events=call.when.events, refs=call.when.refs, inputs=call.inputs
         ).within(env=document.root.table("env"))
+        # In another repository a condition may ask for this one's name.
+        asked = replace(scope, facts={}, _known={})
+        needs = self._needs_in(document, tables)
+        ifs = {name: text.text for name, table in tables.items() if (text := table.text("if"))}
         found: list[tuple[Job, tuple[str, ...]]] = []
         for name, table in tables.items():
-            needed = _needed(name, tables)
-            conditions = _conditions(name, needed, tables)
-            # In another repository a condition may ask for this one's name.
-            asked = replace(scope, facts={}, _known={})
+            conditions = _conditions(name, needs[name], ifs)
             if any(asked.truth(each) == {False} for each in conditions):
                 continue
-            texts = (*call.conditions, *conditions)
+            texts = tuple(dict.fromkeys((*call.conditions, *conditions)))
             for inner in combinations(table, scope):
-                self._left -= 1
-                if self._left < 0:
-                    return found
+                if self._is_enough(document):
+                    break
                 defined = _Defined(document, name, table, inner, texts)
                 if table.text("uses"):
                     found += self._called_jobs(defined, call)
                 else:
                     found.append(self._job(defined, call))
-        _pass_on_hints(found, tables)
+        _pass_on_hints(found)
         return found
+
+    def _is_enough(self, document: Document) -> bool:
+        """Whether no more jobs are to be read; if so, note it for the file they are in."""
+        self._left -= 1
+        if self._left < 0 and document.name not in self._sources.problems:
+            self._sources.skip(
+                document.name,
+                f"jobs beyond the first {_MOST_JOBS:,} of all files are not looked at",
+            )
+        return self._left < 0 or self._sources.is_late(document.name)
+
+    def _needs_in(
+        self, document: Document, tables: Mapping[str, Table]
+    ) -> dict[str, tuple[str, ...]]:
+        """Return the jobs that each job of a workflow needs, directly or through others."""
+        if document.name not in self._needs:
+            self._needs[document.name] = _needed(tables, self._sources.deadline)
+        return self._needs[document.name]
 
     def _job(self, defined: _Defined, call: _Call) -> tuple[Job, tuple[str, ...]]:
         document, name, table = defined.document, defined.name, defined.table
         scope = defined.scope.within(env=table.table("env"))
         permissions = self._permissions(document, table) or call.permissions
         may_caller = not call.is_called or (call.permissions and call.permissions.has_identity)
+        has_identity = bool(permissions and permissions.has_identity and may_caller)
+        # A workflow that is only called has what its caller has, wherever that is.
+        is_only_called = _is_only_called(document)
+        is_inherited = call.inherits or (permissions is None and is_only_called)
         job = Job(
             provider=Provider.GITHUB,
             file=document.name,
@@ -163,32 +205,53 @@ class Workflows:
             name=name,
             spot=Spot(document.name, _key_line(document, name)),
             environment=_environment(table, scope),
-            has_identity=bool(permissions and permissions.has_identity and may_caller),
-            is_reusable=call.is_called or any(event.name == CALL for event in events_of(document)),
-            needs=tuple(_needed(name, document.root.table("jobs"))),
+            has_identity=has_identity,
+            lacks_identity=not has_identity and not is_inherited,
+            is_reusable=call.is_called or is_only_called,
+            needs=self._needs[document.name][name],
         )
         if permissions:
             job.wide += [*permissions.wide()]
         job.wide += [*self._wide_workflow(document), *call.wide]
         mentions: list[str] = []
+        may_publish: list[Spot] = []
         for step in Steps(self._sources).of_job(
             document.name, table, scope, document.root.table("defaults")
         ):
+            if self._sources.is_late(document.name):
+                break
             mentions += self._note_step(job, step)
-        return job, (*defined.conditions, *mentions)
+            may_publish += github_steps.may_publish(step, self._scripts)
+        if not job.uploads and job.may_be_for_publishing:
+            self.may_publish |= dict.fromkeys(may_publish)
+        if job.uploads and job.lacks_identity:
+            self._note_credentials(job)
+        return job, (*defined.conditions, *dict.fromkeys(mentions))
+
+    def _note_credentials(self, job: Job) -> None:
+        """Note of the commands that upload that they need an identity token, if nothing else is."""
+        for name in {job.file, job.started} - self._signing_in.keys():
+            document = self._sources.document(name)
+            self._signing_in[name] = bool(document and _CREDENTIALS.search(document.source))
+        if not any(self._signing_in[name] for name in {job.file, job.started}):
+            job.uploads = [
+                each if each.has_secret else replace(each, needs_identity=True)
+                for each in job.uploads
+            ]
 
     def _note_step(self, job: Job, step: Step) -> list[str]:
         """Add to a job what one of its steps does; return the conditions of an upload."""
-        uploads = list(github_steps.uploads(step, self._projects))
+        uploads = list(github_steps.uploads(step, self._scripts))
         job.uploads += uploads
-        job.builds += github_steps.builds(step, self._projects)
-        job.hints += github_steps.hints(step, self._projects)
-        job.builds_all = job.builds_all or github_steps.builds_all(step, self._projects)
+        job.builds += github_steps.builds(step, self._scripts)
+        job.hints += github_steps.hints(step, self._scripts)
+        job.builds_all = job.builds_all or github_steps.builds_all(step, self._scripts)
         job.checks_out = job.checks_out or step.uses.lower() == "actions/checkout"
         if github_steps.restores_cache(step):
             job.caches.append(step.spot("uses"))
         if step.uses and not step.is_pinned:
-            job.unpinned.append((f"{step.uses}@{step.version}", step.spot("uses")))
+            uses = f"{step.uses}@{step.version}" if step.version else step.uses
+            job.unpinned.append((uses, step.spot("uses")))
         if not uploads:
             return []
         run = step.table.text("run")
@@ -205,6 +268,8 @@ class Workflows:
             if permissions and permissions.has_identity and _PUBLISHING.search(uses.text):
                 spot = Spot(document.name, uses.line)
                 self.elsewhere[spot] = Elsewhere(uses.text, spot)
+            if (permissions and permissions.has_identity) or _TO_PYPI.search(uses.text):
+                self.may_publish[Spot(document.name, uses.line)] = None
             return
         called = self._sources.document(path)
         if called is None or call.depth >= _DEEPEST:
@@ -221,6 +286,11 @@ class Workflows:
             for key, value in table.table("with").items()
             if isinstance(value, Text)
         }
+        given = {name: scope.values(text) for name, (text, scope) in inputs.items()}
+        same = repr((path, permissions, defined.conditions, given))
+        if same in call.seen:
+            return
+        call.seen.add(same)
         inner = _Call(
             started=call.started,
             when=call.when,
@@ -229,6 +299,8 @@ class Workflows:
             conditions=defined.conditions,
             wide=(*call.wide, *self._wide_workflow(document)),
             depth=call.depth + 1,
+            seen=call.seen,
+            inherits=call.inherits or (permissions is None and _is_only_called(document)),
         )
         yield from self._jobs(called, inner)
 
@@ -257,35 +329,44 @@ class Workflows:
         return [("id-token: write for every job of the workflow", whole.identity_spot())]
 
 
+def _is_only_called(document: Document) -> bool:
+    return [event.name for event in events_of(document)] == [CALL]
+
+
 def _key_line(document: Document, name: str) -> int:
     key = document.root.table("jobs").key(name)
     return key.line if key else 1
 
 
-def _needed(name: str, tables: Mapping[str, Table] | Table) -> list[str]:
-    """Return the names of the jobs that a job needs, and of those that they need."""
-    table_of = tables.table if isinstance(tables, Table) else tables.get
-    found: list[str] = []
-    waiting = [name]
-    while waiting:
-        table = table_of(waiting.pop())
-        for text in table.texts("needs") if table else ():
-            if text.text not in found and text.text != name:
-                found.append(text.text)
-                waiting.append(text.text)
+def _needed(tables: Mapping[str, Table], deadline: Deadline) -> dict[str, tuple[str, ...]]:
+    """Return the jobs that each job needs, and those that they need, in the order of the file."""
+    direct = {
+        name: frozenset(text.text for text in table.texts("needs"))
+        for name, table in tables.items()
+    }
+    found: dict[str, tuple[str, ...]] = {}
+    for name in tables:
+        seen: set[str] = set()
+        waiting = [] if deadline.is_over else [name]
+        while waiting:
+            added = direct.get(waiting.pop(), frozenset()) - seen
+            seen |= added
+            waiting += added
+        found[name] = tuple(each for each in tables if each in seen and each != name)
     return found
 
 
-def _conditions(name: str, needed: list[str], tables: Mapping[str, Table]) -> tuple[str, ...]:
+def _conditions(name: str, needed: Sequence[str], conditions: Mapping[str, str]) -> tuple[str, ...]:
     """Return the conditions that a job has to meet, and those of the jobs that it needs.
 
     A job that runs whatever became of the others has only its own.
     """
-    own = text.text if (text := tables[name].text("if")) else ""
-    if _STATUS.search(own):
-        return (own,)
-    others = [text.text for each in needed if each in tables and (text := tables[each].text("if"))]
-    return (*([own] if own else []), *others)
+    own = [conditions[name]] if conditions.get(name) else []
+    if own and _STATUS.search(own[0]):
+        return tuple(own)
+    return tuple(
+        dict.fromkeys((*own, *(conditions[each] for each in needed if each in conditions)))
+    )
 
 
 def _environment(table: Table, scope: Scope) -> str | None:
@@ -298,13 +379,17 @@ def _environment(table: Table, scope: Scope) -> str | None:
     return scope.value(value.text)
 
 
-def _pass_on_hints(found: list[tuple[Job, tuple[str, ...]]], tables: Mapping[str, Table]) -> None:
+def _pass_on_hints(found: list[tuple[Job, tuple[str, ...]]]) -> None:
     """Give each job what the jobs that it needs say about projects, after its own."""
-    by_name: dict[str, list[Job]] = {name: [] for name in tables}
+    hints: dict[str, dict[str, None]] = {}
+    building_all = set()
     for job, _ in found:
-        by_name.setdefault(job.name, []).append(job)
+        hints.setdefault(job.name, {}).update(dict.fromkeys(job.hints[:MOST_HINTS]))
+        if job.builds_all:
+            building_all.add(job.name)
     for job, _ in found:
+        job.builds_all = job.builds_all or not building_all.isdisjoint(job.needs)
         for name in job.needs:
-            for needed in by_name.get(name, ()):
-                job.needed_hints += needed.hints
-                job.builds_all = job.builds_all or needed.builds_all
+            job.needed_hints += hints.get(name, ())
+            if len(job.needed_hints) >= MOST_HINTS:
+                break

@@ -133,9 +133,10 @@ def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
         )
         return
     if not found.projects.found:
-        outcome.refused.append(
-            "There is no project to publish: neither pyproject.toml nor setup.cfg or setup.py."
-        )
+        outcome.refused.append(found.projects.why_none)
+        return
+    if found.may_publish:
+        outcome.refused.append("No workflow is written, as something here may publish already.")
         return
     if why_not := why_not_to_build(found.projects):
         outcome.refused.append(f"No workflow is written: {why_not}.")
