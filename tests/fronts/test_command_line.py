@@ -16,6 +16,7 @@ import carried as tool
 import pytest
 
 from attested_publish import DOCUMENTATION, __version__
+from attested_publish.fronts import cli
 from attested_publish.fronts.carried import FOLDER, GUIDE, SHELLS, carried
 from attested_publish.fronts.cli import complete_parser, main
 from attested_publish.fronts.explain import sections_of
@@ -327,3 +328,16 @@ def test_bash_completes(words: list[str], offered: set[str], tmp_path: Path) -> 
         check=False,
     )
     assert set(done.stdout.split()) == offered, done.stderr
+
+
+@pytest.mark.parametrize("name", ["", *sorted(cli.complete_parser().commands)])
+def test_help_is_wrapped(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main([*filter(None, [name]), "--help"])
+    text, _, examples = capsys.readouterr().out.partition("\nexample")
+    assert text
+    assert not [line for line in text.splitlines() if len(line) > 80 and "://" not in line]
+    assert "attested-publish" in examples or "more: https://" in text + examples

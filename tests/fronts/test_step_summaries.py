@@ -190,3 +190,30 @@ def test_a_wrong_command_line(
     text = page.read_text()
     assert text.startswith("### ❌ Nothing was done: the command line is wrong\n")
     assert all(each in text for each in says)
+
+
+def test_setup_that_writes_nothing_says_why(page: Path, tmp_path: Path) -> None:
+    root = tmp_path / "repository"
+    workflow = root / ".github" / "workflows" / "release.yml"
+    workflow.parent.mkdir(parents=True)
+    (root / "pyproject.toml").write_text('[project]\nname = "sample"\nversion = "1.0"\n')
+    subprocess.run(["git", "init", "-q", root], check=True)
+    assert step(page, "setup", root, "--offline").returncode == 0
+    text = page.read_text()
+    assert text.startswith("## There is no trusted publisher to register\n")
+    assert "`attested-publish setup --write` writes a workflow" in text
+    page.unlink()
+    workflow.write_text("on: push\njobs:\n  publish: [\n")
+    step(page, "setup", root, "--offline")
+    text = page.read_text()
+    assert "release.yml was not read" in text
+    assert "✅" not in text
+    page.unlink()
+    workflow.write_text(
+        "on: push\njobs:\n  publish:\n    runs-on: ubuntu-latest\n    steps:\n"
+        "      - uses: pypa/gh-action-pypi-publish@v1\n"
+    )
+    assert step(page, "setup", root, "--offline", "--write").returncode == 1
+    text = page.read_text()
+    assert text.startswith("## ❌")
+    assert "was not changed" in text

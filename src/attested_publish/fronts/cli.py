@@ -180,6 +180,21 @@ def _keep_credentials(arguments: Sequence[str] | None) -> None:
         secrecy.keep(secrecy.credentials_in(argument))
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Wraps paragraphs to the terminal; examples, and all else that is indented, stay."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        from textwrap import fill
+
+        parts = []
+        for part in text.split("\n\n"):
+            if any(line.startswith(" ") or "://" in line for line in part.splitlines()):
+                parts.append(super()._fill_text(part, width, indent))
+            else:
+                parts.append(fill(part, width, break_on_hyphens=False))
+        return "\n\n".join(parts)
+
+
 class _Misused(Exception):
     """The command line is invalid: the usage, and what is wrong."""
 
@@ -262,7 +277,7 @@ def _parser() -> _Parser:
         prog="attested-publish",
         description="Publish Python distributions, each with a signed PEP 740 attestation.",
         epilog=_epilog(f"examples:\n{_EXAMPLES['']}", "README.md"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.add_argument(
         "--version",
@@ -282,7 +297,7 @@ def _parser() -> _Parser:
             name,
             help=summary,
             description=f"{summary[0].upper()}{summary[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Help,
         )
         command.fill = partial(_fill, name)
     parser.commands = commands.choices

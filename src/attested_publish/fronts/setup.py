@@ -16,6 +16,7 @@ from attested_publish.settings import Settings, WrongUsage
 
 if TYPE_CHECKING:
     from attested_publish.console.printer import Printer
+    from attested_publish.console.recorder import Recorder
     from attested_publish.fronts.setup_summary import SetUp
     from attested_publish.journey.run import Run
     from attested_publish.setup.jobs import Job
@@ -128,26 +129,29 @@ def _work(options: argparse.Namespace, path: Path, run: Run, outcome: SetUp) -> 
         outcome.written = change.written
         _print_changes(change.written, run.printer)
         for sentence in change.notices:
-            run.printer.notice(shown(sentence))
+            run.recorder.remark(shown(sentence))
         for sentence in change.refused:
             run.printer.warning(shown(sentence))
+        outcome.refused = change.refused
         is_done = not change.refused
         if change.written:
             found = survey(root)
     publishers = list(found.publishers)
     if not options.offline:
-        publishers = list(_asked(publishers, run.printer))
+        publishers = list(_asked(publishers, run.recorder))
     publishers = in_order(publishers)
     outcome.publishers, outcome.findings = publishers, found.findings
-    outcome.may_publish = _may_publish(found)
-    _print_publishers(publishers, found, run.printer)
+    outcome.nothing = _why_nothing(found)
+    _print_publishers(publishers, found, run.recorder)
+    if not publishers:
+        run.printer.notice(outcome.nothing)
     _print_hidden(publishers, run)
     _print_findings(found, run.printer)
     _rehearse(found, publishers, run)
     run.result = Result.worst(run.result, Result.DONE if is_done else Result.FAILED)
 
 
-def _asked(publishers: Sequence[Publisher], printer: Printer) -> Iterator[Publisher]:
+def _asked(publishers: Sequence[Publisher], recorder: Recorder) -> Iterator[Publisher]:
     from attested_publish.net.http import new_session
     from attested_publish.net.patience import Deadlines
     from attested_publish.setup.publishers import asked
@@ -155,33 +159,26 @@ def _asked(publishers: Sequence[Publisher], printer: Printer) -> Iterator[Publis
     with new_session(read=Deadlines().answer) as session:
         for publisher, problem in asked(publishers, session):
             if problem is not None:
-                printer.warning(f"Whether projects exist is not known: {problem.cause}.")
+                recorder.remark(f"Whether projects exist is not known: {problem.cause}.")
             yield publisher
 
 
-def _may_publish(found: Survey) -> str:
-    """Return a sentence on what may publish, if nothing is known to; empty if there is nothing."""
+def _why_nothing(found: Survey) -> str:
+    """Return a sentence that says why there are no publishers, where there are none."""
     from attested_publish.setup.survey import first_few
 
-    if found.jobs or not found.may_publish:
-        return ""
-    listed = first_few([f"{each.file}:{each.line}" for each in found.may_publish])
-    return f"What may publish, but was not looked into: {listed}"
+    if found.jobs:
+        return "No job here publishes to PyPI or TestPyPI."
+    if found.may_publish:
+        listed = first_few([f"{each.file}:{each.line}" for each in found.may_publish])
+        return shown(f"What may publish, but was not looked into: {listed}")
+    return "Nothing here publishes yet. `attested-publish setup --write` writes a workflow."
 
 
-def _print_publishers(publishers: Sequence[Publisher], found: Survey, printer: Printer) -> None:
+def _print_publishers(publishers: Sequence[Publisher], found: Survey, recorder: Recorder) -> None:
     for notice in found.notices:
-        printer.notice(shown(notice))
-    if sentence := _may_publish(found):
-        printer.notice(shown(sentence))
-        return
-    if not publishers:
-        printer.notice(
-            "No job here publishes to PyPI or TestPyPI."
-            if found.jobs
-            else "Nothing here publishes yet. `attested-publish setup --write` writes a workflow."
-        )
-        return
+        recorder.remark(shown(notice))
+    printer = recorder.printer
     names = {"pypi": "PyPI", "testpypi": "TestPyPI", None: "an index that only a run will know"}
     for each in publishers:
         state = {True: "a pending publisher: it does not exist yet", False: "it exists", None: ""}
@@ -197,13 +194,15 @@ def _print_publishers(publishers: Sequence[Publisher], found: Survey, printer: P
             empty = "(leave empty)" if is_optional else "(not known)"
             printer.detail(f"{label}: {shown(value) or empty}")
         _print_link(each, printer)
-    _print_order(publishers, printer)
+    _print_order(publishers, recorder)
 
 
 def _print_link(publisher: Publisher, printer: Printer) -> None:
     """Print where a publisher is registered, and whether the link fills in all of the form."""
     if publisher.is_complete and publisher.url:
         printer.notice(f"Register it at {publisher.url}")
+        if other := publisher.url_if_new():
+            printer.notice(f"Or, if it does not exist yet, at {other}")
     elif publisher.url:
         printer.notice(f"Register it at {publisher.url} and enter what is not known here.")
     elif page := publisher.page():
@@ -226,7 +225,7 @@ def _print_hidden(publishers: Sequence[Publisher], run: Run) -> None:
         run.printer.warning(run.recorder.remarks[-1])
 
 
-def _print_order(publishers: Sequence[Publisher], printer: Printer) -> None:
+def _print_order(publishers: Sequence[Publisher], recorder: Recorder) -> None:
     """Print that an identity can have only one pending publisher, where it needs several."""
     pending: dict[tuple[str | None, ...], list[str]] = {}
     for each in publishers:
@@ -235,7 +234,7 @@ def _print_order(publishers: Sequence[Publisher], printer: Printer) -> None:
     for projects in pending.values():
         if len(projects) > 1:
             first, *others = map(shown, projects)
-            printer.notice(
+            recorder.remark(
                 f"One workflow and environment can have one pending publisher: register {first}, "
                 f"publish it, and then register the next ({', '.join(others)}); or give each "
                 "project an environment of its own."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from attested_publish.findings import Severity
 from attested_publish.fronts.markdown import (
     MARKS,
     Block,
@@ -38,8 +39,9 @@ class SetUp:
     publishers: Sequence[Publisher] = ()
     findings: Sequence[Finding] = ()
     written: Sequence[Change] = ()
-    may_publish: str = ""
-    """A sentence on what may publish, if nothing is known to; not in the report."""
+    refused: Sequence[str] = ()
+    nothing: str = ""
+    """Why nothing was written, and why there are no publishers: sentences, not in the report."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON report (schema 1)."""
@@ -57,6 +59,7 @@ def setup_summary(outcome: SetUp, report: Report, limit: int) -> str:
     blocks = (
         Block(f"## {_verdict(outcome, report)}\n\n"),
         *chain.from_iterable(map(problem_blocks, report.problems)),
+        Block("", [f"❌ {prose(each)}\n\n" for each in outcome.refused]),
         _publishers(outcome),
         Block("", [f"{prose(each)}\n\n" for each in report.story.remarks]),
         *_findings(outcome.findings),
@@ -67,15 +70,17 @@ def setup_summary(outcome: SetUp, report: Report, limit: int) -> str:
 
 def _verdict(outcome: SetUp, report: Report) -> str:
     count = counted(len(outcome.publishers), "trusted publisher")
+    is_grave = any(each.severity is Severity.ERROR for each in outcome.findings)
     if report.result is not Result.DONE:
         return f"❌ {count} to register, but not everything worked"
-    return f"✅ {count} to register"
+    if not outcome.publishers:
+        return "There is no trusted publisher to register"
+    return f"{'⚠️' if is_grave else '✅'} {count} to register"
 
 
 def _publishers(outcome: SetUp) -> Block:
     if not outcome.publishers:
-        sentence = outcome.may_publish or "Nothing here publishes to PyPI or TestPyPI."
-        return Block(f"{prose(sentence)}\n\n")
+        return Block(f"{prose(outcome.nothing)}\n\n" if outcome.nothing else "")
     columns = ("project", "on", "owner", "repository", "workflow", "environment")
     head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
     return Block(head, [_row(each) for each in outcome.publishers], "\n")
@@ -87,7 +92,9 @@ def _row(publisher: Publisher) -> str:
     has_link = publisher.url is not None and publisher.is_complete
     name = f"[{project}](<{url_of(publisher.url or '')}>)" if has_link else project
     environment = "not known" if publisher.has_unknown_environment else publisher.environment or ""
-    state = {True: "<br>pending: does not exist yet", False: "<br>exists", None: ""}
+    new = publisher.url_if_new() if has_link else None
+    unknown = f"<br>[if it does not exist yet](<{url_of(new)}>)" if new else ""
+    state = {True: "<br>pending: does not exist yet", False: "<br>exists", None: unknown}
     cells = (
         f"{name}{state[publisher.pending]}",
         _INDEXES.get(publisher.index or "", "not known"),

@@ -77,6 +77,12 @@ class Publisher:
         """Return the page of its form, with nothing filled in; `None` if its index is unknown."""
         return None if self.index is None else _page(self, {})
 
+    def url_if_new(self) -> str | None:
+        """Return the link for a project that does not exist, where that was not found out."""
+        if self.pending is not None or self.url is None or self.project is None:
+            return None
+        return _link(replace(self, pending=True))
+
     def query(self) -> dict[str, str]:
         """Return what fills in the form, as far as it is known."""
         return {name: value for name, value in self._registered().query.items() if value}

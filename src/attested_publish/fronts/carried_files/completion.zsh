@@ -12,14 +12,14 @@ _shtab_attested_publish_commands() {
   local _commands=(
     attest:'Sign only, and write the attestation files.'
     check:'Report what the index would refuse, without uploading anything.'
-    completion:'Print the script by which a shell completes the commands and options of attested-publish. It is'
-    convert:'Turn PEP 740 attestations into Sigstore bundles, which cosign and other tools can verify, and'
-    explain:'Print a section of the troubleshooting guide, without a network. TOPIC is the name of a section, its'
+    completion:'Print the script by which a shell completes the commands and options of attested-publish. It is made in advance: no command is run when you press the tab key.'
+    convert:'Turn PEP 740 attestations into Sigstore bundles, which cosign and other tools can verify, and Sigstore bundles into attestations, which PyPI accepts. The conversion verifies nothing.'
+    explain:'Print a section of the troubleshooting guide, without a network. TOPIC is the name of a section, its title, or the link to it in a summary. Without TOPIC, all names are listed.'
     publish:'Check, attest, upload and confirm a release.'
     rehearse:'Publish to an embedded PyPI and Sigstore, offline.'
     services:'Keep the embedded PyPI and Sigstore running for any client.'
-    setup:'Read a repository, and print what to enter on PyPI for the jobs that publish from it: the fields of'
-    verify:'Verify what an index serves: the bytes of each file, its attestations (PEP 740), and that'
+    setup:'Read a repository, and print what to enter on PyPI for the jobs that publish from it: the fields of the form for each project and index, with a link that fills them in. It also says what is wrong with these jobs, and rehearses them with the same fields. Nothing in the repository is run or changed.'
+    verify:'Verify what an index serves: the bytes of each file, its attestations (PEP 740), and that they were made by the publisher you expect.'
   )
   _describe 'attested-publish commands' _commands
 }
