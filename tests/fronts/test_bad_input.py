@@ -123,7 +123,7 @@ def hostile_filename(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.sample(5)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
@@ -294,7 +294,7 @@ def rootless(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
@@ -406,7 +406,7 @@ def test_a_file_that_is_no_distribution(names: list[str], title: str, tmp_path: 
     assert problem["title"] == title
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

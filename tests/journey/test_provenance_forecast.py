@@ -258,7 +258,7 @@ def test_strict_stops_before_anything_is_spent(
     assert len(only(report).states) == 2
 
 
-@pytest.mark.sample(4)
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "fault", ["500", "404", "html", "garbage", "endless", "bomb", "nested", "objects", "disabled"]
 )

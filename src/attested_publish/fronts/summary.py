@@ -23,7 +23,7 @@ from attested_publish.fronts.markdown import (
     prose,
     url_of,
 )
-from attested_publish.fronts.summary_forecast import forecast_section
+from attested_publish.fronts.summary_forecast import WARNINGS, forecast_section
 from attested_publish.net.untrusted import first_shown, shown
 from attested_publish.problems import counted
 from attested_publish.report import Result, Status
@@ -248,8 +248,10 @@ def _entry(attestation: AttestationReport, log: str | None, *, named: bool) -> s
 
 
 def _forecast(report: Report) -> Block:
-    if report.result is not Result.DONE:
-        # It was not published; what stops a release for its provenance is a problem.
+    if report.result is not Result.DONE and not any(
+        WARNINGS.keys() & set(each.states) for each in report.forecast
+    ):
+        # It was not published, and that has nothing to do with its provenance.
         return Block()
     if report.mode == "rehearse" and not any(each.compared_with for each in report.forecast):
         # The embedded index begins without releases, so that there is nothing to compare with.

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from attested_publish.console.forecast import in_words, publishers_in_words
+from attested_publish.report import Result
 
 if TYPE_CHECKING:
     from attested_publish.report import Forecast, Report
 
-_WARNINGS = {
+WARNINGS = {
     "changed": "**The source has changed.**",
     "lost": "**The provenance is lost.**",
 }
@@ -26,12 +27,13 @@ def forecast_section(
     """
     if not report.forecast:
         return "", (), ""
-    head = f"### What the page on {literal(report.story.index_name)} says of the provenance\n\n"
+    says = "says" if report.result is Result.DONE else "would say"
+    head = f"### What the page on {literal(report.story.index_name)} {says} of the provenance\n\n"
     return head, [line for each in report.forecast for line in _lines(each, literal)], "\n"
 
 
 def _lines(forecast: Forecast, literal: Callable[[str], str]) -> Iterator[str]:
-    warnings = [text for state, text in _WARNINGS.items() if state in forecast.states]
+    warnings = [text for state, text in WARNINGS.items() if state in forecast.states]
     mark = "⚠️ " if warnings else ""
     yield f"- {mark}{literal(in_words(forecast))}.\n"
     if warnings:

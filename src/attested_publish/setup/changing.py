@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
+from attested_publish.net.untrusted import shown
 from attested_publish.setup.addresses import MARKS, Place
 from attested_publish.setup.documents import Document, List, Table, Text, Value
 from attested_publish.setup.edits import Editor, NotChangeable, last
 from attested_publish.setup.github_steps import OURS
 from attested_publish.setup.jobs import Job, Kind, Uploading
 from attested_publish.setup.permissions import Permissions
-from attested_publish.setup.scripts import before_upload, is_harmless, without_uploads
+from attested_publish.setup.scripts import before_upload, command_in, is_harmless, without_uploads
 
 _OLD_NAMES = {
     name.replace("-", "_"): name
@@ -20,7 +22,11 @@ _OLD_NAMES = {
 _CREDENTIALS = {"user", "password"}
 _VARIABLE = re.compile(r"(?:TWINE|UV_PUBLISH)_\w+")
 _OF_COMMAND = {"name", "id", "if", "run", "env", "shell", "working-directory"}
-_SHELLS = {"", "bash", "sh"}
+_SHELLS = {"bash", "sh"}
+_ASKED_FOR = re.compile(r"env(?:\.|\[\s*['\"])(?:TWINE|UV_PUBLISH)_")
+_TWINE = re.compile(r"\btwine\b")
+_PATH = re.compile(r"[\w./*-]+", re.ASCII)
+_TOKEN_USED = re.compile(r"github\.token|secrets\.GITHUB_TOKEN|run-id:", re.IGNORECASE)
 _KNOWN_ACTIONS = re.compile(
     r"actions/(?:checkout|setup-\w+|upload-artifact|download-artifact|cache)(?:/.*)?"
     r"|astral-sh/setup-uv|pypa/(?:cibuildwheel|gh-action-pypi-publish|hatch)"
@@ -43,13 +49,13 @@ def is_to_change(upload: Uploading) -> bool:
     return upload.has_secret and is_known
 
 
-def change_upload(editor: Editor, upload: Uploading, own: str) -> None:
+def change_upload(editor: Editor, job: Job, upload: Uploading, own: str) -> None:
     """Change the step that uploads; `own` is what uses this action. Raises `NotChangeable`."""
     steps, step = _step_at(editor.document.root, upload.key[1])
     if step.is_flow:
         raise NotChangeable("the step is written in braces")
     if upload.kind is Kind.COMMAND:
-        _replace_command(editor, steps, step, upload, own)
+        _replace_command(editor, steps, step, _with_shell(editor, job, upload), own)
         return
     uses = step.text("uses")
     assert uses is not None
@@ -62,6 +68,13 @@ def change_upload(editor: Editor, upload: Uploading, own: str) -> None:
         editor.remove_entry(step, "with")
 
 
+def _with_shell(editor: Editor, job: Job, upload: Uploading) -> Uploading:
+    """Return an upload with the shell that the job's runner has, where the step names none."""
+    runner = editor.document.root.table("jobs").table(job.name).text("runs-on")
+    is_unix = runner is not None and runner.text.startswith(("ubuntu-", "macos-"))
+    return replace(upload, interpreter="bash") if is_unix and not upload.interpreter else upload
+
+
 def permit(editor: Editor, job: Job, changed: Collection[int]) -> None:
     """Let the job ask for an identity token. Raises `NotChangeable`.
 
@@ -72,7 +85,10 @@ def permit(editor: Editor, job: Job, changed: Collection[int]) -> None:
     table = root.table("jobs").table(job.name)
     own = table.get("permissions")
     given = own if own is not None else root.get("permissions")
-    if not isinstance(given, Table) and (line := next(_users(table, changed), None)):
+    line = next(_users(table, changed), None)
+    if line is None and _TOKEN_USED.search(editor.document.source[table.start : table.end]):
+        line = table.line
+    if not isinstance(given, Table) and line is not None:
         raise NotChangeable(
             f"the step on line {line} may need permissions that the job has by default and would "
             "lose; give the job its `permissions`, or move the publishing to a job of its own"
@@ -176,18 +192,27 @@ def _replace_command(editor: Editor, steps: List, step: Table, upload: Uploading
     run = step.text("run")
     if run is None or steps.is_flow or upload.rows is None:
         raise NotChangeable("the command is not in a script of its own")
-    first, end = (row - run.first_line for row in upload.rows) if run.style == "|" else (0, 0)
-    lines = run.text.split("\n") if run.style == "|" else [run.text]
-    rest = before_upload(lines, first, end, run.first_line)
-    _refuse_entries(step, is_alone=not rest)
-    command = " ".join(line.strip().removesuffix("\\") for line in lines[first : end + 1])
-    inputs = list(_inputs(upload, command))
+    source = editor.document.source
+    if "${{" in run.text or _ASKED_FOR.search(source):
+        raise NotChangeable("an expression asks for what would be removed, or is in the script")
+    is_block = run.style == "|"
+    if not is_block and "\n" in run.text.strip():
+        raise NotChangeable("the command is part of a longer one")
+    first, end = (row - run.first_line for row in upload.rows) if is_block else (0, 0)
+    lines = run.text.split("\n") if is_block else [run.text]
+    others = source[: step.start] + source[step.end :]
+    rest = before_upload(
+        lines, first, end, run.first_line, keeps_tools=_TWINE.search(others) is not None
+    )
+    _refuse_entries(step, upload, is_alone=not rest)
+    inputs = list(_inputs(upload, command_in(lines[first : end + 1])))
+    comments = [line.strip() for line in lines if line.strip().startswith("#")]
     block = [f"uses: {own}", *(["with:"] if inputs else []), *(f"  {each}" for each in inputs)]
     if not rest:
         key = step.key("run")
         assert key is not None
         indent = " " * editor.column(key)
-        editor.rewrite(key, run, f"{editor.newline}{indent}".join(block))
+        editor.rewrite(key, run, f"{editor.newline}{indent}".join([*comments, *block]))
         for name in ("env", "shell", "working-directory"):
             if step.get(name) is not None:
                 editor.remove_entry(step, name)
@@ -202,14 +227,18 @@ def _replace_command(editor: Editor, steps: List, step: Table, upload: Uploading
         editor.remove_entry(step, "env")
 
 
-def _refuse_entries(step: Table, *, is_alone: bool) -> None:
+def _refuse_entries(step: Table, upload: Uploading, *, is_alone: bool) -> None:
     """Refuse what a step has that would mean something else for a step of this action."""
+    for name in ("if", "id"):
+        if not is_alone and step.get(name) is not None:
+            raise NotChangeable(
+                f"the step on line {step.line}, which would become two, has {name!r}"
+            )
+    if not is_alone and upload.interpreter not in _SHELLS:
+        raise NotChangeable(f"the shell of the step on line {step.line} may go on after an error")
     for key, _ in step.pairs:
         if key.text not in _OF_COMMAND:
             raise NotChangeable(f"the step on line {step.line} has {key.text!r}")
-    shell = step.text("shell")
-    if not is_alone and shell is not None and shell.text not in _SHELLS:
-        raise NotChangeable("the command is part of a longer one")
     for key, _ in step.table("env").pairs:
         if is_alone and not _VARIABLE.fullmatch(key.text):
             raise NotChangeable(f"the step on line {step.line} has the variable {key.text}")
@@ -222,9 +251,6 @@ def _append_step(editor: Editor, step: Table, block: list[str]) -> None:
     item = source[dash : step.pairs[0][0].start]
     if item.strip() != "-":
         raise NotChangeable("the step does not begin with its first entry")
-    condition, text = step.key("if"), step.text("if")
-    if condition is not None and text is not None:
-        block = [source[condition.start : text.end].rstrip(), *block]
     indent = " " * editor.column(step.pairs[0][0])
     stop = editor.line_end(max(last(key, value) for key, value in step.pairs))
     before = "" if source[:stop].endswith("\n") else editor.newline
@@ -245,6 +271,11 @@ def _rows(editor: Editor, run: Text, first: int, end: int) -> tuple[int, int]:
 def _inputs(upload: Uploading, command: str) -> Iterator[str]:
     """Yield the action's inputs that mean what the command's words did."""
     folder = upload.folder.strip("/").removeprefix("./")
+    for each in (*upload.paths, *([folder] if folder else [])):
+        if each.startswith(("/", "~")) or ".." in each.split("/"):
+            raise NotChangeable(f"{shown(each, 100)!r} may be outside the workspace")
+        if not _PATH.fullmatch(each) and not any(mark in each for mark in MARKS + "$`"):
+            raise NotChangeable(f"{shown(each, 100)!r} has characters that mean more to a shell")
     paths = list(upload.paths) or ["dist/*"]
     if any(mark in path for mark in MARKS + "$`" for path in (*paths, folder)):
         raise NotChangeable("what the command uploads is not known before a run")

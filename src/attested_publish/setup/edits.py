@@ -10,6 +10,9 @@ from attested_publish.setup.documents import Document, List, Table, Text, Value
 _COMMENT = re.compile(r"[ \t]+#[^\r\n]*")
 
 
+_VERSION = re.compile(r"#\s*(?:tag=)?v?\d[\w.+-]*|#\s*(?:release/)?v\d+")
+
+
 class NotChangeable(Exception):
     """A file cannot be changed safely; the text says why ("it …")."""
 
@@ -53,9 +56,10 @@ class Editor:
             self._edits.append((start, stop, new))
 
     def set_value(self, value: Text, new: str) -> None:
-        """Replace a scalar, and a comment behind it, which was about the old one."""
+        """Replace a scalar, and a comment behind it with the version of the old one."""
         comment = _COMMENT.match(self._text, value.end)
-        self.replace(value.start, comment.end() if comment else value.end, new)
+        is_version = comment is not None and _VERSION.fullmatch(comment[0].strip())
+        self.replace(value.start, comment.end() if comment and is_version else value.end, new)
 
     def rewrite(self, key: Text, value: Text, new: str) -> None:
         """Replace an entry of a mapping, and a comment behind its value, but no blank lines."""

@@ -95,6 +95,7 @@ def uploads(step: Step, scripts: Scripts) -> Iterator[Uploading]:
                     paths=each.paths,
                     rows=(first + each.line, first + each.end),
                     folder=step.folder,
+                    interpreter=step.shell,
                 )
 
 

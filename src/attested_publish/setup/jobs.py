@@ -60,6 +60,9 @@ class Uploading:
     folder: str = ""
     """The working directory of a command; with a mark where it is not known."""
 
+    interpreter: str = ""
+    """The shell of a command; empty where the runner decides."""
+
 
 @dataclass(frozen=True)
 class Trigger:

@@ -27,7 +27,10 @@ from attested_publish.setup.survey import Survey, survey
 from attested_publish.setup.templates import new_workflow, why_not_to_build
 
 _TOKEN = re.compile(r"pypi-[A-Za-z0-9_-]{16,}")
-_CREDENTIAL = re.compile(r"password|(?<!id-)token", re.IGNORECASE)
+_GIVEN = re.compile(
+    r"(?:\s-p[ =]?|--password[ =]|--token[ =]|(?:PASSWORD|TOKEN)=)\s*([^\s;&|]+)", re.IGNORECASE
+)
+_CREDENTIAL = re.compile(r"(?:password|(?<!id-)token)$", re.IGNORECASE)
 _NO_SECRETS = {"__token__", "read", "write", "none", "true", "false"}
 _NAMES = ("release", "publish", "pypi", "publish-to-pypi")
 
@@ -107,6 +110,9 @@ def _written_down(found: Survey) -> Iterator[str]:
     """Yield passwords and tokens that are in the workflows as they are: a difference has them."""
     for document in found.sources.workflows() if found.sources else ():
         yield from _TOKEN.findall(document.source)
+        for given in _GIVEN.findall(document.source):
+            if "$" not in given:
+                yield given.strip("'\"")
         yield from _credentials(document.root)
 
 
@@ -183,6 +189,8 @@ def _changes(found: Survey, jobs: list[Job], own: str, outcome: Outcome) -> list
     for name in texts:
         if why_not := why_not_to_change(found.tree.root, name):
             outcome.refused.append(f"{name} was not changed: {why_not}.")
+        elif not (found.tree.root / name).stat().st_mode & stat.S_IWUSR:
+            outcome.refused.append(f"{name} was not changed: it is read-only.")
     if not _does_it(found, jobs, texts):
         outcome.refused.append(
             f"{', '.join(texts)} was not changed: the changed file would not publish the same."
@@ -217,15 +225,17 @@ class _Editors:
 def _change(job: Job, own: str, editors: _Editors, changed: set[int]) -> None:
     """Change what a job uploads with, and let it ask for an identity token."""
     editors.current = job.file
+    if job.started != job.file:
+        raise NotChangeable("it is a reusable workflow")
     for upload in _each_once(job):
+        if upload.key[0] != job.file:
+            raise NotChangeable(f"the upload is in {upload.key[0]}, which others may use, too")
         editor = editors.of(upload.key[0])
-        change_upload(editor, upload, own)
+        change_upload(editor, job, upload, own)
         if upload.kind is Kind.COMMAND and upload.key[0] == job.file:
             editors.notices += filter(None, [drop_variables(editor, job, changed)])
     if not job.has_identity:
         editor = editors.of(job.file)
-        if job.started != job.file:
-            raise NotChangeable("it is a reusable workflow")
         permit(editor, job, changed)
 
 
@@ -259,10 +269,6 @@ def _replace(tree: Tree, change: Change) -> None:
     path = tree.root / change.name
     with _explained(change.name):
         content = path.read_bytes()
-        if not path.stat().st_mode & stat.S_IWUSR:
-            raise SetupProblem(
-                f"{change.name} is read-only", remedy="Make it writable, and run the command again."
-            )
         if content.decode("utf-8-sig") != change.before:
             raise SetupProblem(
                 f"{change.name} was changed meanwhile", remedy="Run the command again."
