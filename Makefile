@@ -12,14 +12,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine wheels fuzz carried pin house lint format lock clean
+.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands wheels fuzz carried pin house lint format lock clean
 
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
 	$(BIN)/attested-publish rehearse $(DIST)
 
 # Hundreds of programs are started, and every worker compiles every test: once is enough.
-test slow e2e e2e-with-engine e2e-without-engine: export PYTHONDONTWRITEBYTECODE :=
+test slow e2e e2e-with-engine e2e-without-engine e2e-of-commands: export PYTHONDONTWRITEBYTECODE :=
 
 ## test: the whole test suite
 test: $(VENV)/dev
@@ -35,15 +35,20 @@ bench: $(VENV)/dev
 
 ## e2e: the real action, on Debian as root: a Docker engine, the image, act and its callers; real indexes
 e2e: $(VENV)/dev $(VENV)/e2e/ready
-	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target e2e-with-engine e2e-without-engine
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target e2e-with-engine e2e-without-engine e2e-of-commands
 
 E2E := -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py'
+OF_COMMANDS := $(wildcard tests/e2e/e2e_setup*.py) tests/e2e/e2e_step_summaries.py tests/e2e/e2e_hostile_locks.py
 
 e2e-with-engine:
 	$(BIN)/python $(E2E) -m 'engine and not slow' tests/e2e $(TESTS)
 
 e2e-without-engine:
-	$(BIN)/python $(E2E) -m 'not engine and not slow' tests/e2e $(TESTS)
+	$(BIN)/python $(E2E) -m 'not engine and not slow' $(OF_COMMANDS:%=--ignore=%) tests/e2e $(TESTS)
+
+# It starts when one of the others ends: together they take no longer than the longest.
+e2e-of-commands:
+	$(BIN)/python $(E2E) -m 'not engine and not slow' $(OF_COMMANDS) $(TESTS)
 
 ## wheels: check that every supported platform has a wheel for every locked package (WRITE=1 corrects the tables)
 wheels: $(VENV)/dev

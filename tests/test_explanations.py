@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
     from support.releases import Stage
 
+pytestmark = pytest.mark.sample(3)
+
+
 CALLER = "octo-org/sample-project/.github/workflows/release.yml@refs/tags/v1.0.0"
 CALLED = "octo-org/sample-project/.github/workflows/called.yml@refs/tags/v1.0.0"
 ELSEWHERE = "octo-org/shared/.github/workflows/release.yml@refs/heads/main"

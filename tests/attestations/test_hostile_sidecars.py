@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.sample(3)
+
+
 SECONDS = 10
 USUAL = 1.5
 """Seconds that `check` takes without them, where nothing else runs."""

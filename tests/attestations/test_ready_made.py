@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from attested_publish.rehearsal.world import World
     from support.releases import Stage
 
+pytestmark = pytest.mark.sample(3)
+
+
 WHEEL = "sample-1.0-py3-none-any.whl"
 SDIST = "sample-1.0.tar.gz"
 

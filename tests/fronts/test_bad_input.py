@@ -21,6 +21,8 @@ from support.servers import serving
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.sample(3)
+
 
 needs_a_shell = pytest.mark.skipif(sys.platform == "win32", reason="pipes are others there")
 

@@ -18,6 +18,9 @@ from support.orders import OUR_ORDERS, obeyed, orders_in
 if TYPE_CHECKING:
     from support.releases import Stage
 
+pytestmark = pytest.mark.sample(3)
+
+
 ORDER = "owned by somebody\r::error::owned\r\n##[error]owned\n ::add-mask::owned \x1b[31m\u202e"
 UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e]")
 

@@ -19,6 +19,8 @@ from support.makers import make_release, make_wheel
 if TYPE_CHECKING:
     from support.releases import Stage
 
+pytestmark = pytest.mark.sample(3)
+
 
 def told(*arguments: str | Path, **environment: str) -> list[str]:
     """Return the sentences of a command that is used wrongly."""

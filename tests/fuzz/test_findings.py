@@ -28,6 +28,9 @@ from support.makers import make_wheel
 from support.paths import TESTS
 from support.releases import SHORT
 
+pytestmark = pytest.mark.sample(3)
+
+
 MANY_TAGS = ".".join(f"p{number}" for number in range(300))
 NESTS = ("(", ":", "(a", "](", "a:b", "a@(")
 

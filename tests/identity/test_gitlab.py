@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
     from pypi_attestations import Provenance
 
+pytestmark = pytest.mark.sample(3)
+
+
 JOB = {"project_path": PROJECT, "environment": "release"}
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.sample(3)
+
+
 EVERY_KIND = [
     pytest.param(GITHUB, id="GitHub"),
     pytest.param(GITLAB, id="GitLab"),

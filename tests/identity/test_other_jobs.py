@@ -45,6 +45,9 @@ from support.releases import Stage, problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.sample(3)
+
+
 needs_a_shell = pytest.mark.skipif(
     sys.platform == "win32", reason="the program `circleci` is a shell script"
 )

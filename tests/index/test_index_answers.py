@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from attested_publish.findings import Finding
     from attested_publish.report import FileReport, ProblemReport, Report
 
+pytestmark = pytest.mark.sample(3)
+
+
 BOTH = {WHEEL, SDIST}
 
 

@@ -16,6 +16,9 @@ from support.releases import problem
 if TYPE_CHECKING:
     from support.releases import Stage
 
+pytestmark = pytest.mark.sample(3)
+
+
 NOWHERE = {
     "a label that is too long": f"http://{'a' * 70}.com/",
     "not UTF-8": "/\xff",

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.sample(3)
+
+
 SDIST = "sample-1.0.tar.gz"
 
 

@@ -19,6 +19,9 @@ from support.servers import serving
 if TYPE_CHECKING:
     from support.releases import Stage
 
+pytestmark = pytest.mark.sample(3)
+
+
 JSON = "application/vnd.pypi.simple.v1+json"
 FILE = {"filename": "sample-0.9-py3-none-any.whl", "url": "x", "hashes": {"sha256": "0" * 64}}
 

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from attested_publish.report import Report
     from support.releases import Stage
 
+pytestmark = pytest.mark.sample(3)
+
+
 CALLED = "octo-org/sample-project/.github/workflows/called.yml@refs/tags/v1.0.0"
 ELSEWHERE = "octo-org/shared/.github/workflows/release.yml@refs/heads/main"
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from support.releases import Stage
 
+pytestmark = pytest.mark.sample(3)
+
 
 def contents(folder: Path) -> dict[str, tuple[str, int]]:
     return {

@@ -33,6 +33,9 @@ from support.sidecars import attestation, put
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.sample(3)
+
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 

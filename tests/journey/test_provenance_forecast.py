@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from attested_publish.report import Forecast, Report
     from support.releases import Stage
 
+pytestmark = pytest.mark.sample(3)
+
+
 MOVED = {"repository": "new-org/sample-project"}
 OTHER_WORKFLOW = dict.fromkeys(
     ("workflow_ref", "job_workflow_ref"),

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from attested_publish.rehearsal.request_log import Answered
     from attested_publish.report import Report
 
+pytestmark = pytest.mark.sample(3)
+
+
 MODES = {
     "publish": publish.publish,
     "check": publish.check,

@@ -12,6 +12,9 @@ from support.releases import SDIST, WHEEL, problem
 if TYPE_CHECKING:
     from support.releases import Stage
 
+pytestmark = pytest.mark.sample(3)
+
+
 SWITCHED_OFF = {
     "nothing is kept": ("upload=unattested",),
     "and none is served": ("upload=unattested", "integrity=disabled"),

@@ -66,6 +66,9 @@ from support.releases import problem, run_to, staged
 if TYPE_CHECKING:
     from attested_publish.journey.run import Run
 
+pytestmark = pytest.mark.sample(3)
+
+
 PYPI = "https://upload.pypi.org"
 MISLEADING = (
     "https://upload.pypi.org\\.evil.example/legacy/",

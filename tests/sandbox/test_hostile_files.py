@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from attested_publish.findings import Finding
 
+pytestmark = pytest.mark.sample(3)
+
+
 SECONDS = 30
 """The bound is of processor time, and other tests run beside these; alone it takes 10 at most."""
 

@@ -10,6 +10,9 @@ from attested_publish.setup.writing import write
 from support.command import command
 from support.repositories import repository
 
+pytestmark = pytest.mark.sample(3)
+
+
 NAME = ".github/workflows/release.yml"
 SECRET = "${{ secrets.PYPI_API_TOKEN }}"
 HEAD = 'on:\n  push: {tags: ["v*"]}\njobs:\n'

@@ -17,6 +17,9 @@ from attested_publish.setup.writing import write
 from support.command import command
 from support.repositories import PYPROJECT, git, repository
 
+pytestmark = pytest.mark.sample(3)
+
+
 NAME = ".github/workflows/release.yml"
 SECRET = "${{ secrets.PYPI_API_TOKEN }}"
 PLAIN = "no plain command|after the upload|longer|outside|not known"
