@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +9,8 @@ import pytest
 
 from attested_publish.fronts.markdown import LIMIT
 from attested_publish.fronts.step_summary import append_summary
-from support.environment import without_a_job
 from support.releases import WHEEL
+from support.steps import step, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,31 +21,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     return tmp_path / "summary.md"
-
-
-def step(
-    page: Path, *arguments: str | Path, within: Path | None = None, **more: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a command as a step of a job on GitHub."""
-    job = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(page)}
-    return subprocess.run(
-        [sys.executable, "-m", "attested_publish", *map(os.fspath, arguments)],
-        env={**without_a_job(), **job, **more},
-        cwd=within,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
-def verified(stage: Stage) -> list[str | Path]:
-    """Publish, and return the options that verify what was published."""
-    assert stage.run().result == "done", stage.printed
-    config = stage.folder.parent / "trust.json"
-    config.write_text(stage.world.trust_config)
-    url = f"{stage.world.upload_url.removesuffix('legacy/')}simple/"
-    return ["verify", "--index-url", url, "--sigstore-trust-config", config]
 
 
 def test_verify(stage: Stage, page: Path) -> None:

@@ -59,12 +59,10 @@ def _settings(options: argparse.Namespace, values: Mapping[str, str]) -> Setting
     if options.paths:
         settings = replace(settings, packages_dir=tuple(dict.fromkeys(options.paths)))
     if options.report is not None:
-        from attested_publish.fronts.running import prove_writable
+        from attested_publish.fronts.running import require_writable
 
-        try:
-            prove_writable(options.report)
-        except OSError as error:
-            faults.append(f"--report cannot be written: {error.strerror}.")
+        with gathering(faults):
+            require_writable(options.report)
     if options.command == Mode.REHEARSE:
         from attested_publish.rehearsal.rehearse import read_world
 

@@ -18,6 +18,7 @@ from attested_publish.net.stopping import Stopped, done_or_stopped, see_through
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import Problem, Topic
 from attested_publish.report import Result
+from attested_publish.settings import WrongUsage
 
 if TYPE_CHECKING:
     from attested_publish.console.mask import Mask
@@ -147,8 +148,16 @@ def opened_for_writing(path: Path) -> TextIO:
     return open(descriptor, "w", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123
 
 
-def prove_writable(report: Path) -> None:
-    """Check before anything else that the report can be written; raises `OSError`."""
+def require_writable(report: Path | None) -> None:
+    """Check before anything else that a report can be written; raises `WrongUsage`."""
+    try:
+        if report is not None:
+            _prove_writable(report)
+    except OSError as error:
+        raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
+
+
+def _prove_writable(report: Path) -> None:
     # A link may point to a file that does not exist yet.
     is_there = report.exists()
     if is_there and not report.is_file() and not report.is_dir():

@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         carry_out,
         hand_over_report,
         mask_secrets,
-        prove_writable,
+        require_writable,
     )
     from attested_publish.fronts.setup_summary import SetUp, setup_summary
     from attested_publish.fronts.step_summary import summarize
@@ -87,11 +87,7 @@ def run(options: argparse.Namespace) -> int:
     from attested_publish.net.secrecy import all_blotted
     from attested_publish.report import Result
 
-    if options.report is not None:
-        try:
-            prove_writable(options.report)
-        except OSError as error:
-            raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
+    require_writable(options.report)
     mask_secrets(mask, Settings(), os.environ)
     printer = Printer(console(), verbose=options.verbose)
     run = Run("setup", Settings(), Recorder(printer), mask)

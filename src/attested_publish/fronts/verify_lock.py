@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.net.untrusted import shown
-from attested_publish.settings import Settings, WrongUsage
 
 if TYPE_CHECKING:
     import argparse
 
     from attested_publish.fronts.lock_run import LockRequest
+    from attested_publish.settings import Settings
 
 _OF_LOCKS = ("against", "against_git", "policy", "report", "write", "no_cache")
 _OF_RELEASES = ("repository", "workflow", "environment", "email", "pylock")
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         carry_out,
         hand_over_report,
         mask_secrets,
-        prove_writable,
+        require_writable,
     )
     from attested_publish.fronts.step_summary import summarize
     from attested_publish.fronts.terminal import console
@@ -100,11 +100,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     from attested_publish.journey.targets import chosen
     from attested_publish.report import Result
 
-    if options.report is not None:
-        try:
-            prove_writable(options.report)
-        except OSError as error:
-            raise WrongUsage(f"--report cannot be written: {error.strerror}.") from error
+    require_writable(options.report)
     mask_secrets(mask, settings, os.environ)
     printer = Printer(console(), verbose=options.verbose)
     run = Run("verify", settings, Recorder(printer), mask)
