@@ -40,14 +40,14 @@ e2e: $(VENV)/dev $(VENV)/e2e/ready
 E2E := -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py'
 OF_COMMANDS := $(wildcard tests/e2e/e2e_setup*.py) tests/e2e/e2e_step_summaries.py tests/e2e/e2e_hostile_locks.py
 
-e2e-with-engine:
+e2e-with-engine: $(VENV)/dev $(VENV)/e2e/ready
 	$(BIN)/python $(E2E) -m 'engine and not slow' tests/e2e $(TESTS)
 
-e2e-without-engine:
+e2e-without-engine: $(VENV)/dev $(VENV)/e2e/ready
 	$(BIN)/python $(E2E) -m 'not engine and not slow' $(OF_COMMANDS:%=--ignore=%) tests/e2e $(TESTS)
 
 # It starts when one of the others ends: together they take no longer than the longest.
-e2e-of-commands:
+e2e-of-commands: $(VENV)/dev $(VENV)/e2e/ready
 	$(BIN)/python $(E2E) -m 'not engine and not slow' $(OF_COMMANDS) $(TESTS)
 
 ## wheels: check that every supported platform has a wheel for every locked package (WRITE=1 corrects the tables)
