@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from attested_publish.fronts.markdown import LIMIT
-from attested_publish.fronts.step_summary import append_summary
+from attested_publish.fronts.step_summary import LIMIT, append_summary
 from support.releases import WHEEL
 from support.steps import step, verified
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import starmap
 from pathlib import Path
@@ -22,7 +21,7 @@ from attested_publish.console.recorder import Recorder
 from attested_publish.consumer.lock_findings import LockReport
 from attested_publish.fronts.head_start import start_judging
 from attested_publish.fronts.running import carry_out, mask_secrets, write_json
-from attested_publish.fronts.step_summary import VARIABLE, append_summary, append_whole
+from attested_publish.fronts.step_summary import VARIABLE, append_summary, append_whole, warned
 from attested_publish.fronts.summary import WRONG_INPUTS, summary
 from attested_publish.journey.outcome import report_of
 from attested_publish.journey.run import Run
@@ -183,7 +182,7 @@ def hand_over(
     record = report.as_json()
     folder = Path(environment.get("RUNNER_TEMP") or tempfile.gettempdir())
     path = folder / f"attested-publish-{secrets.token_hex(4)}.json"
-    with _warning("JSON report", warn) as of_report:
+    with warned("JSON report", warn) as of_report:
         about = record if locks is None else locks.as_json(report.result, report.problems)
         write_json(about, path)
     attestations_dir = report.together().attestations_dir
@@ -196,14 +195,14 @@ def hand_over(
     }
     if environment.get("GITHUB_OUTPUT"):
         file = Path(environment["GITHUB_OUTPUT"])
-        with _warning("step's outputs", warn) as of_outputs:
+        with warned("step's outputs", warn) as of_outputs:
             append_whole(file, "".join(starmap(_output, outputs.items())))
         if not of_outputs.is_done:
             # The disk may have room for this one, which others depend on.
-            with _warning("step's result", warn):
+            with warned("step's result", warn):
                 append_whole(file, _output("result", report.result.value))
     if environment.get(VARIABLE):
-        with _warning("step's summary", warn):
+        with warned("step's summary", warn):
             append_summary(Path(environment[VARIABLE]), partial(_page, report, locks))
 
 
@@ -214,23 +213,6 @@ def _page(report: Report, locks: LockReport | None, limit: int) -> str:
     from attested_publish.fronts.lock_summary import lock_summary
 
     return lock_summary(locks, report, limit)
-
-
-@dataclass
-class _Part:
-    is_done: bool = False
-
-
-@contextlib.contextmanager
-def _warning(what: str, warn: Callable[[str], None]) -> Iterator[_Part]:
-    """Warn if this block fails: a release must not fail because of its report."""
-    part = _Part()
-    try:
-        yield part
-        part.is_done = True
-    except Exception as error:  # noqa: BLE001 - a bug in the summary must not fail the release
-        why = getattr(error, "strerror", None) or f"{type(error).__name__}: {shown(error)}"
-        warn(f"The {what} could not be written: {why}.")
 
 
 def _output(name: str, value: str) -> str:

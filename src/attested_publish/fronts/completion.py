@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from attested_publish.fronts.carried import SHELLS, carried, completion_of
+from attested_publish.fronts.standard_output import write_out
 
 if TYPE_CHECKING:
     import argparse
@@ -31,18 +31,3 @@ def add_to(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the script. Returns 0: done, 1: it could not be written (the reason was printed)."""
     return write_out(carried(completion_of(options.shell)))
-
-
-def write_out(text: str) -> int:
-    """Write to standard output. Returns 0; 1 if it is closed or full, and the reason is printed."""
-    reason: str | None = "It is closed"
-    if sys.stdout is not None:
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except OSError as error:
-            reason = error.strerror
-        else:
-            return 0
-    print(f"attested-publish: standard output: {reason}.", file=sys.stderr)
-    return 1

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations.sidecars import KINDS
+from attested_publish.fronts.standard_output import CLOSED, hand_out
 from attested_publish.net.parallel import meanwhile
 from attested_publish.net.untrusted import harmless, shown
-from attested_publish.problems import FilesProblem
+from attested_publish.problems import FilesProblem, counted
 
 if TYPE_CHECKING:
     from attested_publish.attestations.found import Found
@@ -67,7 +68,6 @@ def run(options: argparse.Namespace) -> int:
     """Convert a file. Returns 0: done, 1: it could not be converted (the reason was printed)."""
     from attested_publish.attestations.convert import NotConvertible
     from attested_publish.fronts.step_summary import summarize
-    from attested_publish.fronts.verify_summary import convert_summary
 
     # The child process imports what takes long at the same time as this process.
     documents = meanwhile(lambda: _read(options.file))
@@ -83,26 +83,37 @@ def run(options: argparse.Namespace) -> int:
         why_not = f"{problem.title}. {problem.detail}"
     if not why_not:
         name = options.output or _STANDARD_OUTPUT
-        why_not = _hand_out("".join(f"{line}\n" for line in made), options.output)
+        why_not = _written("".join(f"{line}\n" for line in made), options.output)
     if why_not:
         _say(f"{shown(os.fspath(name))}: {why_not}")
-    summarize(partial(convert_summary, os.fspath(options.file), len(made), why_not), _say)
+    summarize(partial(_page, os.fspath(options.file), len(made), why_not), _say)
     return 1 if why_not else 0
 
 
-def _hand_out(text: str, path: Path | None) -> str:
+def _page(name: str, made: int, why_not: str, limit: int) -> str:
+    """Return the summary of a conversion: how many forms were made of a file, or why none."""
+    from attested_publish.fronts.markdown import Block, escaped, page_of, prose
+
+    line = f"✅ {escaped(name)}: {counted(made, 'attestation')} converted"
+    if why_not:
+        line = f"❌ {escaped(name)} was not converted: {prose(why_not)}"
+    return page_of([Block(f"### {line}\n")], (), limit)
+
+
+def _written(text: str, path: Path | None) -> str:
     """Write what was made; return why that failed, or an empty text."""
-    try:
-        if path is not None:
-            path.write_text(text, encoding="utf-8", newline="\n")
-        elif sys.stdout is not None:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        else:
+    if path is None:
+        why = hand_out(text)
+        if why == CLOSED:
             return "It is closed."
-    except OSError as error:
-        return f"It could not be written: {error.strerror}."
-    return ""
+    else:
+        try:
+            path.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as error:
+            why = str(error.strerror)
+        else:
+            why = ""
+    return f"It could not be written: {why}." if why else ""
 
 
 def _read(path: Path) -> list[Found]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish import DOCUMENTATION
 from attested_publish.fronts.carried import GUIDE, carried
+from attested_publish.fronts.standard_output import write_out
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import anchor_of
 from attested_publish.settings import WrongUsage
@@ -62,8 +63,6 @@ def add_to(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a section, or the names of all. Returns 0, 1: not written; raises `WrongUsage`."""
-    from attested_publish.fronts.completion import write_out
-
     sections = sections_of(carried(GUIDE))
     if not options.topic:
         return write_out("".join(f"{line}\n" for line in _listed(sections)))

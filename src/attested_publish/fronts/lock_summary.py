@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from attested_publish.consumer.lock_findings import Change, LockReport, PackageChange
@@ -48,7 +47,7 @@ def lock_summary(locks: LockReport, report: Report, limit: int) -> str:
     """Return the summary, at most `limit` bytes: the verdict, the findings, the changes."""
     blocks = [
         Block(f"## {_verdict(locks, report)}\n\n{_counts(locks)}\n\n"),
-        *chain.from_iterable(map(problem_blocks, report.problems)),
+        *problem_blocks(report.problems),
         *_findings(locks),
         *_changes(locks),
         _publishers(locks),

@@ -17,9 +17,6 @@ from attested_publish.problems import counted
 if TYPE_CHECKING:
     from attested_publish.report import ProblemReport
 
-LIMIT = 1 << 20
-"""The bytes that GitHub shows of a step's summary."""
-
 MARKS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}  # noqa: RUF001
 """The marks of findings."""
 
@@ -52,8 +49,8 @@ class Block:
 
         One whose frame does not fit is left out.
         """
-        room = limit - len((self.head + self.foot).encode()) - _NOTE
-        if room < (-_NOTE if not self.lines else 0):
+        room = limit - len((self.head + self.foot).encode()) - _NOTE * bool(self.lines)
+        if room < 0:
             return ""
         kept: list[str] = []
         for line in self.lines:
@@ -82,6 +79,11 @@ def page_of(blocks: Iterable[Block], addresses: Sequence[str], limit: int) -> st
     return text + tail
 
 
+def table(columns: Sequence[str], rows: Sequence[str]) -> Block:
+    """Return a table with its columns aligned to the left."""
+    return Block(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n", rows, "\n")
+
+
 def folded(lines: Sequence[str], noun: str, between: str = "") -> Iterator[Block]:
     """Yield the first ten of a list's lines, then what stands `between`, and the rest folded."""
     if not lines:
@@ -95,12 +97,17 @@ def folded(lines: Sequence[str], noun: str, between: str = "") -> Iterator[Block
         )
 
 
-def problem_blocks(problem: ProblemReport) -> Iterator[Block]:
-    """Yield a problem: what happened, what to do, and where to read on.
+def problem_blocks(problems: Iterable[ProblemReport]) -> Iterator[Block]:
+    """Yield problems: what happened, what to do, and where to read on.
 
     What fills the screen is folded, so that what to do is on the first one. Lines that the findings
     have are left out: the page has these, too.
     """
+    for problem in problems:
+        yield from _of_problem(problem)
+
+
+def _of_problem(problem: ProblemReport) -> Iterator[Block]:
     lines = problem.detail.splitlines()[problem.listed :]
     # A few lines more are not worth a fold.
     end = len(lines) if len(lines) <= _OPEN_LINES else _OPEN_LINES * 2 // 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from attested_publish.console.printer import Printer
     from attested_publish.journey.run import Run
     from attested_publish.journey.targets import Targets
+    from attested_publish.report import Report
 
 
 def run(options: argparse.Namespace, values: Mapping[str, str]) -> int:
@@ -27,25 +27,25 @@ def run(options: argparse.Namespace, values: Mapping[str, str]) -> int:
     settings = _settings(options, values)
     start_judging(settings)
 
-    from attested_publish.console.mask import mask
-    from attested_publish.console.printer import Printer
-    from attested_publish.console.recorder import Recorder
-    from attested_publish.fronts.running import carry_out, hand_over_report, mask_secrets
+    from attested_publish.fronts.command_run import command_run
+    from attested_publish.fronts.running import carry_out, hand_over_report
     from attested_publish.fronts.step_summary import summarize
-    from attested_publish.fronts.summary import summary
-    from attested_publish.fronts.terminal import console
     from attested_publish.journey.outcome import report_of
-    from attested_publish.journey.run import Run
     from attested_publish.report import Result
 
-    mask_secrets(mask, settings, os.environ)
-    printer = Printer(console(), verbose=settings.verbose)
-    run = Run(settings.mode.value, settings, Recorder(printer), mask)
+    run = command_run(settings.mode.value, settings, verbose=settings.verbose)
     result = carry_out(lambda: _work(options, run), run)
     if options.report is not None:
-        hand_over_report(report_of(run).as_json(), options.report, printer)
-    summarize(lambda limit: summary(report_of(run), limit), printer.warning)
+        hand_over_report(report_of(run).as_json(), options.report, run.printer)
+    summarize(lambda limit: _page(report_of(run), limit), run.printer.warning)
     return 0 if result is Result.DONE else 1
+
+
+def _page(report: Report, limit: int) -> str:
+    # Only in a job: everybody else does not wait for what it needs.
+    from attested_publish.fronts.summary import summary
+
+    return summary(report, limit)
 
 
 def _settings(options: argparse.Namespace, values: Mapping[str, str]) -> Settings:

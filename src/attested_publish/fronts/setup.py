@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,32 +69,20 @@ def add_to(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Set a repository up. Returns 0: done, 1: something failed; raises `WrongUsage`."""
     path = _path(options.path)
-    from attested_publish.console.mask import mask
-    from attested_publish.console.printer import Printer
-    from attested_publish.console.recorder import Recorder
-    from attested_publish.fronts.running import (
-        carry_out,
-        hand_over_report,
-        mask_secrets,
-        require_writable,
-    )
+    from attested_publish.fronts.command_run import command_run
+    from attested_publish.fronts.running import carry_out, hand_over_report, require_writable
     from attested_publish.fronts.setup_summary import SetUp, setup_summary
     from attested_publish.fronts.step_summary import summarize
-    from attested_publish.fronts.terminal import console
     from attested_publish.journey.outcome import report_of
-    from attested_publish.journey.run import Run
-    from attested_publish.net.secrecy import all_blotted
     from attested_publish.report import Result
 
     require_writable(options.report)
-    mask_secrets(mask, Settings(), os.environ)
-    printer = Printer(console(), verbose=options.verbose)
-    run = Run("setup", Settings(), Recorder(printer), mask)
+    run = command_run("setup", Settings(), verbose=options.verbose)
     outcome = SetUp()
     result = carry_out(lambda: _work(options, path, run, outcome), run)
     if options.report is not None:
-        hand_over_report(all_blotted(outcome.as_json()), options.report, printer)
-    summarize(lambda limit: setup_summary(outcome, report_of(run), limit), printer.warning)
+        hand_over_report(outcome.as_json(), options.report, run.printer)
+    summarize(lambda limit: setup_summary(outcome, report_of(run), limit), run.printer.warning)
     return 0 if result is Result.DONE else 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from attested_publish.findings import Severity
@@ -17,8 +16,10 @@ from attested_publish.fronts.markdown import (
     page_of,
     problem_blocks,
     prose,
+    table,
     url_of,
 )
+from attested_publish.net.secrecy import all_blotted
 from attested_publish.problems import counted
 from attested_publish.report import Result
 
@@ -45,20 +46,24 @@ class SetUp:
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON report (schema 1)."""
-        return {
-            "schema": _SCHEMA,
-            "mode": "setup",
-            "publishers": [each.as_json() for each in self.publishers],
-            "findings": [each.as_json() for each in self.findings],
-            "written": [each.name for each in self.written],
-        }
+        return dict(
+            all_blotted(
+                {
+                    "schema": _SCHEMA,
+                    "mode": "setup",
+                    "publishers": [each.as_json() for each in self.publishers],
+                    "findings": [each.as_json() for each in self.findings],
+                    "written": [each.name for each in self.written],
+                }
+            )
+        )
 
 
 def setup_summary(outcome: SetUp, report: Report, limit: int) -> str:
     """Return the summary, at most `limit` bytes: what to register, and what to improve."""
     blocks = (
         Block(f"## {_verdict(outcome, report)}\n\n"),
-        *chain.from_iterable(map(problem_blocks, report.problems)),
+        *problem_blocks(report.problems),
         Block("", [f"❌ {prose(each)}\n\n" for each in outcome.refused]),
         _publishers(outcome),
         Block("", [f"{prose(each)}\n\n" for each in report.story.remarks]),
@@ -82,8 +87,7 @@ def _publishers(outcome: SetUp) -> Block:
     if not outcome.publishers:
         return Block(f"{prose(outcome.nothing)}\n\n" if outcome.nothing else "")
     columns = ("project", "on", "owner", "repository", "workflow", "environment")
-    head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
-    return Block(head, [_row(each) for each in outcome.publishers], "\n")
+    return table(columns, [_row(each) for each in outcome.publishers])
 
 
 def _row(publisher: Publisher) -> str:

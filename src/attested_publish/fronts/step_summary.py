@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from attested_publish.fronts.markdown import LIMIT, Block, page_of, prose
 from attested_publish.net import secrecy
 from attested_publish.net.untrusted import shown
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
 """The variable with the path of the file that becomes the summary."""
+
+LIMIT = 1 << 20
+"""The bytes that GitHub shows of a step's summary."""
 
 _LEAST = 1000
 
@@ -41,25 +44,41 @@ def summarize(
 
     `page` returns it for a limit in bytes. If that fails, `warn` is called with a sentence.
     """
-    if why := _why_not(page, environment):
-        warn(f"The step's summary could not be written: {why}.")
+    if environment.get("GITHUB_ACTIONS") == "true" and environment.get(VARIABLE):
+        with warned("step's summary", warn):
+            append_summary(Path(environment[VARIABLE]), page)
 
 
-def _why_not(page: Callable[[int], str], environment: Mapping[str, str]) -> str:
-    if environment.get("GITHUB_ACTIONS") != "true" or not environment.get(VARIABLE):
-        return ""
+@dataclass
+class Part:
+    """A part of what a step hands over, and whether that is done."""
+
+    is_done: bool = False
+
+
+@contextlib.contextmanager
+def warned(what: str, warn: Callable[[str], None]) -> Iterator[Part]:
+    """Warn if this block fails: nothing must fail because of what is said about it."""
+    part = Part()
     try:
-        append_summary(Path(environment[VARIABLE]), page)
-    except Exception as error:  # noqa: BLE001 - a bug in a summary must not fail what is done
-        return getattr(error, "strerror", None) or f"{type(error).__name__}: {shown(error)}"
-    return ""
+        yield part
+        part.is_done = True
+    except Exception as error:  # noqa: BLE001 - nor because of a bug in what says it
+        why = getattr(error, "strerror", None) or f"{type(error).__name__}: {shown(error)}"
+        warn(f"The {what} could not be written: {why}.")
 
 
 def summarize_wrong_usage(sentences: Sequence[str], warn: Callable[[str], None]) -> None:
     """Append what is wrong with a command line, in a job on GitHub."""
+    summarize(lambda limit: _wrong_usage(sentences, limit), warn)
+
+
+def _wrong_usage(sentences: Sequence[str], limit: int) -> str:
+    from attested_publish.fronts.markdown import Block, page_of, prose
+
     lines = [f"- {prose(each)}\n" for each in sentences]
     block = Block("### ❌ Nothing was done: the command line is wrong\n\n", lines, "\n")
-    summarize(lambda limit: page_of([block], (), limit), warn)
+    return page_of([block], (), limit)
 
 
 def append_whole(path: Path, text: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from rich import filesize
@@ -72,7 +71,7 @@ def _parts(report: Report) -> tuple[Block, ...]:
     found = list(_findings(report))
     return (
         Block(f"## {_verdict(report)}\n\n{_lead(report)}"),
-        *chain.from_iterable(map(problem_blocks, report.problems)),
+        *problem_blocks(report.problems),
         *(() if is_done else found),
         _files(report),
         *(found if is_done else ()),
@@ -89,7 +88,7 @@ def _of_several(report: Report) -> Iterator[Block]:
         for number, part in enumerate(report.indexes, 1)
     ]
     yield Block(f"# {verdict}\n\n", lines, "\n")
-    yield from chain.from_iterable(map(problem_blocks, report.problems))
+    yield from problem_blocks(report.problems)
     # What to do is at those where it failed.
     in_order = sorted(enumerate(report.indexes, 1), key=lambda each: each[1].result is Result.DONE)
     for number, part in in_order:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from attested_publish.console.output import Output
 from attested_publish.fronts import verify_lock, watch
+from attested_publish.fronts.standard_output import hand_out
 from attested_publish.fronts.switches import add_verbose
 from attested_publish.net.addresses import PYPI_UPLOAD_URL, BadAddress
 from attested_publish.net.secrecy import without_credentials
@@ -158,32 +158,23 @@ def run(options: argparse.Namespace) -> int:
         return verify_lock.run(options, settings)
     if options.watch_since is not None:
         return watch.run(options, settings, targets.releases[0][0], expected)
-    from attested_publish.console.mask import mask
-    from attested_publish.console.printer import Printer
-    from attested_publish.console.recorder import Recorder
-    from attested_publish.fronts.running import carry_out, mask_secrets
+    from attested_publish.fronts.command_run import command_run
+    from attested_publish.fronts.running import carry_out
     from attested_publish.fronts.step_summary import summarize
-    from attested_publish.fronts.terminal import console
     from attested_publish.fronts.verify_summary import verify_summary
     from attested_publish.journey.outcome import report_of
-    from attested_publish.journey.run import Run
     from attested_publish.journey.targets import chosen
     from attested_publish.report import Result
 
-    own = console()
-    if options.pylock:
-        own.file = Output(sys.stderr, "standard error")  # type: ignore[assignment] # see `console`
-    mask_secrets(mask, settings, os.environ)
-    printer = Printer(own, verbose=options.verbose)
-    run = Run("verify", settings, Recorder(printer), mask)
-
+    output = Output(sys.stderr, "standard error") if options.pylock else None
+    run = command_run("verify", settings, verbose=options.verbose, output=output)
     found: list[Verified] = []
 
     def work() -> None:
         run.targets = chosen(settings)
         found.extend(verify(run, targets, expected))
-        if options.pylock and (why_not := _hand_out(pylock_entries(found))):
-            printer.warning(f"The entries could not be written to standard output: {why_not}.")
+        if options.pylock and (why_not := hand_out(pylock_entries(found))):
+            run.printer.warning(f"The entries could not be written to standard output: {why_not}.")
             run.result = Result.FAILED
 
     result = carry_out(work, run)
@@ -195,7 +186,7 @@ def run(options: argparse.Namespace) -> int:
             limit,
             expects=bool(expected),
         ),
-        printer.warning,
+        run.printer.warning,
     )
     return 0 if result is Result.DONE else 1
 
@@ -277,18 +268,6 @@ def _commit(text: str | None) -> str | None:
             "more."
         )
     return text
-
-
-def _hand_out(text: str) -> str:
-    """Write the requested entries; return why that failed, or an empty text."""
-    if sys.stdout is None:
-        return "it is closed"
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except (OSError, ValueError) as error:
-        return getattr(error, "strerror", None) or "it is closed"
-    return ""
 
 
 def verify(run: Run, targets: Targets, expected: Expected) -> list[Verified]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,29 +80,18 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
     Raises `WrongUsage`.
     """
-    from attested_publish.console.mask import mask
-    from attested_publish.console.printer import Printer
-    from attested_publish.console.recorder import Recorder
     from attested_publish.consumer.lock_findings import LockReport
+    from attested_publish.fronts.command_run import command_run
     from attested_publish.fronts.lock_run import verify_locks
     from attested_publish.fronts.lock_summary import lock_summary
-    from attested_publish.fronts.running import (
-        carry_out,
-        hand_over_report,
-        mask_secrets,
-        require_writable,
-    )
+    from attested_publish.fronts.running import carry_out, hand_over_report, require_writable
     from attested_publish.fronts.step_summary import summarize
-    from attested_publish.fronts.terminal import console
     from attested_publish.journey.outcome import report_of
-    from attested_publish.journey.run import Run
     from attested_publish.journey.targets import chosen
     from attested_publish.report import Result
 
     require_writable(options.report)
-    mask_secrets(mask, settings, os.environ)
-    printer = Printer(console(), verbose=options.verbose)
-    run = Run("verify", settings, Recorder(printer), mask)
+    run = command_run("verify", settings, verbose=options.verbose)
     report = LockReport()
 
     def work() -> None:
@@ -113,8 +101,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
     result = carry_out(work, run)
     if options.report is not None:
-        hand_over_report(report.as_json(result, run.recorder.problems), options.report, printer)
-    summarize(lambda limit: lock_summary(report, report_of(run), limit), printer.warning)
+        hand_over_report(report.as_json(result, run.recorder.problems), options.report, run.printer)
+    summarize(lambda limit: lock_summary(report, report_of(run), limit), run.printer.warning)
     return 0 if result is Result.DONE else 1
 
 

@@ -1,15 +1,23 @@
-"""What `verify` and `convert` found out, as a step summary."""
+"""What `verify` found out, as a step summary."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations.sidecars import KINDS
 from attested_publish.console.forecast import in_words
 from attested_publish.consumer.expected import publisher_text
-from attested_publish.fronts.markdown import Block, escaped, folded, page_of, problem_blocks, prose
+from attested_publish.fronts.markdown import (
+    Block,
+    escaped,
+    folded,
+    page_of,
+    problem_blocks,
+    prose,
+    table,
+)
 from attested_publish.problems import counted
 
 if TYPE_CHECKING:
@@ -52,7 +60,7 @@ def verify_summary(
     blocks = (
         _verdict(_names(verdicts), good, len(verdicts), is_good=is_good),
         Block("" if expects or not verdicts else "Any publisher was accepted: see the table.\n\n"),
-        *chain.from_iterable(map(problem_blocks, report.problems)),
+        *problem_blocks(report.problems),
         *folded(why_not, "file", _WHAT_TO_DO),
         _table(
             ["file", "kinds", "published by", "from"],
@@ -81,19 +89,11 @@ def watch_summary(what: str, found: Sequence[Watched], report: Report, limit: in
             len(found),
             is_good=good == len(found) and not report.problems,
         ),
-        *chain.from_iterable(map(problem_blocks, report.problems)),
+        *problem_blocks(report.problems),
         *folded(why_not, "file", _WHAT_TO_DO),
         _table(["version", "file", "published by"], rows),
     )
     return page_of(blocks, [report.story.index_name], limit)
-
-
-def convert_summary(name: str, made: int, why_not: str, limit: int) -> str:
-    """Return the summary of a conversion: how many forms were made of a file, or why none."""
-    line = f"✅ {escaped(name)}: {counted(made, 'attestation')} converted"
-    if why_not:
-        line = f"❌ {escaped(name)} was not converted: {prose(why_not)}"
-    return page_of([Block(f"### {line}\n")], (), limit)
 
 
 def _names(verdicts: Sequence[Verdict]) -> str:
@@ -118,11 +118,11 @@ def _verdict(names: str, good: int, of_all: int, *, is_good: bool) -> Block:
 def _table(columns: Sequence[str], rows: Sequence[str]) -> Block:
     if not rows:
         return Block()
-    head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
+    whole = table(columns, rows)
     if len(rows) <= _OPEN_ROWS:
-        return Block(head, rows, "\n")
+        return whole
     opened = f"<details><summary>All {counted(len(rows), 'file')}</summary>\n\n"
-    return Block(opened + head, rows, "\n</details>\n\n")
+    return replace(whole, head=opened + whole.head, foot="\n</details>\n\n")
 
 
 def _row(verdict: Verdict) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from attested_publish.net.untrusted import harmless, shown
@@ -55,28 +54,23 @@ def run(options: argparse.Namespace, settings: Settings, project: str, expected:
     """Verify everything a project has released since a version. Returns 0: it is right, 1."""
     from packaging.version import Version
 
-    from attested_publish.console.mask import mask
-    from attested_publish.console.printer import Printer
-    from attested_publish.console.recorder import Recorder
     from attested_publish.consumer.attested_files import AttestedFiles
     from attested_publish.consumer.persistence import Persistence
     from attested_publish.consumer.verified_cache import VerifiedCache
     from attested_publish.consumer.watch import watch
+    from attested_publish.fronts.command_run import command_run
     from attested_publish.fronts.lock_run import prover_of
-    from attested_publish.fronts.running import carry_out, mask_secrets
+    from attested_publish.fronts.running import carry_out
     from attested_publish.fronts.step_summary import summarize
-    from attested_publish.fronts.terminal import console
     from attested_publish.fronts.verify_summary import watch_summary
     from attested_publish.index.pages import Pages
     from attested_publish.journey.outcome import report_of
-    from attested_publish.journey.run import Run
     from attested_publish.journey.targets import chosen
     from attested_publish.net.http import new_session
     from attested_publish.problems import Stage
     from attested_publish.report import Result
 
-    mask_secrets(mask, settings, os.environ)
-    run = Run("verify", settings, Recorder(Printer(console(), verbose=options.verbose)), mask)
+    run = command_run("verify", settings, verbose=options.verbose)
     fields = {
         "kind": expected.kind,
         "repository": expected.repository,
