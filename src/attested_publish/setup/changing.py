@@ -245,7 +245,7 @@ def _refuse_entries(step: Table, upload: Uploading, *, is_alone: bool) -> None:
 
 
 def _append_step(editor: Editor, step: Table, block: list[str]) -> None:
-    """Add a step behind another one, under the same condition."""
+    """Add a step behind another one."""
     source = editor.document.source
     dash = editor.line_start(step.start)
     item = source[dash : step.pairs[0][0].start]
@@ -271,14 +271,14 @@ def _rows(editor: Editor, run: Text, first: int, end: int) -> tuple[int, int]:
 def _inputs(upload: Uploading, command: str) -> Iterator[str]:
     """Yield the action's inputs that mean what the command's words did."""
     folder = upload.folder.strip("/").removeprefix("./")
-    for each in (*upload.paths, *([folder] if folder else [])):
+    paths = list(upload.paths) or ["dist/*"]
+    for each in (*paths, *([folder] if folder else [])):
         if each.startswith(("/", "~")) or ".." in each.split("/"):
             raise NotChangeable(f"{shown(each, 100)!r} may be outside the workspace")
-        if not _PATH.fullmatch(each) and not any(mark in each for mark in MARKS + "$`"):
+        if any(mark in each for mark in MARKS + "$`"):
+            raise NotChangeable("what the command uploads is not known before a run")
+        if not _PATH.fullmatch(each):
             raise NotChangeable(f"{shown(each, 100)!r} has characters that mean more to a shell")
-    paths = list(upload.paths) or ["dist/*"]
-    if any(mark in path for mark in MARKS + "$`" for path in (*paths, folder)):
-        raise NotChangeable("what the command uploads is not known before a run")
     folders = {path.rstrip("/").removesuffix("/*").removesuffix("/**") for path in paths}
     is_one = len(folders) == 1 and "*" not in next(iter(folders))
     named = [next(iter(folders))] if is_one else paths

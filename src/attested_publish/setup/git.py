@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from attested_publish.setup.reading import is_linked
+
 _SECONDS = 60
 _KEPT = ("PATH", "HOME", "USERPROFILE", "SYSTEMROOT", "TMPDIR", "TEMP", "LANG")
 _SHA1_DIGITS = 40
@@ -19,7 +21,7 @@ def why_not_to_change(root: Path, name: str) -> str | None:
     What git has of it, in the last commit and in the index, is compared with the file itself: git
     would run the filters that the repository's own configuration names.
     """
-    if (root / name).resolve() != root.resolve() / name:
+    if is_linked(root, name):
         return "it is a link, or in a folder that is one"
     program = shutil.which("git")
     if program is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from attested_publish.setup.addresses import SECRET_TEXT, UNKNOWN_TEXT, Place, place_of
 from attested_publish.setup.commands import Found, Shell, Texts, read
@@ -39,6 +39,10 @@ _ARTIFACT = re.compile(
 )
 
 
+Script: TypeAlias = tuple[Found, int]
+"""What a script does, and its first line in its file."""
+
+
 class Scripts:
     """Reads the scripts of steps, each text with the same variables once."""
 
@@ -48,11 +52,8 @@ class Scripts:
         self._variables: dict[int, tuple[Scope, int, dict[str, Texts]]] = {}
         self._numbers: dict[tuple[tuple[str, Texts], ...], int] = {}
 
-    def of(self, step: Step) -> list[tuple[Found, int]]:
-        """Return what a step's script does, for every value of its expressions, and where it is.
-
-        That is the first line of the script in its file.
-        """
+    def of(self, step: Step) -> list[Script]:
+        """Return what a step's script does, for every value of its expressions."""
         texts, first = _scripts(step)
         if not texts:
             return []
@@ -77,13 +78,13 @@ class Scripts:
         return number, found
 
 
-def uploads(step: Step, scripts: Scripts) -> Iterator[Uploading]:
+def uploads(step: Step, scripts: Sequence[Script]) -> Iterator[Uploading]:
     """Yield the uploads of a step."""
     name = step.uses.lower().removeprefix("docker://ghcr.io/")
     if name.partition(":")[0] in {OURS, PYPA}:
         yield from _of_action(step, OURS if name.startswith(OURS) else PYPA)
     else:
-        for found, first in scripts.of(step):
+        for found, first in scripts:
             for each in found.uploads:
                 yield Uploading(
                     spot=Spot(step.file, first + each.line),
@@ -99,22 +100,22 @@ def uploads(step: Step, scripts: Scripts) -> Iterator[Uploading]:
                 )
 
 
-def may_publish(step: Step, scripts: Scripts) -> Iterator[Spot]:
+def may_publish(step: Step, scripts: Sequence[Script]) -> Iterator[Spot]:
     """Yield where a step runs what may publish: a task or script, or an action of others."""
     if _PUBLISHING.search(step.uses):
         yield step.spot("uses")
-    for found, first in scripts.of(step):
+    for found, first in scripts:
         yield from (Spot(step.file, first + line) for line in found.delegated)
 
 
-def builds(step: Step, scripts: Scripts) -> Iterator[Spot]:
+def builds(step: Step, scripts: Sequence[Script]) -> Iterator[Spot]:
     """Yield where a step builds distributions."""
     name = step.uses.lower()
     command = _value(step, "command") or "build"
     if name.startswith(_BUILDING) or (name in _MATURIN and command in {"build", "sdist"}):
         yield step.spot("uses")
         return
-    for found, first in scripts.of(step):
+    for found, first in scripts:
         yield from (Spot(step.file, first + line) for line in found.builds)
 
 
@@ -147,7 +148,7 @@ def restores_cache(step: Step) -> bool:
             return False
 
 
-def hints(step: Step, scripts: Scripts) -> Iterator[str]:
+def hints(step: Step, scripts: Sequence[Script]) -> Iterator[str]:
     """Yield the paths and names of projects that a step is about."""
     if step.folder:
         yield step.folder
@@ -157,14 +158,9 @@ def hints(step: Step, scripts: Scripts) -> Iterator[str]:
     if "artifact" in step.uses and (text := step.given("name", "pattern")):
         for each in _marked(text.text, step.scope):
             yield _ARTIFACT.sub("", each)
-    for found, _ in scripts.of(step):
+    for found, _ in scripts:
         for each in found.hints:
             yield f"{step.folder}/{each}" if step.folder else each
-
-
-def builds_all(step: Step, scripts: Scripts) -> bool:
-    """Whether a step builds every project of the repository."""
-    return any(found.builds_all for found, _ in scripts.of(step))
 
 
 def _of_action(step: Step, name: str) -> Iterator[Uploading]:

@@ -133,10 +133,9 @@ class Files:
         for key, value in root.pairs:
             if key.text in _NO_JOBS:
                 earlier = self._merged.shared.get(key.text)
-                is_merged = isinstance(value, Table) and isinstance(earlier, Table)
                 self._merged.shared[key.text] = (
                     merged(earlier, value)
-                    if is_merged and isinstance(value, Table) and isinstance(earlier, Table)
+                    if isinstance(value, Table) and isinstance(earlier, Table)
                     else value
                 )
             elif isinstance(value, Table):

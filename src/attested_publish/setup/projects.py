@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from attested_publish.setup.addresses import named_urls, uv_indexes
+from attested_publish.setup.addresses import UNKNOWN_TEXT, named_urls, uv_indexes
 from attested_publish.setup.documents import name_in_setup
 from attested_publish.setup.reading import Deadline, NotRead, Tree, is_utf8, legible
 
@@ -96,7 +96,7 @@ class Projects:
         """Return the projects that a job publishes, by the paths and names that it mentions.
 
         `further` are those of the jobs before it, which count where its own fit no project. In
-        them U+E000 is what is not known. Without any that fits: the main project, or all.
+        them `UNKNOWN_TEXT` is what is not known. Without any that fits: the main project, or all.
         """
         if all_of_them or len(self.found) <= 1:
             return list(self.found)
@@ -128,16 +128,18 @@ def _is_about(hint: str, project: Project) -> bool:
     return any(
         _matches(name, canonicalize_name(part) if name == project.normalized else part)
         for part in parts
-        if part not in {"dist", "\ue000"} and "*" not in part
+        if part not in {"dist", UNKNOWN_TEXT} and "*" not in part
         for name in (project.normalized, folder[-1])
         if name
     )
 
 
 def _matches(name: str, part: str) -> bool:
-    if "\ue000" not in part:
+    if UNKNOWN_TEXT not in part:
         return name == part
-    pattern = "".join("*" if char == "\ue000" else f"[{char}]" for char in part if char not in "[]")
+    pattern = "".join(
+        "*" if char == UNKNOWN_TEXT else f"[{char}]" for char in part if char not in "[]"
+    )
     return fnmatch.fnmatchcase(name, pattern)
 
 

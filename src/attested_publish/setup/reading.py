@@ -57,6 +57,11 @@ def legible(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
+def is_linked(root: Path, name: str) -> bool:
+    """Whether a file or folder is a link, or below one, in a repository."""
+    return (root / name).resolve() != root.resolve() / name
+
+
 @dataclass(frozen=True)
 class Tree:
     """The folder of a repository; files in it are named by their path, with slashes.

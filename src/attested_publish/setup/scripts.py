@@ -21,15 +21,18 @@ _TOOLS = re.compile(
 )
 """Installs what the upload needs, and nothing else."""
 
-_PLAIN = re.compile(
-    r"(?:(?:(?:python3?|py)\s+-m\s+)?(?:build|twine\s+check|pip3?\s+(?:install|download|list))"
+_COMMANDS = (
+    r"(?:(?:python3?|py)\s+-m\s+)?(?:build|twine\s+check|pip3?\s+(?:install|download|list))"
     r"|uv\s+(?:build|sync|venv|lock|pip)|uvx\s+twine\s+check|(?:pipx\s+run|uvx)\s+build"
-    r"|(?:hatch|flit|poetry|pdm)\s+build|make|ls|echo|cat|mkdir|true|pwd|date)"
-    r"(?:\s[\w\s./=*@:+,'\"-]*)?"
+    r"|(?:hatch|flit|poetry|pdm)\s+build|ls|echo|cat|mkdir|true|pwd|date"
 )
+_WORDS = r"(?:\s[\w\s./=*@:+,'\"-]*)?"
+_HARMLESS = re.compile(rf"(?:{_COMMANDS}){_WORDS}")
+"""Commands that need neither a credential nor a permission."""
+
+_PLAIN = re.compile(rf"(?:{_COMMANDS}|make){_WORDS}")
 """Commands that neither decide whether those after them run, nor change anything for these."""
 
-_HARMLESS = re.compile(r"(?!make\b).*", re.DOTALL)
 _SET = re.compile(r"set\s+-[eux]+(?:o\s+pipefail)?")
 _FLAGS = {"--skip-existing", "--non-interactive", "--verbose", "--disable-progress-bar"}
 _WITH_VALUE = {
@@ -77,10 +80,7 @@ def is_harmless(script: str) -> bool:
     """Whether a script consists of commands that need neither a credential nor a permission."""
     lines = [line.strip() for line in script.splitlines()]
     return all(
-        not line
-        or line.startswith("#")
-        or _SET.fullmatch(line)
-        or (_PLAIN.fullmatch(line) and _HARMLESS.fullmatch(line))
+        not line or line.startswith("#") or _SET.fullmatch(line) or _HARMLESS.fullmatch(line)
         for line in lines
     )
 

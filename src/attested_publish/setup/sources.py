@@ -112,11 +112,16 @@ class Sources:
         return document
 
 
+def own_path(uses: str, repository: str) -> str:
+    """Return what a step or job uses as a path (`./…`), where it is named by its repository."""
+    if repository and uses.lower().startswith(f"{repository.lower()}/"):
+        return f"./{uses[len(repository) + 1 :]}"
+    return uses
+
+
 def _action_files(uses: str, repository: str) -> list[str]:
     """Return where an action of the repository itself may be; nothing for one of others."""
-    path = uses
-    if repository and uses.lower().startswith(f"{repository.lower()}/"):
-        path = f"./{uses[len(repository) + 1 :]}"
+    path = own_path(uses, repository)
     if not (path.startswith("./") or path == ".") or ".." in PurePosixPath(path).parts:
         return []
     folder = path.removeprefix(".").strip("/")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from attested_publish.setup.addresses import UNKNOWN_TEXT
 from attested_publish.setup.documents import List, Table, Text
 from attested_publish.setup.jobs import Spot
 from attested_publish.setup.scopes import Scope
@@ -89,7 +90,7 @@ class Steps:
             job.get("steps"),
             scope,
             conditions=(),
-            folder="\ue000" if folder is None else folder,
+            folder=UNKNOWN_TEXT if folder is None else folder,
             shell=run.get("shell", ""),
             depth=0,
         )
@@ -118,7 +119,7 @@ class Steps:
                 if scope.truth(text.text) == {False}:
                     continue
             given = table.text("working-directory")
-            place = folder if given is None else scope.value(given.text) or "\ue000"
+            place = folder if given is None else scope.value(given.text) or UNKNOWN_TEXT
             shell_of_it = table.text("shell")
             step = Step(file, table, inner, own, place, shell_of_it.text if shell_of_it else shell)
             action = self._sources.action(step.uses) if depth < _DEEPEST else None

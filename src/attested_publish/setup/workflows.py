@@ -14,7 +14,7 @@ from attested_publish.setup.jobs import Job, Provider, Spot, Trigger
 from attested_publish.setup.permissions import Permissions
 from attested_publish.setup.projects import MOST_HINTS
 from attested_publish.setup.scopes import Scope, combinations
-from attested_publish.setup.sources import WORKFLOWS, Sources
+from attested_publish.setup.sources import WORKFLOWS, Sources, own_path
 from attested_publish.setup.steps import Step, Steps
 from attested_publish.setup.triggers import (
     CALL,
@@ -220,8 +220,9 @@ class Workflows:
         ):
             if self._sources.is_late(document.name):
                 break
-            mentions += self._note_step(job, step)
-            may_publish += github_steps.may_publish(step, self._scripts)
+            scripts = self._scripts.of(step)
+            mentions += self._note_step(job, step, scripts)
+            may_publish += github_steps.may_publish(step, scripts)
         if not job.uploads and job.may_be_for_publishing:
             self.may_publish |= dict.fromkeys(may_publish)
         if job.uploads and job.lacks_identity:
@@ -239,13 +240,14 @@ class Workflows:
                 for each in job.uploads
             ]
 
-    def _note_step(self, job: Job, step: Step) -> list[str]:
+    @staticmethod
+    def _note_step(job: Job, step: Step, scripts: Sequence[github_steps.Script]) -> list[str]:
         """Add to a job what one of its steps does; return the conditions of an upload."""
-        uploads = list(github_steps.uploads(step, self._scripts))
+        uploads = list(github_steps.uploads(step, scripts))
         job.uploads += uploads
-        job.builds += github_steps.builds(step, self._scripts)
-        job.hints += github_steps.hints(step, self._scripts)
-        job.builds_all = job.builds_all or github_steps.builds_all(step, self._scripts)
+        job.builds += github_steps.builds(step, scripts)
+        job.hints += github_steps.hints(step, scripts)
+        job.builds_all = job.builds_all or any(found.builds_all for found, _ in scripts)
         job.checks_out = job.checks_out or step.uses.lower() == "actions/checkout"
         if github_steps.restores_cache(step):
             job.caches.append(step.spot("uses"))
@@ -306,10 +308,7 @@ class Workflows:
 
     def _own_path(self, uses: str) -> str | None:
         """Return the file of a reusable workflow of this repository; `None` for another's."""
-        path = uses.strip().partition("@")[0]
-        repository = self._sources.repository
-        if repository and path.lower().startswith(f"{repository.lower()}/"):
-            path = f"./{path[len(repository) + 1 :]}"
+        path = own_path(uses.strip().partition("@")[0], self._sources.repository)
         is_own = path.startswith(f"./{WORKFLOWS}/") and ".." not in PurePosixPath(path).parts
         return path.removeprefix("./") if is_own else None
 

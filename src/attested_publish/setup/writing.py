@@ -20,7 +20,7 @@ from attested_publish.setup.documents import List, SetupProblem, Table, Text, Va
 from attested_publish.setup.edits import Editor, NotChangeable
 from attested_publish.setup.git import why_not_to_change
 from attested_publish.setup.jobs import Job, Kind, Provider, Uploading
-from attested_publish.setup.reading import Tree
+from attested_publish.setup.reading import Tree, is_linked
 from attested_publish.setup.remote import GITHUB
 from attested_publish.setup.sources import WORKFLOWS
 from attested_publish.setup.survey import Survey, survey
@@ -160,14 +160,13 @@ def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
         outcome.refused.append(f"{WORKFLOWS} has a file of every name that a new one could get.")
         return
     change = Change(f"{WORKFLOWS}/{name}.yml", "", new_workflow(found.projects, own, name))
-    place = tree.root / WORKFLOWS
     with _explained(change.name):
-        if place.resolve() != tree.root.resolve() / WORKFLOWS:
+        if is_linked(tree.root, WORKFLOWS):
             raise SetupProblem(
                 f"{WORKFLOWS} is a link, or in a folder that is one",
                 remedy="Make it a folder of the repository.",
             )
-        place.mkdir(parents=True, exist_ok=True)
+        (tree.root / WORKFLOWS).mkdir(parents=True, exist_ok=True)
         with (tree.root / change.name).open("x", encoding="utf-8", newline="") as file:
             file.write(change.after)
     outcome.written.append(change)
@@ -230,13 +229,12 @@ def _change(job: Job, own: str, editors: _Editors, changed: set[int]) -> None:
     for upload in _each_once(job):
         if upload.key[0] != job.file:
             raise NotChangeable(f"the upload is in {upload.key[0]}, which others may use, too")
-        editor = editors.of(upload.key[0])
+        editor = editors.of(job.file)
         change_upload(editor, job, upload, own)
-        if upload.kind is Kind.COMMAND and upload.key[0] == job.file:
+        if upload.kind is Kind.COMMAND:
             editors.notices += filter(None, [drop_variables(editor, job, changed)])
     if not job.has_identity:
-        editor = editors.of(job.file)
-        permit(editor, job, changed)
+        permit(editors.of(job.file), job, changed)
 
 
 def _each_once(job: Job) -> Iterator[Uploading]:
