@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from attested_publish.console.wrapping import wrapped
+from attested_publish.console.wrapping import packed, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -168,7 +168,7 @@ class Listing:
                 label = f"{column.label} " if column.label else ""
                 facts.append(Text.assemble(label, Text(", ").join(cell.split("\n"))))
         room = width - len(_INDENT)
-        for line in (*below, *_packed(facts, room)):
+        for line in (*below, *packed(facts, _APART, room)):
             for part in wrapped(line, room):
                 yield Text.assemble(_INDENT, part)
 
@@ -188,15 +188,3 @@ def _hang(line: str) -> int:
 def _room(kept: Sequence[int], width: int) -> int:
     """Return how many columns of a console of `width` are left for the texts of a table."""
     return width - _EDGES - _BETWEEN * (len(kept) - 1) - _PADDING * len(kept)
-
-
-def _packed(facts: Sequence[Text], width: int) -> Iterator[Text]:
-    """Yield lines of facts, as many in each as there is room for."""
-    line: list[Text] = []
-    for fact in facts:
-        if line and cell_len(Text(_APART).join([*line, fact]).plain) > width:
-            yield Text(_APART).join(line)
-            line = []
-        line.append(fact)
-    if line:
-        yield Text(_APART).join(line)

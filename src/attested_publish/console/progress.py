@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from attested_publish.console.pace import Pace, about
+from attested_publish.console.wrapping import packed
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.net.untrusted import harmless, shown
 from attested_publish.problems import counted
@@ -126,8 +127,8 @@ class Progress:
                 f" {', '.join(how_far)}",
             )
         else:
-            for line in _packed(how_far, width - len(_INDENT)):
-                yield Text(_INDENT + line, no_wrap=True, overflow="ellipsis")
+            for part in packed(list(map(Text, how_far)), ", ", width - len(_INDENT)):
+                yield Text.assemble(_INDENT, part, no_wrap=True, overflow="ellipsis")
         if slow:
             line = _fitting(*slow, width - len(_INDENT))
             yield Text(_INDENT + harmless(line), style="dim", no_wrap=True, overflow="ellipsis")
@@ -212,18 +213,6 @@ def _signs_of_life(progress: Progress, printer: Printer, silence: float) -> Iter
         if thread.ident is not None:
             # Whoever reads the log may not take any more lines.
             thread.join(timeout=1)
-
-
-def _packed(pieces: Sequence[str], width: int) -> Iterator[str]:
-    """Yield lines of pieces, as many in each as there is room for."""
-    line = ""
-    for piece in pieces:
-        longer = f"{line}, {piece}" if line else piece
-        if line and len(longer) > width:
-            yield line
-            longer = piece
-        line = longer
-    yield line
 
 
 def _fitting(before: str, name: str, behind: str, width: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -31,3 +31,15 @@ def wrapped(text: Text, width: int, hang: int = 0) -> Iterator[Text]:
     for number, part in enumerate(text.divide(breaks)):
         part.rstrip()
         yield Text.assemble(" " * hang if number else "", part)
+
+
+def packed(pieces: Sequence[Text], between: str, width: int) -> Iterator[Text]:
+    """Yield lines of pieces, as many in each as there is room for."""
+    line: list[Text] = []
+    for piece in pieces:
+        if line and cell_len(Text(between).join([*line, piece]).plain) > width:
+            yield Text(between).join(line)
+            line = []
+        line.append(piece)
+    if line:
+        yield Text(between).join(line)

@@ -88,6 +88,11 @@ class Facts:
         return tuple(sorted(counts, key=lambda identity: -counts[identity]))
 
     @property
+    def served(self) -> list[CheckedFile]:
+        """The files that the index serves."""
+        return [each for each in self.checked if each.served is not None]
+
+    @property
     def proven(self) -> list[Proven]:
         """The publications of the files with valid attestations."""
         return [each.publication for each in self.checked if isinstance(each.publication, Proven)]
@@ -98,14 +103,21 @@ def version_of(package: LockedPackage) -> Version | None:
     return parsed_version(package.version or "")
 
 
-def expects(package: LockedPackage, expectation: Expectation | None) -> list[Mapping[str, str]]:
-    """Return what is expected of an entry's publisher by the policy, if that applies to it."""
+def expected_of(
+    package: LockedPackage, expectation: Expectation | None
+) -> list[tuple[Sequence[Mapping[str, str]], str]]:
+    """Return who may have published an entry, and who says so: its own pins, and the policy.
+
+    Each of them has to be met, by any one of the publishers that it names.
+    """
+    pinned = [each for each in package.identities if each]
+    found: list[tuple[Sequence[Mapping[str, str]], str]] = [(pinned, "The lock")] if pinned else []
     if expectation is None or not expectation.identity:
-        return []
+        return found
     version = version_of(package)
-    if expectation.since is not None and version is not None and version < expectation.since:
-        return []
-    return [expectation.identity]
+    if expectation.since is None or version is None or version >= expectation.since:
+        found.append(([expectation.identity], "The policy"))
+    return found
 
 
 def not_checkable(package: LockedPackage) -> Iterator[LockFinding]:
@@ -152,21 +164,19 @@ def judge_unchecked(
     if package.source is Source.INDEX:
         why = f"not all of it can be compared: {package.open_remarks[0].message.rstrip('.')}"
         line = package.open_remarks[0].line
-    pinned = [each for each in package.identities if each]
-    policy = expects(package, expectation)
-    for allowed, whose in ((pinned, "The lock"), (policy, "The policy")):
-        if allowed:
-            who = " or ".join(map(described, allowed))
-            yield finding(
-                Rule.PUBLISHER_UNEXPECTED,
-                package,
-                f"{whose} expects {package.name} to be published by {who}, but {why}.",
-                _EXPECTED_REMEDY,
-                line,
-            )
+    expected = expected_of(package, expectation)
+    for allowed, whose in expected:
+        who = " or ".join(map(described, allowed))
+        yield finding(
+            Rule.PUBLISHER_UNEXPECTED,
+            package,
+            f"{whose} expects {package.name} to be published by {who}, but {why}.",
+            _EXPECTED_REMEDY,
+            line,
+        )
     # A lock that never had hashes has none to leave out.
     was_attested = earlier is not None and earlier.is_locked and bool(earlier.identities)
-    if was_attested and not pinned and not policy:
+    if was_attested and not expected:
         yield finding(
             Rule.PROVENANCE_LOST,
             package,
@@ -185,12 +195,10 @@ def judge(
         return [unknown]
     found = [*_hashes(package, facts), *_invalid(package, facts), *_yanked(package, facts)]
     found += judge_unchecked(package, expectation, facts.earlier)
-    pinned = [each for each in package.identities if each]
-    policy = expects(package, expectation)
-    for allowed, whose in ((pinned, "The lock"), (policy, "The policy")):
-        if allowed:
-            found += _unexpected(package, facts, allowed, whose)
-    if not pinned and not policy:
+    expected = expected_of(package, expectation)
+    for allowed, whose in expected:
+        found += _unexpected(package, facts, allowed, whose)
+    if not expected:
         found += _compared(package, facts)
     if not any(each.rule in _SAY_UNATTESTED for each in found):
         found += _unattested(package, facts)
@@ -355,12 +363,11 @@ def is_unattested(facts: Facts) -> bool:
 
 def _installs_only_unattested(facts: Facts) -> bool:
     """Whether the index says of every file that the lock names that it has no attestations."""
-    served = [each for each in facts.checked if each.served is not None]
-    return bool(served) and all(each.publication is None for each in served)
+    return bool(facts.served) and all(each.publication is None for each in facts.served)
 
 
 def _unattested(package: LockedPackage, facts: Facts) -> Iterator[LockFinding]:
-    served = [each for each in facts.checked if each.served is not None]
+    served = facts.served
     without = [each for each in served if each.publication is None]
     if not without:
         return

@@ -20,7 +20,7 @@ from attested_publish.consumer.lock_judgement import (
     CheckedFile,
     Earlier,
     Facts,
-    expects,
+    expected_of,
     judge,
     judge_unchecked,
     not_checkable,
@@ -240,15 +240,16 @@ class LockVerification:
         version = version_of(package)
         before = entry.held.before or EarlierEntries()
         same = before.release(package.name, version)
-        is_opened = bool(package.open_remarks) and not (same is not None and same.is_open)
-        if same is not None and _hashes(package) <= same.hashes and not is_opened:
+        # What has no hash that can be compared is a change, too, unless it had none before.
+        is_as_closed = same is not None and (same.is_open or not package.open_remarks)
+        if same is not None and _hashes(package) <= same.hashes and is_as_closed:
             return None
         lower = facts.project.before.get(version) if version is not None else None
         old = same or before.nearest(package.name, version)
         if old is not None:
             files = _with_hashes(_files(facts.project, old.version), old.hashes)
             label, where = old.label, entry.held.where
-        elif lower is not None and not self._is_expected(package):
+        elif lower is not None and not expected_of(package, self._expectation(package)):
             files, label = _files(facts.project, lower), str(lower)
             where = "the release before"
         else:
@@ -262,10 +263,6 @@ class LockVerification:
         else:
             is_whole = bool(files) and all(file.provenance_url is not None for file in files)
         return replace(earlier, is_whole=is_whole, is_locked=old is not None)
-
-    def _is_expected(self, package: LockedPackage) -> bool:
-        is_pinned = any(package.identities)
-        return is_pinned or bool(expects(package, self._expectation(package)))
 
     def _earlier(
         self,

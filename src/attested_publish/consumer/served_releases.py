@@ -42,7 +42,7 @@ class WantedProject:
 
 @dataclass(frozen=True, slots=True)
 class ServedRelease:
-    """The files of a release that were wanted; whether any or all of its have a provenance."""
+    """The wanted files of a release, and whether any or all of its files have a provenance."""
 
     files: tuple[IndexFile, ...] = ()
     is_attested: bool = False
