@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 SHA512 = f"sha512:{'e' * 128}"
 POLICY = '[project.amber]\nrepository = "octo-org/amber"\n'
 
@@ -38,11 +40,6 @@ def fill(releases: Releases) -> None:
     releases.publish("mixed", "1.0", attested=False)
     releases.publish("mixed", "1.1", tags=("cp311-cp311-win32",))
     releases.publish("mixed", "1.1", attested=False)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def found(filled: Filled, folder: Path, lock: str, *options: str, **texts: str) -> set[str]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from support.filled import Filled
 
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     with filled_world(tmp_path_factory.mktemp("world"), fill) as world:
@@ -29,11 +32,6 @@ def fill(releases: Releases) -> None:
     for version in ("1.0", "1.1"):
         for name in ("alpha", "beta", "gamma"):
             releases.publish(name, version)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def three(filled: Filled) -> str:

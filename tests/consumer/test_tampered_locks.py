@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 TOMORROW = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=2)
 YESTERDAY = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=2)
 MORE_TAGS = ("py3-none-any", "cp311-cp311-win32", "cp312-cp312-win32")
@@ -48,11 +50,6 @@ def fill(releases: Releases) -> None:
     releases.publish("partly", "1.1", tags=MORE_TAGS[:2])
     releases.publish("partly", "1.1", "evil-org/partly", tags=MORE_TAGS[2:])
     releases.publish("fresh", "1.0")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @dataclass

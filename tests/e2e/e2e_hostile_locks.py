@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from support.dependencies import Releases
     from support.filled import Filled
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes")
 SHA256 = "a" * 64
 
@@ -34,11 +36,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
 def fill(releases: Releases) -> None:
     for version in ("1.0", "1.1"):
         releases.publish("alpha", version)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @needs_pipes

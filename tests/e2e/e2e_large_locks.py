@@ -25,17 +25,15 @@ if TYPE_CHECKING:
     from support.filled import Filled
 
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     with filled_world(
         tmp_path_factory.mktemp("world"), lambda releases: releases.publish("alpha", "1.0")
     ) as world:
         yield world
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def test_down(tmp_path: Path, filled: Filled, capsys: pytest.CaptureFixture) -> None:

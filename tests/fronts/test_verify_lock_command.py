@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from support.dependencies import Releases
     from support.filled import Filled
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 IDENTITY = ("-c", "user.email=a@example.org", "-c", "user.name=A")
 
 
@@ -35,11 +37,6 @@ def fill(releases: Releases) -> None:
     releases.publish("moved", "1.0")
     releases.publish("moved", "2.0", "evil-org/moved")
     releases.publish("moved", "2.1", "evil-org/moved")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def git(folder: Path, *arguments: str) -> None:

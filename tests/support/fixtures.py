@@ -24,6 +24,12 @@ def no_secrets_of_other_tests() -> Iterator[None]:
     secrecy.forget()
 
 
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `verify` find nothing that it has verified before."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
     """The folder with Sigstore's JavaScript implementation."""
