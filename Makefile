@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands wheels fuzz carried pin house lint format lock clean
+.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands wheels fuzz carried dist sbom pin house lint format lock clean
 
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -63,6 +63,15 @@ fuzz: $(VENV)/dev
 carried: $(VENV)/dev
 	$(BIN)/python tools/carried.py
 
+## dist: build the sdist and the wheel into DIST (dist), the same bytes every time
+dist: $(VENV)/runtime
+	$(BIN)/python tools/build_distributions.py $(or $(DIST),dist)
+
+## sbom: what the lock of the command contains, as CycloneDX, into SBOM (sbom.cdx.json)
+sbom: $(VENV)/sbom/ready
+	PYTHONWARNINGS=ignore $(VENV)/sbom/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml \
+		--mc-type application --of JSON --output-file $(or $(SBOM),sbom.cdx.json) requirements/runtime.txt
+
 ## pin: after a release, pin every example to it (VERSION=1.2.3, whose tag git has here)
 pin: | $(BIN)/python
 	@$(BIN)/python tools/pin_examples.py $(VERSION)
@@ -103,6 +112,8 @@ lock: $(VENV)/dev
 		--constraints requirements/setup.txt \
 		--output-file requirements/dev.txt
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header requirements/sbom.in --output-file requirements/sbom.txt
+	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/e2e.in --constraints requirements/dev.txt \
 		--output-file requirements/e2e.txt
 
@@ -125,6 +136,12 @@ $(VENV)/e2e/ready: requirements/e2e.txt | $(BIN)/python
 	$(BIN)/python -m venv --clear $(VENV)/e2e
 	$(VENV)/e2e/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/e2e.txt
 	$(VENV)/e2e/bin/python -m pip check
+	@touch $@
+
+$(VENV)/sbom/ready: requirements/sbom.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear $(VENV)/sbom
+	$(VENV)/sbom/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/sbom.txt
+	$(VENV)/sbom/bin/python -m pip check
 	@touch $@
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/runtime

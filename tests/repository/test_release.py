@@ -1,0 +1,359 @@
+"""What a release does besides publishing: its checks, its commit and tag, its files."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from changelog import sections
+from github_api import Refused, Repository
+from release_ready import wrong_in_the_files, wrong_in_the_repository
+from tag_release import tag
+
+from support.environment import without_a_job
+from support.github import REPOSITORY, TOKEN, GitHub, protected
+from support.paths import ROOT
+from support.servers import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TODAY = dt.date(2030, 5, 6)
+LOG = """# Changes
+
+## Unreleased
+
+## 1.2.3 - 2030-05-06
+
+### Added
+
+- Something.
+
+## 1.2.2 - 2030-01-01
+
+- Something else.
+"""
+
+
+def project(folder: Path, *, version: str = "1.2.3", module: str = "", log: str = LOG) -> Path:
+    package = folder / "src" / "attested_publish"
+    package.mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
+    (package / "__init__.py").write_text(f'__version__ = "{module or version}"\n')
+    (folder / "CHANGELOG.md").write_text(log)
+    return folder
+
+
+def test_version_package_and_changelog_that_agree(tmp_path: Path) -> None:
+    assert list(wrong_in_the_files("1.2.3", project(tmp_path), TODAY)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"version": "1.2.4", "module": "1.2.3"}, "pyproject.toml has the version 1.2.4."),
+        ({"module": "1.2.4"}, "The package has another __version__."),
+        (
+            {"log": LOG.replace("Unreleased\n", "Unreleased\n\nMore\n")},
+            "has changes under Unreleased",
+        ),
+        ({"log": LOG.replace("1.2.3 -", "1.2.4 -")}, "no section `## 1.2.3 - DATE` above all"),
+        ({"log": LOG.replace("1.2.3 - 2030-05-06", "1.2.3")}, "no date for 1.2.3"),
+        ({"log": LOG.replace("05-06", "05-07")}, "a date in the future for 1.2.3: 2030-05-07"),
+        ({"log": LOG.replace("05-06", "05-32")}, "a heading with a wrong date"),
+        ({"log": LOG.replace("### Added\n\n- Something.\n", "")}, "says nothing of 1.2.3"),
+        ({"log": ""}, "no section"),
+    ],
+)
+def test_what_does_not_agree_stops_a_release(
+    tmp_path: Path, changed: dict[str, str], says: str
+) -> None:
+    (only,) = wrong_in_the_files("1.2.3", project(tmp_path, **changed), TODAY)
+    assert says in only
+
+
+@pytest.mark.parametrize(
+    "version", ["1.2", "v1.2.3", "1.02.3", "1.2.3.dev1", "1.2.3+local", "", "\u0661.2.3"]
+)
+def test_what_is_no_full_version_is_not_released(tmp_path: Path, version: str) -> None:
+    folder = project(tmp_path, log=LOG.replace("1.2.3", version))
+    (folder / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
+    first, *_ = wrong_in_the_files(version, folder, TODAY)
+    assert "is not a full version" in first
+
+
+def test_our_own_changelog_can_be_read() -> None:
+    found = sections((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    assert found
+    assert len({section.version for section in found}) == len(found)
+
+
+@pytest.fixture
+def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
+    """A repository that is set up as docs/releasing.md says, and a job on its default branch."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    github = GitHub(folder, {name: protected("main") for name in ("release", "pypi")})
+    github.git("init", "--quiet", "--initial-branch=main")
+    (folder / "README.md").write_text("us\n")
+    github.git("add", ".")
+    github.git("commit", "--quiet", "--message=All")
+    head = github.git("rev-parse", "HEAD")
+    github.passed.add(head)
+    with serving(github) as server:
+        for name, value in {
+            "GITHUB_API_URL": server.url.rstrip("/"),
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_REF": "refs/heads/main",
+            "GITHUB_REF_PROTECTED": "true",
+            "GITHUB_SHA": head,
+            "GH_TOKEN": TOKEN,
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield github
+
+
+def wrong() -> list[str]:
+    return list(wrong_in_the_repository("1.2.3", Repository()))
+
+
+def test_a_repository_that_is_protected(github: GitHub) -> None:
+    assert wrong() == []
+    github.environments["pypi"] |= {
+        "deployment_branch_policy": {"protected_branches": True, "custom_branch_policies": False}
+    }
+    assert wrong() == []
+
+
+def _no_reviewers(github: GitHub) -> None:
+    github.environments["pypi"]["protection_rules"] = [{"type": "branch_policy"}]
+
+
+def _nobody_among_the_reviewers(github: GitHub) -> None:
+    github.environments["pypi"]["protection_rules"][0]["reviewers"] = []
+
+
+def _any_branch(github: GitHub) -> None:
+    github.environments["release"]["deployment_branch_policy"] = None
+
+
+def _another_branch(github: GitHub) -> None:
+    github.environments["release"] = protected("main", "release/*")
+
+
+def _a_tag_of_that_name(github: GitHub) -> None:
+    github.environments["release"]["branch_policies"].append({"name": "main", "type": "tag"})
+
+
+def _no_environment(github: GitHub) -> None:
+    del github.environments["release"]
+
+
+def _no_ci(github: GitHub) -> None:
+    github.passed.clear()
+
+
+def _main_has_moved(github: GitHub) -> None:
+    github.git("commit", "--quiet", "--allow-empty", "--message=More")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_no_reviewers, "The environment pypi has no required reviewers."),
+        (_nobody_among_the_reviewers, "The environment pypi has no required reviewers."),
+        (_any_branch, "Any branch may use the environment release: allow main only."),
+        (_another_branch, "The environment release is open to more than main: release/*."),
+        (_a_tag_of_that_name, "The environment release is open to more than main: main."),
+        (_no_environment, "There is no environment release."),
+        (_no_ci, "ci.yml has not passed for "),
+        (_main_has_moved, "main has moved since"),
+    ],
+)
+def test_a_repository_that_is_not(github: GitHub, change: object, says: str) -> None:
+    assert callable(change)
+    change(github)
+    (only,) = wrong()
+    assert says in only
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"GITHUB_REF": "refs/heads/else"}, "runs on refs/heads/else; releases are made from main"),
+        ({"GITHUB_REF": "refs/tags/main"}, "runs on refs/tags/main"),
+        ({"GITHUB_REF_PROTECTED": "false"}, "The branch main is not protected."),
+        ({"GITHUB_REF_PROTECTED": ""}, "The branch main is not protected."),
+    ],
+)
+def test_a_job_elsewhere(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], says: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    (only,) = wrong()
+    assert says in only
+
+
+def test_the_command_lists_everything_that_is_wrong(github: GitHub) -> None:
+    _no_environment(github)
+    _no_ci(github)
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "release_ready.py", "99.0.0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    for says in ("pyproject.toml has", "no section", "no environment release", "has not passed"):
+        assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_token_that_github_refuses_is_no_traceback(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GH_TOKEN", "of-somebody")
+    for tool in ("release_ready.py", "tag_release.py"):
+        done = subprocess.run(
+            [sys.executable, ROOT / "tools" / tool, "1.2.3"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "401" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "of-somebody" not in done.stderr
+
+
+IMAGES = {
+    "image.txt": f"registry.example.com/us/image@sha256:{'1' * 64}\n",
+    "image-shell.txt": f"registry.example.com/us/image@sha256:{'2' * 64}\n",
+}
+
+
+def test_the_tagged_commit_is_the_released_one_with_the_images(github: GitHub) -> None:
+    head = os.environ["GITHUB_SHA"]
+    commit = tag("1.2.3", IMAGES, Repository())
+    assert github.git("rev-parse", "v1.2.3") == commit
+    assert github.git("rev-parse", "v1.2.3^") == head
+    changed = github.git("diff", "--name-status", head, commit).splitlines()
+    assert changed == ["A\timage-shell.txt", "A\timage.txt"]
+    for name, content in IMAGES.items():
+        assert github.git("show", f"{commit}:{name}") == content.strip()
+    # The branch never names an image.
+    assert github.git("rev-parse", "main") == head
+
+
+def test_run_again_it_finds_its_tag(github: GitHub) -> None:
+    commit = tag("1.2.3", IMAGES, Repository())
+    assert tag("1.2.3", IMAGES, Repository()) == commit
+
+
+@pytest.mark.parametrize("difference", ["images", "parent"])
+def test_a_tag_never_moves(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch, difference: str
+) -> None:
+    commit = tag("1.2.3", IMAGES, Repository())
+    images = IMAGES
+    if difference == "images":
+        images = {name: text.replace("1", "3") for name, text in IMAGES.items()}
+    else:
+        _main_has_moved(github)
+        monkeypatch.setenv("GITHUB_SHA", github.git("rev-parse", "main"))
+    with pytest.raises(ValueError, match=r"v1\.2\.3 is another commit .* A tag never moves"):
+        tag("1.2.3", images, Repository())
+    assert github.git("rev-parse", "v1.2.3") == commit
+
+
+def test_a_commit_that_github_does_not_sign_is_not_tagged(github: GitHub) -> None:
+    github.signs = False
+    with pytest.raises(ValueError, match="did not sign the commit: unsigned"):
+        tag("1.2.3", IMAGES, Repository())
+    assert github.git("tag") == ""
+
+
+def test_only_a_missing_thing_counts_as_missing(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Repository().find("git/ref/tags/v9") is None
+    monkeypatch.setenv("GH_TOKEN", "")
+    with pytest.raises(Refused):
+        Repository().find("git/ref/tags/v9")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This project's files in another folder, with other times and modes, as in another clone."""
+    folder = tmp_path_factory.mktemp("elsewhere") / "clone"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+            os.utime(folder / name, (10**9, 10**9))
+            (folder / name).chmod(0o600)
+    return folder
+
+
+def built(folder: Path, output: Path, **variables: str) -> dict[str, str]:
+    """Build in a folder; return the SHA-256 of each file."""
+    subprocess.run(
+        [sys.executable, folder / "tools" / "build_distributions.py", output],
+        cwd=output.parent,
+        env=without_a_job() | variables,
+        capture_output=True,
+        check=True,
+    )
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in output.iterdir()}
+
+
+def test_building_it_again_gives_the_same_bytes(checkout: Path, tmp_path: Path) -> None:
+    first = built(ROOT, tmp_path / "first")
+    assert len(first) == 2
+    # Elsewhere, later, by somebody with other settings.
+    other = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "7", "HOME": "/"}
+    other |= {"SOURCE_DATE_EPOCH": str(int(time.time()))}
+    old_mask = os.umask(0o077)
+    try:
+        assert built(checkout, tmp_path / "second", **other) == first
+    finally:
+        os.umask(old_mask)
+
+
+def test_the_times_in_a_release_are_its_date_in_the_changelog(
+    checkout: Path, tmp_path: Path
+) -> None:
+    log = checkout / "CHANGELOG.md"
+    kept = log.read_text(encoding="utf-8")
+    try:
+        log.write_text(LOG, encoding="utf-8")
+        built(checkout, tmp_path / "dist")
+    finally:
+        log.write_text(kept, encoding="utf-8")
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(2030, 5, 6, 0, 0, 0)}
+    (sdist,) = (tmp_path / "dist").glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        midnight = dt.datetime(2030, 5, 6, tzinfo=dt.UTC).timestamp()
+        # PKG-INFO, which the backend writes, has none.
+        assert {entry.mtime for entry in archive} == {0, midnight}

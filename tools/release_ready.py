@@ -1,0 +1,123 @@
+"""Check whether this commit may be released as a version: what release.yml does first.
+
+    python tools/release_ready.py VERSION
+
+Everything that is not as it should be is printed, and the exit status is then 1. It needs the
+variables of a job on GitHub, and a GH_TOKEN with the permissions `actions: read` and
+`contents: read`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from changelog import UNRELEASED, Section, sections
+from github_api import Refused, Repository
+
+ROOT: Final = Path(__file__).parents[1]
+ENVIRONMENTS: Final = ("release", "pypi")
+"""Of the jobs that make something public: each has to be protected."""
+
+_CI: Final = "ci.yml"
+_FULL_VERSION: Final = re.compile(
+    r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}((a|b|rc)(0|[1-9]\d*))?", re.ASCII
+)
+
+
+def wrong_in_the_files(version: str, folder: Path, today: dt.date) -> Iterator[str]:
+    """Yield what does not agree with a version in the project's own files."""
+    if not _FULL_VERSION.fullmatch(version):
+        yield f"{version!r} is not a full version, such as 1.2.3 or 1.2.3rc1."
+    metadata = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    if (found := metadata["project"]["version"]) != version:
+        yield f"pyproject.toml has the version {found}."
+    module = (folder / "src" / "attested_publish" / "__init__.py").read_text(encoding="utf-8")
+    if f'__version__ = "{version}"' not in module.splitlines():
+        yield "The package has another __version__."
+    try:
+        log = sections((folder / "CHANGELOG.md").read_text(encoding="utf-8"))
+    except ValueError as error:
+        yield f"CHANGELOG.md has a heading with a wrong date: {error}."
+    else:
+        yield from _wrong_in_the_changelog(version, log, today)
+
+
+def _wrong_in_the_changelog(version: str, log: list[Section], today: dt.date) -> Iterator[str]:
+    for section in log:
+        if section.version == UNRELEASED and section.text:
+            yield f"CHANGELOG.md has changes under {UNRELEASED}: they belong to a version."
+    released = [section for section in log if section.version != UNRELEASED]
+    if not released or released[0].version != version:
+        yield f"CHANGELOG.md has no section `## {version} - DATE` above all other versions."
+    elif released[0].date is None:
+        yield f"CHANGELOG.md has no date for {version}: `## {version} - {today}`."
+    elif released[0].date > today:
+        yield f"CHANGELOG.md has a date in the future for {version}: {released[0].date}."
+    elif not released[0].text:
+        yield f"CHANGELOG.md says nothing of {version}."
+
+
+def wrong_in_the_repository(version: str, repository: Repository) -> Iterator[str]:
+    """Yield what GitHub says against a release of the job's commit."""
+    default = repository.get("")["default_branch"]
+    ref, commit = os.environ["GITHUB_REF"], os.environ["GITHUB_SHA"]
+    if ref != f"refs/heads/{default}":
+        yield f"The workflow runs on {ref}; releases are made from {default} only."
+    elif repository.get(f"git/ref/heads/{default}")["object"]["sha"] != commit:
+        yield f"{default} has moved since: start the workflow again."
+    # The runner sets this for a branch with a protection rule or a ruleset.
+    if os.environ.get("GITHUB_REF_PROTECTED") != "true":
+        yield f"The branch {default} is not protected."
+    if repository.find(f"git/ref/tags/v{version}") is not None:
+        # It may be a release that stopped on its way: `tag_release.py` finds out.
+        print(f"There is a tag v{version} already.")
+    passed = f"actions/workflows/{_CI}/runs?head_sha={commit}&status=success&per_page=1"
+    if not repository.get(passed)["total_count"]:
+        yield f"{_CI} has not passed for {commit}."
+    for name in ENVIRONMENTS:
+        yield from _wrong_in_the_environment(name, default, repository)
+
+
+def _wrong_in_the_environment(name: str, default: str, repository: Repository) -> Iterator[str]:
+    environment = repository.find(f"environments/{name}")
+    if environment is None:
+        yield f"There is no environment {name}."
+        return
+    rules = {rule["type"]: rule for rule in environment.get("protection_rules", ())}
+    if not rules.get("required_reviewers", {}).get("reviewers"):
+        yield f"The environment {name} has no required reviewers."
+    policy = environment.get("deployment_branch_policy")
+    if policy is None:
+        yield f"Any branch may use the environment {name}: allow {default} only."
+    elif policy["custom_branch_policies"]:
+        listed = repository.get(f"environments/{name}/deployment-branch-policies?per_page=100")
+        allowed = {(each.get("type", "branch"), each["name"]) for each in listed["branch_policies"]}
+        if others := sorted(each for _, each in allowed - {("branch", default)}):
+            yield f"The environment {name} is open to more than {default}: {', '.join(others)}."
+
+
+def main() -> None:
+    """Check, and print what is wrong."""
+    version = re.sub(r"[^\x20-\x7e]", "?", " ".join(sys.argv[1:]))
+    today = dt.datetime.now(dt.UTC).date()
+    wrong = list(wrong_in_the_files(version, ROOT, today))
+    try:
+        wrong += wrong_in_the_repository(version, Repository())
+    except (Refused, OSError) as error:
+        wrong.append(f"GitHub did not answer as expected: {error}")
+    for each in wrong:
+        print(each, file=sys.stderr)
+    if wrong:
+        sys.exit(1)
+    print(f"{version} may be released.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Make the commit that names the images, signed by GitHub, and its tag.
+
+    python tools/tag_release.py VERSION FILE…
+
+The commit has the job's commit as its only parent, and each FILE (image.txt, image-shell.txt) at
+the top. It is made through GitHub's API without an author, so GitHub signs it as the work of its
+own bot. Run again, it finds the tag and is content with it, if that is the same commit in all but
+its time. It prints the commit.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from github_api import Refused, Repository
+
+
+def tag(version: str, files: dict[str, str], repository: Repository) -> str:
+    """Tag a version, and return its commit. Raises `ValueError`, `Refused` or `OSError`."""
+    parent = os.environ["GITHUB_SHA"]
+    base = repository.get(f"git/commits/{parent}")["tree"]["sha"]
+    entries = [
+        {"path": name, "mode": "100644", "type": "blob", "content": content}
+        for name, content in files.items()
+    ]
+    tree = repository.post("git/trees", {"base_tree": base, "tree": entries})["sha"]
+    name = f"tags/v{version}"
+    if (existing := repository.find(f"git/ref/{name}")) is not None:
+        commit = existing["object"]["sha"]
+        _compare(version, repository.get(f"git/commits/{commit}"), tree, parent)
+        return str(commit)
+    # With an author or a committer, GitHub would not sign it.
+    wanted = {"message": f"Release {version}", "tree": tree, "parents": [parent]}
+    made = repository.post("git/commits", wanted)
+    if not made["verification"]["verified"]:
+        raise ValueError(f"GitHub did not sign the commit: {made['verification']['reason']}.")
+    repository.post("git/refs", {"ref": f"refs/{name}", "sha": made["sha"]})
+    return str(made["sha"])
+
+
+def _compare(version: str, commit: dict[str, object], tree: str, parent: str) -> None:
+    """Raise `ValueError` unless a commit is the one that would be made."""
+    has = commit["tree"], commit["parents"]
+    parts = {"tree": tree, "parents": [parent]}
+    found = {
+        "tree": has[0]["sha"] if isinstance(has[0], dict) else None,
+        "parents": [each["sha"] for each in has[1]] if isinstance(has[1], list) else None,
+    }
+    if found != parts:
+        raise ValueError(
+            f"The tag v{version} is another commit than this release would be. A tag never moves: "
+            "release the next version."
+        )
+
+
+def main() -> None:
+    """Tag it."""
+    version, *names = sys.argv[1:]
+    files = {Path(name).name: Path(name).read_text(encoding="ascii") for name in names}
+    try:
+        print(tag(version, files, Repository()))
+    except (ValueError, Refused, OSError) as error:
+        sys.exit(f"v{version} was not tagged: {error}")
+
+
+if __name__ == "__main__":
+    main()
