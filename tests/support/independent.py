@@ -26,9 +26,9 @@ def tool(name: str) -> str:
     return found
 
 
-def installed() -> Path:
-    """Install the packages once for each lock file, also when several tests start at once."""
-    lock = (HERE / "package-lock.json").read_bytes()
+def installed(packages: Path = HERE) -> Path:
+    """Install packages once for each lock file, also when several tests start at once."""
+    lock = (packages / "package-lock.json").read_bytes()
     folder = CACHE / hashlib.sha256(lock).hexdigest()[:16]
     if folder.is_dir():
         return folder
@@ -37,7 +37,7 @@ def installed() -> Path:
         made = Path(name) / "modules"
         made.mkdir()
         for each in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(HERE / each, made)
+            shutil.copy(packages / each, made)
         environment = os.environ | {
             # npm is a script of the Node beside it.
             "PATH": os.pathsep.join([str(Path(tool("node")).parent), os.environ["PATH"]])
