@@ -26,6 +26,7 @@ ENVIRONMENTS: Final = ("release", "pypi")
 """Of the jobs that make something public: each has to be protected."""
 
 _CI: Final = "ci.yml"
+_IMAGE: Final = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*){2,}")
 _FULL_VERSION: Final = re.compile(
     r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}((a|b|rc)(0|[1-9]\d*))?", re.ASCII
 )
@@ -66,6 +67,8 @@ def _wrong_in_the_changelog(version: str, log: list[Section], today: dt.date) ->
 
 def wrong_in_the_repository(version: str, repository: Repository) -> Iterator[str]:
     """Yield what GitHub says against a release of the job's commit."""
+    if not _IMAGE.fullmatch(os.environ.get("IMAGE", "")):
+        yield "The variable IMAGE of the repository is not REGISTRY/OWNER/NAME, in lower case."
     default = repository.get("")["default_branch"]
     ref, commit = os.environ["GITHUB_REF"], os.environ["GITHUB_SHA"]
     if ref != f"refs/heads/{default}":

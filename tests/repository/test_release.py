@@ -118,6 +118,7 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
             "GITHUB_REF_PROTECTED": "true",
             "GITHUB_SHA": head,
             "GH_TOKEN": TOKEN,
+            "IMAGE": "registry.example.com/attested-publish/attested-publish",
         }.items():
             monkeypatch.setenv(name, value)
         yield github
@@ -194,6 +195,9 @@ def test_a_repository_that_is_not(github: GitHub, change: object, says: str) -> 
         ({"GITHUB_REF": "refs/tags/main"}, "runs on refs/tags/main"),
         ({"GITHUB_REF_PROTECTED": "false"}, "The branch main is not protected."),
         ({"GITHUB_REF_PROTECTED": ""}, "The branch main is not protected."),
+        ({"IMAGE": ""}, "The variable IMAGE of the repository is not REGISTRY/OWNER/NAME"),
+        ({"IMAGE": "registry.example.com/Us/image"}, "The variable IMAGE"),
+        ({"IMAGE": "registry.example.com/us/image:1"}, "The variable IMAGE"),
     ],
 )
 def test_a_job_elsewhere(
