@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import pytest
 from securesystemslib.signer import CryptoSigner
 from sigstore.models import ClientTrustConfig
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    import pytest
     from cryptography.x509 import Certificate
 
 TARGETS = {"trusted_root.json": "trustedRoot", "signing_config.v0.2.json": "signingConfig"}
