@@ -46,7 +46,12 @@ NO_WHEEL: Final = 3
 # used.
 OPTIONS: Final = ("--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile")
 
-PIP_OPTIONS: Final = ("--disable-pip-version-check", "--no-input", "--no-color")
+PIP_OPTIONS: Final = (
+    *("--disable-pip-version-check", "--no-input", "--no-color"),
+    # pip installs a wheel from its cache if a note beside it names the locked hash, without hashing
+    # the wheel; and an earlier job may have put it there.
+    "--no-cache-dir",
+)
 
 UV_OPTIONS: Final = (
     *("--no-config", "--no-python-downloads", "--no-progress", "--color", "never", "--quiet"),

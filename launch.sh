@@ -69,9 +69,22 @@ prepare_image() {
   if [[ -n $image ]]; then
     docker image inspect "$image" >/dev/null 2>&1 || in_group "Pull $image" pull "$image"
   else
-    image=attested-publish:$(content_hash)
-    docker image inspect "$image" >/dev/null 2>&1 || in_group "Build $image" build "$image"
+    built_image
   fi
+}
+
+# Set `image` to the id of an image built by this job. One that another job left behind, on a
+# runner that is used again, is not taken for it: whatever its name, it may hold anything.
+built_image() {
+  local name record
+  name=attested-publish:$(content_hash)
+  record=$RUNNER_TEMP/attested-publish-image-${name#*:}-$(this_job)
+  if [[ -f $record ]]; then
+    image=$(<"$record")
+    ! docker image inspect "$image" >/dev/null 2>&1 || return 0
+  fi
+  in_group "Build $name" build "$name" && image=$(docker image inspect --format '{{.Id}}' "$name") || return
+  printf '%s' "$image" >"$record"
 }
 
 pull() {
@@ -87,10 +100,18 @@ build() {
   timeout 900 docker build ${extra[@]+"${extra[@]}"} --tag "$1" "$here"
 }
 
-# Hash the content, so that the next call in the job finds what this one built.
+# Name the job. The runner empties its temporary folder between jobs, but only of what it is able to
+# delete: what an earlier job left there must not be taken for ours.
+this_job() {
+  local text=${GITHUB_RUN_ID-}-${GITHUB_RUN_ATTEMPT-}-${GITHUB_JOB-}
+  printf '%s' "${text//[^A-Za-z0-9_-]/}"
+}
+
+# Hash what is built, and how, so that the next call in the job finds what this one built.
 content_hash() {
   (
     cd "$here"
+    printf '%s\n' "${ATTESTED_PUBLISH_DOCKER_BUILD_ARGS-}"
     find Dockerfile .dockerignore LICENSE README.md entrypoint.py pyproject.toml \
       requirements/runtime.txt src tools/assemble_image.py -type f ! -name '*.pyc' -print0 |
       LC_ALL=C sort -z | xargs -0 sha256sum
@@ -146,8 +167,8 @@ prepare_with() {
   key=$("$python" -I -c '
 import hashlib, pathlib, sys
 parts = [pathlib.Path(sys.argv[1], "requirements", "runtime.txt").read_bytes()]
-parts += [text.encode() for text in (sys.argv[1], sys.version, sys.executable)]
-sys.stdout.write(hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])' "$here") || {
+parts += [text.encode() for text in (*sys.argv[1:], sys.version, sys.executable)]
+sys.stdout.write(hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])' "$here" "$(this_job)") || {
     why_not="$python could not compute the name of its environment"
     return 1
   }

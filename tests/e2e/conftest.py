@@ -83,7 +83,7 @@ def default_image(machine: Machine, action: Path, work: Path) -> str:
 @pytest.fixture(scope="session")
 def images(machine: Machine, action: Path, default_image: str) -> dict[str, str]:
     """The image of each target of the Dockerfile: the default one, and the one with a shell."""
-    shell = f"{default_image}-shell"
+    shell = "attested-publish-shell"
     options = machine.build_arguments.split()
     machine.docker("build", *options, "--target", "shell", "--tag", shell, str(action))
     return {"program": default_image, "shell": shell}

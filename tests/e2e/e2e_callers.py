@@ -39,7 +39,7 @@ def test_a_release_with_verified_provenance(caller, world, dist, workflow):
     assert outcome.result == "done"
     assert {file["filename"]: file["sha256"] for file in outcome.files} == digests(dist)
     assert world.verified("sample") == digests(dist)
-    assert "Runtime: Docker, attested-publish:" in outcome.log
+    assert "Runtime: Docker, sha256:" in outcome.log
     assert secrets_in(outcome.log, world.request_token) == []
 
 

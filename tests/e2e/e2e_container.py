@@ -96,6 +96,30 @@ def test_the_second_call_of_a_job_finds_the_image(launch, images):
     assert launch.prepare("docker") == {"runtime": "docker", "image": images["program"]}
 
 
+def test_an_image_that_another_job_left_is_not_used(machine, launch, images, tmp_path):
+    (name,) = json.loads(
+        machine.docker("image", "inspect", "--format", "{{json .RepoTags}}", images["program"])
+    )
+    # As on a runner that is used again: under the very name stands something else.
+    (tmp_path / "planted").mkdir()
+    (tmp_path / "planted" / "Dockerfile").write_text(f"FROM {name}\nLABEL planted=yes\n")
+    machine.docker("build", "--tag", name, str(tmp_path / "planted"))
+    try:
+        assert launch.prepare("docker")["image"] == images["program"]
+        # Once it is built, the name no longer counts.
+        machine.docker("build", "--tag", name, str(tmp_path / "planted"))
+        launch.output.write_text("")
+        assert launch.prepare("docker")["image"] == images["program"]
+        # What a file of another job says, does not count either.
+        (record,) = launch.temp.glob("attested-publish-image-*")
+        record.write_text(name)
+        launch.output.write_text("")
+        launch.environment["GITHUB_RUN_ID"] = "another"
+        assert launch.prepare("docker")["image"] == images["program"]
+    finally:
+        machine.docker("tag", images["program"], name)
+
+
 def test_several_indexes_in_one_step(launch, prepared, dist, tmp_path):
     claims = job_claims({}, CLAIMS)
     indexes = {"registry": Registry.open(), "further": [Registry.open()]}

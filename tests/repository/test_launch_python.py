@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from support.locks import write_wheel
 from support.plain_python import prepared_job
 
 pytestmark = pytest.mark.skipif(
@@ -68,6 +69,71 @@ def test_nothing_in_the_environment_changes_what_is_installed(job):
     assert "PIP_FIND_LINKS" in seen
     assert [name for name in ("a-secret", "GITHUB_", "PYTHON", "PIP_USER") if name in seen] == []
     assert {path.name for path in evil.iterdir()} == {"sitecustomize.py", "pip.py"}
+
+
+# Put a wheel into pip's cache as what was built from a file with the locked hash.
+_PLANT = """
+import pathlib, shutil, sys
+from pip._internal.cache import SimpleWheelCache
+from pip._internal.models.direct_url import ArchiveInfo, DirectUrl
+from pip._internal.models.link import Link
+cache, locked, sha256, planted = sys.argv[1:]
+folder = pathlib.Path(SimpleWheelCache(cache).get_path_for_link(Link(locked)))
+folder.mkdir(parents=True)
+shutil.copy(planted, folder)
+origin = DirectUrl(url=locked, info=ArchiveInfo(hashes={"sha256": sha256}))
+(folder / "origin.json").write_text(origin.to_json())
+"""
+
+
+@pytest.mark.slow
+def test_a_wheel_planted_in_pips_cache_is_not_installed(job):
+    # Not by a link: as in a virtual environment, so that it has the same pip as here.
+    job.use_python(sys.executable)
+    cache = job.folder / "home/.cache/pip"
+    lock = job.wheel("locked", files={"locked.py": "good = True"})
+    job.lock(lock)
+    good = job.wheels / "locked-1-py3-none-any.whl"
+    (job.folder / "planted").mkdir()
+    planted = write_wheel(job.folder / "planted", "locked", "1", files={"locked.py": "evil = True"})
+    sha256 = lock.strip().rpartition(":")[2]
+    command = [sys.executable, "-c", _PLANT, cache, good.as_uri(), sha256, planted]
+    subprocess.run(command, check=True)
+    # pip does not notice.
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"),
+            *("--require-hashes", "--only-binary", ":all:", "--find-links", job.wheels),
+            *("--cache-dir", cache, "--target", job.folder / "target"),
+            *("-r", job.folder / "action/requirements/runtime.txt"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    assert (job.folder / "target/locked.py").read_text() == "evil = True"
+    done = job.prepare(XDG_CACHE_HOME=str(cache.parent), PIP_CACHE_DIR=str(cache))
+    assert done.returncode == 0, done.stdout
+    assert job.installers() == {"pip"}
+    (module,) = job.venv.glob("lib/**/locked.py")
+    assert module.read_text() == "good = True"
+
+
+@pytest.mark.slow
+def test_the_environment_is_that_of_the_job_alone(job):
+    assert job.prepare(GITHUB_RUN_ID="1", GITHUB_JOB="publish").returncode == 0
+    first = job.venv
+    made = (first / "complete").stat().st_mtime_ns
+    # The next call in the job.
+    assert job.prepare(GITHUB_RUN_ID="1", GITHUB_JOB="publish").returncode == 0
+    assert (job.venv, (first / "complete").stat().st_mtime_ns) == (first, made)
+    # As what the runner was not able to delete before the next job.
+    (first / "lib" / "planted").touch()
+    done = job.prepare(GITHUB_RUN_ID="2", GITHUB_JOB="publish")
+    assert done.returncode == 0, done.stdout
+    handed_over = (job.folder / "output").read_text().splitlines()[-1]
+    assert handed_over.startswith("python=")
+    assert str(first) not in handed_over
+    assert not (Path(handed_over.removeprefix("python=")).parents[1] / "lib/planted").exists()
 
 
 @pytest.mark.slow
