@@ -19,16 +19,17 @@ ROOT: Final = Path(__file__).parents[1]
 _VERSION: Final = re.compile(r"v?(\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?)")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _USE: Final = re.compile(
-    r"(?P<name>(?:attested-publish/attested-publish|octo-group/attested-publish/publish)"
+    r"(?P<name>(?:(?<!github\.com/)attested-publish/attested-publish|octo-group/attested-publish/publish)"
     r"(?:/[\w./-]+)?)@(?P<ref>[\w./-]+)(?P<comment> # \S+)?"
 )
 """The action, its reusable workflow, or the GitLab component, in a line that uses it."""
 
 _INSTALLED: Final = re.compile(
-    r"(?P<before>\battested-publish==|/attested-publish/releases/download/v)"
-    r"(?P<version>\d[\w.]*\w)"
+    r"(?P<before>\battested-publish==|/attested-publish/releases/download/v|^\$ version=)"
+    r"(?P<version>\d[\w.]*\w)",
+    re.MULTILINE,
 )
-"""The command at a version, in a line that installs it."""
+"""The command at a version, in a line that installs it, or the version for the lines below."""
 
 
 class Pin(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -169,7 +170,7 @@ def test_a_command_for_elsewhere_is_one(block):
             [shutil.which("bash"), "-n", "-c", step.command], capture_output=True, check=False
         )
         assert parsed.returncode == 0, f"{block}: {parsed.stderr.decode()}"
-        words = shlex.split(re.split(r"\s[|>&]", step.command)[0])
+        words = first_command(step.command)
         if words[0].rpartition("/")[2] == "attested-publish":
             options = _parser().parse_args(words[1:])
             given = {
@@ -178,6 +179,13 @@ def test_a_command_for_elsewhere_is_one(block):
                 if isinstance(value, str)
             }
             understand(given)
+
+
+def first_command(line):
+    """Return the words before the first pipe or redirection."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    return list(itertools.takewhile(lambda word: not set(word) <= set("|&;<>"), lexer))
 
 
 @cases([block for block in of("console") if not block.more])

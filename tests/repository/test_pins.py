@@ -72,13 +72,19 @@ def test_a_release_is_pinned_by_the_commit_of_its_tag(tmp_path: Path) -> None:
     pin = released("2.1.0", tmp_path)
     assert pin == released("v2.1.0", tmp_path) == Pin(commit, "2.1.0")
 
-    text = """\
+    url = (
+        "https://github.com/attested-publish/attested-publish"
+        "/.github/workflows/release.yml@refs/heads/main"
+    )
+    text = f"""\
 - uses: attested-publish/attested-publish@main
 - uses: attested-publish/attested-publish/.github/workflows/publish.yml@abc # v0.1.0
 - component: $CI_SERVER_FQDN/octo-group/attested-publish/publish@v1
 - uses: actions/checkout@0000 # v7.0.1
   run: uvx attested-publish==0.1.0 check; curl /attested-publish/releases/download/v0.1.0/a.txt
   image: registry.example.com/octo-group/attested-publish@sha256:00
+$ version=0.1.0
+$ cosign --certificate-identity {url}
 """
     assert (
         pinned(text, pin)
@@ -89,6 +95,8 @@ def test_a_release_is_pinned_by_the_commit_of_its_tag(tmp_path: Path) -> None:
 - uses: actions/checkout@0000 # v7.0.1
   run: uvx attested-publish==2.1.0 check; curl /attested-publish/releases/download/v2.1.0/a.txt
   image: registry.example.com/octo-group/attested-publish@sha256:00
+$ version=2.1.0
+$ cosign --certificate-identity {url}
 """
     )
     assert pinned(pinned(text, pin), pin) == pinned(text, pin)
