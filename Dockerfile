@@ -7,7 +7,10 @@ ARG PYTHON_IMAGE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
-RUN ["python", "-m", "venv", "--without-pip", "/opt/attested-publish"]
+# What becomes a layer lies in a folder of its own: a folder that COPY makes would have the time of
+# the build.
+RUN mkdir -p /packages/opt/attested-publish && ln -s /packages/opt/attested-publish /opt/attested-publish \
+    && python -m venv --without-pip /opt/attested-publish
 # First what rarely changes: most builds share the layers with the locked wheels and the
 # files of the base image. Bytecode is never checked against its source: both are fixed.
 COPY requirements/runtime.txt /build/requirements/
@@ -15,7 +18,7 @@ RUN python -m pip --python /opt/attested-publish/bin/python install --quiet \
         --no-deps --require-hashes --only-binary :all: --no-compile \
         -r /build/requirements/runtime.txt \
     && python -m pip --python /opt/attested-publish/bin/python check \
-    && find /opt/attested-publish -depth -type d '(' -name tests -o -name test_data ')' -exec rm -r '{}' + \
+    && find /packages -depth -type d '(' -name tests -o -name test_data ')' -exec rm -r '{}' + \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/attested-publish
 COPY tools/assemble_image.py /build/tools/
 RUN ["python", "-I", "/build/tools/assemble_image.py", "/opt/attested-publish", "/image", "/image-shell"]
@@ -27,6 +30,8 @@ RUN python -m pip --python /opt/attested-publish/bin/python install --quiet \
     && mv /build/entrypoint.py /opt/attested-publish/ \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         /opt/attested-publish/lib/python3*/site-packages/attested_publish
+# The same time for every file: then the same source makes the same layers, whenever it is built.
+RUN find /image /image-shell /packages -exec touch --no-dereference --date=@315532800 '{}' +
 
 # The interpreter and the libraries it needs, certificates, and our packages: no shell, and nothing
 # that installs anything.
@@ -36,7 +41,7 @@ LABEL org.opencontainers.image.title="attested-publish" \
       org.opencontainers.image.source="https://github.com/attested-publish/attested-publish" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image /
-COPY --from=build /opt/attested-publish /opt/attested-publish
+COPY --from=build /packages /
 ENV PATH=/opt/attested-publish/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 # As root, because GitHub allows only root in a Docker action to write its outputs, and so that
 # a GitLab job can use its folder; launch.sh runs it as the caller's user.
