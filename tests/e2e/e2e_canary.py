@@ -18,8 +18,8 @@ import requests
 from canary_issue import TITLE
 from canary_sample import built
 
-from support.canary import GitHubCommand
-from support.e2e.act import OURS, act, on_the_embedded_services, stand_ins_for
+from support.canary import GitHubCommand, reported
+from support.e2e.act import ACT, OURS, act, on_the_embedded_services, stand_ins_for
 from support.e2e.commands import finished, run
 from support.e2e.launch import Launch
 from support.e2e.world import World, running_world, secrets_in
@@ -42,6 +42,8 @@ JOB = {
     "event_name": "schedule",
 }
 ISSUE = ".github/actions/canary-issue"
+GOOD = {name: {"result": "success", "outputs": {}} for name in ("build", "publish", "verify")}
+FAILED = {**GOOD, "verify": {"result": "failure", "outputs": {}}}
 
 
 @pytest.fixture
@@ -306,6 +308,7 @@ def repository(tmp_path: Path, action: Path) -> Repository:
 
 
 ON = {"CANARY_PROJECT": PROJECT}
+GH = ACT.parent / "gh"
 
 
 def test_a_night_that_succeeds_closes_the_issue(action, tmp_path):
@@ -351,6 +354,30 @@ def test_a_night_that_cannot_publish_opens_an_issue_that_says_so(repository, tmp
     text = github.calls()[-1].text
     assert text.startswith("The canary has failed in `publish`: ")
     assert "| verify | skipped |" in text
+
+
+def test_github_s_command_takes_every_argument(tmp_path):
+    """It is the real one; GitHub itself cannot be reached, which it says after reading them."""
+    of = (GOOD, {7: TITLE}), (FAILED, {7: TITLE}), (FAILED, {})
+    calls = []
+    for number, (needs, issues) in enumerate(of):
+        github = GitHubCommand(tmp_path / str(number), issues)
+        reported(github, needs)
+        calls += github.calls()
+    environment = without_a_job() | {
+        "GH_TOKEN": "none",
+        "GH_CONFIG_DIR": str(tmp_path / "config"),
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+    }
+    commands = set()
+    for words in [*(call.words for call in calls), ["issue", "list", "--no-such-option"]]:
+        done = finished(str(GH), *words, env=environment, stderr=subprocess.STDOUT)
+        commands.add(" ".join(words[:2]))
+        assert ("proxyconnect" in done.stdout) == ("--no-such-option" not in words), done.stdout
+    assert commands == {
+        *("issue list", "issue create", "issue comment", "issue close"),
+        "label create",
+    }
 
 
 def test_without_the_variable_nothing_runs(repository, nights, tmp_path):

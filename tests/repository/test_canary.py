@@ -17,7 +17,7 @@ from canary_sample import built, sample_of, version_of
 from packaging.version import Version
 from ruamel.yaml import YAML
 
-from support.canary import GitHubCommand
+from support.canary import ISSUE_ACTION, JOB, GitHubCommand, reported
 from support.command import command
 from support.environment import without_a_job
 from support.paths import ROOT
@@ -26,18 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORKFLOW = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "canary.yml")
-ISSUE_ACTION = YAML(typ="safe").load(ROOT / ".github/actions/canary-issue/action.yml")
 JOBS = WORKFLOW["jobs"]
 IS_ON = {"vars.CANARY_PROJECT != ''", "!github.event.repository.fork"}
 NIGHT = datetime(2026, 11, 28, 3, 41, tzinfo=UTC)
-JOB = {
-    "GITHUB_SERVER_URL": "https://github.com",
-    "GITHUB_REPOSITORY": "octo-org/sample-project",
-    "GITHUB_RUN_ID": "42",
-    "GITHUB_RUN_ATTEMPT": "2",
-    "GITHUB_REF_NAME": "main",
-    "GITHUB_SHA": "334bfb014abbc7a821325423d0dea6d6f06ad616",
-}
 RUN = "https://github.com/octo-org/sample-project/actions/runs/42/attempts/2"
 GOOD = {name: {"result": "success", "outputs": {}} for name in ("build", "publish", "verify")}
 
@@ -233,25 +224,6 @@ def test_failures_that_cannot_be_read_are_quoted(given: str) -> None:
     text = text_of(bad("verify", failures=given), JOB)
     assert given[:1_000] in text
     assert len(text) < 60_000
-
-
-def reported(github: GitHubCommand, needs: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """Run the tool as the action of the workflow does: with any Python, and nothing installed."""
-    (step,) = ISSUE_ACTION["runs"]["steps"]
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", step["run"]],
-        env=without_a_job()
-        | JOB
-        | {
-            "PATH": f"{github.path}:{os.environ['PATH']}",
-            "GITHUB_ACTION_PATH": str(ROOT / ".github" / "actions" / "canary-issue"),
-            "NEEDS": json.dumps(needs),
-            "GH_TOKEN": "the-token",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the job runs on Linux")

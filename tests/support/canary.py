@@ -1,14 +1,32 @@
-"""A stand-in for GitHub's command `gh`: it writes down what it is asked, and knows some issues."""
+"""The canary's issue, with a stand-in for GitHub's command `gh` that writes down what it is asked."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+
+from support.environment import without_a_job
+from support.paths import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_FOLDER = ROOT / ".github" / "actions" / "canary-issue"
+ISSUE_ACTION = YAML(typ="safe").load(_FOLDER / "action.yml")
+JOB = {
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_REPOSITORY": "octo-org/sample-project",
+    "GITHUB_RUN_ID": "42",
+    "GITHUB_RUN_ATTEMPT": "2",
+    "GITHUB_REF_NAME": "main",
+    "GITHUB_SHA": "334bfb014abbc7a821325423d0dea6d6f06ad616",
+}
 
 _PROGRAM = """#!{python}
 import json, os, sys
@@ -57,3 +75,22 @@ class GitHubCommand:
         path = self._folder / "calls"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [Call(**json.loads(line)) for line in lines]
+
+
+def reported(github: GitHubCommand, needs: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run the action's step for the results of a run's jobs: any Python, and nothing installed."""
+    (step,) = ISSUE_ACTION["runs"]["steps"]
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", step["run"]],
+        env=without_a_job()
+        | JOB
+        | {
+            "PATH": f"{github.path}:{os.environ['PATH']}",
+            "GITHUB_ACTION_PATH": str(_FOLDER),
+            "NEEDS": json.dumps(needs),
+            "GH_TOKEN": "the-token",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
