@@ -1,4 +1,4 @@
-"""The canary's issue, with a stand-in for GitHub's command `gh` that writes down what it is asked."""
+"""The canary's issue, with a stand-in for the command `gh` that writes down what it is asked."""
 
 from __future__ import annotations
 
