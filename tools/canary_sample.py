@@ -63,10 +63,17 @@ def built(project: str, version: str, folder: Path) -> Path:
     """Build the sample in `folder`, with the date of its version, and return its dist folder."""
     year, month, day = Version(version).release[:3]
     date = datetime(year, month, day, tzinfo=UTC)
+    sample = sample_of(project, version)
+    folder.mkdir(parents=True, exist_ok=True)
+    before = os.environ.get("SOURCE_DATE_EPOCH")
     # flit takes the time of all files from there.
     os.environ["SOURCE_DATE_EPOCH"] = str(int(date.timestamp()))
-    folder.mkdir(parents=True, exist_ok=True)
-    return build_sample(folder, sample_of(project, version))
+    try:
+        return build_sample(folder, sample)
+    finally:
+        del os.environ["SOURCE_DATE_EPOCH"]
+        if before is not None:
+            os.environ["SOURCE_DATE_EPOCH"] = before
 
 
 def main() -> None:

@@ -145,7 +145,11 @@ def test_every_run_and_attempt_has_a_version_of_its_own() -> None:
     assert Version(version_of(NIGHT, {})) < Version(versions[0])
 
 
-def test_the_same_version_has_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_version_has_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+
     def digests(folder: str, version: str, mask: int) -> dict[str, str]:
         before = os.umask(mask)
         try:
@@ -162,6 +166,7 @@ def test_the_same_version_has_the_same_bytes(tmp_path: Path) -> None:
     # Built later, by somebody with other habits.
     assert digests("two", "2026.11.28.17", 0o077) == first
     assert not set(digests("three", "2026.11.28.18", 0o022).values()) & set(first.values())
+    assert "SOURCE_DATE_EPOCH" not in os.environ
 
 
 def test_the_sample_is_what_pypi_accepts(tmp_path: Path) -> None:
