@@ -144,11 +144,12 @@ def act(
     job: Mapping[str, str],
     environment: Mapping[str, str],
     home: Path,
+    seconds: float = _SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run a workflow of the repository in `folder`; what its commit is, act takes from git.
 
     `job` has variables of the job, `environment` those of act itself; `home` is empty or used for
-    the same test only.
+    the same test only. It ends within `seconds`.
     """
     return finished(
         *(str(ACT), event, "--verbose", "--rm", "--pull=false", "--no-cache-server", *options),
@@ -163,7 +164,7 @@ def act(
         | dict(environment)
         | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
         stderr=subprocess.STDOUT,
-        timeout=_SECONDS,
+        timeout=seconds,
     )
 
 
