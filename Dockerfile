@@ -7,9 +7,9 @@ ARG PYTHON_IMAGE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
-# What becomes a layer lies in a folder of its own: a folder that COPY makes would have the time of
-# the build.
-RUN mkdir -p /packages/opt/attested-publish && ln -s /packages/opt/attested-publish /opt/attested-publish \
+# What becomes a layer lies in a folder of its own, with its parents: one that COPY made would have
+# the time of the build.
+RUN mkdir -p /packages/opt && rmdir /opt && ln -s /packages/opt /opt \
     && python -m venv --without-pip /opt/attested-publish
 # First what rarely changes: most builds share the layers with the locked wheels and the
 # files of the base image. Bytecode is never checked against its source: both are fixed.
