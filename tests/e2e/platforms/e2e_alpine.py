@@ -11,16 +11,21 @@ from support.e2e.roots import MACHINES, alpine_root
 
 
 @pytest.fixture(scope="module", params=["amd64", "arm64"])
-def root(request, work):
+def architecture(request):
     if os.uname().machine != MACHINES[request.param]:
         if request.param != "arm64":
             pytest.skip("only arm64 is emulated")
         request.getfixturevalue("emulation")
-    return alpine_root(work / f"alpine-{request.param}", request.param)
+    return request.param
 
 
-def test_a_release(root, job_in, world, dist):
-    launch = job_in(root)
+@pytest.fixture(scope="module")
+def root(architecture, work):
+    return alpine_root(work / f"alpine-{architecture}", architecture)
+
+
+def test_a_release(root, architecture, job_in, world, dist):
+    launch = job_in(root, "musllinux" if architecture == "arm64" else None)
     script = "import sysconfig; print(sysconfig.get_config_var('MULTIARCH'))"
     assert root.said("python3", "-c", script).strip().endswith("-linux-musl")
     prepared = launch.prepare("auto")

@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from support.e2e.commands import run
+from support.e2e.machine import STAND_IN
 from support.e2e.roots import debian_root
 
 
@@ -17,7 +19,7 @@ def root(work, emulation):
 
 def test_a_release_in_plain_python(root, job_in, world, dist):
     assert root.said("uname", "-m").strip() == "aarch64"
-    launch = job_in(root)
+    launch = job_in(root, "manylinux")
     prepared = launch.prepare("auto")
     assert prepared["runtime"] == "python"
     done = launch.publish(prepared, world)
@@ -28,7 +30,7 @@ def test_a_release_in_plain_python(root, job_in, world, dist):
 
 
 def test_a_rehearsal_in_plain_python(root, job_in, dist):
-    launch = job_in(root)
+    launch = job_in(root, "manylinux")
     prepared = launch.prepare("python")
     with launch.start(
         "publish",
@@ -42,3 +44,32 @@ def test_a_rehearsal_in_plain_python(root, job_in, dist):
     outputs = launch.outputs()
     assert outputs["result"] == "done"
     assert [file["status"] for file in json.loads(outputs["files"])] == ["uploaded", "uploaded"]
+
+
+@pytest.fixture(scope="module")
+def base(machine, root, work):
+    """The Dockerfile's base for arm64, or what stands in for it where it cannot be pulled."""
+    if machine.base != STAND_IN:
+        return machine.base
+    for name in ("python", "python3"):
+        (root.folder / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
+    archive = work / "arm64.tar"
+    run("tar", "-C", str(root.folder), "-cf", str(archive), ".")
+    machine.docker("import", "--platform", "linux/arm64", str(archive), f"{STAND_IN}-arm64")
+    return f"{STAND_IN}-arm64"
+
+
+@pytest.mark.parametrize("target", ["program", "shell"])
+def test_a_rehearsal_in_the_image(machine, base, action, dist, target):
+    options = ("--platform", "linux/arm64", "--network", "host")
+    tag = f"attested-publish-arm64-{target}"
+    machine.docker(
+        *("build", *options, "--build-arg", f"PYTHON_IMAGE={base}", "--target", target),
+        *("--tag", tag, str(action)),
+        timeout=3000,
+    )
+    folder = f"{dist.parent}:/work:ro"
+    said = machine.docker(
+        *("run", "--rm", *options, "-v", folder, "-w", "/work", tag, "rehearse"), timeout=900
+    )
+    assert "Rehearsed on" in said
