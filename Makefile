@@ -12,14 +12,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands wheels fuzz carried dist sbom pin house lint format lock clean
+.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-arm64 e2e-alpine wheels fuzz carried \
+	dist sbom pin house lint format lock clean
 
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
 	$(BIN)/attested-publish rehearse $(DIST)
 
 # Hundreds of programs are started, and every worker compiles every test: once is enough.
-test slow e2e e2e-with-engine e2e-without-engine e2e-of-commands: export PYTHONDONTWRITEBYTECODE :=
+test slow e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-arm64 e2e-alpine: export PYTHONDONTWRITEBYTECODE :=
 
 ## test: the whole test suite
 test: $(VENV)/dev
@@ -38,17 +39,26 @@ e2e: $(VENV)/dev $(VENV)/e2e/ready
 	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target e2e-with-engine e2e-without-engine e2e-of-commands
 
 E2E := -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py'
+OTHER_PLATFORMS := tests/e2e/platforms
 OF_COMMANDS := $(wildcard tests/e2e/e2e_setup*.py) tests/e2e/e2e_step_summaries.py tests/e2e/e2e_hostile_locks.py
 
 e2e-with-engine: $(VENV)/dev $(VENV)/e2e/ready
-	$(BIN)/python $(E2E) -m 'engine and not slow' tests/e2e $(TESTS)
+	$(BIN)/python $(E2E) -m 'engine and not slow' --ignore=$(OTHER_PLATFORMS) tests/e2e $(TESTS)
 
 e2e-without-engine: $(VENV)/dev $(VENV)/e2e/ready
-	$(BIN)/python $(E2E) -m 'not engine and not slow' $(OF_COMMANDS:%=--ignore=%) tests/e2e $(TESTS)
+	$(BIN)/python $(E2E) -m 'not engine and not slow' $(OF_COMMANDS:%=--ignore=%) --ignore=$(OTHER_PLATFORMS) tests/e2e $(TESTS)
 
 # It starts when one of the others ends: together they take no longer than the longest.
 e2e-of-commands: $(VENV)/dev $(VENV)/e2e/ready
 	$(BIN)/python $(E2E) -m 'not engine and not slow' $(OF_COMMANDS) $(TESTS)
+
+## e2e-arm64: the action on arm64, through QEMU: Debian and Alpine in plain Python, the image. Takes an hour
+e2e-arm64: $(VENV)/dev
+	$(BIN)/python $(E2E) --timeout 3600 -k 'arm64' $(OTHER_PLATFORMS)
+
+## e2e-alpine: the action in Alpine, in plain Python
+e2e-alpine: $(VENV)/dev
+	$(BIN)/python $(E2E) -k 'not arm64' $(OTHER_PLATFORMS)
 
 ## wheels: check that every supported platform has a wheel for every locked package (WRITE=1 corrects the tables)
 wheels: $(VENV)/dev
@@ -116,6 +126,8 @@ lock: $(VENV)/dev
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/e2e.in --constraints requirements/dev.txt \
 		--output-file requirements/e2e.txt
+	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header --no-deps requirements/alpine.in --output-file requirements/alpine.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .grimp_cache .import_linter_cache

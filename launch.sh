@@ -47,6 +47,9 @@ prepare_docker() {
     why_not="there is no docker command on PATH"
   elif ! system=$(timeout 20 docker info --format '{{.OSType}}' 2>/dev/null) || [[ $system != linux ]]; then
     why_not="no Docker engine for Linux containers answers"
+  elif ! realpath -sm / >/dev/null 2>&1; then
+    # That of BusyBox resolves every link, and only where all folders exist.
+    why_not="realpath is not that of GNU coreutils (on Alpine: apk add coreutils)"
   elif ! prepare_image; then
     why_not="the image could not be pulled or built (its group above says why)"
     printf '::warning title=attested-publish::%s\n' "The image could not be pulled or built; the log says why."
@@ -134,7 +137,7 @@ prepare_python() {
   local name path which known=$'\n' temp bin=bin misfit misfits=
   temp=$(cd "$RUNNER_TEMP" && pwd)
   [[ $(uname -s) == MINGW* || $(uname -s) == MSYS* ]] && bin=Scripts
-  why_not="no Python 3.11 or newer with its venv module is on PATH: add a step with actions/setup-python, or install it on the runner (python3-venv on Debian and Ubuntu)"
+  why_not="no Python 3.11 or newer with its venv module is on PATH: add a step with actions/setup-python, or install it on the runner (python3-venv on Debian and Ubuntu; on Alpine, where actions/setup-python does not work, python3)"
   # Most likely first. Several names of one Python count once.
   for name in python3 python python3.14 python3.13 python3.12 python3.11; do
     while read -r path; do

@@ -21,8 +21,15 @@ class Launch:
     """The action's two steps, started as a runner does, in `folder`/workspace."""
 
     def __init__(
-        self, action: Path, folder: Path, machine: Machine | None, *, become: tuple[str, ...] = ()
+        self,
+        action: Path,
+        folder: Path,
+        machine: Machine | None,
+        *,
+        become: tuple[str, ...] = (),
+        seconds: float = 300,
     ) -> None:
+        self._seconds = seconds
         self._command = (*become, "bash", str(action / "launch.sh"))
         self.workspace = folder / "workspace"
         self.temp = folder / "temp"
@@ -92,7 +99,7 @@ class Launch:
 
     def _run(self, step: str, **variables: str) -> subprocess.CompletedProcess[str]:
         with self.start(step, variables) as process:
-            said, _ = process.communicate(timeout=300)
+            said, _ = process.communicate(timeout=self._seconds)
         return subprocess.CompletedProcess(step, process.returncode, said)
 
 

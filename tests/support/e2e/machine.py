@@ -82,13 +82,13 @@ def plain_machine(work: Path) -> Iterator[Machine]:
         yield Machine(environment, base, build_arguments)
 
 
-def unpacked(package: str, suite: str, folder: Path) -> Path:
+def unpacked(package: str, suite: str, folder: Path, *options: str) -> Path:
     """Unpack a package of a Debian suite into `folder`, which is returned.
 
-    Without what it depends on, and without installing it.
+    Together with what it depends on, and without configuring anything.
     """
     with installed("mmdebstrap", "mmdebstrap"):
-        _debian(suite, folder, "--variant=extract", f"--include={package}")
+        _debian(suite, folder, "--variant=extract", f"--include={package}", *options)
     return folder
 
 
