@@ -40,6 +40,20 @@ def test_the_layers_are_small(known):
     assert known["shell"].layers[: len(known["program"].layers)] == known["program"].layers
 
 
+def test_the_same_source_makes_the_same_layers(machine, action, images):
+    """From nothing, later: what differs is the time of the build, in the image's configuration."""
+    again = f"{images['shell']}-again"
+    options = ("--no-cache", *machine.build_arguments.split())
+    machine.docker("build", *options, "--target", "shell", "--tag", again, str(action))
+    of = '{{ join .RootFS.Layers "\n" }}'
+    first, second = (
+        machine.docker("image", "inspect", "--format", of, name).split()
+        for name in (images["shell"], again)
+    )
+    assert len(first) == 3
+    assert first == second
+
+
 def test_what_is_left_out(known, target):
     files = known[target].files
     assert not _INSTALLERS & known[target].programs
