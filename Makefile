@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands wheels fuzz carried pin house lint format lock clean
+.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands wheels audit fuzz carried pin house lint format lock clean
 
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -34,7 +34,7 @@ bench: $(VENV)/dev
 	@$(BIN)/python benchmarks/bench.py $(if $(FILES),--files $(FILES)) $(if $(RUNS),--runs $(RUNS)) $(if $(PARTS),--parts $(PARTS))
 
 ## e2e: the real action, on Debian as root: a Docker engine, the image, act and its callers; real indexes
-e2e: $(VENV)/dev $(VENV)/e2e/ready
+e2e: $(VENV)/dev $(VENV)/e2e/ready $(VENV)/audit/ready
 	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target e2e-with-engine e2e-without-engine e2e-of-commands
 
 E2E := -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py'
@@ -43,7 +43,7 @@ OF_COMMANDS := $(wildcard tests/e2e/e2e_setup*.py) tests/e2e/e2e_step_summaries.
 e2e-with-engine: $(VENV)/dev $(VENV)/e2e/ready
 	$(BIN)/python $(E2E) -m 'engine and not slow' tests/e2e $(TESTS)
 
-e2e-without-engine: $(VENV)/dev $(VENV)/e2e/ready
+e2e-without-engine: $(VENV)/dev $(VENV)/e2e/ready $(VENV)/audit/ready
 	$(BIN)/python $(E2E) -m 'not engine and not slow' $(OF_COMMANDS:%=--ignore=%) tests/e2e $(TESTS)
 
 # It starts when one of the others ends: together they take no longer than the longest.
@@ -53,6 +53,10 @@ e2e-of-commands: $(VENV)/dev $(VENV)/e2e/ready
 ## wheels: check that every supported platform has a wheel for every locked package (WRITE=1 corrects the tables)
 wheels: $(VENV)/dev
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/wheels.py $(if $(WRITE),--write)
+
+## audit: look up every locked package in OSV, the database of known vulnerabilities (needs the network)
+audit: $(VENV)/audit/ready
+	@$(BIN)/python tools/audit.py
 
 ## fuzz: malicious input for everything that reads input, for FUZZ_SECONDS (120); SEED, TARGET, CASE repeat one
 fuzz: $(VENV)/dev
@@ -78,9 +82,11 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/python tools/house.py
-	$(BIN)/zizmor --offline --no-progress --persona=pedantic .
+	$(BIN)/zizmor --offline --no-progress --persona=auditor .
+	$(BIN)/zizmor --offline --no-progress --persona=auditor --config .github/zizmor.yml docs/examples/*.yml
 	$(BIN)/actionlint
 	PATH="$(abspath $(BIN)):$$PATH" shellcheck launch.sh .ci/run
+	$(BIN)/hadolint Dockerfile
 
 ## format: reformat the Python files with ruff
 format: $(VENV)/dev
@@ -105,6 +111,9 @@ lock: $(VENV)/dev
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header requirements/e2e.in --constraints requirements/dev.txt \
 		--output-file requirements/e2e.txt
+	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header requirements/audit.in --constraints requirements/dev.txt \
+		--constraints requirements/e2e.txt --output-file requirements/audit.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .grimp_cache .import_linter_cache
@@ -125,6 +134,12 @@ $(VENV)/e2e/ready: requirements/e2e.txt | $(BIN)/python
 	$(BIN)/python -m venv --clear $(VENV)/e2e
 	$(VENV)/e2e/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/e2e.txt
 	$(VENV)/e2e/bin/python -m pip check
+	@touch $@
+
+$(VENV)/audit/ready: requirements/audit.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/audit.txt
+	$(VENV)/audit/bin/python -m pip check
 	@touch $@
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/runtime

@@ -26,7 +26,7 @@ from support.locks import (
 )
 from support.paths import ROOT
 
-LOCKS = ("runtime", "dev", "e2e")
+LOCKS = ("runtime", "dev", "e2e", "audit")
 
 
 def read_requirements(name):
