@@ -75,7 +75,7 @@ pin: | $(BIN)/python
 house: $(VENV)/dev
 	@$(BIN)/python tools/house.py
 
-## lint: formatting, types, layers, and the linters of the action's YAML and shell
+## lint: formatting, types, layers, and the linters of YAML, shell and Dockerfile
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -85,6 +85,7 @@ lint: $(VENV)/dev
 	$(BIN)/zizmor --offline --no-progress --persona=auditor .
 	$(BIN)/zizmor --offline --no-progress --persona=auditor --config .github/zizmor.yml docs/examples/*.yml
 	$(BIN)/actionlint
+	$(BIN)/yamllint --strict .
 	PATH="$(abspath $(BIN)):$$PATH" shellcheck launch.sh .ci/run
 	$(BIN)/hadolint Dockerfile
 
