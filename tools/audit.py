@@ -150,7 +150,7 @@ def _ask(path: Path, report: Path, cache: Path, options: Sequence[str]) -> None:
         *(str(_PIP_AUDIT / "pip-audit"), "--vulnerability-service", "osv"),
         # The locks are complete. pip would only resolve again, and download what it resolves.
         *("--no-deps", "--disable-pip", "--requirement", str(path)),
-        *("--strict", "--progress-spinner", "off", "--cache-dir", str(cache)),
+        *("--progress-spinner", "off", "--cache-dir", str(cache)),
         *("--format", "json", "--aliases", "on", "--output", str(report), *options),
     ]
     try:
@@ -163,8 +163,13 @@ def _ask(path: Path, report: Path, cache: Path, options: Sequence[str]) -> None:
         raise AuditError(f"pip-audit took longer than {_SECONDS} seconds") from None
     # Exit status 1 means vulnerabilities as well as no answer: only the report tells them apart.
     if done.returncode not in (0, 1) or not report.exists():
-        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise AuditError(f"pip-audit failed: {lines[-1]}")
+        raise AuditError(f"pip-audit failed: {_cause(done.stderr) or done.returncode}")
+
+
+def _cause(text: str) -> str:
+    """Return pip-audit's error on one line: its own words, else the last line of a traceback."""
+    _, mark, own = text.rpartition("ERROR:pip_audit._cli:")
+    return " ".join((own if mark else text.strip().rpartition("\n")[2]).split())
 
 
 def _answers(report: dict[str, Any]) -> Iterator[tuple[Pin, list[Finding]]]:

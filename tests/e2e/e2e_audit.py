@@ -120,7 +120,16 @@ def test_a_database_that_is_not_there_is_no_all_clear(run: Any) -> None:
     assert len(said.splitlines()) == 1
 
 
-def test_a_package_that_cannot_be_looked_up_is_no_all_clear(run: Any) -> None:
+def test_a_lock_that_cannot_be_read_is_no_all_clear(run: Any) -> None:
     code, told, said = run(lock="alpha==1.1\nbeta==not-a-version\n")
     assert (code, told) == (1, "")
-    assert "The locks were not audited" in said
+    assert "pip-audit failed: " in said
+    assert "beta==not-a-version" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_package_that_the_answer_leaves_out_is_no_all_clear(run: Any) -> None:
+    # pip-audit answers with the usual spelling, so this name is not in its answer.
+    code, told, said = run(lock="alpha==1.1\nBeta_Two==2.0\n")
+    assert (code, told) == (1, "")
+    assert said.endswith("these packages could not be looked up: Beta_Two 2.0\n")
