@@ -12,8 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-arm64 e2e-alpine wheels fuzz carried \
-	dist sbom pin house lint format lock clean
+.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-arm64 e2e-alpine wheels audit \
+	fuzz carried dist sbom pin house lint format lock clean
 
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -35,7 +35,7 @@ bench: $(VENV)/dev
 	@$(BIN)/python benchmarks/bench.py $(if $(FILES),--files $(FILES)) $(if $(RUNS),--runs $(RUNS)) $(if $(PARTS),--parts $(PARTS))
 
 ## e2e: the real action, on Debian as root: a Docker engine, the image, act and its callers; real indexes
-e2e: $(VENV)/dev $(VENV)/e2e/ready
+e2e: $(VENV)/dev $(VENV)/e2e/ready $(VENV)/audit/ready
 	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target e2e-with-engine e2e-without-engine e2e-of-commands
 
 E2E := -m pytest -n 0 --timeout 600 -o python_files='e2e_*.py'
@@ -45,7 +45,7 @@ OF_COMMANDS := $(wildcard tests/e2e/e2e_setup*.py) tests/e2e/e2e_step_summaries.
 e2e-with-engine: $(VENV)/dev $(VENV)/e2e/ready
 	$(BIN)/python $(E2E) -m 'engine and not slow' --ignore=$(OTHER_PLATFORMS) tests/e2e $(TESTS)
 
-e2e-without-engine: $(VENV)/dev $(VENV)/e2e/ready
+e2e-without-engine: $(VENV)/dev $(VENV)/e2e/ready $(VENV)/audit/ready
 	$(BIN)/python $(E2E) -m 'not engine and not slow' $(OF_COMMANDS:%=--ignore=%) --ignore=$(OTHER_PLATFORMS) tests/e2e $(TESTS)
 
 # It starts when one of the others ends: together they take no longer than the longest.
@@ -63,6 +63,10 @@ e2e-alpine: $(VENV)/dev
 ## wheels: check that every supported platform has a wheel for every locked package (WRITE=1 corrects the tables)
 wheels: $(VENV)/dev
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/wheels.py $(if $(WRITE),--write)
+
+## audit: look up every locked package in OSV, the database of known vulnerabilities (needs the network)
+audit: $(VENV)/audit/ready
+	@$(BIN)/python tools/audit.py
 
 ## fuzz: malicious input for everything that reads input, for FUZZ_SECONDS (120); SEED, TARGET, CASE repeat one
 fuzz: $(VENV)/dev
@@ -90,16 +94,19 @@ pin: | $(BIN)/python
 house: $(VENV)/dev
 	@$(BIN)/python tools/house.py
 
-## lint: formatting, types, layers, and the linters of the action's YAML and shell
+## lint: formatting, types, layers, and the linters of YAML, shell and Dockerfile
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/python tools/house.py
-	$(BIN)/zizmor --offline --no-progress --persona=pedantic .
+	$(BIN)/zizmor --offline --no-progress --persona=auditor .
+	$(BIN)/zizmor --offline --no-progress --persona=auditor --config .github/zizmor.yml docs/examples/*.yml
 	$(BIN)/actionlint
-	PATH="$(abspath $(BIN)):$$PATH" shellcheck launch.sh .ci/run
+	$(BIN)/yamllint --strict .
+	PATH="$(abspath $(BIN)):$$PATH" shellcheck launch.sh .ci/run tools/*.sh
+	$(BIN)/hadolint Dockerfile
 
 ## format: reformat the Python files with ruff
 format: $(VENV)/dev
@@ -128,6 +135,9 @@ lock: $(VENV)/dev
 		--output-file requirements/e2e.txt
 	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --no-deps requirements/alpine.in --output-file requirements/alpine.txt
+	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header requirements/audit.in --constraints requirements/dev.txt \
+		--constraints requirements/e2e.txt --output-file requirements/audit.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .grimp_cache .import_linter_cache
@@ -144,16 +154,11 @@ $(VENV)/runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/e2e/ready: requirements/e2e.txt | $(BIN)/python
-	$(BIN)/python -m venv --clear $(VENV)/e2e
-	$(VENV)/e2e/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/e2e.txt
-	$(VENV)/e2e/bin/python -m pip check
-	@touch $@
-
-$(VENV)/sbom/ready: requirements/sbom.txt | $(BIN)/python
-	$(BIN)/python -m venv --clear $(VENV)/sbom
-	$(VENV)/sbom/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/sbom.txt
-	$(VENV)/sbom/bin/python -m pip check
+# What only some targets need, each in an environment of its own.
+$(VENV)/%/ready: requirements/%.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear $(VENV)/$*
+	$(VENV)/$*/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/$*.txt
+	$(VENV)/$*/bin/python -m pip check
 	@touch $@
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/runtime

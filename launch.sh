@@ -199,7 +199,7 @@ publish() {
   case ${ATTESTED_PUBLISH_RUNTIME-} in
     docker) publish_in_docker ;;
     # Replaces this shell, so that the signal of a cancelled job reaches the program.
-    python) exec "$ATTESTED_PUBLISH_PYTHON" -I "$here/entrypoint.py" ;;
+    python) exec "${ATTESTED_PUBLISH_PYTHON:?}" -I "$here/entrypoint.py" ;;
     *) fail "There is no runtime: the step before this one did not finish." ;;
   esac
 }
@@ -320,7 +320,7 @@ publish_in_docker() {
   mount_files
 
   split extra "${ATTESTED_PUBLISH_DOCKER_ARGS-}"
-  exec docker "${arguments[@]}" ${extra[@]+"${extra[@]}"} "$ATTESTED_PUBLISH_IMAGE"
+  exec docker "${arguments[@]}" ${extra[@]+"${extra[@]}"} "${ATTESTED_PUBLISH_IMAGE:?}"
 }
 
 # The user's files, at the same paths as here, so that messages name them correctly.
@@ -442,7 +442,7 @@ bind_mount() {
 # Pass NAME VALUE pairs to the next step.
 hand_over() {
   while (($# > 1)); do
-    printf '%s=%s\n' "$1" "$2" >>"$GITHUB_OUTPUT" || fail "The step's outputs could not be written."
+    printf '%s=%s\n' "$1" "$2" >>"${GITHUB_OUTPUT:?}" || fail "The step's outputs could not be written."
     shift 2
   done
 }

@@ -104,7 +104,7 @@ RUNTIME: Final = Table(
     ),
 )
 DEVELOPMENT: Final = Table(
-    ("dev", "e2e"),
+    ("dev", "e2e", "audit"),
     "docs/development.md",
     (_linux("x86_64", "2.28"), _linux("aarch64", "2.28"), *_macos("13"), _WINDOWS),
 )

@@ -88,7 +88,7 @@ def lint(folder, *, pedantic=True):
     ).stdout
     if pedantic:
         done = subprocess.run(
-            [PROGRAMS / "zizmor", "--offline", "--quiet", "--persona=pedantic", folder],
+            [PROGRAMS / "zizmor", "--offline", "--quiet", "--persona=auditor", folder],
             capture_output=True,
             text=True,
             check=False,

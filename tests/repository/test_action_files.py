@@ -163,12 +163,16 @@ def test_shell_scripts():
         assert os.name == "nt" or os.access(path, os.X_OK)
 
 
+def test_the_dockerfile():
+    lint(tool("hadolint"), "Dockerfile")
+
+
 def test_workflows_and_examples_are_in_order():
     files = [str(path.relative_to(ROOT)) for path in (*WORKFLOWS, *EXAMPLES)]
     assert len(EXAMPLES) >= 8
     lint(tool("actionlint"), "-shellcheck", tool("shellcheck"), *files)
     lint(
-        *(tool("zizmor"), "--offline", "--no-progress", "--persona=pedantic"),
+        *(tool("zizmor"), "--offline", "--no-progress", "--persona=auditor"),
         *("--config", ".github/zizmor.yml", "action.yml", *files),
     )
     lint(tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *files)
