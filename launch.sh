@@ -66,7 +66,7 @@ prepare_docker() {
 # The docker command may be Podman's, which has the same arguments, but not the same facts.
 ask_engine() {
   local status=0
-  timeout 20 docker info --format '{{.OSType}} {{.SecurityOptions}}' 2>/dev/null || status=$?
+  timeout 20 docker info --format '{{.OSType}} {{.SecurityOptions}} at {{.DockerRootDir}}' 2>/dev/null || status=$?
   # An engine that does not answer in time is not asked twice.
   ((status != 0)) || return 0
   ((status != 124)) || return 1
@@ -294,6 +294,10 @@ publish_in_docker() {
   done
 
   engine=$(ask_engine) || fail "The Docker engine no longer answers."
+  # The service of Podman 4 does not say that it is rootless, but its files are the caller's.
+  if ((EUID != 0)) && [[ -O ${engine##* at } ]]; then
+    engine="name=rootless $engine"
+  fi
   case $engine in
     # In a rootless engine's containers, root is the caller.
     *name=rootless*) arguments+=(--user 0:0) ;;

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,10 +59,7 @@ def podman(
     finally:
         with undisturbed():
             # Ends the process that keeps a rootless Podman's namespaces.
-            subprocess.run([*podman.become, "podman", "system", "migrate"], check=False, env=os.environ | podman.environment)
-            for line in reversed(Path("/proc/mounts").read_text().splitlines()):
-                if line.split()[1].startswith(f"{folder}/"):
-                    subprocess.run(["umount", "--lazy", line.split()[1]], check=False)
+            podman("system", "migrate")
             for made in set(_CGROUPS.glob("*/libpod_parent")) - before:
                 for path in sorted([made, *made.glob("**/")], reverse=True):
                     path.rmdir()
@@ -86,15 +82,22 @@ def launch(podman: Podman, action: Path, work: Path) -> Iterator[Launch]:
         shutil.rmtree(folder)
 
 
+@pytest.fixture
+def prepared(launch: Launch, default_image: str) -> dict[str, str]:
+    prepared = launch.prepare("docker")
+    assert prepared == {"runtime": "docker", "image": default_image}
+    return prepared
+
+
 def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-def test_publishing_in_podman(launch: Launch, podman: Podman, default_image: str, tmp_path: Path) -> None:
+def test_what_podman_writes_is_the_callers(
+    launch: Launch, prepared: dict[str, str], podman: Podman, tmp_path: Path
+) -> None:
     before = digests(launch.workspace / "dist")
     with running_world(tmp_path / "world") as world:
-        prepared = launch.prepare("docker")
-        assert prepared == {"runtime": "docker", "image": default_image}
         done = launch.publish(prepared, world, INPUT_ATTESTATIONS_DIR="kept")
         assert done.returncode == 0, done.stdout
         assert world.verified("sample") == before
@@ -104,3 +107,41 @@ def test_publishing_in_podman(launch: Launch, podman: Podman, default_image: str
     assert len(made) == 3
     assert {path.stat().st_uid for path in made} == {podman.user}
     assert digests(launch.workspace / "dist") == before
+
+
+def test_packages_outside_of_the_working_directory(
+    launch: Launch, prepared: dict[str, str], tmp_path: Path
+) -> None:
+    elsewhere = launch.output.parent / "elsewhere"
+    (launch.workspace / "dist").rename(elsewhere)
+    with running_world(tmp_path / "world") as world:
+        done = launch.publish(prepared, world, INPUT_PACKAGES_DIR=str(elsewhere))
+        assert done.returncode == 0, done.stdout
+        assert world.verified("sample") == digests(elsewhere)
+
+
+def test_a_cancelled_job_leaves_no_token_behind(
+    launch: Launch, prepared: dict[str, str], tmp_path: Path
+) -> None:
+    with running_world(tmp_path / "world", "--latency", "upload=5") as world:
+        said = []
+        with launch.start("publish", launch.variables(prepared, world, {})) as process:
+            for line in process.stdout:
+                said.append(line)
+                if line.startswith("::group::upload"):
+                    process.send_signal(signal.SIGINT)
+    log = "".join(said)
+    assert process.returncode == 1, log
+    assert "It received SIGINT" in log
+    assert "API token revoked" in log
+
+
+def test_an_argument_that_podman_does_not_know_is_named(
+    launch: Launch, prepared: dict[str, str], tmp_path: Path
+) -> None:
+    wrong = {"ATTESTED_PUBLISH_DOCKER_ARGS": "--network host --memroy=1g"}
+    with running_world(tmp_path / "world") as world:
+        done = launch.publish(prepared, world, **wrong)
+    assert done.returncode == 1
+    assert "unknown flag: --memroy" in done.stdout
+    assert "Check ATTESTED_PUBLISH_DOCKER_ARGS" in done.stdout

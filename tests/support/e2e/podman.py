@@ -59,7 +59,9 @@ class Podman:
 
     def __call__(self, *arguments: str) -> str:
         """Run a docker command and return what it prints."""
-        return run(*self.become, "docker", *arguments, env=os.environ | self.environment)
+        environment = os.environ | self.environment
+        # In a folder that is there, too.
+        return run(*self.become, "docker", *arguments, cwd="/tmp", env=environment)
 
     def machine(self, base: str) -> Machine:
         """Return it as a machine to build on `base`; commands need `become` before them."""
