@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,9 +59,7 @@ def test_a_rehearsal_needs_no_network(
 
 
 @pytest.mark.usefixtures("dist", "limits")
-def test_too_little_memory_is_named(
-    launch: Launch, prepared: dict[str, str], world: World
-) -> None:
+def test_too_little_memory_is_named(launch: Launch, prepared: dict[str, str], world: World) -> None:
     done = launch.publish(prepared, world, **{_ARGUMENTS: f"--network host {memory('32m')}"})
     assert done.returncode == 1
     assert "::error title=attested-publish cannot run here::The container was killed" in done.stdout
@@ -71,9 +68,7 @@ def test_too_little_memory_is_named(
 
 
 @pytest.mark.usefixtures("dist", "limits")
-def test_too_few_threads_are_named(
-    launch: Launch, prepared: dict[str, str], world: World
-) -> None:
+def test_too_few_threads_are_named(launch: Launch, prepared: dict[str, str], world: World) -> None:
     done = launch.publish(prepared, world, **{_ARGUMENTS: "--network host --pids-limit=6"})
     assert done.returncode == 1
     assert "::error title=The run has no threads left::" in done.stdout

@@ -20,13 +20,42 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-_SHOPT = frozenset(
-    "cdable_vars cdspell checkhash checkwinsize cmdhist compat31 dotglob execfail expand_aliases "
-    "extdebug extglob extquote failglob force_fignore gnu_errfmt histappend histreedit histverify "
-    "hostcomplete huponexit interactive_comments lithist login_shell mailwarn "
-    "no_empty_cmd_completion nocaseglob nocasematch nullglob progcomp promptvars "
-    "restricted_shell shift_verbose sourcepath xpg_echo".split()
-)
+_SHOPT = [
+    "cdable_vars",
+    "cdspell",
+    "checkhash",
+    "checkwinsize",
+    "cmdhist",
+    "compat31",
+    "dotglob",
+    "execfail",
+    "expand_aliases",
+    "extdebug",
+    "extglob",
+    "extquote",
+    "failglob",
+    "force_fignore",
+    "gnu_errfmt",
+    "histappend",
+    "histreedit",
+    "histverify",
+    "hostcomplete",
+    "huponexit",
+    "interactive_comments",
+    "lithist",
+    "login_shell",
+    "mailwarn",
+    "no_empty_cmd_completion",
+    "nocaseglob",
+    "nocasematch",
+    "nullglob",
+    "progcomp",
+    "promptvars",
+    "restricted_shell",
+    "shift_verbose",
+    "sourcepath",
+    "xpg_echo",
+]
 """The names that shopt has in bash 3.2."""
 
 # Where a command starts, and options that may stand before the one that is looked for.
@@ -35,6 +64,10 @@ _OPTIONS = r"(?:\s+-\w+)*?\s+-[A-Za-z]*"
 _DECLARE = _COMMAND.format("declare|local|typeset|readonly|export") + _OPTIONS
 _READ = _COMMAND.format("read") + r"(?:\s+[^;|&\n]+?)??\s+-[a-z]*"
 _NAME = r"\$\{[#!]?\w+(?:\[[^]]*\])?"
+_VARIABLES = (
+    "BASHPID|BASH_ARGV0|BASH_COMPAT|BASH_MONOSECONDS|BASH_TRAPSIG|BASH_XTRACEFD|CHILD_MAX"
+    "|EPOCHREALTIME|EPOCHSECONDS|FUNCNEST|GLOBSORT|MAPFILE|SRANDOM"
+)
 
 NEWER = [
     ("4.0", "case of a value", _NAME + r"(?:,,?|\^\^?)"),
@@ -67,8 +100,7 @@ NEWER = [
     (
         "4.0 to 5.3",
         "variables",
-        r"(?:\$\{?[#!]?|\b(?=\w+=))(?:BASHPID|BASH_ARGV0|BASH_COMPAT|BASH_MONOSECONDS|BASH_TRAPSIG"
-        r"|BASH_XTRACEFD|CHILD_MAX|EPOCHREALTIME|EPOCHSECONDS|FUNCNEST|GLOBSORT|MAPFILE|SRANDOM)\b",
+        rf"(?:\$\{{?[#!]?|\b(?=\w+=))(?:{_VARIABLES})\b",
     ),
 ]
 """Since which version, what, and what it looks like in code whose texts are blanked out."""
@@ -88,37 +120,38 @@ class Code:
     depths: list[int]
 
 
+# In code: what one backslash or single quote begins, and a comment.
+_BLANK = re.compile(
+    r"""\\. | '[^']*' | \$'(?:\\.|[^'\\])*' | (?<![^\s;&|(])\#[^\n]*""", re.DOTALL | re.VERBOSE
+)
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+_OPENING = re.compile(r"\$\(|\$\{|\(")
+
+
 def code_of(script: str) -> Code:
     """Blank out comments, and texts save for what is expanded in them."""
     kept, depths, inside, place = [], [], ["("], 0
     while place < len(script):
-        rest, mode, length = script[place:], inside[-1], 1
-        is_code = mode in {"(", "$("}
-        shown = mode != '"'
-        if rest[0] == "\\":
-            length, shown = 2, False
-        elif rest[0] == "'" and mode != '"' and (end := rest.find("'", 1)) > 0:
-            length, shown = end + 1, False
-        elif rest.startswith("$'") and mode != '"':
-            length, shown = re.match(r"\$'(?:\\.|[^'\\])*'?", rest, re.DOTALL).end(), False
-        elif rest[0] == '"':
-            inside.pop() if mode == '"' else inside.append('"')
-            shown = False
-        elif rest[0] == "#" and is_code and script[place - 1 : place] in {"", *" \t\n;&|("}:
-            length, shown = len(rest.split("\n", 1)[0]), False
-        elif rest.startswith(("$(", "${")):
-            inside.append(rest[:2])
-            length, shown = 2, True
-        elif variable := re.match(r"\$\w+", rest):
-            length, shown = variable.end(), True
-        elif is_code and rest[0] == "(":
-            inside.append("(")
-        elif (rest[0] == ")" and is_code or rest[0] == "}" and mode == "${") and len(inside) > 1:
+        mode = inside[-1]
+        blank = (_ESCAPED if mode == '"' else _BLANK).match(script, place)
+        expanded = re.compile(r"\$\w+").match(script, place)
+        opening = _OPENING.match(script, place)
+        piece, is_shown = script[place], mode != '"'
+        if blank:
+            piece, is_shown = blank[0], False
+        elif expanded:
+            piece, is_shown = expanded[0], True
+        elif piece == '"':
+            inside.pop() if mode == '"' else inside.append(piece)
+            is_shown = False
+        elif opening and (opening[0] != "(" or mode in {"(", "$("}):
+            piece, is_shown = opening[0], True
+            inside.append(piece)
+        elif len(inside) > 1 and piece == {"(": ")", "$(": ")", "${": "}"}.get(mode):
             inside.pop()
-        piece = rest[:length]
-        kept.append(piece if shown else re.sub(r"[^\n]", " ", piece))
+        kept.append(piece if is_shown else re.sub(r"[^\n]", " ", piece))
         depths += [inside.count("$(")] * len(piece)
-        place += length
+        place += len(piece)
     return Code("".join(kept), depths)
 
 
@@ -131,9 +164,13 @@ def newer_than_3_2(script: str) -> Iterator[str]:
         for since, what, pattern in table
         for match in re.finditer(pattern, text, re.MULTILINE)
     ]
-    for call in re.finditer(_COMMAND.format("shopt") + r"((?:\s+[-\w]+)+)", code.text, re.M):
+    for call in re.finditer(
+        _COMMAND.format("shopt") + r"((?:\s+[-\w]+)+)", code.text, re.MULTILINE
+    ):
         names = {name for name in call[1].split() if not name.startswith("-")}
-        found += [(call.start(), "4.0 to 5.3", f"shopt {name}") for name in names - _SHOPT]
+        found += [
+            (call.start(), "4.0 to 5.3", f"shopt {name}") for name in names.difference(_SHOPT)
+        ]
     # Until 4.0 the first ")" of a pattern ended the substitution.
     found += [
         (match.start(), "4.0", "case in $(…)")
@@ -242,7 +279,8 @@ GOOD = [
     "echo 'declare -A, ${x^^} |& cat' \"and here: a |& b &>> c\"",
     'words=(); cat ${words[@]+"${words[@]}"}',
     'words=(a); cat "${words[@]}"',
-    'echo "${name:0:1}" "${name: -1}" "${name:-1}" "${@:2}" "${name#*,}" "${name//,/;}" "${!name-}"',
+    'echo "${name:0:1}" "${name: -1}" "${name:-1}" "${@:2}"',
+    'echo "${name#*,}" "${name//,/;}" "${!name-}"',
     "read -r -d '' -a words <<<x || true; read -t 5 line; printf -v name %s x; wait 5",
     "shopt -s nullglob; case $x in a) echo b ;; esac; echo {1..10}; x=$(cat <&3); exec 3>file",
     'x+=1; [[ $x =~ a ]]; while read -r x; do :; done < <(cat file); make &>log; echo "$#" ${#x}',
