@@ -94,10 +94,10 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_what_podman_writes_is_the_callers(
-    launch: Launch, prepared: dict[str, str], podman: Podman, tmp_path: Path
+    launch: Launch, prepared: dict[str, str], podman: Podman
 ) -> None:
     before = digests(launch.workspace / "dist")
-    with running_world(tmp_path / "world") as world:
+    with running_world(launch.output.parent / "world") as world:
         done = launch.publish(prepared, world, INPUT_ATTESTATIONS_DIR="kept")
         assert done.returncode == 0, done.stdout
         assert world.verified("sample") == before
@@ -110,20 +110,18 @@ def test_what_podman_writes_is_the_callers(
 
 
 def test_packages_outside_of_the_working_directory(
-    launch: Launch, prepared: dict[str, str], tmp_path: Path
+    launch: Launch, prepared: dict[str, str]
 ) -> None:
     elsewhere = launch.output.parent / "elsewhere"
     (launch.workspace / "dist").rename(elsewhere)
-    with running_world(tmp_path / "world") as world:
+    with running_world(launch.output.parent / "world") as world:
         done = launch.publish(prepared, world, INPUT_PACKAGES_DIR=str(elsewhere))
         assert done.returncode == 0, done.stdout
         assert world.verified("sample") == digests(elsewhere)
 
 
-def test_a_cancelled_job_leaves_no_token_behind(
-    launch: Launch, prepared: dict[str, str], tmp_path: Path
-) -> None:
-    with running_world(tmp_path / "world", "--latency", "upload=5") as world:
+def test_a_cancelled_job_leaves_no_token_behind(launch: Launch, prepared: dict[str, str]) -> None:
+    with running_world(launch.output.parent / "world", "--latency", "upload=5") as world:
         said = []
         with launch.start("publish", launch.variables(prepared, world, {})) as process:
             for line in process.stdout:
@@ -137,10 +135,10 @@ def test_a_cancelled_job_leaves_no_token_behind(
 
 
 def test_an_argument_that_podman_does_not_know_is_named(
-    launch: Launch, prepared: dict[str, str], tmp_path: Path
+    launch: Launch, prepared: dict[str, str]
 ) -> None:
     wrong = {"ATTESTED_PUBLISH_DOCKER_ARGS": "--network host --memroy=1g"}
-    with running_world(tmp_path / "world") as world:
+    with running_world(launch.output.parent / "world") as world:
         done = launch.publish(prepared, world, **wrong)
     assert done.returncode == 1
     assert "unknown flag: --memroy" in done.stdout

@@ -15,13 +15,13 @@ from support.e2e.inside import USER, add_user, as_user
 from support.e2e.launch import Launch
 from support.e2e.machine import debian
 from support.e2e.rootless import PACKAGES, rootless_engine
+from support.e2e.world import running_world
 from support.makers import make_sdist, make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from support.e2e.machine import Machine
-    from support.e2e.world import World
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="a Debian of its own needs root")
 
@@ -62,13 +62,14 @@ def launch(rootless: Machine, action: Path, work: Path) -> Iterator[Launch]:
 
 
 def test_what_a_rootless_engine_writes_is_the_callers(
-    launch: Launch, rootless: Machine, default_image: str, world: World
+    launch: Launch, rootless: Machine, default_image: str
 ) -> None:
     assert "name=rootless" in rootless.docker("info", "--format", "{{.SecurityOptions}}")
     prepared = launch.prepare("docker")
     assert prepared == {"runtime": "docker", "image": default_image}
     given = {"INPUT_MODE": "rehearse", "INPUT_ATTESTATIONS_DIR": "kept"}
-    done = launch.publish(prepared, world, **given)
+    with running_world(launch.output.parent / "world") as world:
+        done = launch.publish(prepared, world, **given)
     assert done.returncode == 0, done.stdout
     outputs = launch.outputs()
     assert outputs["result"] == "done"
