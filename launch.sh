@@ -40,12 +40,13 @@ prepare() {
 
 # Prepare the image, or set `why_not` to the reason why it cannot be used here.
 prepare_docker() {
-  local image system
+  local image engine name=Docker refusal
   if [[ $(uname -s) != Linux ]]; then
     why_not="Docker is used on Linux only"
   elif ! command -v docker >/dev/null; then
     why_not="there is no docker command on PATH"
-  elif ! system=$(timeout 20 docker info --format '{{.OSType}}' 2>/dev/null) || [[ $system != linux ]]; then
+    ! command -v podman >/dev/null || why_not+=" (Podman's is in the package podman-docker)"
+  elif ! engine=$(ask_engine) || [[ $engine != linux* ]]; then
     why_not="no Docker engine for Linux containers answers"
   elif ! realpath -sm / >/dev/null 2>&1; then
     # That of BusyBox resolves every link, and only where all folders exist.
@@ -54,13 +55,25 @@ prepare_docker() {
     why_not="the image could not be pulled or built (its group above says why)"
     printf '::warning title=attested-publish::%s\n' "The image could not be pulled or built; the log says why."
   elif ! sees_our_folders "$image"; then
-    why_not="the Docker engine does not see this job's folders, as from inside a job container"
+    why_not="the Docker engine does not see this job's folders, as from inside a job container (it says: ${refusal##*$'\n'})"
   else
-    printf 'Runtime: Docker, %s\n' "$image"
+    [[ $engine != *name=podman* ]] || name=Podman
+    printf 'Runtime: %s, %s\n' "$name" "$image"
     hand_over runtime docker image "$image"
     return
   fi
   return 1
+}
+
+# Print the system whose containers the engine runs, and its security options, in Docker's words.
+# The docker command may be Podman's, which has the same arguments, but not the same facts.
+ask_engine() {
+  local status=0
+  timeout 20 docker info --format '{{.OSType}} {{.SecurityOptions}} at {{.DockerRootDir}}' 2>/dev/null || status=$?
+  # An engine that does not answer in time is not asked twice.
+  ((status != 0)) || return 0
+  ((status != 124)) || return 1
+  timeout 20 docker info --format '{{.Host.OS}} name=podman{{with .Host.Security}}{{if .Rootless}} name=rootless{{end}}{{if .SELinuxEnabled}} name=selinux{{end}}{{end}}' 2>/dev/null
 }
 
 # Find the image that the commit names by digest; a branch or a fork has none, and builds it.
@@ -122,11 +135,14 @@ content_hash() {
 }
 
 # An engine in another place does not have this new folder, and cannot create a container with it.
+# Sets `refusal` to what it says then.
 sees_our_folders() {
   local probe container status=0
   probe=$(mktemp -d "$RUNNER_TEMP/attested-publish-probe-XXXXXXXX")
-  container=$(docker create --network none --mount "$(bind_mount "$probe" readonly)" "$1" 2>/dev/null) || status=1
+  container=$(docker create --network none --mount "$(bind_mount "$probe" readonly)" "$1" 2>"$probe-refusal") || status=1
+  refusal=$(<"$probe-refusal")
   [[ -z $container ]] || docker rm "$container" >/dev/null
+  rm "$probe-refusal"
   rmdir "$probe"
   return "$status"
 }
@@ -287,7 +303,7 @@ readonly VARIABLES="
 "
 
 publish_in_docker() {
-  local arguments name work extra security
+  local arguments name work extra engine
   # Private copies, Sigstore's cached trust root and the report; not in memory, where there is no
   # room for a large release. The runner empties its temporary folder after the job.
   work=$(mktemp -d "$RUNNER_TEMP/attested-publish-XXXXXXXX")
@@ -301,14 +317,20 @@ publish_in_docker() {
     arguments+=(--env "$name")
   done
 
-  security=$(timeout 20 docker info --format '{{.SecurityOptions}}') ||
-    fail "The Docker engine no longer answers."
-  case $security in
+  engine=$(ask_engine) || fail "The Docker engine no longer answers."
+  # The service of Podman 4 does not say that it is rootless, but its files are the caller's.
+  if ((EUID != 0)) && [[ -O ${engine##* at } ]]; then
+    engine="name=rootless $engine"
+  fi
+  case $engine in
     # In a rootless engine's containers, root is the caller.
     *name=rootless*) arguments+=(--user 0:0) ;;
     *name=userns*) arguments+=(--userns host --user "$(id -u):$(id -g)") ;;
     *) arguments+=(--user "$(id -u):$(id -g)") ;;
   esac
+  # Otherwise SELinux lets a container read only files that were labelled for it, and the user's
+  # files stay as they are.
+  [[ $engine != *name=selinux* ]] || arguments+=(--security-opt label=disable)
 
   share "$work"
   for name in GITHUB_OUTPUT GITHUB_STEP_SUMMARY; do
@@ -318,9 +340,35 @@ publish_in_docker() {
     [[ ! -f ${!name-} ]] || share "${!name}" readonly
   done
   mount_files
+  # Podman, unlike Docker, does not create the working directory if nothing is mounted in it.
+  if [[ $engine == *name=podman* && $shared != *$'\n'"$PWD"[/$'\n']* ]]; then
+    arguments+=(--mount "type=tmpfs,\"target=${PWD//\"/\"\"}\",tmpfs-mode=0555")
+  fi
 
   split extra "${ATTESTED_PUBLISH_DOCKER_ARGS-}"
-  exec docker "${arguments[@]}" ${extra[@]+"${extra[@]}"} "${ATTESTED_PUBLISH_IMAGE:?}"
+  contained docker "${arguments[@]}" ${extra[@]+"${extra[@]}"} "${ATTESTED_PUBLISH_IMAGE:?}"
+}
+
+# contained COMMAND…: run a container, pass on the signals of a cancelled job, and explain what the
+# program in it could not.
+contained() {
+  local container status signalled=yes
+  "$@" &
+  container=$!
+  trap 'signalled=yes; kill -INT "$container" 2>/dev/null || true' INT
+  trap 'signalled=yes; kill -TERM "$container" 2>/dev/null || true' TERM
+  # A signal ends the waiting, but not the container.
+  while [[ -n $signalled ]]; do
+    signalled=
+    status=0
+    wait "$container" || status=$?
+  done
+  case $status in
+    125 | 126 | 127) fail "The container could not be started; the log says why. Check ATTESTED_PUBLISH_DOCKER_ARGS, if it is set." ;;
+    137) fail "The container was killed, most likely because it had too little memory. Raise --memory in ATTESTED_PUBLISH_DOCKER_ARGS, or use a runner with more. The log says which files had been uploaded; a re-run uploads only what is missing." ;;
+    *) ;;
+  esac
+  exit "$status"
 }
 
 # The user's files, at the same paths as here, so that messages name them correctly.

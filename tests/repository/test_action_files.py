@@ -230,15 +230,20 @@ def test_the_image_is_fixed():
 
 
 # An engine may start whatever it is asked to: this only writes down what launch.sh asks for.
+# KNOWS is a field that its `info` has, FACTS what that prints.
 _ENGINE = """#!{bash}
-[[ $1 != info ]] || exit 0
+if [[ $1 == info ]]; then
+  [[ $3 == *"${{KNOWS-}}"* ]] || exit 125
+  printf '%s\\n' "${{FACTS-}}"
+  exit
+fi
 printf '%s\\n' "$@"
 """
 
 
 @pytest.fixture
-def mounts(tmp_path):
-    """A function that gives what the container sees of the host, for some inputs."""
+def asked(tmp_path):
+    """A function that gives what an engine is asked for, for some inputs."""
     if sys.platform != "linux":
         pytest.skip("Docker is used on Linux only")
     for name in ("bin", "temp", "workspace"):
@@ -247,7 +252,7 @@ def mounts(tmp_path):
     engine.write_text(_ENGINE.format(bash=shutil.which("bash")))
     engine.chmod(0o755)
 
-    def mounts(**inputs):
+    def asked(**inputs):
         done = subprocess.run(
             [shutil.which("bash"), ROOT / "launch.sh", "publish"],
             env={
@@ -264,10 +269,54 @@ def mounts(tmp_path):
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.endswith("\nimage\n")
-        found = re.findall(r'^type=bind,"source=(.*?)",', done.stdout, re.MULTILINE)
+        return done.stdout
+
+    return asked
+
+
+@pytest.fixture
+def mounts(asked, tmp_path):
+    """A function that gives what the container sees of the host, for some inputs."""
+
+    def mounts(**inputs):
+        found = re.findall(r'^type=bind,"source=(.*?)",', asked(**inputs), re.MULTILINE)
         return [path for path in found if not path.startswith(f"{tmp_path}/temp/")]
 
     return mounts
+
+
+_CALLER = f"{os.getuid()}:{os.getgid()}" if os.name != "nt" else ""
+
+
+@pytest.mark.parametrize(
+    ("knows", "facts", "user", "is_relabelled"),
+    [
+        ("OSType", "linux [name=seccomp]", _CALLER, False),
+        ("OSType", "linux [name=seccomp name=rootless]", "0:0", False),
+        ("OSType", "linux [name=selinux]", _CALLER, True),
+        ("Host.OS", "linux name=podman", _CALLER, False),
+        ("Host.OS", "linux name=podman name=rootless name=selinux", "0:0", True),
+    ],
+)
+def test_each_engine_is_asked_for_the_callers_rights(asked, knows, facts, user, is_relabelled):
+    words = asked(KNOWS=knows, FACTS=facts).splitlines()
+    assert words[words.index("--user") + 1] == user
+    assert ("label=disable" in words) == is_relabelled
+
+
+def test_podman_is_given_a_working_directory_that_nothing_is_mounted_in(asked, tmp_path):
+    podman = {"KNOWS": "Host.OS", "FACTS": "linux name=podman"}
+    workspace, elsewhere = tmp_path / "workspace", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    empty = f'type=tmpfs,"target={workspace}",tmpfs-mode=0555'
+    assert empty in asked(**podman, INPUT_PACKAGES_DIR=str(elsewhere))
+    assert "tmpfs" not in asked(INPUT_PACKAGES_DIR=str(elsewhere))
+    (workspace / "dist").mkdir()
+    assert "tmpfs" not in asked(**podman)
+    # The folder itself is mounted, to list what is there.
+    assert "tmpfs" not in asked(**podman, INPUT_PACKAGES_DIR="missing")
+    (tmp_path / "workspace-2").mkdir()
+    assert empty in asked(**podman, INPUT_PACKAGES_DIR=str(tmp_path / "workspace-2"))
 
 
 _OF_THE_SYSTEM = [

@@ -45,10 +45,13 @@ def _of_the_machine(error: BaseException) -> MachineProblem | None:
             return _refused(link)
         text = str(link)
         if isinstance(link, MemoryError) or "failed to map segment" in text:
-            return _lacks("memory", "Its limit may be set with ulimit -v, or by a container.")
+            return _lacks(
+                "memory", "Its limit may be set with ulimit -v, or for a container with --memory."
+            )
         if isinstance(link, RuntimeError) and "can't start new thread" in text:
             return _lacks(
-                "threads", "Their limit may be set with ulimit -u or -v, or by a container."
+                "threads",
+                "They may be limited with ulimit -u or -v, or a container's --pids-limit.",
             )
         link = link.__cause__ or link.__context__
     return None
@@ -61,7 +64,9 @@ def _refused(error: OSError) -> MachineProblem:
         case errno.ENOSPC | errno.EDQUOT:
             return _lacks("room on a disk", "The temporary folder needs room for a private copy.")
         case errno.ENOMEM:
-            return _lacks("memory", "Its limit may be set with ulimit -v, or by a container.")
+            return _lacks(
+                "memory", "Its limit may be set with ulimit -v, or for a container with --memory."
+            )
         case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
             return MachineProblem(
                 "There is no loopback interface",

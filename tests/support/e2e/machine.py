@@ -92,6 +92,16 @@ def unpacked(package: str, suite: str, folder: Path, *options: str) -> Path:
     return folder
 
 
+def debian(suite: str, folder: Path, *packages: str) -> Path:
+    """Install packages, with all that they depend on, into a small Debian below `folder`."""
+    with installed("mmdebstrap", "mmdebstrap"):
+        names = ",".join(packages)
+        # A mirror's lists may be older than they should: the packages are signed all the same.
+        lists = '--aptopt=Acquire::Check-Valid-Until "false"'
+        _debian(suite, folder, "--variant=minbase", lists, f"--include={names}")
+    return folder
+
+
 def _answers(environment: dict[str, str]) -> bool:
     if shutil.which("docker") is None:
         return False

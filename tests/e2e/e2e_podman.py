@@ -1,0 +1,145 @@
+"""The action's two steps where the docker command is Podman's: as root, and rootless."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.e2e.commands import undisturbed
+from support.e2e.inside import USER, add_user
+from support.e2e.launch import Launch
+from support.e2e.machine import debian
+from support.e2e.podman import PACKAGES, Podman
+from support.e2e.world import running_world
+from support.makers import make_sdist, make_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.e2e.machine import Machine
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="a Debian of its own needs root")
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+@pytest.fixture(scope="module", params=["bookworm", "sid"])
+def root(request: pytest.FixtureRequest, work: Path) -> Iterator[Path]:
+    """A Debian with its Podman: 4.3, and the newest."""
+    folder = work / f"podman-{request.param}"
+    try:
+        debian(request.param, folder, *PACKAGES)
+        add_user(folder)
+        yield folder
+    finally:
+        with undisturbed():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", params=["root", "rootless"])
+def podman(
+    request: pytest.FixtureRequest, root: Path, machine: Machine, default_image: str
+) -> Iterator[Podman]:
+    """Podman with the image that Docker built."""
+    folder = root.with_name(f"{root.name}-{request.param}")
+    before = set(_CGROUPS.glob("*/libpod_parent"))
+    podman = Podman(root, folder, USER if request.param == "rootless" else None)
+    try:
+        archive = folder / "image.tar"
+        machine.docker("save", "--output", str(archive), default_image)
+        archive.chmod(0o644)
+        podman("load", "--input", str(archive))
+        yield podman
+    finally:
+        with undisturbed():
+            # Ends the process that keeps a rootless Podman's namespaces.
+            podman("system", "migrate")
+            for made in set(_CGROUPS.glob("*/libpod_parent")) - before:
+                for path in sorted([made, *made.glob("**/")], reverse=True):
+                    path.rmdir()
+            shutil.rmtree(folder)
+
+
+@pytest.fixture
+def launch(podman: Podman, action: Path, work: Path) -> Iterator[Launch]:
+    folder = work / "podman"
+    launch = Launch(action, folder, podman.machine("unused"), become=podman.become)
+    dist = launch.workspace / "dist"
+    dist.mkdir()
+    make_wheel(dist)
+    make_sdist(dist)
+    for path in (folder, *folder.glob("**/*")):
+        os.chown(path, podman.user, podman.user)
+    try:
+        yield launch
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def prepared(launch: Launch, default_image: str) -> dict[str, str]:
+    prepared = launch.prepare("docker")
+    assert prepared == {"runtime": "docker", "image": default_image}
+    return prepared
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_what_podman_writes_is_the_callers(
+    launch: Launch, prepared: dict[str, str], podman: Podman
+) -> None:
+    before = digests(launch.workspace / "dist")
+    with running_world(launch.output.parent / "world") as world:
+        done = launch.publish(prepared, world, INPUT_ATTESTATIONS_DIR="kept")
+        assert done.returncode == 0, done.stdout
+        assert world.verified("sample") == before
+    outputs = launch.outputs()
+    assert outputs["result"] == "done"
+    made = [Path(outputs["report"]), *(launch.workspace / "kept").iterdir()]
+    assert len(made) == 3
+    assert {path.stat().st_uid for path in made} == {podman.user}
+    assert digests(launch.workspace / "dist") == before
+
+
+def test_packages_outside_of_the_working_directory(
+    launch: Launch, prepared: dict[str, str]
+) -> None:
+    elsewhere = launch.output.parent / "elsewhere"
+    (launch.workspace / "dist").rename(elsewhere)
+    with running_world(launch.output.parent / "world") as world:
+        done = launch.publish(prepared, world, INPUT_PACKAGES_DIR=str(elsewhere))
+        assert done.returncode == 0, done.stdout
+        assert world.verified("sample") == digests(elsewhere)
+
+
+def test_a_cancelled_job_leaves_no_token_behind(launch: Launch, prepared: dict[str, str]) -> None:
+    with running_world(launch.output.parent / "world", "--latency", "upload=5") as world:
+        said = []
+        with launch.start("publish", launch.variables(prepared, world, {})) as process:
+            for line in process.stdout:
+                said.append(line)
+                if line.startswith("::group::upload"):
+                    process.send_signal(signal.SIGINT)
+    log = "".join(said)
+    assert process.returncode == 1, log
+    assert "It received SIGINT" in log
+    assert "API token revoked" in log
+
+
+def test_an_argument_that_podman_does_not_know_is_named(
+    launch: Launch, prepared: dict[str, str]
+) -> None:
+    wrong = {"ATTESTED_PUBLISH_DOCKER_ARGS": "--network host --memroy=1g"}
+    with running_world(launch.output.parent / "world") as world:
+        done = launch.publish(prepared, world, **wrong)
+    assert done.returncode == 1
+    assert "unknown flag: --memroy" in done.stdout
+    assert "Check ATTESTED_PUBLISH_DOCKER_ARGS" in done.stdout
