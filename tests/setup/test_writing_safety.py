@@ -360,3 +360,21 @@ def test_git_without_a_repository(tmp_path):
     assert "does not know it" in (git_of_setup.why_not_to_change(tmp_path, "file") or "")
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     assert "does not know it" in (git_of_setup.why_not_to_change(tmp_path, "file") or "")
+
+
+@pytest.mark.sample(12)
+@pytest.mark.parametrize("where", ["job", "workflow"])
+@pytest.mark.parametrize("value", ["", " ~", " []", " ''", " id-token"])
+def test_permissions_that_mean_nothing_are_named(value: str, where: str, tmp_path: Path) -> None:
+    """An entry beside `permissions: []` would be its second one."""
+    text = of_script("twine upload dist/*")
+    if where == "job":
+        text = text.replace("    steps:", f"    permissions:{value}\n    steps:")
+    else:
+        text = f"permissions:{value}\n{text}"
+    after, outcome = written(tmp_path, text)
+    line = next(n for n, each in enumerate(text.splitlines(), 1) if "permissions" in each)
+    assert after == text
+    (why,) = outcome.refused
+    assert f"`permissions` on line {line}" in why
+    assert "write `permissions: {}`" in why

@@ -85,6 +85,7 @@ def permit(editor: Editor, job: Job, changed: Collection[int]) -> None:
     table = root.table("jobs").table(job.name)
     own = table.get("permissions")
     given = own if own is not None else root.get("permissions")
+    _refuse_invalid(given, (table if own is not None else root).key("permissions"))
     line = next(_users(table, changed), None)
     if line is None and _TOKEN_USED.search(editor.document.source[table.start : table.end]):
         line = table.line
@@ -109,6 +110,16 @@ def permit(editor: Editor, job: Job, changed: Collection[int]) -> None:
                 raise NotChangeable("there is no place for permissions in the job")
             lines = "".join(f"  {line}\n" for line in _levels(editor.document, job))
             editor.insert_before(key, f"permissions:\n{lines}")
+
+
+def _refuse_invalid(permissions: Value | None, key: Text | None) -> None:
+    """Refuse permissions that mean nothing: what the job may do now is not known."""
+    is_word = isinstance(permissions, Text) and permissions.text in {"read-all", "write-all"}
+    if key is not None and not isinstance(permissions, Table) and not is_word:
+        raise NotChangeable(
+            f"GitHub does not accept the value of `permissions` on line {key.line}; write "
+            "`permissions: {}` for none, or remove the line"
+        )
 
 
 def drop_variables(editor: Editor, job: Job, changed: Collection[int]) -> str:
