@@ -336,6 +336,7 @@ def test_a_shell_that_is_not_known() -> None:
         (["check", "--attestations", ""], {"auto", "true", "false"}),
         (["verify", "--verbose", ""], {"true", "false"}),
         (["completion", ""], set(SHELLS)),
+        (["explain", "the-folder-"], {Topic.FOLDER_MISSING.anchor}),
         (["check", "--sigstore-trust-config", "con"], {"config.json"}),
         (["check", "di"], {"dist"}),
         (["publish", "--attestations-dir", ""], {"dist"}),
