@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -378,3 +379,39 @@ def test_permissions_that_mean_nothing_are_named(value: str, where: str, tmp_pat
     (why,) = outcome.refused
     assert f"`permissions` on line {line}" in why
     assert "write `permissions: {}`" in why
+
+
+def test_twice_as_many_jobs_are_about_twice_the_work(tmp_path: Path) -> None:
+    """Each job once looked through all others for who needs its variables."""
+
+    def work(jobs: int) -> int:
+        head, _, one = of_script("twine upload dist/*").partition("  publish:\n")
+        text = head + "".join(f"  publish-{number}:\n{one}\n" for number in range(jobs))
+        root = repository(tmp_path / str(jobs), {NAME: text})
+        found, calls = survey(root), 0
+
+        def count(_frame: object, event: str, _argument: object) -> None:
+            nonlocal calls
+            calls += event == "call"
+
+        sys.setprofile(count)
+        try:
+            outcome = write(found, offline=True)
+        finally:
+            sys.setprofile(None)
+        assert outcome.written[0].after.count(" uses: attested-publish/") == jobs
+        return calls
+
+    assert work(100) < 2.6 * work(50)
+
+
+def test_what_stays_of_the_job_and_of_the_workflow_is_named(tmp_path: Path) -> None:
+    text = of_script("twine upload dist/*").replace(
+        "    steps:\n",
+        "    env: {TWINE_USERNAME: a}\n    steps:\n      - uses: other/action@v1\n",
+    )
+    text = f"permissions: {{}}\nenv: {{TWINE_NON_INTERACTIVE: 1}}\n{text}"
+    after, outcome = written(tmp_path, text)
+    assert "attested-publish" in after
+    for name in ("TWINE_USERNAME", "TWINE_NON_INTERACTIVE"):
+        assert [each for each in outcome.notices if each.startswith(f"{name} stays")], outcome
