@@ -11,6 +11,7 @@ import shtab
 
 from attested_publish.fronts.carried import FOLDER, GUIDE, SHELLS, completion_of
 from attested_publish.fronts.cli import complete_parser
+from attested_publish.fronts.explain import sections_of
 
 ROOT: Final = Path(__file__).parents[1]
 _FILES: Final = ("FILE", "PATH", "PATHS", "PROJECT[==VERSION] | FILE")
@@ -20,7 +21,7 @@ _FOLDERS: Final = ("DIR",)
 def written() -> dict[str, str]:
     """Return what each file should contain, by its name."""
     return {
-        GUIDE: (ROOT / "docs" / GUIDE).read_text(encoding="utf-8"),
+        GUIDE: _guide(),
         **{completion_of(shell): completion(shell) for shell in SHELLS},
     }
 
@@ -43,6 +44,13 @@ def _prepare(action: argparse.Action) -> None:
         action.complete = shtab.FILE  # type: ignore[attr-defined] # as its documentation says
     elif metavar in _FOLDERS:
         action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+    elif metavar == "TOPIC":
+        # The program itself also takes titles and links.
+        action.choices = [section.name for section in sections_of(_guide())]
+
+
+def _guide() -> str:
+    return (ROOT / "docs" / GUIDE).read_text(encoding="utf-8")
 
 
 def main() -> None:

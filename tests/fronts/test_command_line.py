@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -246,6 +247,17 @@ def test_links_lead_to_the_documentation() -> None:
         assert not re.search(r"\]\((?!https://)", text)
 
 
+def read_to_the_end(terminal: int) -> bytes:
+    """Return what is printed to a terminal until nobody has it open, and close it."""
+    printed = b""
+    # Linux reports the end as an error.
+    with contextlib.suppress(OSError):
+        while more := os.read(terminal, 4096):
+            printed += more
+    os.close(terminal)
+    return printed
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such terminals")
 @pytest.mark.parametrize("columns", [40, 80])
 def test_on_a_terminal_lines_end_between_words(columns: int) -> None:
@@ -256,16 +268,7 @@ def test_on_a_terminal_lines_end_between_words(columns: int) -> None:
         stdout=theirs,
     )
     os.close(theirs)
-    printed = b""
-    while True:
-        try:
-            more = os.read(ours, 4096)
-        except OSError:  # Linux reports the end like this.
-            break
-        if not more:
-            break
-        printed += more
-    os.close(ours)
+    printed = read_to_the_end(ours)
     assert done.wait(timeout=60) == 0
     text = printed.decode().replace("\r\n", "\n")
     plain = run("explain", Topic.FOLDER_MISSING.anchor).stdout
@@ -273,6 +276,38 @@ def test_on_a_terminal_lines_end_between_words(columns: int) -> None:
     paragraph, _, rest = text.partition("```yaml")
     assert all(len(line) <= columns for line in paragraph.splitlines())
     assert rest.rstrip() == plain.partition("```yaml")[2].rstrip(), "examples stay as they are"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such terminals")
+@pytest.mark.parametrize("watched", ["stdout", "stderr"])
+def test_what_is_printed_to_standard_error_is_as_wide_as_that(watched: str) -> None:
+    termios = pytest.importorskip("termios")
+    columns = 40
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    done = subprocess.Popen(
+        [
+            *(sys.executable, "-I", "-m", "attested_publish", "verify", "sample==1.0", "--pylock"),
+            *("--index-url", "http://127.0.0.1:9/simple/", "--sigstore-trust-config", os.devnull),
+        ],
+        env={name: value for name, value in without_a_job().items() if name != "COLUMNS"},
+        stdout=theirs if watched == "stdout" else subprocess.PIPE,
+        stderr=theirs if watched == "stderr" else subprocess.PIPE,
+    )
+    os.close(theirs)
+    piped = done.communicate(timeout=60)
+    shown = read_to_the_end(ours)
+    assert done.returncode == 1
+    if watched == "stderr":
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+        assert "trust configuration" in " ".join(plain.split())
+        sentences = [line for line in plain.splitlines() if len(line.split()) > 1]
+        assert max(map(len, sentences)) <= columns
+    else:
+        assert not shown
+        log = (piped[1] or b"").decode()
+        assert "\x1b" not in log
+        assert any(len(line) > columns for line in log.splitlines()), "as wide as a log"
 
 
 # Completion.
@@ -301,6 +336,7 @@ def test_a_shell_that_is_not_known() -> None:
         (["check", "--attestations", ""], {"auto", "true", "false"}),
         (["verify", "--verbose", ""], {"true", "false"}),
         (["completion", ""], set(SHELLS)),
+        (["explain", "the-folder-"], {Topic.FOLDER_MISSING.anchor}),
         (["check", "--sigstore-trust-config", "con"], {"config.json"}),
         (["check", "di"], {"dist"}),
         (["publish", "--attestations-dir", ""], {"dist"}),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from attested_publish.setup.survey import survey
+from support.paths import ROOT
 from support.repositories import PYPROJECT, repository
 
 COMMIT = "a" * 40
@@ -381,6 +382,36 @@ CASES = {
             )
         },
     ),
+    "an action of the workflow's own commit": Case(
+        workflow(job("uses: $/.github/actions/publish")),
+        files={
+            ".github/actions/publish/action.yml": f"runs:\n  using: composite\n  steps:\n  - uses: {PYPA}\n"
+        },
+    ),
+    "a reusable workflow of the workflow's own commit": Case(
+        workflow(
+            "  call:\n    uses: $/.github/workflows/called.yml\n    with: {where: pypi}\n    permissions: {id-token: write}\n"
+        ),
+        [("pypi", "sample", "called.yml", "pypi")],
+        {"reusable-workflow"},
+        {
+            ".github/workflows/called.yml": workflow(
+                job(f"uses: {PYPA}", env="environment: ${{ inputs.where }}"),
+                on="on: {workflow_call: {inputs: {where: {type: string}}}}\n",
+            )
+        },
+    ),
+    "the repository of our action itself": Case(
+        workflow(
+            job("uses: ./\nwith: {mode: rehearse}", env="", permissions="", name="rehearse"),
+            job("uses: $/."),
+        ),
+        files={"action.yml": (ROOT / "action.yml").read_text(encoding="utf-8")},
+    ),
+    "an action of its own at the top": Case(
+        workflow(job("uses: $/.")),
+        files={"action.yml": f"name: P\nruns:\n  using: composite\n  steps:\n  - uses: {PYPA}\n"},
+    ),
     "a reusable workflow of others": Case(
         workflow(
             f"  call:\n    uses: other/shared/.github/workflows/publish.yml@{COMMIT}\n    permissions: {{id-token: write}}\n"
@@ -464,6 +495,17 @@ def test_publishers_and_findings(case, tmp_path):
     lines = (root / ".github/workflows/release.yml").read_text().splitlines()
     assert all(each.line <= len(lines) or each.file != case.name for each in found.findings)
     assert not (root / "ran").exists()
+
+
+def test_this_repository_has_the_publisher_that_its_release_needs():
+    """As docs/development.md says."""
+    needed = ("pypi", "attested-publish", "release.yml", "pypi")
+    found = survey(ROOT)
+    assert needed in [
+        (each.index, each.project, each.workflow, each.environment) for each in found.publishers
+    ]
+    (job,) = [each for each in found.jobs if each.file == ".github/workflows/release.yml"]
+    assert not job.unpinned
 
 
 def test_there_are_enough():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -360,3 +361,57 @@ def test_git_without_a_repository(tmp_path):
     assert "does not know it" in (git_of_setup.why_not_to_change(tmp_path, "file") or "")
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     assert "does not know it" in (git_of_setup.why_not_to_change(tmp_path, "file") or "")
+
+
+@pytest.mark.sample(12)
+@pytest.mark.parametrize("where", ["job", "workflow"])
+@pytest.mark.parametrize("value", ["", " ~", " []", " ''", " id-token"])
+def test_permissions_that_mean_nothing_are_named(value: str, where: str, tmp_path: Path) -> None:
+    """An entry beside `permissions: []` would be its second one."""
+    text = of_script("twine upload dist/*")
+    if where == "job":
+        text = text.replace("    steps:", f"    permissions:{value}\n    steps:")
+    else:
+        text = f"permissions:{value}\n{text}"
+    after, outcome = written(tmp_path, text)
+    line = next(n for n, each in enumerate(text.splitlines(), 1) if "permissions" in each)
+    assert after == text
+    (why,) = outcome.refused
+    assert f"`permissions` on line {line}" in why
+    assert "write `permissions: {}`" in why
+
+
+def test_twice_as_many_jobs_are_about_twice_the_work(tmp_path: Path) -> None:
+    """Each job once looked through all others for who needs its variables."""
+
+    def work(jobs: int) -> int:
+        head, _, one = of_script("twine upload dist/*").partition("  publish:\n")
+        text = head + "".join(f"  publish-{number}:\n{one}\n" for number in range(jobs))
+        root = repository(tmp_path / str(jobs), {NAME: text})
+        found, calls = survey(root), 0
+
+        def count(_frame: object, event: str, _argument: object) -> None:
+            nonlocal calls
+            calls += event == "call"
+
+        sys.setprofile(count)
+        try:
+            outcome = write(found, offline=True)
+        finally:
+            sys.setprofile(None)
+        assert outcome.written[0].after.count(" uses: attested-publish/") == jobs
+        return calls
+
+    assert work(100) < 2.6 * work(50)
+
+
+def test_what_stays_of_the_job_and_of_the_workflow_is_named(tmp_path: Path) -> None:
+    text = of_script("twine upload dist/*").replace(
+        "    steps:\n",
+        "    env: {TWINE_USERNAME: a}\n    steps:\n      - uses: other/action@v1\n",
+    )
+    text = f"permissions: {{}}\nenv: {{TWINE_NON_INTERACTIVE: 1}}\n{text}"
+    after, outcome = written(tmp_path, text)
+    assert "attested-publish" in after
+    for name in ("TWINE_USERNAME", "TWINE_NON_INTERACTIVE"):
+        assert [each for each in outcome.notices if each.startswith(f"{name} stays")], outcome

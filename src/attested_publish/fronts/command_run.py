@@ -22,7 +22,5 @@ def command_run(
 ) -> Run:
     """Return a run that prints to standard output, or to another `output`."""
     mask_secrets(mask, settings, os.environ)
-    own = console()
-    if output is not None:
-        own.file = output  # type: ignore[assignment] # see `console`
-    return Run(mode, settings, Recorder(Printer(own, verbose=verbose)), mask)
+    printer = Printer(console(output), verbose=verbose)
+    return Run(mode, settings, Recorder(printer), mask)

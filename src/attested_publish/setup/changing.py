@@ -85,6 +85,7 @@ def permit(editor: Editor, job: Job, changed: Collection[int]) -> None:
     table = root.table("jobs").table(job.name)
     own = table.get("permissions")
     given = own if own is not None else root.get("permissions")
+    _refuse_invalid(given, (table if own is not None else root).key("permissions"))
     line = next(_users(table, changed), None)
     if line is None and _TOKEN_USED.search(editor.document.source[table.start : table.end]):
         line = table.line
@@ -111,29 +112,39 @@ def permit(editor: Editor, job: Job, changed: Collection[int]) -> None:
             editor.insert_before(key, f"permissions:\n{lines}")
 
 
-def drop_variables(editor: Editor, job: Job, changed: Collection[int]) -> str:
-    """Remove the variables of the job and the workflow that only its command needed.
+def _refuse_invalid(permissions: Value | None, key: Text | None) -> None:
+    """Refuse permissions that mean nothing: what the job may do now is not known."""
+    is_word = isinstance(permissions, Text) and permissions.text in {"read-all", "write-all"}
+    if key is not None and not isinstance(permissions, Table) and not is_word:
+        raise NotChangeable(
+            f"GitHub does not accept the value of `permissions` on line {key.line}; write "
+            "`permissions: {}` for none, or remove the line"
+        )
+
+
+def drop_variables(editor: Editor, name: str | None, changed: Collection[int]) -> str:
+    """Remove the variables of a job, or of the whole workflow, that only its commands needed.
 
     Return why some are left, as a sentence, or an empty text. `changed` are the steps of the file
     that are changed, by where they start.
     """
     root = editor.document.root
     jobs = root.table("jobs")
-    left = ""
-    for table, users in (
-        (root, [line for _, each in jobs.items() for line in _users(each, changed)]),
-        (jobs.table(job.name), list(_users(jobs.table(job.name), changed))),
-    ):
-        env = table.table("env")
-        names = {name for name, _ in env.items() if _VARIABLE.fullmatch(name)}
-        if names and users:
-            left = (
-                f"{', '.join(sorted(names))} stays in {editor.document.name}, as the step on line "
-                f"{users[0]} may use it."
-            )
-        elif names and editor.remove(env, names):
-            editor.remove_entry(table, "env")
-    return left
+    table = root if name is None else jobs.table(name)
+    env = table.table("env")
+    names = {name for name, _ in env.items() if _VARIABLE.fullmatch(name)}
+    if not names:
+        return ""
+    users = [each for _, each in jobs.items()] if name is None else [table]
+    line = next((line for each in users for line in _users(each, changed)), None)
+    if line is not None:
+        return (
+            f"{', '.join(sorted(names))} stays in {editor.document.name}, as the step on line "
+            f"{line} may use it."
+        )
+    if editor.remove(env, names):
+        editor.remove_entry(table, "env")
+    return ""
 
 
 def _users(job: Value, changed: Collection[int]) -> Iterator[int]:
@@ -176,14 +187,16 @@ def _step_at(root: Value, start: int) -> tuple[List, Table]:
     while waiting:
         match waiting.pop():
             case Table() as table:
-                waiting += [value for _, value in table.pairs]
+                inner = [value for _, value in table.pairs]
             case List() as values:
                 for each in values.values:
                     if isinstance(each, Table) and each.start == start:
                         return values, each
-                waiting += values.values
+                inner = list(values.values)
             case _:
-                pass
+                inner = []
+        # Not the whole file again for each of its steps.
+        waiting += [value for value in inner if value.start <= start < value.end]
     raise NotChangeable("its step was not found")
 
 

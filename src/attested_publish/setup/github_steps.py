@@ -81,8 +81,8 @@ class Scripts:
 def uploads(step: Step, scripts: Sequence[Script]) -> Iterator[Uploading]:
     """Yield the uploads of a step."""
     name = step.uses.lower().removeprefix("docker://ghcr.io/")
-    if name.partition(":")[0] in {OURS, PYPA}:
-        yield from _of_action(step, OURS if name.startswith(OURS) else PYPA)
+    if step.is_ours or name.partition(":")[0] in {OURS, PYPA}:
+        yield from _of_action(step, OURS if step.is_ours or name.startswith(OURS) else PYPA)
     else:
         for found, first in scripts:
             for each in found.uploads:

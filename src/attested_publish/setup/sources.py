@@ -19,7 +19,7 @@ from attested_publish.setup.reading import (
 WORKFLOWS = ".github/workflows"
 
 _RELEVANT = re.compile(
-    r"publish|upload|twine|pypi|\./|uses:.*\.github/|id-token|environment|\\[xuU]", re.IGNORECASE
+    r"publish|upload|twine|pypi|[.$]/|uses:.*\.github/|id-token|environment|\\[xuU]", re.IGNORECASE
 )
 """What a workflow of GitHub's contains that uploads, or leads to what does."""
 
@@ -113,7 +113,12 @@ class Sources:
 
 
 def own_path(uses: str, repository: str) -> str:
-    """Return what a step or job uses as a path (`./…`), where it is named by its repository."""
+    """Return what a step or job uses as a path (`./…`), where it is the repository's own.
+
+    That may also be named by the repository, or be in that of the workflow itself (`$/…`).
+    """
+    if uses.startswith("$/"):
+        return f"./{uses[2:]}"
     if repository and uses.lower().startswith(f"{repository.lower()}/"):
         return f"./{uses[len(repository) + 1 :]}"
     return uses
@@ -124,7 +129,7 @@ def _action_files(uses: str, repository: str) -> list[str]:
     path = own_path(uses, repository)
     if not (path.startswith("./") or path == ".") or ".." in PurePosixPath(path).parts:
         return []
-    folder = path.removeprefix(".").strip("/")
+    folder = "/".join(PurePosixPath(path).parts)
     # A checkout may be in a folder of its own.
     below = folder.partition("/")[2] if "/" in folder else None
     folders = [folder] if below is None else [folder, below]

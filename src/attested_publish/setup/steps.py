@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from attested_publish.setup.addresses import UNKNOWN_TEXT
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_STEPS = 1000
 _DEEPEST = 8
+_OUR_NAME = "attested-publish"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -25,7 +26,7 @@ class Step:
     """A step that does something itself: it runs a script, or uses an action of others.
 
     `conditions` are its own and those of the composite actions around it. `folder` is its working
-    directory.
+    directory. `is_ours` says that the repository is that of our action, and that it uses it.
     """
 
     file: str
@@ -34,6 +35,7 @@ class Step:
     conditions: tuple[tuple[str, Scope], ...] = ()
     folder: str = ""
     shell: str = ""
+    is_ours: bool = False
 
     @property
     def uses(self) -> str:
@@ -50,7 +52,7 @@ class Step:
     @property
     def is_pinned(self) -> bool:
         """Whether what it uses is pinned by a full commit or a digest, or is the repository's."""
-        if self.uses.startswith("./") or self.uses == ".":
+        if self.uses.startswith(("./", "$/")) or self.uses == ".":
             return True
         if self.uses.startswith("docker://"):
             return self.version.startswith("sha256:")
@@ -125,6 +127,8 @@ class Steps:
             action = self._sources.action(step.uses) if depth < _DEEPEST else None
             if action is None:
                 yield step
+            elif _is_ours(action[1]):
+                yield replace(step, is_ours=True)
             else:
                 yield from self._inside(step, action, depth)
 
@@ -153,3 +157,9 @@ class Steps:
             shell="",
             depth=depth + 1,
         )
+
+
+def _is_ours(action: Table) -> bool:
+    """Whether a repository's own action is ours, by its name: forks have the same."""
+    name = action.text("name")
+    return name is not None and name.text == _OUR_NAME

@@ -180,6 +180,8 @@ def _changes(found: Survey, jobs: list[Job], own: str, outcome: Outcome) -> list
         for job in jobs:
             steps = {start for name, start in changed if name == job.file}
             _change(job, own, editors, steps)
+        for name, steps in editors.of_commands.items():
+            editors.drop_variables(name, None, steps)
         texts = {name: each.result() for name, each in editors.opened.items()}
     except NotChangeable as why:
         outcome.refused.append(f"{editors.current} was not changed: {why}.")
@@ -202,7 +204,10 @@ def _changes(found: Survey, jobs: list[Job], own: str, outcome: Outcome) -> list
 
 
 class _Editors:
-    """The editors of the files that are changed; `current` is the one that was asked for last."""
+    """The editors of the files that are changed; `current` is the one that was asked for last.
+
+    `of_commands` are the files where commands are replaced, with the steps that are changed.
+    """
 
     def __init__(self, found: Survey) -> None:
         assert found.sources is not None
@@ -210,6 +215,12 @@ class _Editors:
         self.opened: dict[str, Editor] = {}
         self.notices: list[str] = []
         self.current = ""
+        self.of_commands: dict[str, set[int]] = {}
+
+    def drop_variables(self, name: str, job: str | None, changed: set[int]) -> None:
+        """Remove what only commands needed from a job, or the workflow; note what is left."""
+        left = drop_variables(self.of(name), job, changed)
+        self.notices += [left] if left else []
 
     def of(self, name: str) -> Editor:
         """Return the editor of a file."""
@@ -226,13 +237,15 @@ def _change(job: Job, own: str, editors: _Editors, changed: set[int]) -> None:
     editors.current = job.file
     if job.started != job.file:
         raise NotChangeable("it is a reusable workflow")
+    is_command = False
     for upload in _each_once(job):
         if upload.key[0] != job.file:
             raise NotChangeable(f"the upload is in {upload.key[0]}, which others may use, too")
-        editor = editors.of(job.file)
-        change_upload(editor, job, upload, own)
-        if upload.kind is Kind.COMMAND:
-            editors.notices += filter(None, [drop_variables(editor, job, changed)])
+        change_upload(editors.of(job.file), job, upload, own)
+        is_command = is_command or upload.kind is Kind.COMMAND
+    if is_command:
+        editors.of_commands[job.file] = changed
+        editors.drop_variables(job.file, job.name, changed)
     if not job.has_identity:
         permit(editors.of(job.file), job, changed)
 
