@@ -88,8 +88,29 @@ def unpacked(package: str, suite: str, folder: Path) -> Path:
     Without what it depends on, and without installing it.
     """
     with installed("mmdebstrap", "mmdebstrap"):
-        _debian(suite, folder, "--variant=extract", f"--include={package}")
+        debian(suite, folder, "--variant=extract", f"--include={package}")
     return folder
+
+
+def debian(suite: str, root: Path, *options: str) -> None:
+    """Make the file system of a Debian suite, with mmdebstrap and its `options`."""
+    run(
+        # Its mounts, and all that it starts, exist in there only.
+        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        # A mirror that is some weeks old still has what is signed; sid's index expires sooner.
+        *("mmdebstrap", "--quiet", '--aptopt=Acquire::Check-Valid-Until "false"'),
+        *(*options, suite, str(root)),
+    )
+
+
+def trust_as_here(root: Path) -> None:
+    """Trust the certificates in a Debian that this machine trusts, also when pip installs."""
+    for certificate in _trusted_here():
+        shutil.copy(certificate, root / "usr/local/share/ca-certificates")
+    run("chroot", str(root), "update-ca-certificates")
+    (root / "etc/pip.conf").write_text(
+        "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n", encoding="utf-8"
+    )
 
 
 def _answers(environment: dict[str, str]) -> bool:
@@ -206,17 +227,12 @@ def _make_stand_in(work: Path) -> Path:
     """Make an image like python:3.13-slim from Debian's packages; return its archive."""
     root = work / "stand-in"
     try:
-        _debian(_SUITE, root, "--variant=minbase", f"--include={_PACKAGES}")
+        debian(_SUITE, root, "--variant=minbase", f"--include={_PACKAGES}")
         for name in ("python", "python3"):
             (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
         for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
             marker.unlink()
-        for certificate in _trusted_here():
-            shutil.copy(certificate, root / "usr/local/share/ca-certificates")
-        run("chroot", str(root), "update-ca-certificates")
-        (root / "etc/pip.conf").write_text(
-            "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n", encoding="utf-8"
-        )
+        trust_as_here(root)
         archive = work / "stand-in.tar"
         run("tar", "-C", str(root), "-cf", str(archive), ".")
         _KEPT.mkdir(parents=True, exist_ok=True)
@@ -226,14 +242,6 @@ def _make_stand_in(work: Path) -> Path:
     finally:
         with undisturbed():
             shutil.rmtree(root, ignore_errors=True)
-
-
-def _debian(suite: str, root: Path, *options: str) -> None:
-    run(
-        # Its mounts, and all that it starts, exist in there only.
-        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-        *("mmdebstrap", "--quiet", *options, suite, str(root)),
-    )
 
 
 def _docker_quietly(environment: dict[str, str], *arguments: str) -> str:
