@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 
-from platforms.clocks import NOW, Clock, clock
+from platforms.clocks import NOW, ZONES, Clock, clock
 from platforms.debian import PYTHONS, debian_with
 from support.e2e.packages import installed
 
@@ -34,11 +35,11 @@ def _failed(python: str, clocks: list[Clock], tests: str) -> list[str]:
         # Under the real date: indexes have certificates that end.
         if debian.make(".venv/dev") != 0:
             return [f"Python {python}: its packages cannot be installed"]
-        for number, each in enumerate(clocks):
-            where = f"Python {python}, {debian.language}, {each.described(number)}"
+        for each, zone in zip(clocks, itertools.cycle(ZONES), strict=False):
+            where = f"Python {python}, {debian.language}, {each.described()}, {zone}"
             print(where, flush=True)
             debian.set_clock(each)
-            if debian.make("test", f"TESTS={tests}", **each.variables(number)) != 0:
+            if debian.make("test", f"TESTS={tests}", TZ=zone) != 0:
                 failed.append(where)
     return failed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -23,12 +24,13 @@ PYTHONS = {"3.13": ("trixie", "tr_TR"), "3.14": ("sid", "de_DE")}
 """The suite that has it (none has 3.12), and a language whose programs say other things."""
 
 _PACKAGES = (
-    *("ca-certificates", "git", "libfaketime", "locales", "make", "netbase", "openssl"),
+    *("ca-certificates", "gcc", "git", "libc6-dev", "locales", "make", "netbase", "openssl"),
     *("procps", "tzdata"),
 )
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _SOURCE = "attested-publish"
+_CLOCK = "/usr/local/lib/ahead.so"
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,14 @@ class Debian:
         ).returncode
 
     def set_clock(self, clock: Clock) -> None:
-        """Have every program know another time, also one that gets no variables."""
-        (library,) = self.root.glob("usr/lib/*/faketime/libfaketimeMT.so.1")
-        preload = f"/{library.relative_to(self.root)}\n" if clock.ahead else ""
-        (self.root / "etc/faketimerc").write_text(f"{clock.ahead:+}\n")
-        (self.root / "etc/ld.so.preload").write_text(preload)
+        """Have every program know another time, whatever variables it gets."""
+        preload = self.root / "etc/ld.so.preload"
+        preload.unlink(missing_ok=True)
+        if clock.ahead:
+            shutil.copy(Path(__file__).parent / "ahead.c", self.root)
+            options = ["-O2", "-fPIC", "-shared", f"-DAHEAD={clock.ahead}", "-o", _CLOCK]
+            run("chroot", str(self.root), "gcc", *options, "/ahead.c")
+            preload.write_text(f"{_CLOCK}\n")
 
 
 _IN_ROOT = """
@@ -102,8 +107,9 @@ def _copy_repository(target: Path) -> None:
 
 def _of_the_network() -> dict[str, str]:
     """Return how the network is reached, and nothing else of this machine."""
-    kept = {"pip_index_url", "npm_config_registry"}
-    return {
-        **{k: v for k, v in os.environ.items() if k.lower() in kept or k.lower().endswith("_proxy")},
-        **{"PATH": _PATH, "HOME": "/root", "NODE_EXTRA_CA_CERTS": _CERTIFICATES},
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.lower().endswith("_proxy") or name in {"PIP_INDEX_URL", "npm_config_registry"}
     }
+    return {**kept, "PATH": _PATH, "HOME": "/root", "NODE_EXTRA_CA_CERTS": _CERTIFICATES}
