@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
+import shutil
 import sys
 
 from platforms.clocks import NOW, ZONES, Clock, clock
@@ -20,6 +22,8 @@ def main() -> int:
     )
     parser.add_argument("--tests", default="", help="some of the tests, as in `make TESTS=… test`")
     arguments = parser.parse_args()
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        parser.error("this needs root on Debian")
     failed = []
     with installed("mmdebstrap", "mmdebstrap"):
         for python in arguments.pythons:
