@@ -12,8 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-arm64 e2e-alpine wheels audit \
-	fuzz carried dist sbom pin house lint format lock clean
+.PHONY: rehearse test test-pythons test-clocks slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-arm64 \
+	e2e-alpine wheels audit fuzz carried dist sbom pin house lint format lock clean
 
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -25,6 +25,14 @@ test slow e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-arm64 e2e-a
 ## test: the whole test suite
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n auto --dist worksteal $(TESTS)
+
+## test-pythons: the same on Debian's Pythons, in other languages (PYTHONS="3.13 3.14"); needs root, Debian, the network
+test-pythons: $(VENV)/dev
+	@PYTHONPATH=tests $(BIN)/python -m platforms --pythons $(or $(PYTHONS),3.13 3.14) --tests "$(TESTS)"
+
+## test-clocks: the same under other dates, in other time zones (CLOCKS="+400d 2028-02-29"); needs what test-pythons needs
+test-clocks: $(VENV)/dev
+	@PYTHONPATH=tests $(BIN)/python -m platforms --clocks $(or $(CLOCKS),+400d 2028-02-29) --tests "$(TESTS)"
 
 ## slow: the rest of the large tables, of which `make test` runs the first rows
 slow: $(VENV)/dev

@@ -122,8 +122,24 @@ def before(event: str, order: Sequence[str]) -> set[str]:
     return set(order[: order.index(f"event: {event}")])
 
 
+def imported_by(program: str) -> set[str]:
+    """Return what Python itself imports to run a program."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-X", "importtime", "-c", program],
+        env=without_a_job(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
 def test_what_lists_the_commands_imports_the_parser_alone() -> None:
-    imported = set(events("--help", status=0))
+    # From 3.14 on, argparse has colors, and they are dataclasses.
+    imported = set(events("--help", status=0)) - imported_by(
+        "import argparse; argparse.ArgumentParser().print_help()"
+    )
     assert not imported & (NETWORK | RULES | RUN | VALUES)
     assert {each for each in imported if each.startswith("attested_publish.")} == {
         "attested_publish.__main__",

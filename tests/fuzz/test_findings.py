@@ -37,9 +37,10 @@ NESTS = ("(", ":", "(a", "](", "a:b", "a@(")
 
 @pytest.mark.parametrize("nest", NESTS)
 def test_an_address_that_is_nested_leaves_the_rest_judged(tmp_path: Path, nest: str) -> None:
-    wheel = make_wheel(
-        tmp_path, metadata={"Author-Email": nest * (16_000 // len(nest)), "Home-page": "ftp://x"}
-    )
+    nested = nest * (8_000 // len(nest))
+    # Newer Pythons do not look into brackets that are not closed, and then nothing is nested.
+    address = nested + ")" * nested.count("(")
+    wheel = make_wheel(tmp_path, metadata={"Author-Email": address, "Home-page": "ftp://x"})
     sandbox = Sandbox()
     try:
         found = Verdicts(sandbox).find(wheel, wheel.name, wheel.stat().st_size)

@@ -146,6 +146,7 @@ def test_every_line_is_a_version_with_its_hashes(name):
 def test_a_lock_is_its_own_closure(table, name):
     lock = read_lock(name)
     unseen = set()
+    elsewhere = {locked.name for locked in lock if not locked.holds(None)}
     for platform, python in targets(table):
         here = environment(platform, python)
         chosen = {}
@@ -159,6 +160,7 @@ def test_a_lock_is_its_own_closure(table, name):
         ]
         wanted = [(requirement, "") for requirement in roots]
         seen = set()
+        unseen_there = set()
         while wanted:
             requirement, extra = wanted.pop()
             if requirement.marker and not requirement.marker.evaluate({**here, "extra": extra}):
@@ -171,12 +173,15 @@ def test_a_lock_is_its_own_closure(table, name):
                 seen.add((called, each))
                 requires = requires_of(called)
                 if requires is None:
-                    unseen.add(called)
+                    unseen_there.add(called)
                 else:
                     wanted += [(requirement, each) for requirement in requires]
-        assert {called for called, _ in seen} == set(chosen)
-    # What is not installed here, because this machine has no use for it, `make wheels` knows.
-    assert unseen <= {locked.name for locked in lock if not locked.holds(None)}
+        unreached = set(chosen) - {called for called, _ in seen}
+        # What is not installed here, because this machine has no use for it, may require others
+        # that are not either. `make wheels` knows.
+        assert not unreached or (unseen_there and unreached <= elsewhere)
+        unseen |= unseen_there
+    assert unseen <= elsewhere
 
 
 def test_the_uv_that_installs_is_the_one_of_the_tests():

@@ -73,6 +73,15 @@ ODD: dict[str, Callable[[Path], Path]] = {
     "several addresses in one field": lambda f: make_wheel(
         f, metadata={"Author-Email": "One <one@python.org>, Two <two@nowhere>"}
     ),
+    **{
+        f"no address to a newer Python: {text}": lambda f, text=text: make_wheel(
+            f, metadata={"Author-Email": text}
+        )
+        for text in (
+            *("a@localhost (one", "a@localhost)", r"a@localhost (\)", "a@localhost,"),
+            *("(a, b) c@localhost", "x[y@localhost", "(" * 16_000),
+        )
+    },
     "symbolic links in an sdist": lambda f: make_sdist(
         f,
         members=[
@@ -98,7 +107,7 @@ def findings(path: Path) -> list[Finding]:
     return checks.check_file(path, path.name, path.stat().st_size)
 
 
-@pytest.mark.parametrize("make", ODD.values(), ids=list(ODD))
+@pytest.mark.parametrize("make", ODD.values(), ids=[name[:60] for name in ODD])
 def test_what_looks_odd_and_is_accepted(make: Callable[[Path], Path], tmp_path: Path) -> None:
     found = [one for one in findings(make(tmp_path)) if one.severity is not Severity.NOTICE]
     # twine warns of that too, also where the metadata are too old to state a type.

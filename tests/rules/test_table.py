@@ -310,7 +310,7 @@ CASES = [
     Case(
         "email-invalid",
         ERROR,
-        header("Maintainer-Email", "me@localhost"),
+        header("Maintainer-Email", '"Me, (" me@localhost (of (these))'),
         header("Maintainer-Email", "One <a@b>, Two <c@d>"),
     ),
     Case(

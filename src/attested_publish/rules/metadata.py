@@ -38,6 +38,10 @@ _SUGGESTIONS = 5
 _PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z][A-Za-z0-9.-]*(?:/[A-Za-z0-9._~/-]*)?")
 """Most addresses; rfc3986 finds them valid, too."""
 
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+_QUOTED = re.compile(r'"[^"]*"')
+_BRACKET = re.compile("[()]")
+
 SUMMARY_LIMIT = 512
 LABEL_LIMIT = 32
 
@@ -222,8 +226,10 @@ def _summary_length(raw: RawMetadata) -> Iterator[Finding]:
 
 def _email(field: str, value: str | None) -> Iterator[Finding]:
     """Check an email field: PyPI checks a single address, and ignores several or none."""
+    if not value or not _is_one_at_most(value):
+        return
     try:
-        addresses = getaddresses([value]) if value else []
+        addresses = getaddresses([value])
     except RecursionError:
         yield doubtful(
             "email-invalid",
@@ -233,7 +239,7 @@ def _email(field: str, value: str | None) -> Iterator[Finding]:
         )
         return
     # A newer Python, as PyPI has, does not accept a domain in brackets either.
-    if len(addresses) != 1 or not addresses[0][1] or addresses[0][1].endswith("]"):
+    if len(addresses) != 1 or not addresses[0][1] or "[" in addresses[0][1]:
         return
     # It imports a DNS library, which takes a while, and few files come here.
     from email_validator import EmailNotValidError, validate_email
@@ -248,6 +254,21 @@ def _email(field: str, value: str | None) -> Iterator[Finding]:
             f"{sentence(invalid)}.",
             "Correct or leave out the address under `authors` or `maintainers`.",
         )
+
+
+def _is_one_at_most(value: str) -> bool:
+    """Return whether a newer Python, as PyPI has, would read one address there, or none.
+
+    It ignores a field with a bracket that is not closed, and expects an address on each side of a
+    comma. Older ones, such as 3.11.7, find an address in both.
+    """
+    unquoted = _QUOTED.sub("", _ESCAPED.sub("", value))
+    depth = 0
+    for bracket in _BRACKET.findall(unquoted):
+        depth += 1 if bracket == "(" else -1
+        if depth < 0:
+            return False
+    return depth == 0 and "," not in unquoted
 
 
 def _classifiers_unknown(raw: RawMetadata) -> Iterator[Finding]:

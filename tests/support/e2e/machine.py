@@ -95,11 +95,29 @@ def unpacked(package: str, suite: str, folder: Path, *options: str) -> Path:
 def debian(suite: str, folder: Path, *packages: str) -> Path:
     """Install packages, with all that they depend on, into a small Debian below `folder`."""
     with installed("mmdebstrap", "mmdebstrap"):
-        names = ",".join(packages)
-        # A mirror's lists may be older than they should: the packages are signed all the same.
-        lists = '--aptopt=Acquire::Check-Valid-Until "false"'
-        _debian(suite, folder, "--variant=minbase", lists, f"--include={names}")
+        _debian(suite, folder, "--variant=minbase", f"--include={','.join(packages)}")
     return folder
+
+
+def _debian(suite: str, root: Path, *options: str) -> None:
+    """Make the file system of a Debian suite, with mmdebstrap and its `options`."""
+    run(
+        # Its mounts, and all that it starts, exist in there only.
+        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+        # A mirror that is some weeks old still has what is signed; sid's index expires sooner.
+        *("mmdebstrap", "--quiet", '--aptopt=Acquire::Check-Valid-Until "false"'),
+        *(*options, suite, str(root)),
+    )
+
+
+def trust_as_here(root: Path) -> None:
+    """Trust the certificates in a Debian that this machine trusts, also when pip installs."""
+    for certificate in _trusted_here():
+        shutil.copy(certificate, root / "usr/local/share/ca-certificates")
+    run("chroot", str(root), "update-ca-certificates")
+    (root / "etc/pip.conf").write_text(
+        "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n", encoding="utf-8"
+    )
 
 
 def _answers(environment: dict[str, str]) -> bool:
@@ -221,12 +239,7 @@ def _make_stand_in(work: Path) -> Path:
             (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
         for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
             marker.unlink()
-        for certificate in _trusted_here():
-            shutil.copy(certificate, root / "usr/local/share/ca-certificates")
-        run("chroot", str(root), "update-ca-certificates")
-        (root / "etc/pip.conf").write_text(
-            "[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n", encoding="utf-8"
-        )
+        trust_as_here(root)
         archive = work / "stand-in.tar"
         run("tar", "-C", str(root), "-cf", str(archive), ".")
         _KEPT.mkdir(parents=True, exist_ok=True)
@@ -236,14 +249,6 @@ def _make_stand_in(work: Path) -> Path:
     finally:
         with undisturbed():
             shutil.rmtree(root, ignore_errors=True)
-
-
-def _debian(suite: str, root: Path, *options: str) -> None:
-    run(
-        # Its mounts, and all that it starts, exist in there only.
-        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-        *("mmdebstrap", "--quiet", *options, suite, str(root)),
-    )
 
 
 def _docker_quietly(environment: dict[str, str], *arguments: str) -> str:
