@@ -258,7 +258,6 @@ exec {python} -m pypi_attestations "${{@:1:2}}" --offline \\
 """,
     # Its virtual environment is that of these tests: another one would be the same.
     "make": 'exec {make} -o .venv/runtime BIN={bin} "$@"',
-    "docker": '[[ "$1" == login ]]',
 }
 
 
@@ -340,7 +339,6 @@ def verify(release: Release, folder: Path, **changed: str) -> subprocess.Complet
     job = {
         "IMAGE": release.image,
         "DIGESTS": json.dumps(release.digests),
-        "USER": "somebody",
         "GITHUB_REPOSITORY": REPOSITORY,
         "GITHUB_REF": REF,
         "GITHUB_SHA": release.commit,
