@@ -447,6 +447,17 @@ def test_building_it_again_gives_the_same_bytes(checkout: Path, tmp_path: Path) 
         os.umask(old_mask)
 
 
+def test_a_clone_has_the_same_bytes_where_git_writes_other_line_ends(
+    github: GitHub, tmp_path: Path
+) -> None:
+    shutil.copyfile(ROOT / ".gitattributes", github.folder / ".gitattributes")
+    github.git("add", ".")
+    github.git("commit", "--quiet", "--message=Attributes")
+    clone = tmp_path / "clone"
+    github.git("clone", "--quiet", "--config=core.autocrlf=true", ".", str(clone))
+    assert (clone / "README.md").read_bytes() == b"us\n"
+
+
 def test_the_times_in_a_release_are_its_date_in_the_changelog(
     checkout: Path, tmp_path: Path
 ) -> None:
