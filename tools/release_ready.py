@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 from changelog import UNRELEASED, Section, sections
 from github_api import Refused, Repository
@@ -79,11 +80,14 @@ def wrong_in_the_repository(version: str, repository: Repository) -> Iterator[st
     if os.environ.get("GITHUB_REF_PROTECTED") != "true":
         yield f"The branch {default} is not protected."
     if repository.find(f"git/ref/tags/v{version}") is not None:
-        # It may be a release that stopped on its way: `tag_release.py` finds out.
-        print(f"There is a tag v{version} already.")
-    passed = f"actions/workflows/{_CI}/runs?head_sha={commit}&status=success&per_page=1"
+        # Whoever may push could have made it. After this job it would be noticed only when the
+        # version is on PyPI. A release that stopped on its way does not come by here again.
+        yield f"There is a tag v{version} already: release the next version."
+    # Not of a pull request: there, another branch may say what CI is.
+    query = {"head_sha": commit, "branch": default, "event": "push", "status": "success"}
+    passed = f"actions/workflows/{_CI}/runs?{urlencode(query)}&per_page=1"
     if not repository.get(passed)["total_count"]:
-        yield f"{_CI} has not passed for {commit}."
+        yield f"{_CI} has not passed for {commit} on {default}."
     for name in ENVIRONMENTS:
         yield from _wrong_in_the_environment(name, default, repository)
 
@@ -94,16 +98,27 @@ def _wrong_in_the_environment(name: str, default: str, repository: Repository) -
         yield f"There is no environment {name}."
         return
     rules = {rule["type"]: rule for rule in environment.get("protection_rules", ())}
-    if not rules.get("required_reviewers", {}).get("reviewers"):
+    review = rules.get("required_reviewers", {})
+    if not review.get("reviewers"):
         yield f"The environment {name} has no required reviewers."
+    elif not review.get("prevent_self_review"):
+        yield f"The environment {name} lets people approve what they started themselves."
+    if environment.get("can_admins_bypass"):
+        yield f"The environment {name} lets administrators bypass its rules."
     policy = environment.get("deployment_branch_policy")
     if policy is None:
         yield f"Any branch may use the environment {name}: allow {default} only."
-    elif policy["custom_branch_policies"]:
+    elif not policy["custom_branch_policies"]:
+        # "Protected branches only" means rules of the old kind. A ruleset is none, and where no
+        # branch has any, every branch may use the environment.
+        yield f"The environment {name} is for protected branches: select {default} instead."
+    else:
         listed = repository.get(f"environments/{name}/deployment-branch-policies?per_page=100")
         allowed = {(each.get("type", "branch"), each["name"]) for each in listed["branch_policies"]}
         if others := sorted(each for _, each in allowed - {("branch", default)}):
             yield f"The environment {name} is open to more than {default}: {', '.join(others)}."
+        if ("branch", default) not in allowed:
+            yield f"The environment {name} is not open to {default}."
 
 
 def main() -> None:
@@ -113,7 +128,7 @@ def main() -> None:
     wrong = list(wrong_in_the_files(version, ROOT, today))
     try:
         wrong += wrong_in_the_repository(version, Repository())
-    except (Refused, OSError) as error:
+    except (Refused, OSError, ValueError) as error:
         wrong.append(f"GitHub did not answer as expected: {error}")
     for each in wrong:
         print(each, file=sys.stderr)

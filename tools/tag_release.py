@@ -36,6 +36,8 @@ def tag(version: str, files: dict[str, str], repository: Repository) -> str:
     made = repository.post("git/commits", wanted)
     if not made["verification"]["verified"]:
         raise ValueError(f"GitHub did not sign the commit: {made['verification']['reason']}.")
+    # If GitHub refuses the tag, a maintainer can make it: then this finds it, and is content.
+    print(f"Tagging {made['sha']}", file=sys.stderr)
     repository.post("git/refs", {"ref": f"refs/{name}", "sha": made["sha"]})
     return str(made["sha"])
 

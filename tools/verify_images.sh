@@ -13,6 +13,11 @@ commit=$3
 shift 3
 workflow=$repository/.github/workflows/release.yml
 
+if [[ $# == 0 ]]; then
+  echo "No image to verify." >&2
+  exit 2
+fi
+
 for image in "$@"; do
   for type in https://slsa.dev/provenance/v1 https://cyclonedx.org/bom; do
     printf '%s: %s\n' "$image" "$type"

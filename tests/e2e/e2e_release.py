@@ -258,7 +258,6 @@ exec {python} -m pypi_attestations "${{@:1:2}}" --offline \\
 """,
     # Its virtual environment is that of these tests: another one would be the same.
     "make": 'exec {make} -o .venv/runtime BIN={bin} "$@"',
-    "docker": '[[ "$1" == login ]]',
 }
 
 
@@ -334,13 +333,65 @@ def test_every_command_of_the_page_does_what_it_says(release: Release, tmp_path:
     assert any(line.startswith("OK: attested_publish-0.1.0-py3") for line in printed)
 
 
+@pytest.mark.parametrize(
+    ("others", "created", "ends"),
+    [
+        ((), 0, "succeeds"),
+        # An attestation that BuildKit adds, or an index of somebody else under the same name.
+        (("c",), 0, "fails"),
+        # What is there is of an earlier attempt.
+        ((), 1, "fails"),
+    ],
+)
+def test_an_index_is_of_the_two_images_and_nothing_else(
+    tmp_path: Path, others: tuple[str, ...], created: int, ends: str
+) -> None:
+    digest = {letter: f"sha256:{letter * 64}" for letter in "abcdef"}
+    manifests = [{"digest": digest[letter]} for letter in ("a", "b", *others)]
+    shown = {"digest": digest["f"], "manifests": manifests}
+    docker = tmp_path / "docker"
+    docker.write_text(
+        '#!/bin/sh\ncase "$*" in\n'
+        f"*' create '*) exit {created} ;;\n*' inspect '*) echo '{json.dumps(shown)}' ;;\nesac\n"
+    )
+    docker.chmod(0o755)
+    output = tmp_path / "output"
+    with installed("jq", "jq"):
+        done = finished(
+            *("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"),
+            script("index", "Combine the images of both architectures under one name"),
+            env=os.environ
+            | {
+                "PATH": f"{tmp_path}:{os.environ['PATH']}",
+                "IMAGE": "registry.example.com/us/image",
+                "VERSION": VERSION,
+                "USER": "somebody",
+                "TOKEN": "of-nobody",
+                "GITHUB_OUTPUT": str(output),
+                **{
+                    f"{target}_{architecture}": digest[letter]
+                    for target in ("PROGRAM", "SHELL")
+                    for architecture, letter in (("AMD64", "a"), ("ARM64", "b"))
+                },
+            },
+            timeout=60,
+        )
+    if ends == "fails":
+        assert done.returncode != 0
+        assert not output.exists()
+        return
+    assert done.returncode == 0, done.stderr
+    name, _, value = output.read_text().strip().partition("=")
+    image = {"index": digest["f"], "amd64": digest["a"], "arm64": digest["b"]}
+    assert (name, json.loads(value)) == ("digests", {"program": image, "shell": image})
+
+
 def verify(release: Release, folder: Path, **changed: str) -> subprocess.CompletedProcess[str]:
     """Run the step of the release that verifies the images before the tag is made."""
     step = "Provenance and SBOM of each manifest, by digest, with gh and with cosign"
     job = {
         "IMAGE": release.image,
         "DIGESTS": json.dumps(release.digests),
-        "USER": "somebody",
         "GITHUB_REPOSITORY": REPOSITORY,
         "GITHUB_REF": REF,
         "GITHUB_SHA": release.commit,

@@ -237,12 +237,16 @@ def test_the_release_publishes_itself() -> None:
     assert download["uses"].startswith("actions/download-artifact@")
     # This action, at the commit of the run; nothing is checked out beside the permission.
     assert action == {"uses": "$/.", "with": {"provenance": True}}
-    assert {"rehearse", "index"} <= set(publish["needs"])
+    assert {"rehearse", "verify", "attest-files"} <= set(publish["needs"])
     assert "publish" in jobs["tag"]["needs"], "no tag names a version that PyPI does not have"
     assert "id-token" not in str(jobs["distributions"]["permissions"])
     assert jobs["rehearse"]["permissions"] == {}
-    attached = "".join(step.get("run", "") for step in jobs["release"]["steps"])
     assert jobs["release"]["needs"] == "tag"
-    assert "attested-publish.txt" in attached
+    scripts = {
+        name: "".join(step.get("run", "") for step in jobs[name]["steps"])
+        for name in ("distributions", "release")
+    }
+    assert '> "$RUNNER_TEMP/more/attested-publish.txt"' in scripts["distributions"]
+    assert " release/* " in scripts["release"]
     pages = (ROOT / "docs" / "installing.md").read_text("utf-8")
     assert "/attested-publish.txt" in pages

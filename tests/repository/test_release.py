@@ -18,6 +18,7 @@ import pytest
 from changelog import sections
 from github_api import Refused, Repository
 from release_ready import wrong_in_the_files, wrong_in_the_repository
+from ruamel.yaml import YAML
 from tag_release import tag
 
 from support.environment import without_a_job
@@ -130,10 +131,6 @@ def wrong() -> list[str]:
 
 def test_a_repository_that_is_protected(github: GitHub) -> None:
     assert wrong() == []
-    github.environments["pypi"] |= {
-        "deployment_branch_policy": {"protected_branches": True, "custom_branch_policies": False}
-    }
-    assert wrong() == []
 
 
 def _no_reviewers(github: GitHub) -> None:
@@ -146,6 +143,25 @@ def _nobody_among_the_reviewers(github: GitHub) -> None:
 
 def _any_branch(github: GitHub) -> None:
     github.environments["release"]["deployment_branch_policy"] = None
+
+
+def _protected_branches_only(github: GitHub) -> None:
+    github.environments["pypi"]["deployment_branch_policy"] = {
+        "protected_branches": True,
+        "custom_branch_policies": False,
+    }
+
+
+def _no_branch(github: GitHub) -> None:
+    github.environments["pypi"]["branch_policies"].clear()
+
+
+def _self_review(github: GitHub) -> None:
+    github.environments["pypi"]["protection_rules"][0]["prevent_self_review"] = False
+
+
+def _administrators_bypass_it(github: GitHub) -> None:
+    github.environments["pypi"]["can_admins_bypass"] = True
 
 
 def _another_branch(github: GitHub) -> None:
@@ -164,6 +180,15 @@ def _no_ci(github: GitHub) -> None:
     github.passed.clear()
 
 
+def _ci_for_a_pull_request(github: GitHub) -> None:
+    github.passed_for_pull_requests = set(github.passed)
+    github.passed.clear()
+
+
+def _a_tag(github: GitHub) -> None:
+    github.git("tag", "v1.2.3")
+
+
 def _main_has_moved(github: GitHub) -> None:
     github.git("commit", "--quiet", "--allow-empty", "--message=More")
 
@@ -173,11 +198,17 @@ def _main_has_moved(github: GitHub) -> None:
     [
         (_no_reviewers, "The environment pypi has no required reviewers."),
         (_nobody_among_the_reviewers, "The environment pypi has no required reviewers."),
+        (_self_review, "The environment pypi lets people approve what they started"),
+        (_administrators_bypass_it, "The environment pypi lets administrators bypass"),
+        (_protected_branches_only, "The environment pypi is for protected branches: select main"),
+        (_no_branch, "The environment pypi is not open to main."),
         (_any_branch, "Any branch may use the environment release: allow main only."),
         (_another_branch, "The environment release is open to more than main: release/*."),
         (_a_tag_of_that_name, "The environment release is open to more than main: main."),
         (_no_environment, "There is no environment release."),
         (_no_ci, "ci.yml has not passed for "),
+        (_ci_for_a_pull_request, "ci.yml has not passed for "),
+        (_a_tag, "There is a tag v1.2.3 already: release the next version."),
         (_main_has_moved, "main has moved since"),
     ],
 )
@@ -298,6 +329,79 @@ def test_only_a_missing_thing_counts_as_missing(
         Repository().find("git/ref/tags/v9")
 
 
+JOBS = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "release.yml")["jobs"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="bash may be that of another system there")
+@pytest.mark.parametrize(
+    ("version", "immutable", "is_prerelease", "ends"),
+    [
+        ("1.2.3", "true", "false", 0),
+        ("1.2.3rc1", "true", "true", 0),
+        ("1.2.3", "false", "false", 1),
+        ("1.2.3", "null", "false", 1),
+    ],
+)
+def test_only_a_final_version_becomes_the_latest_release_which_cannot_be_changed(
+    tmp_path: Path, version: str, immutable: str, is_prerelease: str, ends: int
+) -> None:
+    # GitHub's own program may do whatever it is asked to: this only writes down what that is.
+    gh = tmp_path / "gh"
+    gh.write_text(f'#!/bin/sh\n[ "$1" = api ] && echo {immutable}\necho "$@" >> "$ASKED"\n')
+    gh.chmod(0o755)
+    (tmp_path / "release").mkdir()
+    (tmp_path / "release" / "image.txt").touch()
+    (step,) = (each["run"] for each in JOBS["release"]["steps"] if "run" in each)
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "ASKED": str(tmp_path / "asked"),
+            "VERSION": version,
+            "GITHUB_REPOSITORY": REPOSITORY,
+        },
+        check=False,
+    )
+    assert done.returncode == ends
+    created, looked = (tmp_path / "asked").read_text().splitlines()
+    assert created.startswith(f"release create v{version} ")
+    assert f" --prerelease={is_prerelease} " in created
+    assert created.endswith(" release/image.txt provenance/provenance.sigstore.json")
+    assert looked.startswith(f"api repos/{REPOSITORY}/releases/tags/v{version} ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="bash may be that of another system there")
+def test_a_release_without_images_to_verify_stops() -> None:
+    arguments = (REPOSITORY, "refs/heads/main", "0" * 40)
+    done = subprocess.run(
+        ["bash", ROOT / "tools" / "verify_images.sh", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (2, "No image to verify.\n")
+
+
+def test_the_files_of_a_release_are_those_of_the_jobs_before() -> None:
+    """Not all that there is: started again, a job would find what it has made itself."""
+    (step,) = (
+        each["with"]
+        for each in JOBS["files"]["steps"]
+        if each.get("uses", "").startswith("actions/download-artifact@")
+    )
+    assert step["pattern"] == "{dist,more,sbom-*}"
+    made = {
+        each["with"]["name"].partition("${{")[0]: job
+        for job, each in (
+            (name, each) for name, job in JOBS.items() for each in job.get("steps", [])
+        )
+        if each.get("uses", "").startswith("actions/upload-artifact@")
+    }
+    assert {made[name] for name in ("dist", "more", "sbom-")} < set(JOBS["files"]["needs"])
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This project's files in another folder, with other times and modes, as in another clone."""
@@ -341,6 +445,17 @@ def test_building_it_again_gives_the_same_bytes(checkout: Path, tmp_path: Path) 
         assert built(checkout, tmp_path / "second", **other) == first
     finally:
         os.umask(old_mask)
+
+
+def test_a_clone_has_the_same_bytes_where_git_writes_other_line_ends(
+    github: GitHub, tmp_path: Path
+) -> None:
+    shutil.copyfile(ROOT / ".gitattributes", github.folder / ".gitattributes")
+    github.git("add", ".")
+    github.git("commit", "--quiet", "--message=Attributes")
+    clone = tmp_path / "clone"
+    github.git("clone", "--quiet", "--config=core.autocrlf=true", ".", str(clone))
+    assert (clone / "README.md").read_bytes() == b"us\n"
 
 
 def test_the_times_in_a_release_are_its_date_in_the_changelog(

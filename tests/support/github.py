@@ -41,9 +41,14 @@ def protected(*branches: str) -> dict[str, Any]:
     """Return an environment with reviewers, for some branches only."""
     return {
         "protection_rules": [
-            {"type": "required_reviewers", "reviewers": [{"type": "User"}]},
+            {
+                "type": "required_reviewers",
+                "prevent_self_review": True,
+                "reviewers": [{"type": "User"}],
+            },
             {"type": "branch_policy"},
         ],
+        "can_admins_bypass": False,
         "deployment_branch_policy": {"protected_branches": False, "custom_branch_policies": True},
         "branch_policies": [{"name": branch, "type": "branch"} for branch in branches],
     }
@@ -56,6 +61,8 @@ class GitHub:
     folder: Path
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
     passed: set[str] = field(default_factory=set)
+    """Commits of `main` for which CI has passed when they were pushed."""
+    passed_for_pull_requests: set[str] = field(default_factory=set)
     signs: bool = True
 
     def git(self, *words: str, given: str | None = None, index: Path | None = None) -> str:
@@ -112,8 +119,16 @@ class GitHub:
         return 200, {"total_count": len(policies), "branch_policies": policies}
 
     def _runs(self, given: Any, name: str) -> tuple[int, dict[str, Any]]:
-        count = given["head_sha"] in self.passed and given["status"] == "success"
-        return 200, {"total_count": int(name == "ci.yml" and count), "workflow_runs": []}
+        runs = [{"head_sha": each, "event": "push", "branch": "main"} for each in self.passed]
+        runs += [
+            {"head_sha": each, "event": "pull_request", "branch": "main"}
+            for each in self.passed_for_pull_requests
+        ]
+        # Whatever is not asked for is not compared.
+        wanted = {key: given[key] for key in ("head_sha", "event", "branch") if key in given}
+        count = sum(wanted.items() <= run.items() for run in runs)
+        is_asked = name == "ci.yml" and given["status"] == "success"
+        return 200, {"total_count": count if is_asked else 0, "workflow_runs": []}
 
     def _ref(self, given: Any, name: str) -> tuple[int, dict[str, Any]]:
         try:
