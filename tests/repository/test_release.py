@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import tarfile
 import time
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from changelog import sections
@@ -384,22 +385,40 @@ def test_a_release_without_images_to_verify_stops() -> None:
     assert (done.returncode, done.stderr) == (2, "No image to verify.\n")
 
 
-def test_the_files_of_a_release_are_those_of_the_jobs_before() -> None:
-    """Not all that there is: started again, a job would find what it has made itself."""
-    (step,) = (
-        each["with"]
-        for each in JOBS["files"]["steps"]
-        if each.get("uses", "").startswith("actions/download-artifact@")
-    )
-    assert step["pattern"] == "{dist,more,sbom-*}"
+def _uses(job: str, action: str) -> list[dict[str, Any]]:
+    steps = JOBS[job].get("steps", [])
+    return [
+        step for step in steps if step.get("uses", "").startswith(f"actions/{action}-artifact@")
+    ]
+
+
+def test_artifacts_are_passed_on_by_id() -> None:
+    """By name, a job of the run that is taken over could replace what another one has made."""
+    by_id = re.compile(r"\$\{\{ needs\.([\w-]+)\.outputs\.([\w-]+) \}\}")
     made = {
-        each["with"]["name"].partition("${{")[0]: job
-        for job, each in (
-            (name, each) for name, job in JOBS.items() for each in job.get("steps", [])
-        )
-        if each.get("uses", "").startswith("actions/upload-artifact@")
+        (job, step["id"])
+        for job in JOBS
+        for step in _uses(job, "upload")
+        if not step["with"]["name"].startswith("sbom-")
     }
-    assert {made[name] for name in ("dist", "more", "sbom-")} < set(JOBS["files"]["needs"])
+    taken = set()
+    for job in JOBS:
+        needs = JOBS[job].get("needs", [])
+        for step in _uses(job, "download"):
+            options = step["with"]
+            if "sbom-" in options.get("name", options.get("pattern", "")):
+                # One of each of four jobs of a matrix, which have no outputs of their own.
+                assert "sbom" in needs
+                continue
+            assert not {"name", "pattern"} & options.keys(), job
+            found = by_id.findall(options["artifact-ids"])
+            assert by_id.sub("", options["artifact-ids"]).strip(",") == "", job
+            for maker, name in found:
+                assert maker in needs
+                outputs = JOBS[maker]["outputs"]
+                assert outputs[name] == f"${{{{ steps.{name}.outputs.artifact-id }}}}"
+            taken |= set(found)
+    assert taken == made
 
 
 @pytest.fixture(scope="module")
