@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -67,9 +68,9 @@ def podman(
 
 
 @pytest.fixture
-def launch(podman: Podman, action: Path, work: Path) -> Iterator[Launch]:
+def launch(podman: Podman, action_of_a_release: Path, work: Path) -> Iterator[Launch]:
     folder = work / "podman"
-    launch = Launch(action, folder, podman.machine("unused"), become=podman.become)
+    launch = Launch(action_of_a_release, folder, podman.machine("unused"), become=podman.become)
     dist = launch.workspace / "dist"
     dist.mkdir()
     make_wheel(dist)
@@ -118,6 +119,13 @@ def test_packages_outside_of_the_working_directory(
         done = launch.publish(prepared, world, INPUT_PACKAGES_DIR=str(elsewhere))
         assert done.returncode == 0, done.stdout
         assert world.verified("sample") == digests(elsewhere)
+        # In a folder above the working directory, which is one of those that are searched.
+        make_wheel(launch.workspace, "beside")
+        above = {"INPUT_PACKAGES_DIR": "..", "INPUT_MODE": "check"}
+        done = launch.publish(prepared, world, **above)
+    assert done.returncode == 0, done.stdout
+    files = json.loads(launch.outputs()["files"])
+    assert {each["project"] for each in files} == {"sample", "beside"}
 
 
 def test_a_cancelled_job_leaves_no_token_behind(launch: Launch, prepared: dict[str, str]) -> None:
