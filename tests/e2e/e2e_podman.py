@@ -49,7 +49,7 @@ def podman(
 ) -> Iterator[Podman]:
     """Podman with the image that Docker built."""
     folder = root.with_name(f"{root.name}-{request.param}")
-    before = set(_CGROUPS.glob("*/libpod_parent"))
+    before = cgroups()
     podman = Podman(root, folder, USER if request.param == "rootless" else None)
     try:
         archive = folder / "image.tar"
@@ -61,10 +61,15 @@ def podman(
         with undisturbed():
             # Ends the process that keeps a rootless Podman's namespaces.
             podman("system", "migrate")
-            for made in set(_CGROUPS.glob("*/libpod_parent")) - before:
-                for path in sorted([made, *made.glob("**/")], reverse=True):
-                    path.rmdir()
+            for path in sorted(cgroups() - before, reverse=True):
+                path.rmdir()
             shutil.rmtree(folder)
+
+
+def cgroups() -> set[Path]:
+    """Podman's, each once: version 1 has several names for one."""
+    parents = {path.resolve() for path in _CGROUPS.glob("*/libpod_parent")}
+    return parents | {path for parent in parents for path in parent.glob("**/")}
 
 
 @pytest.fixture
