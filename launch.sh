@@ -46,16 +46,16 @@ prepare_docker() {
   elif ! command -v docker >/dev/null; then
     why_not="there is no docker command on PATH"
     ! command -v podman >/dev/null || why_not+=" (Podman's is in the package podman-docker)"
-  elif ! engine=$(ask_engine) || [[ $engine != linux* ]]; then
-    why_not="no Docker engine for Linux containers answers"
   elif ! realpath -sm / >/dev/null 2>&1; then
     # That of BusyBox resolves every link, and only where all folders exist.
     why_not="realpath is not that of GNU coreutils (on Alpine: apk add coreutils)"
+  elif ! engine=$(ask_engine) || [[ $engine != linux* ]]; then
+    why_not="no Docker engine for Linux containers answers"
   elif ! prepare_image; then
     why_not="the image could not be pulled or built (its group above says why)"
     printf '::warning title=attested-publish::%s\n' "The image could not be pulled or built; the log says why."
   elif ! sees_our_folders "$image"; then
-    why_not="the Docker engine does not see this job's folders, as from inside a job container (it says: ${refusal##*$'\n'})"
+    why_not="the Docker engine does not see this job's folders, as from inside a job container (it says: ${refusal##*[$'\n\r']})"
   else
     [[ $engine != *name=podman* ]] || name=Podman
     printf 'Runtime: %s, %s\n' "$name" "$image"
@@ -69,11 +69,16 @@ prepare_docker() {
 # The docker command may be Podman's, which has the same arguments, but not the same facts.
 ask_engine() {
   local status=0
-  timeout 20 docker info --format '{{.OSType}} {{.SecurityOptions}} at {{.DockerRootDir}}' 2>/dev/null || status=$?
+  timeout -k 5 20 docker info --format '{{.OSType}} {{.SecurityOptions}} at {{.DockerRootDir}}' 2>/dev/null || status=$?
   # An engine that does not answer in time is not asked twice.
   ((status != 0)) || return 0
-  ((status != 124)) || return 1
-  timeout 20 docker info --format '{{.Host.OS}} name=podman{{with .Host.Security}}{{if .Rootless}} name=rootless{{end}}{{if .SELinuxEnabled}} name=selinux{{end}}{{end}}' 2>/dev/null
+  ((status != 124 && status != 137)) || return 1
+  timeout -k 5 20 docker info --format '{{.Host.OS}} name=podman{{with .Host.Security}}{{if .Rootless}} name=rootless{{end}}{{if .SELinuxEnabled}} name=selinux{{end}}{{end}}' 2>/dev/null
+}
+
+# Run a docker command that takes a moment; an engine that hangs does not hold up the job.
+docker_soon() {
+  timeout -k 5 120 docker "$@"
 }
 
 # Find the image that the commit names by digest; a branch or a fork has none, and builds it.
@@ -83,7 +88,7 @@ prepare_image() {
     image=$(tr -d '[:space:]' <"$here/image.txt")
   fi
   if [[ -n $image ]]; then
-    docker image inspect "$image" >/dev/null 2>&1 || in_group "Pull $image" pull "$image"
+    docker_soon image inspect "$image" >/dev/null 2>&1 || in_group "Pull $image" pull "$image"
   else
     built_image
   fi
@@ -93,18 +98,18 @@ prepare_image() {
 # runner that is used again, is not taken for it: whatever its name, it may hold anything.
 built_image() {
   local name record
-  name=attested-publish:$(content_hash)
+  name=attested-publish:$(content_hash) || return
   record=$RUNNER_TEMP/attested-publish-image-${name#*:}-$(this_job)
   if [[ -f $record ]]; then
     image=$(<"$record")
-    ! docker image inspect "$image" >/dev/null 2>&1 || return 0
+    ! docker_soon image inspect "$image" >/dev/null 2>&1 || return 0
   fi
-  in_group "Build $name" build "$name" && image=$(docker image inspect --format '{{.Id}}' "$name") || return
+  in_group "Build $name" build "$name" && image=$(docker_soon image inspect --format '{{.Id}}' "$name") || return
   printf '%s' "$image" >"$record"
 }
 
 pull() {
-  timeout 300 docker pull --quiet "$1" || {
+  timeout -k 5 300 docker pull --quiet "$1" || {
     printf 'The image could not be pulled from %s.\n' "${1%%/*}"
     return 1
   }
@@ -113,20 +118,21 @@ pull() {
 build() {
   local extra
   split extra "${ATTESTED_PUBLISH_DOCKER_BUILD_ARGS-}"
-  timeout 900 docker build ${extra[@]+"${extra[@]}"} --tag "$1" "$here"
+  timeout -k 5 900 docker build ${extra[@]+"${extra[@]}"} --tag "$1" "$here"
 }
 
 # Name the job. The runner empties its temporary folder between jobs, but only of what it is able to
-# delete: what an earlier job left there must not be taken for ours.
+# delete: what an earlier job left there must not be taken for ours. The last part is chosen by the
+# runner at random, so an earlier job, or an earlier attempt of this one, could not know it.
 this_job() {
-  local text=${GITHUB_RUN_ID-}-${GITHUB_RUN_ATTEMPT-}-${GITHUB_JOB-}
+  local text=${GITHUB_RUN_ID-}-${GITHUB_RUN_ATTEMPT-}-${GITHUB_JOB-}-${RUNNER_TRACKING_ID-}
   printf '%s' "${text//[^A-Za-z0-9_-]/}"
 }
 
 # Hash what is built, and how, so that the next call in the job finds what this one built.
 content_hash() {
   (
-    cd "$here"
+    cd "$here" || exit
     printf '%s\n' "${ATTESTED_PUBLISH_DOCKER_BUILD_ARGS-}"
     find Dockerfile .dockerignore LICENSE README.md entrypoint.py pyproject.toml \
       requirements/runtime.txt src tools/assemble_image.py -type f ! -name '*.pyc' -print0 |
@@ -138,10 +144,12 @@ content_hash() {
 # Sets `refusal` to what it says then.
 sees_our_folders() {
   local probe container status=0
-  probe=$(mktemp -d "$RUNNER_TEMP/attested-publish-probe-XXXXXXXX")
-  container=$(docker create --network none --mount "$(bind_mount "$probe" readonly)" "$1" 2>"$probe-refusal") || status=1
+  probe=$(mktemp -d "$RUNNER_TEMP/attested-publish-probe-XXXXXXXX") || fail "RUNNER_TEMP cannot be written to."
+  container=$(docker_soon create --network none --mount "$(bind_mount "$probe" readonly)" "$1" 2>"$probe-refusal") || status=1
   refusal=$(<"$probe-refusal")
-  [[ -z $container ]] || docker rm "$container" >/dev/null
+  # Out of time.
+  [[ -n $refusal ]] || refusal=nothing
+  [[ -z $container ]] || docker_soon rm "$container" >/dev/null
   rm "$probe-refusal"
   rmdir "$probe"
   return "$status"
@@ -319,7 +327,7 @@ publish_in_docker() {
 
   engine=$(ask_engine) || fail "The Docker engine no longer answers."
   # The service of Podman 4 does not say that it is rootless, but its files are the caller's.
-  if ((EUID != 0)) && [[ -O ${engine##* at } ]]; then
+  if ((EUID != 0)) && [[ $engine == *'] at /'* && -O ${engine#*'] at '} ]]; then
     engine="name=rootless $engine"
   fi
   case $engine in
@@ -340,8 +348,8 @@ publish_in_docker() {
     [[ ! -f ${!name-} ]] || share "${!name}" readonly
   done
   mount_files
-  # Podman, unlike Docker, does not create the working directory if nothing is mounted in it.
-  if [[ $engine == *name=podman* && $shared != *$'\n'"$PWD"[/$'\n']* ]]; then
+  # Podman, unlike Docker, does not create the working directory.
+  if [[ $engine == *name=podman* ]] && ! mounts_make "$PWD"; then
     arguments+=(--mount "type=tmpfs,\"target=${PWD//\"/\"\"}\",tmpfs-mode=0555")
   fi
 
@@ -349,26 +357,48 @@ publish_in_docker() {
   contained docker "${arguments[@]}" ${extra[@]+"${extra[@]}"} "${ATTESTED_PUBLISH_IMAGE:?}"
 }
 
+# Whether a mount makes a folder: it is mounted itself, or something in it or above it.
+mounts_make() {
+  local path
+  while IFS= read -r path; do
+    [[ -z $path ]] || ! { inside "$path" "$1" || inside "$1" "$path"; } || return 0
+  done <<<"$shared"
+  [[ $1 == / ]]
+}
+
 # contained COMMAND…: run a container, pass on the signals of a cancelled job, and explain what the
 # program in it could not.
 contained() {
-  local container status signalled=yes
-  "$@" &
+  local container='' status signals='' heard
+  trap 'pass_on INT' INT
+  trap 'pass_on TERM' TERM
+  trap 'pass_on HUP' HUP
+  # A command in the background ignores SIGINT otherwise, until it has its own handler.
+  (trap - INT && exec "$@") &
   container=$!
-  trap 'signalled=yes; kill -INT "$container" 2>/dev/null || true' INT
-  trap 'signalled=yes; kill -TERM "$container" 2>/dev/null || true' TERM
+  # What arrived just before could not be passed on.
+  [[ -z $signals ]] || kill -TERM "$container" 2>/dev/null || true
   # A signal ends the waiting, but not the container.
-  while [[ -n $signalled ]]; do
-    signalled=
+  while
+    heard=$signals
     status=0
     wait "$container" || status=$?
-  done
+    [[ $heard != "$signals" ]]
+  do :; done
+  # A job that is cancelled needs no further explanation.
+  [[ -z $signals ]] || exit "$status"
   case $status in
-    125 | 126 | 127) fail "The container could not be started; the log says why. Check ATTESTED_PUBLISH_DOCKER_ARGS, if it is set." ;;
+    125 | 126 | 127) fail "The container could not be started, or the engine stopped; the log says why. Check ATTESTED_PUBLISH_DOCKER_ARGS, if it is set. A re-run uploads only what is missing." ;;
     137) fail "The container was killed, most likely because it had too little memory. Raise --memory in ATTESTED_PUBLISH_DOCKER_ARGS, or use a runner with more. The log says which files had been uploaded; a re-run uploads only what is missing." ;;
     *) ;;
   esac
   exit "$status"
+}
+
+# For `contained`: note a signal, and send it to the container if it is there.
+pass_on() {
+  signals+=" $1"
+  [[ -z $container ]] || kill "-$1" "$container" 2>/dev/null || true
 }
 
 # The user's files, at the same paths as here, so that messages name them correctly.
@@ -521,6 +551,7 @@ trimmed() {
 
 fail() {
   local text=${1//%/%25}
+  text=${text//$'\r'/%0D}
   printf '::error title=attested-publish cannot run here::%s\n' "${text//$'\n'/%0A}"
   exit 1
 }

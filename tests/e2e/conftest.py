@@ -81,6 +81,15 @@ def default_image(machine: Machine, action: Path, work: Path) -> str:
 
 
 @pytest.fixture(scope="session")
+def action_of_a_release(action: Path, default_image: str, work: Path) -> Path:
+    """The action as after a release: nothing is built, what a file names is used."""
+    folder = work / "released"
+    shutil.copytree(action, folder)
+    (folder / "image.txt").write_text(f"{default_image}\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def images(machine: Machine, action: Path, default_image: str) -> dict[str, str]:
     """The image of each target of the Dockerfile: the default one, and the one with a shell."""
     shell = "attested-publish-shell"

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +40,10 @@ def prepared(image):
 
 def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def containers_of(machine, image):
+    return machine.docker("ps", "--all", "--quiet", "--filter", f"ancestor={image}")
 
 
 def test_as_a_docker_action_exactly_as_the_runner_starts_one(machine, image, world, dist, tmp_path):
@@ -223,9 +229,9 @@ def test_a_file_that_changes_after_the_check_is_uploaded_as_it_was(
     indirect=["image"],
     ids=["SIGINT", "SIGTERM"],
 )
-def test_a_cancelled_job_leaves_no_token_behind(launch, prepared, tmp_path, number):
-    # The runner signals the step's first process only; every one on the way has to be replaced
-    # or to pass it on.
+def test_a_cancelled_job_leaves_no_token_behind(machine, launch, prepared, tmp_path, number):
+    # The runner signals the step's first process only, a second time if that does not end it;
+    # every process on the way has to be replaced or to pass it on.
     with running_world(tmp_path / "world", "--latency", "upload=5") as world:
         said = []
         with launch.start("publish", launch.variables(prepared, world, {})) as process:
@@ -233,11 +239,42 @@ def test_a_cancelled_job_leaves_no_token_behind(launch, prepared, tmp_path, numb
                 said.append(line)
                 if line.startswith("::group::upload"):
                     process.send_signal(number)
+                    time.sleep(0.3)
+                    process.send_signal(signal.SIGTERM)
     log = "".join(said)
     assert process.returncode == 1, log
     assert f"It received {number.name}" in log
     assert "API token revoked" in log
+    assert "cannot run here" not in log
     assert launch.outputs()["result"] == "failed"
+    assert containers_of(machine, prepared["image"]) == ""
+
+
+# Before Docker's command listens to signals.
+_EARLY_SIGNAL = """\
+#!{python} -I
+import os, signal, sys, time
+if sys.argv[1] == "run":
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(1)
+os.execv("{docker}", ["docker", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.usefixtures("dist")
+def test_a_job_that_is_cancelled_before_the_container_starts(machine, launch, images, world):
+    tools = launch.temp / "bin"
+    tools.mkdir()
+    command = _EARLY_SIGNAL.format(python=sys.executable, docker=shutil.which("docker"))
+    (tools / "docker").write_text(command)
+    (tools / "docker").chmod(0o755)
+    launch.environment["PATH"] = f"{tools}:{os.environ['PATH']}"
+    prepared = {"runtime": "docker", "image": images["program"]}
+    done = launch.publish(prepared, world)
+    assert done.returncode != 0
+    assert "cannot run here" not in done.stdout
+    assert world.served("sample") == []
+    assert containers_of(machine, prepared["image"]) == ""
 
 
 @pytest.mark.parametrize(
@@ -256,15 +293,10 @@ def test_signing_only_writes_where_it_is_asked_to(launch, prepared, world, dist,
 
 
 @pytest.mark.usefixtures("dist")
-def test_the_image_that_the_commit_names(machine, action, images, world, tmp_path):
-    # As after a release: nothing is built, what the file names is used.
-    released = tmp_path / "released"
-    shutil.copytree(action, released)
-    digest = machine.docker("image", "inspect", "--format", "{{.Id}}", images["program"]).strip()
-    (released / "image.txt").write_text(f"{digest}\n")
-    launch = Launch(released, tmp_path, machine)
+def test_the_image_that_the_commit_names(machine, action_of_a_release, images, world, tmp_path):
+    launch = Launch(action_of_a_release, tmp_path, machine)
     prepared = launch.prepare("docker")
-    assert prepared["image"] == digest
+    assert prepared["image"] == images["program"]
     done = launch.publish(prepared, world)
     assert done.returncode == 0, done.stdout
     assert len(world.verified("sample")) == 2
@@ -275,7 +307,7 @@ def test_an_image_that_cannot_be_had(action, machine, tmp_path):
     shutil.copytree(action, released)
     (released / "image.txt").write_text(f"registry.invalid/tool@sha256:{'0' * 64}\n")
     launch = Launch(released, tmp_path, machine)
-    launch.environment["PATH"] = only_tools(tmp_path / "bin", "docker", "timeout")
+    launch.environment["PATH"] = only_tools(tmp_path / "bin", "docker", "realpath", "timeout")
     for runtime, says in {
         "docker": "runtime is docker, but the image could not be pulled or built",
         "auto": "There is nothing to run in: the image could not be pulled or built",

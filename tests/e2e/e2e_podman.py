@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -48,7 +49,7 @@ def podman(
 ) -> Iterator[Podman]:
     """Podman with the image that Docker built."""
     folder = root.with_name(f"{root.name}-{request.param}")
-    before = set(_CGROUPS.glob("*/libpod_parent"))
+    before = cgroups()
     podman = Podman(root, folder, USER if request.param == "rootless" else None)
     try:
         archive = folder / "image.tar"
@@ -60,16 +61,21 @@ def podman(
         with undisturbed():
             # Ends the process that keeps a rootless Podman's namespaces.
             podman("system", "migrate")
-            for made in set(_CGROUPS.glob("*/libpod_parent")) - before:
-                for path in sorted([made, *made.glob("**/")], reverse=True):
-                    path.rmdir()
+            for path in sorted(cgroups() - before, reverse=True):
+                path.rmdir()
             shutil.rmtree(folder)
 
 
+def cgroups() -> set[Path]:
+    """Podman's, each once: version 1 has several names for one."""
+    parents = {path.resolve() for path in _CGROUPS.glob("*/libpod_parent")}
+    return parents | {path for parent in parents for path in parent.glob("**/")}
+
+
 @pytest.fixture
-def launch(podman: Podman, action: Path, work: Path) -> Iterator[Launch]:
+def launch(podman: Podman, action_of_a_release: Path, work: Path) -> Iterator[Launch]:
     folder = work / "podman"
-    launch = Launch(action, folder, podman.machine("unused"), become=podman.become)
+    launch = Launch(action_of_a_release, folder, podman.machine("unused"), become=podman.become)
     dist = launch.workspace / "dist"
     dist.mkdir()
     make_wheel(dist)
@@ -118,6 +124,13 @@ def test_packages_outside_of_the_working_directory(
         done = launch.publish(prepared, world, INPUT_PACKAGES_DIR=str(elsewhere))
         assert done.returncode == 0, done.stdout
         assert world.verified("sample") == digests(elsewhere)
+        # In a folder above the working directory, which is one of those that are searched.
+        make_wheel(launch.workspace, "beside")
+        above = {"INPUT_PACKAGES_DIR": "..", "INPUT_MODE": "check"}
+        done = launch.publish(prepared, world, **above)
+    assert done.returncode == 0, done.stdout
+    files = json.loads(launch.outputs()["files"])
+    assert {each["project"] for each in files} == {"sample", "beside"}
 
 
 def test_a_cancelled_job_leaves_no_token_behind(launch: Launch, prepared: dict[str, str]) -> None:
