@@ -12,8 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
 
-.PHONY: rehearse test test-pythons test-clocks slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-arm64 \
-	e2e-alpine wheels audit fuzz carried dist sbom pin house lint format lock clean
+.PHONY: rehearse test test-pythons test-clocks slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-slow \
+	e2e-arm64 e2e-alpine wheels audit fuzz carried dist sbom pin house lint format lock clean
 
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
@@ -59,6 +59,10 @@ e2e-without-engine: $(VENV)/dev $(VENV)/e2e/ready $(VENV)/audit/ready
 # It starts when one of the others ends: together they take no longer than the longest.
 e2e-of-commands: $(VENV)/dev $(VENV)/e2e/ready
 	$(BIN)/python $(E2E) -m 'not engine and not slow' $(OF_COMMANDS) $(TESTS)
+
+## e2e-slow: the rest of the end-to-end tests: other Podmans, what takes longest
+e2e-slow: $(VENV)/dev $(VENV)/e2e/ready $(VENV)/audit/ready
+	$(BIN)/python $(E2E) -m slow --ignore=$(OTHER_PLATFORMS) tests/e2e $(TESTS)
 
 ## e2e-arm64: the action on arm64, through QEMU: Debian and Alpine in plain Python, the image. Takes an hour
 e2e-arm64: $(VENV)/dev

@@ -30,40 +30,42 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="a Debian of its own ne
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-@pytest.fixture(scope="module", params=["bookworm", "sid"])
-def root(request: pytest.FixtureRequest, work: Path) -> Iterator[Path]:
-    """A Debian with its Podman: 4.3, and the newest."""
-    folder = work / f"podman-{request.param}"
-    try:
-        debian(request.param, folder, *PACKAGES)
-        add_user(folder)
-        yield folder
-    finally:
-        with undisturbed():
-            shutil.rmtree(folder, ignore_errors=True)
+# Podman 4.3, and the newest. `make e2e` tries each once, `make e2e-slow` the other way.
+_PODMANS = [
+    *(("bookworm", "root"), ("sid", "rootless")),
+    *(
+        pytest.param(each, marks=pytest.mark.slow)
+        for each in (("bookworm", "rootless"), ("sid", "root"))
+    ),
+]
 
 
-@pytest.fixture(scope="module", params=["root", "rootless"])
+@pytest.fixture(scope="module", params=_PODMANS, ids="-".join)
 def podman(
-    request: pytest.FixtureRequest, root: Path, machine: Machine, default_image: str
+    request: pytest.FixtureRequest, work: Path, machine: Machine, default_image: str
 ) -> Iterator[Podman]:
-    """Podman with the image that Docker built."""
-    folder = root.with_name(f"{root.name}-{request.param}")
+    """Podman in a Debian of its own, with the image that Docker built."""
+    suite, user = request.param
+    root = work / f"podman-{suite}"
+    folder = root.with_name(f"{root.name}-{user}")
     before = cgroups()
-    podman = Podman(root, folder, USER if request.param == "rootless" else None)
     try:
+        debian(suite, root, *PACKAGES)
+        add_user(root)
+        podman = Podman(root, folder, USER if user == "rootless" else None)
         archive = folder / "image.tar"
         machine.docker("save", "--output", str(archive), default_image)
         archive.chmod(0o644)
         podman("load", "--input", str(archive))
         yield podman
+        # Ends the process that keeps a rootless Podman's namespaces.
+        podman("system", "migrate")
     finally:
         with undisturbed():
-            # Ends the process that keeps a rootless Podman's namespaces.
-            podman("system", "migrate")
             for path in sorted(cgroups() - before, reverse=True):
                 path.rmdir()
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(root, ignore_errors=True)
 
 
 def cgroups() -> set[Path]:
