@@ -7,10 +7,7 @@ ARG PYTHON_IMAGE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
-# What becomes a layer lies in a folder of its own, with its parents: one that COPY made would have
-# the time of the build.
-RUN mkdir -p /packages/opt && rmdir /opt && ln -s /packages/opt /opt \
-    && python -m venv --without-pip /opt/attested-publish
+RUN ["python", "-m", "venv", "--without-pip", "/opt/attested-publish"]
 # First what rarely changes: most builds share the layers with the locked wheels and the
 # files of the base image. Bytecode is never checked against its source: both are fixed.
 COPY requirements/runtime.txt /build/requirements/
@@ -18,7 +15,7 @@ RUN python -m pip --python /opt/attested-publish/bin/python install --quiet \
         --no-deps --require-hashes --only-binary :all: --no-compile \
         -r /build/requirements/runtime.txt \
     && python -m pip --python /opt/attested-publish/bin/python check \
-    && find /packages -depth -type d '(' -name tests -o -name test_data ')' -exec rm -r '{}' + \
+    && find /opt/attested-publish -depth -type d '(' -name tests -o -name test_data ')' -exec rm -r '{}' + \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/attested-publish
 COPY tools/assemble_image.py /build/tools/
 RUN ["python", "-I", "/build/tools/assemble_image.py", "/opt/attested-publish", "/image", "/image-shell"]
@@ -31,7 +28,9 @@ RUN python -m pip --python /opt/attested-publish/bin/python install --quiet \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         /opt/attested-publish/lib/python3*/site-packages/attested_publish
 # The same time for every file: then the same source makes the same layers, whenever it is built.
-RUN find /image /image-shell /packages -exec touch --no-dereference --date=@315532800 '{}' +
+# Also for /opt itself, which COPY would create with the time of the build.
+RUN mkdir -p /packages/opt && cp -a /opt/attested-publish /packages/opt/ \
+    && find /image /image-shell /packages -exec touch --no-dereference --date=@315532800 '{}' +
 
 # The interpreter and the libraries it needs, certificates, and our packages: no shell, and nothing
 # that installs anything.

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from support.e2e.commands import run
-from support.e2e.machine import STAND_IN
+from support.e2e.machine import STAND_IN, trust_as_here
 from support.e2e.roots import debian_root
 
 
@@ -51,6 +51,10 @@ def base(machine, root, work):
     """The Dockerfile's base for arm64, or what stands in for it where it cannot be pulled."""
     if machine.base != STAND_IN:
         return machine.base
+    # What is only unpacked has no such folder yet, and trusts nothing.
+    (root.folder / "usr/local/bin").mkdir(parents=True, exist_ok=True)
+    (root.folder / "usr/local/share/ca-certificates").mkdir(parents=True, exist_ok=True)
+    trust_as_here(root.folder)
     for name in ("python", "python3"):
         (root.folder / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
     archive = work / "arm64.tar"
