@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.e2e.commands import ENDING, run
+from support.checkout import names_of_files
+from support.e2e.commands import ENDING
 from support.e2e.launch import Launch
 from support.e2e.machine import Machine, plain_machine
 from support.e2e.world import World, running_world
@@ -64,12 +65,9 @@ def machine(work: Path) -> Iterator[Machine]:
 def action(work: Path) -> Path:
     """The action as a checkout of it would be: what git has or would add, nothing else."""
     folder = work / "action"
-    files = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
-    for name in filter(None, files.split("\0")):
-        source = ROOT / name
-        if source.is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, folder / name)
+    for name in names_of_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
     return folder
 
 

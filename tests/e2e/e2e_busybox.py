@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
 
+from support.checkout import digests
 from support.e2e.commands import run
 from support.e2e.launch import Launch
 from support.e2e.machine import unpacked
@@ -43,9 +43,7 @@ def test_a_release_in_plain_python(only_busybox, action, tmp_path, world, dist):
     assert prepared["runtime"] == "python"
     done = launch.publish(prepared, world)
     assert done.returncode == 0, done.stdout
-    assert world.verified("sample") == {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in dist.iterdir()
-    }
+    assert world.verified("sample") == digests(dist)
 
 
 def test_docker_needs_another_realpath(only_busybox, launch):

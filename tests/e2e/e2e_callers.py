@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import partial
 
@@ -10,6 +9,7 @@ import pytest
 import requests
 from pypi_attestations import Provenance
 
+from support.checkout import digests
 from support.e2e.act import Caller
 from support.e2e.world import CALLED_REF, running_world, secrets_in
 from support.independent import judge
@@ -26,10 +26,6 @@ def caller(tmp_path, dist, action, machine):
 @pytest.fixture
 def judged(node_modules, tmp_path):
     return partial(judge, node_modules, tmp_path)
-
-
-def digests(folder):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("workflow", ["plain", "composite", "nested"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 
 import pytest
 
+from support.checkout import digests
 from support.e2e.commands import run
 from support.e2e.world import running_world, secrets_in
 from support.environment import without_a_job
@@ -73,9 +73,7 @@ def test_a_job_with_the_component_publishes(machine, image, world, dist, tmp_pat
     assert log.endswith("The script went on.\n")
     assert secrets_in(log) == []
     served = {file["filename"]: file["hashes"]["sha256"] for file in world.served("sample")}
-    assert served == {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in dist.iterdir()
-    }
+    assert served == digests(dist)
     found = verified(world.served("sample"), world.export / "trusted_root.json")
     publishers = [each.attestation_bundles[0].publisher for each in found.values()]
     assert {(each.kind, each.repository, each.workflow_filepath) for each in publishers} == {

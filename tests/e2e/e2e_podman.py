@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.checkout import digests
 from support.e2e.commands import undisturbed
 from support.e2e.inside import USER, add_user
 from support.e2e.launch import Launch
@@ -95,10 +95,6 @@ def prepared(launch: Launch, default_image: str) -> dict[str, str]:
     prepared = launch.prepare("docker")
     assert prepared == {"runtime": "docker", "image": default_image}
     return prepared
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
 def test_what_podman_writes_is_the_callers(

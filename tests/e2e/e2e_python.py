@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.checkout import digests
 from support.e2e.commands import run
 from support.e2e.launch import Launch, only_tools
 
@@ -72,9 +72,7 @@ def test_a_release_without_docker(launch, world, dist, tmp_path, version):
     assert prepared["runtime"] == "python"
     done = launch.publish(prepared, world)
     assert done.returncode == 0, done.stdout
-    assert world.verified("sample") == {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in dist.iterdir()
-    }
+    assert world.verified("sample") == digests(dist)
     assert launch.outputs()["result"] == "done"
     # The next call of the job finds the installation.
     marker = Path(prepared["python"]).parents[1] / "complete"
@@ -115,9 +113,7 @@ def test_in_a_job_container(machine, action, world, dist, tmp_path):
         env=os.environ | machine.environment | job,
     )
     assert "the Docker engine does not see this job's folders" in said
-    assert world.verified("sample") == {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in dist.iterdir()
-    }
+    assert world.verified("sample") == digests(dist)
 
 
 def test_without_docker_and_python_it_says_what_to_add(launch, tmp_path):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.checkout import digests
 from support.plain_index import PASSWORD, OtherIndex, other
 from support.releases import SDIST, WHEEL, problem, staged
 
@@ -23,9 +23,7 @@ def test_it_gets_the_files_and_no_attestations(stage: Stage, *, speaks_json: boo
         report = publisher.run()
     assert report.result == "done", publisher.printed
     assert {file.status for file in report.files.values()} == {"uploaded"}
-    assert index.files == {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in stage.folder.iterdir()
-    }
+    assert index.files == digests(stage.folder)
     assert not any("attestations" in fields for fields in index.fields)
     assert not [asked for asked in index.asked if "oidc" in asked], "the password is enough"
     assert PASSWORD not in publisher.printed

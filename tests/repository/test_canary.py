@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -150,22 +149,22 @@ def test_the_same_version_has_the_same_bytes(
 ) -> None:
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
 
-    def digests(folder: str, version: str, mask: int) -> dict[str, str]:
+    def built_digests(folder: str, version: str, mask: int) -> dict[str, str]:
         before = os.umask(mask)
         try:
             dist = built("Some.Canary", version, tmp_path / folder)
         finally:
             os.umask(before)
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in dist.iterdir()}
+        return digests(dist)
 
-    first = digests("one", "2026.11.28.17", 0o022)
+    first = built_digests("one", "2026.11.28.17", 0o022)
     assert set(first) == {
         "some_canary-2026.11.28.17-py3-none-any.whl",
         "some_canary-2026.11.28.17.tar.gz",
     }
     # Built later, by somebody with other habits.
-    assert digests("two", "2026.11.28.17", 0o077) == first
-    assert not set(digests("three", "2026.11.28.18", 0o022).values()) & set(first.values())
+    assert built_digests("two", "2026.11.28.17", 0o077) == first
+    assert not set(built_digests("three", "2026.11.28.18", 0o022).values()) & set(first.values())
     assert "SOURCE_DATE_EPOCH" not in os.environ
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pin_examples import Pin, pages, pinned, released, uses, versions
 
+from support.checkout import names_of_files
 from support.paths import ROOT
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -18,15 +19,8 @@ _AT_A_REF = re.compile(r"(?:uses|component): *\S*attested-publish[\w./-]*@(\S+)"
 
 
 def _tracked() -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    names = [name for name in listed.stdout.split("\0") if name.endswith((".md", ".yml", ".yaml"))]
-    return [ROOT / name for name in names if (ROOT / name).is_file()]
+    names = [name for name in names_of_files() if name.endswith((".md", ".yml", ".yaml"))]
+    return [ROOT / name for name in names]
 
 
 def test_all_examples_have_one_and_the_same_pin() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ from release_ready import wrong_in_the_files, wrong_in_the_repository
 from ruamel.yaml import YAML
 from tag_release import tag
 
+from support.checkout import digests, names_of_files
 from support.environment import without_a_job
 from support.github import REPOSITORY, TOKEN, GitHub, protected
 from support.paths import ROOT
@@ -425,15 +425,8 @@ def test_artifacts_are_passed_on_by_id() -> None:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This project's files in another folder, with other times and modes, as in another clone."""
     folder = tmp_path_factory.mktemp("elsewhere") / "clone"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/")):
+    for name in names_of_files():
+        if not name.startswith(("tests/", "docs/")):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
             os.utime(folder / name, (10**9, 10**9))
@@ -450,7 +443,7 @@ def built(folder: Path, output: Path, **variables: str) -> dict[str, str]:
         capture_output=True,
         check=True,
     )
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in output.iterdir()}
+    return digests(output)
 
 
 def test_building_it_again_gives_the_same_bytes(checkout: Path, tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 import pytest
 
+from support.checkout import digests
 from support.e2e.roots import MACHINES, alpine_root
 
 
@@ -32,9 +32,7 @@ def test_a_release(root, architecture, job_in, world, dist):
     assert prepared["runtime"] == "python"
     done = launch.publish(prepared, world)
     assert done.returncode == 0, done.stdout
-    assert world.verified("sample") == {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in dist.iterdir()
-    }
+    assert world.verified("sample") == digests(dist)
     assert launch.outputs()["result"] == "done"
 
 
