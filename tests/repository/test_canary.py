@@ -17,6 +17,7 @@ from packaging.version import Version
 from ruamel.yaml import YAML
 
 from support.canary import ISSUE_ACTION, JOB, GitHubCommand, reported
+from support.checkout import digests
 from support.command import command
 from support.environment import without_a_job
 from support.paths import ROOT

@@ -64,7 +64,7 @@ def base(machine, root, work):
 @pytest.mark.parametrize("target", ["program", "shell"])
 def test_a_rehearsal_in_the_image(machine, base, action, dist, target):
     options = ("--network", "host")
-    # Docker 20.10 builds for its own platform, whatever runs in the layers: then it must not be asked
+    # Docker 20.10 builds for its own platform, whatever runs in the layers: so it must not be asked
     # for another one.
     if machine.base != STAND_IN:
         options += ("--platform", "linux/arm64")
