@@ -45,9 +45,10 @@ def test_the_same_source_makes_the_same_layers(machine, action, images):
     again = f"{images['shell']}-again"
     options = ("--no-cache", *machine.build_arguments.split())
     machine.docker("build", *options, "--target", "shell", "--tag", again, str(action))
-    of = '{{ join .RootFS.Layers "\n" }}'
     first, second = (
-        machine.docker("image", "inspect", "--format", of, name).split()
+        json.loads(
+            machine.docker("image", "inspect", "--format", "{{ json .RootFS.Layers }}", name)
+        )
         for name in (images["shell"], again)
     )
     assert len(first) == 3

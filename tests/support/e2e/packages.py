@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
-_STATE = Path("/run/attested-publish-e2e-packages")
+STATE = Path("/run/attested-publish-e2e-packages")
+"""Who uses packages (`users` is locked), and which were added (`packages`)."""
+
 _OTHERS_SECONDS = 300
 """How long apt waits for another program that installs something."""
 
@@ -37,8 +39,8 @@ def installed(program: str, package: str) -> Iterator[None]:
             )
         yield
         return
-    _STATE.mkdir(exist_ok=True)
-    with (_STATE / "users").open("w") as users:
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "users").open("w") as users:
         try:
             with _alone():
                 fcntl.flock(users, fcntl.LOCK_SH)
@@ -52,13 +54,13 @@ def installed(program: str, package: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    with (_STATE / "apt").open("w") as file:
+    with (STATE / "apt").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _added() -> Path:
-    return _STATE / "packages"
+    return STATE / "packages"
 
 
 def _install(package: str) -> None:
