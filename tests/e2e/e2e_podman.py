@@ -141,7 +141,8 @@ def test_a_cancelled_job_leaves_no_token_behind(launch: Launch, prepared: dict[s
                     process.send_signal(signal.SIGINT)
     log = "".join(said)
     assert process.returncode == 1, log
-    assert "It received SIGINT" in log
+    # Podman 4.3 passes it on as SIGTERM where it is rootless.
+    assert "It received SIGINT" in log or "It received SIGTERM" in log, log[-3000:]
     assert "API token revoked" in log
 
 
