@@ -20,7 +20,7 @@ rehearse: $(VENV)/runtime
 	$(BIN)/attested-publish rehearse $(DIST)
 
 # Hundreds of programs are started, and every worker compiles every test: once is enough.
-test slow e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-arm64 e2e-alpine: export PYTHONDONTWRITEBYTECODE :=
+test slow e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-slow e2e-arm64 e2e-alpine: export PYTHONDONTWRITEBYTECODE :=
 
 ## test: the whole test suite
 test: $(VENV)/dev
@@ -125,30 +125,24 @@ format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+COMPILE = $(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header
+
 ## lock: update requirements/*.txt from requirements/*.in (universal, with hashes)
 lock: $(VENV)/dev
-	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header requirements/runtime.in --output-file requirements/runtime.txt
-	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header requirements/uv.in --output-file requirements/uv.txt
-	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header requirements/lock.in --output-file requirements/lock.txt
-	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header requirements/setup.in --output-file requirements/setup.txt
-	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header requirements/dev.in --constraints requirements/runtime.txt \
+	$(COMPILE) requirements/runtime.in --output-file requirements/runtime.txt
+	$(COMPILE) requirements/uv.in --output-file requirements/uv.txt
+	$(COMPILE) requirements/lock.in --output-file requirements/lock.txt
+	$(COMPILE) requirements/setup.in --output-file requirements/setup.txt
+	$(COMPILE) requirements/dev.in --constraints requirements/runtime.txt \
 		--constraints requirements/uv.txt --constraints requirements/lock.txt \
 		--constraints requirements/setup.txt \
 		--output-file requirements/dev.txt
-	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header requirements/sbom.in --output-file requirements/sbom.txt
-	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header requirements/e2e.in --constraints requirements/dev.txt \
+	$(COMPILE) requirements/sbom.in --output-file requirements/sbom.txt
+	$(COMPILE) requirements/e2e.in --constraints requirements/dev.txt \
 		--output-file requirements/e2e.txt
-	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header --no-deps requirements/alpine.in --output-file requirements/alpine.txt
-	$(BIN)/uv pip compile $(UPGRADE) --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-header requirements/audit.in --constraints requirements/dev.txt \
+	$(COMPILE) --no-deps requirements/alpine.in --output-file requirements/alpine.txt
+	$(COMPILE) requirements/audit.in --constraints requirements/dev.txt \
 		--constraints requirements/e2e.txt --output-file requirements/audit.txt
 
 clean:

@@ -28,9 +28,14 @@ def tag(version: str, files: dict[str, str], repository: Repository) -> str:
     tree = repository.post("git/trees", {"base_tree": base, "tree": entries})["sha"]
     name = f"tags/v{version}"
     if (existing := repository.find(f"git/ref/{name}")) is not None:
-        commit = existing["object"]["sha"]
-        _compare(version, repository.get(f"git/commits/{commit}"), tree, parent)
-        return str(commit)
+        commit = repository.get(f"git/commits/{existing['object']['sha']}")
+        found = commit["tree"]["sha"], [each["sha"] for each in commit["parents"]]
+        if found != (tree, [parent]):
+            raise ValueError(
+                f"The tag v{version} is another commit than this release would be. A tag never "
+                "moves: release the next version."
+            )
+        return str(commit["sha"])
     # With an author or a committer, GitHub would not sign it.
     wanted = {"message": f"Release {version}", "tree": tree, "parents": [parent]}
     made = repository.post("git/commits", wanted)
@@ -40,21 +45,6 @@ def tag(version: str, files: dict[str, str], repository: Repository) -> str:
     print(f"Tagging {made['sha']}", file=sys.stderr)
     repository.post("git/refs", {"ref": f"refs/{name}", "sha": made["sha"]})
     return str(made["sha"])
-
-
-def _compare(version: str, commit: dict[str, object], tree: str, parent: str) -> None:
-    """Raise `ValueError` unless a commit is the one that would be made."""
-    has = commit["tree"], commit["parents"]
-    parts = {"tree": tree, "parents": [parent]}
-    found = {
-        "tree": has[0]["sha"] if isinstance(has[0], dict) else None,
-        "parents": [each["sha"] for each in has[1]] if isinstance(has[1], list) else None,
-    }
-    if found != parts:
-        raise ValueError(
-            f"The tag v{version} is another commit than this release would be. A tag never moves: "
-            "release the next version."
-        )
 
 
 def main() -> None:

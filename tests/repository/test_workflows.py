@@ -93,9 +93,7 @@ def test_an_action_is_used_at_one_commit_everywhere() -> None:
     refs = defaultdict(set)
     for path in (*sorted(FOLDER.glob("*.yml")), *EXAMPLES):
         text = path.read_text(encoding="utf-8")
-        for action, ref in re.findall(
-            r"^[^#\n]*\buses: ([\w.-]+/[\w.-]+)\S*@(.+)$", text, re.MULTILINE
-        ):
+        for action, ref in _USES.findall(text):
             refs[action].add(ref)
     assert len(refs) >= 8
     for action, found in refs.items():

@@ -152,11 +152,7 @@ def _own_engine(work: Path) -> Iterator[dict[str, str]]:
                 start_new_session=True,
             )
         try:
-            deadline = time.monotonic() + _ENGINE_SECONDS
-            while not _answers(environment):
-                if daemon.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"dockerd does not start:\n{log.read_text()[-4000:]}")
-                time.sleep(0.3)
+            wait_for_engine(daemon, environment, log)
             yield environment
         finally:
             with undisturbed():
@@ -167,6 +163,22 @@ def _stop(daemon: subprocess.Popen[bytes], environment: dict[str, str]) -> None:
     containers = _docker_quietly(environment, "ps", "--all", "--quiet").split()
     if containers:
         _docker_quietly(environment, "rm", "--force", *containers)
+    end_engine(daemon)
+
+
+def wait_for_engine(
+    daemon: subprocess.Popen[bytes], environment: dict[str, str], log: Path
+) -> None:
+    """Wait until an engine that was started answers; raise with its log if it does not."""
+    deadline = time.monotonic() + _ENGINE_SECONDS
+    while not _answers(environment):
+        if daemon.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"dockerd does not start:\n{log.read_text()[-4000:]}")
+        time.sleep(0.3)
+
+
+def end_engine(daemon: subprocess.Popen[bytes]) -> None:
+    """End an engine, by force if it does not end by itself."""
     daemon.terminate()
     try:
         daemon.wait(30)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 from support.e2e.commands import undisturbed
 from support.e2e.inside import USER, as_user, inside
-from support.e2e.machine import Machine
+from support.e2e.machine import Machine, end_engine, wait_for_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 PACKAGES = ("docker.io", "docker-cli", "rootlesskit", "uidmap", "iptables", "procps")
 
 _START = "/usr/share/docker.io/contrib/dockerd-rootless.sh"
-_START_SECONDS = 60
 
 
 @contextlib.contextmanager
@@ -61,25 +59,8 @@ def rootless_engine(root: Path, folder: Path) -> Iterator[Machine]:
         run_arguments="--network none",
     )
     try:
-        deadline = time.monotonic() + _START_SECONDS
-        while not _answers(machine):
-            if daemon.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"dockerd does not start:\n{log.read_text()[-4000:]}")
-            time.sleep(0.3)
+        wait_for_engine(daemon, machine.environment, log)
         yield machine
     finally:
         with undisturbed():
-            daemon.terminate()
-            try:
-                daemon.wait(30)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
-
-
-def _answers(machine: Machine) -> bool:
-    try:
-        machine.docker("info", timeout=20)
-    except (RuntimeError, subprocess.TimeoutExpired):
-        return False
-    return True
+            end_engine(daemon)
