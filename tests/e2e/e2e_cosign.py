@@ -13,6 +13,7 @@ import requests
 
 from support.e2e.commands import finished
 from support.e2e.machine import unpacked
+from support.e2e.world import pem
 from support.environment import without_a_job
 from support.sidecars import SLSA
 
@@ -112,9 +113,7 @@ def test_verifies_the_slsa_provenance_that_the_index_serves(call, publish, cosig
 
 def test_what_it_signed_is_published(call, publish, cosign, world, dist):
     """Its bundles, made in the embedded Sigstore, lie beside the files and are used."""
-    headers = {"Authorization": f"bearer {world.request_token}"}
-    url = f"{world.request['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience=sigstore"
-    token = requests.get(url, headers=headers, timeout=20).json()["value"]
+    token = world.identity_token("sigstore")
     predicate = dist.parent / "predicate.json"
     predicate.write_text("{}")
     is_version_2 = "--trusted-root" not in call(cosign, "attest-blob", "--help")[1]
@@ -161,7 +160,3 @@ def told_to_version_2(export, folder):
         "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE": str(keys),
         "SIGSTORE_ROOT_FILE": str(authority),
     }
-
-
-def pem(kind, content):
-    return f"-----BEGIN {kind}-----\n{content['rawBytes']}\n-----END {kind}-----\n"

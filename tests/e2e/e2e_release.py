@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-import requests
 from ruamel.yaml import YAML
 from sigstore.dsse import Statement
 from sigstore.models import ClientTrustConfig
@@ -31,7 +30,7 @@ from support.e2e.commands import finished, run
 from support.e2e.machine import unpacked
 from support.e2e.packages import installed
 from support.e2e.registry import Registry, running_registry
-from support.e2e.world import World, running_world
+from support.e2e.world import World, pem, running_world
 from support.environment import without_a_job
 from support.github import REPOSITORY, TOKEN, GitHub
 from support.independent import installed as node_packages
@@ -129,12 +128,6 @@ def _repository(folder: Path, action: Path) -> GitHub:
     return github
 
 
-def _token(world: World) -> str:
-    headers = {"Authorization": f"bearer {world.request_token}"}
-    url = f"{world.request['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience=sigstore"
-    return requests.get(url, headers=headers, timeout=20).json()["value"]
-
-
 def signed(world: World, subjects: list[dict[str, Any]], kind: str, predicate: Any) -> str:
     """Return the bundle of a statement that the world's job signs."""
     config = ClientTrustConfig.from_json(world.trust_config.read_text(encoding="utf-8"))
@@ -146,7 +139,7 @@ def signed(world: World, subjects: list[dict[str, Any]], kind: str, predicate: A
         "predicate": predicate,
     }
     context = SigningContext.from_trust_config(config)
-    with context.signer(IdentityToken(_token(world))) as signer:
+    with context.signer(IdentityToken(world.identity_token("sigstore"))) as signer:
         return signer.sign_dsse(Statement(json.dumps(statement).encode())).to_json()
 
 
@@ -162,7 +155,7 @@ def attach(release: Release, folder: Path, digest: str, bundle: str, kind: str) 
 def _predicates(release: Release, folder: Path) -> dict[str, Any]:
     run("make", "sbom", f"SBOM={folder / 'attested-publish.cdx.json'}", cwd=str(ROOT))
     return {
-        SLSA: provenance_predicate(understand(_token(release.world))),
+        SLSA: provenance_predicate(understand(release.world.identity_token("sigstore"))),
         SBOM: json.loads((folder / "attested-publish.cdx.json").read_text(encoding="utf-8")),
     }
 
@@ -208,7 +201,7 @@ def _files(release: Release, folder: Path) -> None:
     assert done.returncode == 0, done.stdout
     sums = [line.split() for line in (files / "SHA256SUMS").read_text().splitlines()]
     subjects = [{"name": name, "digest": {"sha256": digest}} for digest, name in sums]
-    predicate = provenance_predicate(understand(_token(release.world)))
+    predicate = provenance_predicate(understand(release.world.identity_token("sigstore")))
     bundle = signed(release.world, subjects, SLSA, predicate)
     (files / "provenance.sigstore.json").write_text(bundle, encoding="utf-8")
 
@@ -259,10 +252,6 @@ exec {python} -m pypi_attestations "${{@:1:2}}" --offline \\
     # Its virtual environment is that of these tests: another one would be the same.
     "make": 'exec {make} -o .venv/runtime BIN={bin} "$@"',
 }
-
-
-def pem(kind: str, content: dict[str, str]) -> str:
-    return f"-----BEGIN {kind}-----\n{content['rawBytes']}\n-----END {kind}-----\n"
 
 
 def _user(folder: Path, world: World, work: Path) -> dict[str, str]:
@@ -460,7 +449,7 @@ def test_each_client_refuses_the_attestations_of_another_image(
 
 def test_an_image_without_sbom_is_refused(release: Release, tmp_path: Path) -> None:
     pushed = release.registry.push_index("us/attested-publish", content=tmp_path.name)
-    predicate = provenance_predicate(understand(_token(release.world)))
+    predicate = provenance_predicate(understand(release.world.identity_token("sigstore")))
     for digest in pushed.values():
         bundle = signed(release.world, [subject(release, digest)], SLSA, predicate)
         attach(release, tmp_path, digest, bundle, SLSA)

@@ -70,6 +70,12 @@ class World:
         """The secret among them."""
         return self.request["ACTIONS_ID_TOKEN_REQUEST_TOKEN"]
 
+    def identity_token(self, audience: str) -> str:
+        """Ask for an identity token of the job."""
+        headers = {"Authorization": f"bearer {self.request_token}"}
+        url = f"{self.request['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience={audience}"
+        return requests.get(url, headers=headers, timeout=20).json()["value"]
+
     def served(self, project: str) -> list[dict[str, Any]]:
         """Return what the index lists for a project (PEP 691)."""
         url = f"{self.index_url}{project}/"
@@ -104,6 +110,11 @@ class World:
             assert types == list(kinds)
             found[file["filename"]] = digest
         return found
+
+
+def pem(kind: str, content: dict[str, str]) -> str:
+    """Return a key or certificate of a trusted root as cosign reads it from a file."""
+    return f"-----BEGIN {kind}-----\n{content['rawBytes']}\n-----END {kind}-----\n"
 
 
 @contextlib.contextmanager
