@@ -9,14 +9,16 @@ FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 RUN ["python", "-m", "venv", "--without-pip", "/opt/attested-publish"]
 # First what rarely changes: most builds share the layers with the locked wheels and the
-# files of the base image. Bytecode is never checked against its source: both are fixed.
+# files of the base image. Bytecode is never checked against its source: both are fixed. One
+# process (-j 1) makes it: the same source gives other bytes after other files (CPython writes a
+# constant once or twice, depending on the strings it knows), and several share files out by chance.
 COPY requirements/runtime.txt /build/requirements/
 RUN python -m pip --python /opt/attested-publish/bin/python install --quiet \
         --no-deps --require-hashes --only-binary :all: --no-compile \
         -r /build/requirements/runtime.txt \
     && python -m pip --python /opt/attested-publish/bin/python check \
     && find /opt/attested-publish -depth -type d '(' -name tests -o -name test_data ')' -exec rm -r '{}' + \
-    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/attested-publish
+    && python -m compileall -q -j 1 --invalidation-mode unchecked-hash /opt/attested-publish
 COPY tools/assemble_image.py /build/tools/
 RUN ["python", "-I", "/build/tools/assemble_image.py", "/opt/attested-publish", "/image", "/image-shell"]
 COPY pyproject.toml README.md LICENSE entrypoint.py /build/
@@ -25,7 +27,7 @@ COPY src /build/src
 RUN python -m pip --python /opt/attested-publish/bin/python install --quiet \
         --no-index --no-deps --no-build-isolation --no-compile /build \
     && mv /build/entrypoint.py /opt/attested-publish/ \
-    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+    && python -m compileall -q -j 1 --invalidation-mode unchecked-hash \
         /opt/attested-publish/lib/python3*/site-packages/attested_publish
 # The same time for every file: then the same source makes the same layers, whenever it is built.
 # Also for /opt itself, which COPY would create with the time of the build.

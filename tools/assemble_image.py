@@ -127,7 +127,8 @@ class Tree:
         done = compileall.compile_dir(
             self._within(folder),
             quiet=1,
-            workers=0,
+            # With more of them, the bytes depend on chance: see the Dockerfile.
+            workers=1,
             stripdir=str(self._folder),
             prependdir="/",
             invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
