@@ -42,6 +42,15 @@ def test_the_engine_is_sent_what_is_copied_and_nothing_else():
     assert {line[1:] for line in lines if line.startswith("!")} == copied_by_the_dockerfile()
 
 
+def test_bytecode_is_made_by_one_process():
+    """Several share the files out by chance, and CPython writes other bytes after other files."""
+    commands = re.findall(r"-m compileall (.*)", DOCKERFILE)
+    assert commands
+    assert [line for line in commands if "-j 1 " not in line] == []
+    tool = (ROOT / "tools" / "assemble_image.py").read_text(encoding="utf-8")
+    assert re.findall(r"workers=(\d+)", tool) == ["1"]
+
+
 LEFT_OUT = {
     name
     for name in sys.stdlib_module_names | {"test", "distutils", "lib2to3"}
