@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import github_api
 import pytest
 from changelog import sections
-from github_api import Refused, Repository
+from github_api import GitHubError, Repository
 from release_ready import wrong_in_the_files, wrong_in_the_repository
 from ruamel.yaml import YAML
 from tag_release import tag
+from werkzeug.wrappers import Response
 
 from support.checkout import digests, names_of_files
 from support.environment import without_a_job
@@ -173,6 +178,10 @@ def _a_tag_of_that_name(github: GitHub) -> None:
     github.environments["release"]["branch_policies"].append({"name": "main", "type": "tag"})
 
 
+def _nothing_said_of_administrators(github: GitHub) -> None:
+    del github.environments["pypi"]["can_admins_bypass"]
+
+
 def _no_environment(github: GitHub) -> None:
     del github.environments["release"]
 
@@ -201,6 +210,7 @@ def _main_has_moved(github: GitHub) -> None:
         (_nobody_among_the_reviewers, "The environment pypi has no required reviewers."),
         (_self_review, "The environment pypi lets people approve what they started"),
         (_administrators_bypass_it, "The environment pypi lets administrators bypass"),
+        (_nothing_said_of_administrators, "The environment pypi lets administrators bypass"),
         (_protected_branches_only, "The environment pypi is for protected branches: select main"),
         (_no_branch, "The environment pypi is not open to main."),
         (_any_branch, "Any branch may use the environment release: allow main only."),
@@ -269,9 +279,132 @@ def test_a_token_that_github_refuses_is_no_traceback(
             check=False,
         )
         assert done.returncode == 1
-        assert "401" in done.stderr
+        said = "GitHub refused GET .* with status 401: Bad credentials.\n"
+        assert re.search(said, done.stderr)
         assert "Traceback" not in done.stderr
         assert "of-somebody" not in done.stderr
+
+
+LIMITED = "Its rate limit is used up: start the job again"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "body", "says"),
+    [
+        (
+            (403, {}),
+            '{"message": "Resource not accessible by integration", "status": "403"}',
+            "Resource not accessible by integration.",
+        ),
+        ((403, {"X-RateLimit-Remaining": "3"}), '{"message": null}', "FORBIDDEN."),
+        (
+            (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1900000000"}),
+            '{"message": "API rate limit exceeded."}',
+            f"API rate limit exceeded. {LIMITED} after 2030-03-17 17:46 UTC.",
+        ),
+        ((429, {"Retry-After": "60"}), "{}", f"TOO MANY REQUESTS. {LIMITED} in 60 seconds."),
+        ((429, {"Retry-After": "soon"}), "[]", f"TOO MANY REQUESTS. {LIMITED} later."),
+        (
+            (422, {}),
+            '{"message": "Validation Failed", "errors": [{"code": "missing"}, "No tree.", {}]}',
+            "Validation Failed: missing: No tree.",
+        ),
+        ((502, {}), f"<html>{'x' * 100_000}", "BAD GATEWAY. Start the job again."),
+        (
+            (404, {}),
+            json.dumps({"message": "No\n::error::such\u001b[31m thing" + "g" * 1000}),
+            f"No ::error::such?[31m thing{'g' * 273}….",
+        ),
+    ],
+)
+def test_what_github_refuses_is_one_short_line(
+    github: GitHub,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: tuple[int, dict[str, str]],
+    body: str,
+    says: str,
+) -> None:
+    status, headers = refusal
+    with serving(Response(body, status, headers)) as server:
+        monkeypatch.setenv("GITHUB_API_URL", server.url.rstrip("/"))
+        with pytest.raises(GitHubError) as refused:
+            Repository().get("x")
+    assert str(refused.value) == f"GitHub refused GET x with status {status}: {says}"
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [("<html>", "is not JSON. Start the job again."), ("[]", "is not a JSON object.")],
+)
+def test_an_answer_that_is_not_from_github_is_one_short_line(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch, body: str, says: str
+) -> None:
+    with serving(Response(body)) as server:
+        monkeypatch.setenv("GITHUB_API_URL", server.url.rstrip("/"))
+        with pytest.raises(GitHubError) as wrong:
+            Repository().get("x")
+    assert str(wrong.value) == f"GitHub's answer to GET x {says}"
+
+
+def test_the_token_does_not_follow_a_redirect(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def elsewhere(environ: Any, start_response: Any) -> Any:
+        asked.append(environ["HTTP_AUTHORIZATION"])
+        return Response("{}")(environ, start_response)
+
+    with (
+        serving(elsewhere) as other,
+        serving(Response('{"message": "Moved"}', 301, {"Location": other.url})) as server,
+    ):
+        monkeypatch.setenv("GITHUB_API_URL", server.url.rstrip("/"))
+        with pytest.raises(GitHubError, match=r"refused GET x with status 301: Moved\."):
+            Repository().get("x")
+    assert asked == []
+
+
+def test_no_answer_of_github_is_one_short_line(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {
+        b"": "did not answer GET x: Remote end closed connection without response",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{": "'s answer to GET x is not JSON",
+        b"nonsense\r\n\r\n": "did not answer GET x: nonsense",
+    }
+    for answer, says in answers.items():
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            host, port = listening.getsockname()
+            monkeypatch.setenv("GITHUB_API_URL", f"http://{host}:{port}")
+            thread = threading.Thread(target=_answer_once, args=(listening, answer))
+            thread.start()
+            with pytest.raises(GitHubError, match=re.escape(says)) as unanswered:
+                Repository().get("x")
+            thread.join()
+        assert str(unanswered.value).endswith(" Start the job again.")
+    # Nobody listens there any more.
+    with pytest.raises(GitHubError, match=r"did not answer GET x: .*refused"):
+        Repository().get("x")
+    monkeypatch.setattr(github_api, "_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        monkeypatch.setenv("GITHUB_API_URL", f"http://{host}:{port}")
+        with pytest.raises(GitHubError, match=r"did not answer GET x: timed out\. Start"):
+            Repository().get("x")
+
+
+def _answer_once(listening: socket.socket, answer: bytes) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(10_000)
+        connection.sendall(answer)
+
+
+@pytest.mark.parametrize("version", ["1 2", "1/../../x", "1?x=1#y"])
+def test_what_is_no_version_is_no_path_either(github: GitHub, version: str) -> None:
+    assert list(wrong_in_the_repository(version, Repository())) == []
 
 
 IMAGES = {
@@ -314,6 +447,27 @@ def test_a_tag_never_moves(
     assert github.git("rev-parse", "v1.2.3") == commit
 
 
+@pytest.mark.parametrize("somebody", ["unsigned", "other message", "annotated"])
+def test_a_tag_that_somebody_has_made_is_not_taken_for_the_release(
+    github: GitHub, somebody: str
+) -> None:
+    made = tag("1.2.3", IMAGES, Repository())
+    parent, message = f"{made}^", "Release 1.2.3"
+    # It would be the same commit if made within the same second.
+    github.signed.clear()
+    if somebody == "annotated":
+        github.git("tag", "--force", "--annotate", "--message=Mine", "v1.2.3", made)
+    else:
+        if somebody == "other message":
+            message = "Mine"
+        theirs = github.git("commit-tree", f"{made}^{{tree}}", "-p", parent, "-m", message)
+        github.git("tag", "--force", "v1.2.3", theirs)
+        if somebody == "other message":
+            github.signed.add(theirs)
+    with pytest.raises(ValueError, match=r"v1\.2\.3 is another commit .* A tag never moves"):
+        tag("1.2.3", IMAGES, Repository())
+
+
 def test_a_commit_that_github_does_not_sign_is_not_tagged(github: GitHub) -> None:
     github.signs = False
     with pytest.raises(ValueError, match="did not sign the commit: unsigned"):
@@ -326,7 +480,7 @@ def test_only_a_missing_thing_counts_as_missing(
 ) -> None:
     assert Repository().find("git/ref/tags/v9") is None
     monkeypatch.setenv("GH_TOKEN", "")
-    with pytest.raises(Refused):
+    with pytest.raises(GitHubError):
         Repository().find("git/ref/tags/v9")
 
 
