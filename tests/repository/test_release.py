@@ -23,6 +23,7 @@ from changelog import sections
 from github_api import GitHubError, Repository
 from release_ready import wrong_in_the_files, wrong_in_the_repository
 from ruamel.yaml import YAML
+from source_date import source_date
 from tag_release import tag
 from werkzeug.wrappers import Response
 
@@ -611,6 +612,23 @@ def test_building_it_again_gives_the_same_bytes(checkout: Path, tmp_path: Path) 
         assert built(checkout, tmp_path / "second", **other) == first
     finally:
         os.umask(old_mask)
+
+
+@pytest.mark.parametrize("before", [None, "7"])
+def test_the_date_of_what_is_built_is_not_left_behind(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    if before is not None:
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", before)
+
+    def broken_build() -> None:
+        with source_date(dt.date(1970, 1, 2)):
+            raise ValueError(os.environ["SOURCE_DATE_EPOCH"])
+
+    with pytest.raises(ValueError, match=r"\A86400\Z"):
+        broken_build()
+    assert os.environ.get("SOURCE_DATE_EPOCH") == before
 
 
 def test_a_clone_has_the_same_bytes_where_git_writes_other_line_ends(
