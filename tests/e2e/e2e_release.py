@@ -191,14 +191,21 @@ def _files(release: Release, folder: Path) -> None:
     lock = run(sys.executable, str(ROOT / "tools/release_lock.py"), str(folder / "dist"))
     (files / "attested-publish.txt").write_text(lock, encoding="utf-8")
     shutil.copy(folder / "attested-publish.cdx.json", files)
+    for image in ("program-amd64", "program-arm64", "shell-amd64", "shell-arm64"):
+        shutil.copy(folder / "attested-publish.cdx.json", files / f"{image}.cdx.json")
     (files / "notes.md").write_text("Something.\n", encoding="utf-8")
-    done = release.bash(
-        script("files", "Name the images by digest, and add checksums"),
-        files,
-        IMAGE=release.image,
-        DIGESTS=json.dumps(release.digests),
-    )
-    assert done.returncode == 0, done.stdout
+    for step in (
+        "Check that no file is missing, and none is there besides",
+        "Name the images by digest, and add checksums",
+    ):
+        done = release.bash(
+            script("files", step),
+            files,
+            VERSION=VERSION,
+            IMAGE=release.image,
+            DIGESTS=json.dumps(release.digests),
+        )
+        assert done.returncode == 0, done.stdout
     sums = [line.split() for line in (files / "SHA256SUMS").read_text().splitlines()]
     subjects = [{"name": name, "digest": {"sha256": digest}} for digest, name in sums]
     predicate = provenance_predicate(understand(release.world.identity_token("sigstore")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import os
 import re
@@ -488,7 +489,132 @@ def test_only_a_missing_thing_counts_as_missing(
 JOBS = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "release.yml")["jobs"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="bash may be that of another system there")
+needs_bash = pytest.mark.skipif(
+    sys.platform == "win32", reason="bash may be that of another system there"
+)
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the job runs on Linux")
+
+
+def script(job: str, step: str) -> str:
+    """The commands of a step."""
+    (found,) = (each["run"] for each in JOBS[job]["steps"] if each.get("name") == step)
+    return found
+
+
+def bash(commands: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the commands of a step as GitHub's runner does."""
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", commands],
+        cwd=folder,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@needs_bash
+@pytest.mark.parametrize("is_wrong", [False, True])
+def test_the_name_of_the_image_is_read_once_and_passed_on_if_all_is_well(
+    tmp_path: Path, *, is_wrong: bool
+) -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    assert len(re.findall(r"\bvars\b", text.partition("\njobs:\n")[2])) == 1
+    for name, job in JOBS.items():
+        if "needs.ready." in str(job):
+            assert "ready" in job["needs"], name
+        if any("$IMAGE" in step.get("run", "") for step in job["steps"]) and name != "ready":
+            assert job["env"] == {"IMAGE": "${{ needs.ready.outputs.image }}"}, name
+    assert JOBS["ready"]["outputs"] == {"image": "${{ steps.ready.outputs.image }}"}
+    (step,) = (each for each in JOBS["ready"]["steps"] if each.get("id") == "ready")
+    assert step["env"]["IMAGE"] == "${{ vars.IMAGE }}"
+    (tmp_path / "tools").mkdir()
+    checks = f"import sys\nassert sys.argv[1:] == ['1.2.3']\nsys.exit({int(is_wrong)})\n"
+    (tmp_path / "tools" / "release_ready.py").write_text(checks)
+    output = tmp_path / "output"
+    image = "registry.example.com/us/image"
+    done = bash(step["run"], tmp_path, VERSION="1.2.3", IMAGE=image, GITHUB_OUTPUT=str(output))
+    assert done.returncode == is_wrong, done.stderr
+    assert (output.read_text() if output.exists() else "") == (
+        "" if is_wrong else f"image={image}\n"
+    )
+
+
+FILES = [
+    *("attested-publish.cdx.json", "attested-publish.txt", "notes.md"),
+    *("attested_publish-1.2.3-py3-none-any.whl", "attested_publish-1.2.3.tar.gz"),
+    *("program-amd64.cdx.json", "program-arm64.cdx.json"),
+    *("shell-amd64.cdx.json", "shell-arm64.cdx.json"),
+]
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("", ""),
+        *((f"rm {name}", f"< {name}\n") for name in FILES),
+        ("touch image.txt", "> image.txt\n"),
+        ("touch .hidden", "> .hidden\n"),
+        ("mkdir dist", "> dist\n"),
+    ],
+)
+def test_a_release_has_all_its_files_and_no_others(tmp_path: Path, change: str, says: str) -> None:
+    folder = tmp_path / "release"
+    folder.mkdir()
+    for name in FILES:
+        (folder / name).touch()
+    bash(change, folder)
+    step = script("files", "Check that no file is missing, and none is there besides")
+    done = bash(step, folder, VERSION="1.2.3")
+    assert done.returncode == bool(says)
+    assert done.stdout.partition("\n")[2] == says
+
+
+RELEASED = {"release/image.txt": "image", "provenance/provenance.sigstore.json": "{}"}
+
+
+def released(
+    folder: Path, *, version: str = "1.2.3", immutable: str = "true", there: dict[str, str] | None
+) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """Run the last step; return how it ended, and what it has asked GitHub's program to do.
+
+    `there` are the files of a release that exists before.
+    """
+    assets = folder / "assets"
+    created = "\n".join(
+        f"sha256:{hashlib.sha256(text.encode()).hexdigest()} {Path(name).name}"
+        for name, text in (RELEASED if there is None else there).items()
+    )
+    (folder / "created").write_text(created + "\n")
+    if there is not None:
+        shutil.copy(folder / "created", assets)
+    # It may do whatever it is asked to: this writes down what that is, and answers.
+    gh = folder / "gh"
+    gh.write_text(
+        '#!/bin/sh\necho "$@" >> "$ASKED"\ncase "$*" in\n'
+        f'*" --silent") test -e {assets} ;;\n*" --jq .immutable") echo {immutable} ;;\n'
+        f'*" --jq .assets"*) tac {assets} ;;\n*) cp {folder}/created {assets} ;;\nesac\n'
+    )
+    gh.chmod(0o755)
+    for name, text in RELEASED.items():
+        (folder / name).parent.mkdir()
+        (folder / name).write_text(text)
+    step = "Make the release, and check that it has these files and cannot be changed"
+    done = bash(
+        script("release", step),
+        folder,
+        PATH=f"{folder}:{os.environ['PATH']}",
+        ASKED=str(folder / "asked"),
+        VERSION=version,
+        GITHUB_REPOSITORY=REPOSITORY,
+    )
+    return done, (folder / "asked").read_text().splitlines()
+
+
+@on_linux
 @pytest.mark.parametrize(
     ("version", "immutable", "is_prerelease", "ends"),
     [
@@ -501,34 +627,36 @@ JOBS = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "release.yml")["jo
 def test_only_a_final_version_becomes_the_latest_release_which_cannot_be_changed(
     tmp_path: Path, version: str, immutable: str, is_prerelease: str, ends: int
 ) -> None:
-    # GitHub's own program may do whatever it is asked to: this only writes down what that is.
-    gh = tmp_path / "gh"
-    gh.write_text(f'#!/bin/sh\n[ "$1" = api ] && echo {immutable}\necho "$@" >> "$ASKED"\n')
-    gh.chmod(0o755)
-    (tmp_path / "release").mkdir()
-    (tmp_path / "release" / "image.txt").touch()
-    (step,) = (each["run"] for each in JOBS["release"]["steps"] if "run" in each)
-    done = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step],
-        cwd=tmp_path,
-        env=os.environ
-        | {
-            "PATH": f"{tmp_path}:{os.environ['PATH']}",
-            "ASKED": str(tmp_path / "asked"),
-            "VERSION": version,
-            "GITHUB_REPOSITORY": REPOSITORY,
-        },
-        check=False,
-    )
-    assert done.returncode == ends
-    created, looked = (tmp_path / "asked").read_text().splitlines()
+    done, asked = released(tmp_path, version=version, immutable=immutable, there=None)
+    assert done.returncode == ends, done.stdout
+    looked, created, *compared = asked
+    where = f"api repos/{REPOSITORY}/releases/tags/v{version} "
     assert created.startswith(f"release create v{version} ")
     assert f" --prerelease={is_prerelease} " in created
     assert created.endswith(" release/image.txt provenance/provenance.sigstore.json")
-    assert looked.startswith(f"api repos/{REPOSITORY}/releases/tags/v{version} ")
+    assert [each.startswith(where) for each in (looked, *compared)] == [True] * 3
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="bash may be that of another system there")
+@on_linux
+@pytest.mark.parametrize(
+    ("there", "ends"),
+    [
+        (RELEASED, 0),
+        ({"image.txt": "image"}, 1),
+        (RELEASED | {"more.txt": ""}, 1),
+        (RELEASED | {"release/image.txt": "other"}, 1),
+    ],
+)
+def test_a_release_that_is_there_already_is_compared(
+    tmp_path: Path, there: dict[str, str], ends: int
+) -> None:
+    done, asked = released(tmp_path, there=there)
+    assert done.returncode == ends, done.stdout
+    assert not any(each.startswith("release create") for each in asked)
+    assert ("does not have the files of this run" in done.stdout) == bool(ends)
+
+
+@needs_bash
 def test_a_release_without_images_to_verify_stops() -> None:
     arguments = (REPOSITORY, "refs/heads/main", "0" * 40)
     done = subprocess.run(
@@ -547,33 +675,64 @@ def _uses(job: str, action: str) -> list[dict[str, Any]]:
     ]
 
 
+_PASSED_ON = re.compile(r"\$\{\{ needs\.([\w-]+)\.outputs\.([\w-]+) \|\| 'missing' \}\}")
+
+
 def test_artifacts_are_passed_on_by_id() -> None:
-    """By name, a job of the run that is taken over could replace what another one has made."""
-    by_id = re.compile(r"\$\{\{ needs\.([\w-]+)\.outputs\.([\w-]+) \}\}")
-    made = {
-        (job, step["id"])
-        for job in JOBS
-        for step in _uses(job, "upload")
-        if not step["with"]["name"].startswith("sbom-")
-    }
-    taken = set()
-    for job in JOBS:
-        needs = JOBS[job].get("needs", [])
+    """By name, a job of the run that is taken over could replace what another one has made.
+
+    Without an id, the download gets all artifacts: then it is `missing`, which it refuses.
+    """
+    made, taken = set(), set()
+    for job, about in JOBS.items():
+        for step in _uses(job, "upload"):
+            name, id_ = step["with"]["name"], step["id"]
+            if job == "sbom":
+                name = "sbom-${{ matrix.target }}-${{ matrix.architecture }}"
+                made |= {
+                    (job, f"{target}-{architecture}")
+                    for target in about["strategy"]["matrix"]["target"]
+                    for architecture in about["strategy"]["matrix"]["architecture"]
+                }
+                (passed,) = (each for each in about["steps"] if each.get("id") == "passed-on")
+                assert passed["env"] == {
+                    "OUTPUT": "${{ matrix.target }}-${{ matrix.architecture }}",
+                    "ARTIFACT": f"${{{{ steps.{id_}.outputs.artifact-id }}}}",
+                }
+                id_ = "passed-on"
+            else:
+                made.add((job, id_))
+            assert step["with"] == {
+                "name": name,
+                "if-no-files-found": "error",
+                "overwrite": True,
+            } | {"path": step["with"]["path"]}
         for step in _uses(job, "download"):
             options = step["with"]
-            if "sbom-" in options.get("name", options.get("pattern", "")):
-                # One of each of four jobs of a matrix, which have no outputs of their own.
-                assert "sbom" in needs
-                continue
-            assert not {"name", "pattern"} & options.keys(), job
-            found = by_id.findall(options["artifact-ids"])
-            assert by_id.sub("", options["artifact-ids"]).strip(",") == "", job
-            for maker, name in found:
-                assert maker in needs
-                outputs = JOBS[maker]["outputs"]
-                assert outputs[name] == f"${{{{ steps.{name}.outputs.artifact-id }}}}"
-            taken |= set(found)
+            assert options.keys() <= {"artifact-ids", "path", "merge-multiple"}, job
+            ids = options["artifact-ids"]
+            found = set(_PASSED_ON.findall(ids))
+            if job == "attest":
+                assert ids == "${{ steps.chosen.outputs.sbom || 'missing' }}"
+                (chosen,) = (each for each in about["steps"] if each.get("id") == "chosen")
+                assert chosen["env"]["SBOMS"] == "${{ toJSON(needs.sbom.outputs) }}"
+                assert "sbom" in about["needs"]
+            else:
+                assert _PASSED_ON.sub("", ids).strip(", ") == "", job
+                assert found, job
+            # One artifact has its files in the folder itself; of several, each has a folder.
+            assert ("merge-multiple" in options) == (len(found) > 1), job
+            for maker, _ in found:
+                assert maker in about["needs"]
+            taken |= found
     assert taken == made
+    for maker, name in made:
+        expected = (
+            f"steps.passed-on.outputs.{name}"
+            if maker == "sbom"
+            else f"steps.{name}.outputs.artifact-id"
+        )
+        assert JOBS[maker]["outputs"][name] == f"${{{{ {expected} }}}}"
 
 
 @pytest.fixture(scope="module")
