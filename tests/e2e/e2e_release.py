@@ -384,6 +384,36 @@ def test_an_index_is_of_the_two_images_and_nothing_else(
     assert (name, json.loads(value)) == ("digests", {"program": image, "shell": image})
 
 
+@pytest.mark.parametrize(
+    ("chosen", "gives"),
+    [
+        ({"TARGET": "shell", "MANIFEST": "arm64", "SBOM": "arm64"}, "digest=sha256:2\nsbom=12\n"),
+        ({"TARGET": "shell", "MANIFEST": "index", "SBOM": "amd64"}, "digest=sha256:1\nsbom=11\n"),
+        ({"TARGET": "program", "MANIFEST": "index", "SBOM": "amd64"}, ""),
+        ({"TARGET": "shell", "MANIFEST": "s390x", "SBOM": "amd64"}, ""),
+    ],
+)
+def test_an_attestation_is_for_the_digest_and_the_sbom_of_its_image_or_fails(
+    tmp_path: Path, chosen: dict[str, str], gives: str
+) -> None:
+    output = tmp_path / "output"
+    with installed("jq", "jq"):
+        done = finished(
+            *("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"),
+            script("attest", "Choose the digest and the SBOM"),
+            env=os.environ
+            | chosen
+            | {
+                "DIGESTS": json.dumps({"shell": {"index": "sha256:1", "arm64": "sha256:2"}}),
+                "SBOMS": json.dumps({"shell-amd64": "11", "shell-arm64": "12"}),
+                "GITHUB_OUTPUT": str(output),
+            },
+            timeout=60,
+        )
+    assert (done.returncode == 0) == bool(gives), done.stderr
+    assert (output.read_text() if output.exists() else "") == gives
+
+
 def verify(release: Release, folder: Path, **changed: str) -> subprocess.CompletedProcess[str]:
     """Run the step of the release that verifies the images before the tag is made."""
     step = "Provenance and SBOM of each manifest, by digest, with gh and with cosign"

@@ -675,6 +675,15 @@ def _uses(job: str, action: str) -> list[dict[str, Any]]:
     ]
 
 
+def test_no_job_of_a_release_cancels_another() -> None:
+    """GitHub may not count a cancelled job among the failed ones, which are started again."""
+    matrices = [job["strategy"] for job in JOBS.values() if "strategy" in job]
+    assert len(matrices) == 3
+    assert all(each["fail-fast"] is False for each in matrices)
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    assert "cancel-in-progress: false" in text
+
+
 _PASSED_ON = re.compile(r"\$\{\{ needs\.([\w-]+)\.outputs\.([\w-]+) \|\| 'missing' \}\}")
 
 
