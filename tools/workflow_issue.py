@@ -56,8 +56,8 @@ def text_of(needs: Mapping[str, Any], environment: Mapping[str, str]) -> str:
 
 def _told(needs: Mapping[str, Any]) -> str:
     """Return what the jobs have found; empty if none got that far."""
-    given = [job["outputs"]["failures"] for job in needs.values() if job["outputs"].get("failures")]
-    return "\n".join(map(_readable, given))[:_LIMIT]
+    given = [(job.get("outputs") or {}).get("failures") for job in needs.values()]
+    return "\n".join(_readable(failures) for failures in given if failures)[:_LIMIT]
 
 
 def _readable(failures: str) -> str:

@@ -78,7 +78,8 @@ def test_only_a_run_in_which_all_jobs_succeed_is_one(result: str) -> None:
 
 
 def test_an_issue_names_the_job_and_the_run() -> None:
-    needs = {**bad("publish"), "verify": {"result": "skipped", "outputs": {}}}
+    # act says of a job without outputs that it has none, GitHub that they are empty.
+    needs = {**bad("publish"), "verify": {"result": "skipped", "outputs": None}}
     text = text_of(needs, JOB)
     assert text.startswith(f"The workflow *Canary* has failed in `publish`: {RUN}\n")
     assert "| verify | skipped |" in text
