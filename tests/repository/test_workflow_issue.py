@@ -46,11 +46,14 @@ def test_the_job_waits_for_all_others_and_may_do_nothing_else(name: str) -> None
     }
 
 
-def test_only_the_default_branch_decides_about_the_weekly_issue() -> None:
-    condition = WORKFLOWS["weekly.yml"]["jobs"]["issue"]["if"]
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_only_the_default_branch_decides_about_the_issue(name: str) -> None:
+    condition = WORKFLOWS[name]["jobs"]["issue"]["if"]
     assert "||" not in condition
-    assert " github.ref_name == github.event.repository.default_branch" in condition
-    # Nor does a run on another branch end the one of Monday.
+    assert " github.ref == 'refs/heads/main'" in condition
+
+
+def test_a_weekly_run_on_another_branch_does_not_end_the_one_of_monday() -> None:
     assert WORKFLOWS["weekly.yml"]["concurrency"]["group"].endswith("${{ github.ref }}")
 
 

@@ -89,6 +89,12 @@ def test_what_a_clock_starts_does_not_run_in_a_fork(name: str) -> None:
     assert guarded == jobs.keys()
 
 
+@pytest.mark.parametrize("name", [n for n, w in WORKFLOWS.items() if "schedule" in triggers(w)])
+def test_what_a_clock_starts_asks_the_event_for_no_branch(name: str) -> None:
+    """The event of a schedule may have no repository: the condition would always be false."""
+    assert "github.event.repository.default_branch" not in str(WORKFLOWS[name]["jobs"])
+
+
 def test_an_action_is_used_at_one_commit_everywhere() -> None:
     """CodeQL even refuses to run where the commits of its parts differ."""
     refs = defaultdict(set)
