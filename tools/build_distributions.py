@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import sys
 import tarfile
 import tempfile
@@ -20,6 +19,7 @@ from typing import Final
 
 from changelog import of_this_project
 from flit_core import buildapi
+from source_date import source_date
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -27,24 +27,18 @@ _EARLIEST: Final = dt.date(1980, 1, 1)
 """The earliest date that a wheel, which is a zip file, can have."""
 
 
-def source_date() -> int:
-    """Return the time for SOURCE_DATE_EPOCH, in seconds since 1970."""
-    day = max((section.date for section in of_this_project() if section.date), default=_EARLIEST)
-    midnight = dt.datetime.combine(day, dt.time(), dt.UTC)
-    return int(midnight.timestamp())
-
-
 def build(folder: Path) -> tuple[Path, Path]:
     """Build into a folder, which is made if it is missing; return the sdist and the wheel."""
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ["SOURCE_DATE_EPOCH"] = str(source_date())
-    with contextlib.chdir(ROOT):
-        sdist = folder / buildapi.build_sdist(str(folder))
-    with tempfile.TemporaryDirectory() as unpacked:
-        with tarfile.open(sdist) as archive:
-            archive.extractall(unpacked, filter="data")
-        with contextlib.chdir(Path(unpacked, sdist.name.removesuffix(".tar.gz"))):
-            wheel = folder / buildapi.build_wheel(str(folder))
+    day = max((section.date for section in of_this_project() if section.date), default=_EARLIEST)
+    with source_date(day):
+        with contextlib.chdir(ROOT):
+            sdist = folder / buildapi.build_sdist(str(folder))
+        with tempfile.TemporaryDirectory() as unpacked:
+            with tarfile.open(sdist) as archive:
+                archive.extractall(unpacked, filter="data")
+            with contextlib.chdir(Path(unpacked, sdist.name.removesuffix(".tar.gz"))):
+                wheel = folder / buildapi.build_wheel(str(folder))
     return sdist, wheel
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import Version
+from source_date import source_date
 
 from attested_publish.rehearsal.sample import Sample, build_sample
 
@@ -62,18 +63,10 @@ to install or to depend on.
 def built(project: str, version: str, folder: Path) -> Path:
     """Build the sample in `folder`, with the date of its version, and return its dist folder."""
     year, month, day = Version(version).release[:3]
-    date = datetime(year, month, day, tzinfo=UTC)
     sample = sample_of(project, version)
     folder.mkdir(parents=True, exist_ok=True)
-    before = os.environ.get("SOURCE_DATE_EPOCH")
-    # flit takes the time of all files from there.
-    os.environ["SOURCE_DATE_EPOCH"] = str(int(date.timestamp()))
-    try:
+    with source_date(date(year, month, day)):
         return build_sample(folder, sample)
-    finally:
-        del os.environ["SOURCE_DATE_EPOCH"]
-        if before is not None:
-            os.environ["SOURCE_DATE_EPOCH"] = before
 
 
 def main() -> None:

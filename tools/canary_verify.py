@@ -6,7 +6,7 @@ DIST is the folder with the files that were to be published. Waits until the ind
 compares the bytes. Each must have a publish attestation and SLSA provenance, and both programs must
 accept them, for the expected publisher, ref and commit. Exit status 1, and a sentence for each
 failure, if anything is wrong. In a job, the failures are also the output `failures`, from which
-tools/canary_issue.py makes the text of an issue.
+tools/workflow_issue.py makes the text of an issue.
 """
 
 from __future__ import annotations

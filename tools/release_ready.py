@@ -17,10 +17,10 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from changelog import UNRELEASED, Section, sections
-from github_api import Refused, Repository
+from github_api import GitHubError, Repository
 
 ROOT: Final = Path(__file__).parents[1]
 ENVIRONMENTS: Final = ("release", "pypi")
@@ -79,7 +79,7 @@ def wrong_in_the_repository(version: str, repository: Repository) -> Iterator[st
     # The runner sets this for a branch with a protection rule or a ruleset.
     if os.environ.get("GITHUB_REF_PROTECTED") != "true":
         yield f"The branch {default} is not protected."
-    if repository.find(f"git/ref/tags/v{version}") is not None:
+    if repository.find(f"git/ref/tags/v{quote(version, safe='')}") is not None:
         # Whoever may push could have made it. After this job it would be noticed only when the
         # version is on PyPI. A release that stopped on its way does not come by here again.
         yield f"There is a tag v{version} already: release the next version."
@@ -103,7 +103,7 @@ def _wrong_in_the_environment(name: str, default: str, repository: Repository) -
         yield f"The environment {name} has no required reviewers."
     elif not review.get("prevent_self_review"):
         yield f"The environment {name} lets people approve what they started themselves."
-    if environment.get("can_admins_bypass"):
+    if environment.get("can_admins_bypass", True):
         yield f"The environment {name} lets administrators bypass its rules."
     policy = environment.get("deployment_branch_policy")
     if policy is None:
@@ -128,8 +128,8 @@ def main() -> None:
     wrong = list(wrong_in_the_files(version, ROOT, today))
     try:
         wrong += wrong_in_the_repository(version, Repository())
-    except (Refused, OSError, ValueError) as error:
-        wrong.append(f"GitHub did not answer as expected: {error}")
+    except GitHubError as error:
+        wrong.append(str(error))
     for each in wrong:
         print(each, file=sys.stderr)
     if wrong:

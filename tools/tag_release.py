@@ -5,7 +5,7 @@
 The commit has the job's commit as its only parent, and each FILE (image.txt, image-shell.txt) at
 the top. It is made through GitHub's API without an author, so GitHub signs it as the work of its
 own bot. Run again, it finds the tag and is content with it, if that is the same commit in all but
-its time. It prints the commit.
+its time, and signed. It prints the commit.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from github_api import Refused, Repository
+from github_api import GitHubError, Repository
 
 
 def tag(version: str, files: dict[str, str], repository: Repository) -> str:
-    """Tag a version, and return its commit. Raises `ValueError`, `Refused` or `OSError`."""
+    """Tag a version, and return its commit. Raises `ValueError` or `GitHubError`."""
     parent = os.environ["GITHUB_SHA"]
     base = repository.get(f"git/commits/{parent}")["tree"]["sha"]
     entries = [
@@ -26,18 +27,17 @@ def tag(version: str, files: dict[str, str], repository: Repository) -> str:
         for name, content in files.items()
     ]
     tree = repository.post("git/trees", {"base_tree": base, "tree": entries})["sha"]
+    # With an author or a committer, GitHub would not sign it.
+    wanted = {"message": f"Release {version}", "tree": tree, "parents": [parent]}
     name = f"tags/v{version}"
     if (existing := repository.find(f"git/ref/{name}")) is not None:
-        commit = repository.get(f"git/commits/{existing['object']['sha']}")
-        found = commit["tree"]["sha"], [each["sha"] for each in commit["parents"]]
-        if found != (tree, [parent]):
+        target = existing["object"]
+        if not _is_commit(target, wanted, repository):
             raise ValueError(
                 f"The tag v{version} is another commit than this release would be. A tag never "
                 "moves: release the next version."
             )
-        return str(commit["sha"])
-    # With an author or a committer, GitHub would not sign it.
-    wanted = {"message": f"Release {version}", "tree": tree, "parents": [parent]}
+        return str(target["sha"])
     made = repository.post("git/commits", wanted)
     if not made["verification"]["verified"]:
         raise ValueError(f"GitHub did not sign the commit: {made['verification']['reason']}.")
@@ -47,13 +47,26 @@ def tag(version: str, files: dict[str, str], repository: Repository) -> str:
     return str(made["sha"])
 
 
+def _is_commit(target: dict[str, Any], wanted: dict[str, object], repository: Repository) -> bool:
+    """Whether a tag leads to the wanted commit, signed; an annotated tag leads to an object."""
+    if target["type"] != "commit":
+        return False
+    commit = repository.get(f"git/commits/{target['sha']}")
+    found = {
+        "message": commit["message"].strip(),
+        "tree": commit["tree"]["sha"],
+        "parents": [each["sha"] for each in commit["parents"]],
+    }
+    return found == wanted and commit["verification"]["verified"] is True
+
+
 def main() -> None:
     """Tag it."""
     version, *names = sys.argv[1:]
     files = {Path(name).name: Path(name).read_text(encoding="ascii") for name in names}
     try:
         print(tag(version, files, Repository()))
-    except (ValueError, Refused, OSError) as error:
+    except (ValueError, GitHubError) as error:
         sys.exit(f"v{version} was not tagged: {error}")
 
 

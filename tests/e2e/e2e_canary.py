@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from canary_issue import TITLE
 from canary_sample import built
 
-from support.canary import GitHubCommand, reported
 from support.e2e.act import ACT, OURS, act, on_the_embedded_services, stand_ins_for
 from support.e2e.commands import finished, run
 from support.e2e.launch import Launch
@@ -26,6 +24,7 @@ from support.e2e.world import World, running_world, secrets_in
 from support.environment import without_a_job
 from support.paths import ROOT
 from support.sidecars import PUBLISH, SLSA
+from support.workflow_issue import TITLE, GitHubCommand, reported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +40,7 @@ JOB = {
     "environment": "testpypi",
     "event_name": "schedule",
 }
-ISSUE = ".github/actions/canary-issue"
+ISSUE = ".github/actions/workflow-issue"
 GOOD = {name: {"result": "success", "outputs": {}} for name in ("build", "publish", "verify")}
 FAILED = {**GOOD, "verify": {"result": "failure", "outputs": {}}}
 
@@ -320,7 +319,7 @@ def test_a_night_that_succeeds_closes_the_issue(action, tmp_path):
     assert len(served) == 2
     assert [call.what for call in github.calls()] == ["issue list", "issue comment", "issue close"]
     assert {call.token for call in github.calls()} == {"the-token"}
-    assert "The canary has succeeded again" in github.calls()[1].text
+    assert "The workflow *Canary* has succeeded again" in github.calls()[1].text
     assert "both programs accept it" in done.stdout
     assert _STEP_STARTS in done.stdout
     assert secrets_in(done.stdout, world.request_token) == []
@@ -334,7 +333,9 @@ def test_a_night_that_publishes_for_another_ref_opens_an_issue_that_says_so(repo
     assert done.returncode != 0
     assert [call.what for call in github.calls()] == ["issue list", "label create", "issue create"]
     text = github.calls()[-1].text
-    assert text.startswith(f"The canary has failed in `verify`: https://github.com/{REPOSITORY}/")
+    assert text.startswith(
+        f"The workflow *Canary* has failed in `verify`: https://github.com/{REPOSITORY}/"
+    )
     assert "| publish | success |" in text
     assert "It is from refs/heads/other, not refs/heads/main." in text
     assert "pypi-attestations verify attestation" in text
@@ -351,7 +352,7 @@ def test_a_night_that_cannot_publish_opens_an_issue_that_says_so(repository, tmp
         assert world.served(PROJECT) == []
     assert done.returncode != 0
     text = github.calls()[-1].text
-    assert text.startswith("The canary has failed in `publish`: ")
+    assert text.startswith("The workflow *Canary* has failed in `publish`: ")
     assert "| verify | skipped |" in text
 
 

@@ -191,14 +191,21 @@ def _files(release: Release, folder: Path) -> None:
     lock = run(sys.executable, str(ROOT / "tools/release_lock.py"), str(folder / "dist"))
     (files / "attested-publish.txt").write_text(lock, encoding="utf-8")
     shutil.copy(folder / "attested-publish.cdx.json", files)
+    for image in ("program-amd64", "program-arm64", "shell-amd64", "shell-arm64"):
+        shutil.copy(folder / "attested-publish.cdx.json", files / f"{image}.cdx.json")
     (files / "notes.md").write_text("Something.\n", encoding="utf-8")
-    done = release.bash(
-        script("files", "Name the images by digest, and add checksums"),
-        files,
-        IMAGE=release.image,
-        DIGESTS=json.dumps(release.digests),
-    )
-    assert done.returncode == 0, done.stdout
+    for step in (
+        "Check that no file is missing, and none is there besides",
+        "Name the images by digest, and add checksums",
+    ):
+        done = release.bash(
+            script("files", step),
+            files,
+            VERSION=VERSION,
+            IMAGE=release.image,
+            DIGESTS=json.dumps(release.digests),
+        )
+        assert done.returncode == 0, done.stdout
     sums = [line.split() for line in (files / "SHA256SUMS").read_text().splitlines()]
     subjects = [{"name": name, "digest": {"sha256": digest}} for digest, name in sums]
     predicate = provenance_predicate(understand(release.world.identity_token("sigstore")))
@@ -375,6 +382,36 @@ def test_an_index_is_of_the_two_images_and_nothing_else(
     name, _, value = output.read_text().strip().partition("=")
     image = {"index": digest["f"], "amd64": digest["a"], "arm64": digest["b"]}
     assert (name, json.loads(value)) == ("digests", {"program": image, "shell": image})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "gives"),
+    [
+        ({"TARGET": "shell", "MANIFEST": "arm64", "SBOM": "arm64"}, "digest=sha256:2\nsbom=12\n"),
+        ({"TARGET": "shell", "MANIFEST": "index", "SBOM": "amd64"}, "digest=sha256:1\nsbom=11\n"),
+        ({"TARGET": "program", "MANIFEST": "index", "SBOM": "amd64"}, ""),
+        ({"TARGET": "shell", "MANIFEST": "s390x", "SBOM": "amd64"}, ""),
+    ],
+)
+def test_an_attestation_is_for_the_digest_and_the_sbom_of_its_image_or_fails(
+    tmp_path: Path, chosen: dict[str, str], gives: str
+) -> None:
+    output = tmp_path / "output"
+    with installed("jq", "jq"):
+        done = finished(
+            *("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"),
+            script("attest", "Choose the digest and the SBOM"),
+            env=os.environ
+            | chosen
+            | {
+                "DIGESTS": json.dumps({"shell": {"index": "sha256:1", "arm64": "sha256:2"}}),
+                "SBOMS": json.dumps({"shell-amd64": "11", "shell-arm64": "12"}),
+                "GITHUB_OUTPUT": str(output),
+            },
+            timeout=60,
+        )
+    assert (done.returncode == 0) == bool(gives), done.stderr
+    assert (output.read_text() if output.exists() else "") == gives
 
 
 def verify(release: Release, folder: Path, **changed: str) -> subprocess.CompletedProcess[str]:

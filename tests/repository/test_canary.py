@@ -1,8 +1,7 @@
-"""The nightly release to TestPyPI: its workflow, its sample, and the issue about it."""
+"""The nightly release to TestPyPI: its workflow, and its sample."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -11,16 +10,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from canary_issue import LABEL, TITLE, has_succeeded, text_of
 from canary_sample import built, sample_of, version_of
 from packaging.version import Version
 from ruamel.yaml import YAML
 
-from support.canary import ISSUE_ACTION, JOB, GitHubCommand, reported
 from support.checkout import digests
 from support.command import command
 from support.environment import without_a_job
 from support.paths import ROOT
+from support.workflow_issue import ISSUE_ACTION, LABEL, TITLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +27,6 @@ WORKFLOW = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "canary.yml")
 JOBS = WORKFLOW["jobs"]
 IS_ON = {"vars.CANARY_PROJECT != ''", "!github.event.repository.fork"}
 NIGHT = datetime(2026, 11, 28, 3, 41, tzinfo=UTC)
-RUN = "https://github.com/octo-org/sample-project/actions/runs/42/attempts/2"
-GOOD = {name: {"result": "success", "outputs": {}} for name in ("build", "publish", "verify")}
-
-
-def bad(name: str, result: str = "failure", **outputs: str) -> dict[str, Any]:
-    return {**GOOD, name: {"result": result, "outputs": outputs}}
 
 
 def conditions(job: dict[str, Any]) -> set[str]:
@@ -115,10 +107,6 @@ def test_there_is_no_secret_and_no_expression_in_a_script() -> None:
     steps = [step for job in JOBS.values() for step in job["steps"]]
     for step in (*steps, *ISSUE_ACTION["runs"]["steps"]):
         assert "${{" not in step.get("run", "")
-    (issue,) = JOBS["issue"]["steps"]
-    assert issue["uses"] == "$/.github/actions/canary-issue"
-    assert set(issue["with"]) == set(ISSUE_ACTION["inputs"])
-    assert set(JOBS["issue"]["needs"]) == set(JOBS) - {"issue"}
 
 
 def test_what_it_expects_is_what_the_page_says_to_register() -> None:
@@ -145,11 +133,7 @@ def test_every_run_and_attempt_has_a_version_of_its_own() -> None:
     assert Version(version_of(NIGHT, {})) < Version(versions[0])
 
 
-def test_the_same_version_has_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-
+def test_the_same_version_has_the_same_bytes(tmp_path: Path) -> None:
     def built_digests(folder: str, version: str, mask: int) -> dict[str, str]:
         before = os.umask(mask)
         try:
@@ -166,7 +150,6 @@ def test_the_same_version_has_the_same_bytes(
     # Built later, by somebody with other habits.
     assert built_digests("two", "2026.11.28.17", 0o077) == first
     assert not set(built_digests("three", "2026.11.28.18", 0o022).values()) & set(first.values())
-    assert "SOURCE_DATE_EPOCH" not in os.environ
 
 
 def test_the_sample_is_what_pypi_accepts(tmp_path: Path) -> None:
@@ -190,103 +173,3 @@ def test_what_is_no_name_of_a_project_is_refused(name: str, tmp_path: Path) -> N
     assert "is not the name of a project" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "new" / "dist").exists()
-
-
-@pytest.mark.parametrize("result", ["failure", "cancelled", "skipped"])
-def test_only_a_run_in_which_all_jobs_succeed_is_one(result: str) -> None:
-    assert has_succeeded(GOOD)
-    assert not has_succeeded(bad("publish", result))
-    assert not has_succeeded({})
-
-
-def test_an_issue_names_the_job_and_the_run() -> None:
-    needs = {**bad("publish"), "verify": {"result": "skipped", "outputs": {}}}
-    text = text_of(needs, JOB)
-    assert text.startswith(f"The canary has failed in `publish`: {RUN}\n")
-    assert "| verify | skipped |" in text
-    assert JOB["GITHUB_SHA"] in text
-    assert "```" not in text
-
-
-def test_an_issue_says_what_is_wrong_and_nothing_in_it_is_markup() -> None:
-    failures = [
-        {"what": "It is served without provenance.", "said": ""},
-        {"what": "A program ended.", "said": "said\n````\n@everybody [link](https://example.org)"},
-    ]
-    text = text_of(bad("verify", failures=json.dumps(failures)), JOB)
-    (block,) = re.findall(r"^`````text\n(.*?)\n`````$", text, re.DOTALL | re.MULTILINE)
-    assert block.splitlines() == [
-        "✗ It is served without provenance.",
-        "✗ A program ended.",
-        "said",
-        "````",
-        "@everybody [link](https://example.org)",
-    ]
-
-
-@pytest.mark.parametrize("given", ["[", "[1]", '{"what": 1}', "x" * 100_000])
-def test_failures_that_cannot_be_read_are_quoted(given: str) -> None:
-    text = text_of(bad("verify", failures=given), JOB)
-    assert given[:1_000] in text
-    assert len(text) < 60_000
-
-
-posix = pytest.mark.skipif(sys.platform == "win32", reason="the job runs on Linux")
-
-
-@posix
-def test_the_first_failure_opens_an_issue(tmp_path: Path) -> None:
-    github = GitHubCommand(tmp_path, {3: "Another issue about canaries"}, ("label create",))
-    done = reported(github, bad("verify"))
-    assert done.returncode == 0, done.stderr
-    listed, label, create = github.calls()
-    assert listed.what == "issue list"
-    # There is one already: people may have changed its color.
-    assert label.what == "label create"
-    assert create.words == [
-        *("issue", "create", "--repo", "octo-org/sample-project", "--title", TITLE),
-        *("--label", LABEL, "--body-file", "-"),
-    ]
-    assert create.text == text_of(bad("verify"), JOB)
-    assert {call.token for call in github.calls()} == {"the-token"}
-    assert "the-token" not in done.stdout + done.stderr
-
-
-@posix
-def test_further_failures_are_comments_on_it(tmp_path: Path) -> None:
-    github = GitHubCommand(tmp_path, {3: "Another", 7: TITLE})
-    assert reported(github, bad("build")).returncode == 0
-    _, comment = github.calls()
-    assert comment.words == [
-        *("issue", "comment", "7", "--repo", "octo-org/sample-project", "--body-file", "-")
-    ]
-    assert comment.text == text_of(bad("build"), JOB)
-
-
-@posix
-def test_a_success_closes_it(tmp_path: Path) -> None:
-    github = GitHubCommand(tmp_path, {3: "Another", 7: TITLE})
-    assert reported(github, GOOD).returncode == 0
-    _, comment, close = github.calls()
-    assert comment.what == "issue comment"
-    assert RUN in comment.text
-    assert close.words == [
-        *("issue", "close", "7", "--repo", "octo-org/sample-project", "--reason", "completed")
-    ]
-
-
-@posix
-def test_a_success_without_an_issue_says_nothing(tmp_path: Path) -> None:
-    github = GitHubCommand(tmp_path, {3: "Another"})
-    assert reported(github, GOOD).returncode == 0
-    assert [call.what for call in github.calls()] == ["issue list"]
-
-
-@posix
-@pytest.mark.parametrize("command", ["issue list", "issue create"])
-def test_an_issue_that_cannot_be_opened_fails_the_job(tmp_path: Path, command: str) -> None:
-    github = GitHubCommand(tmp_path, {}, (command,))
-    done = reported(github, bad("verify"))
-    assert done.returncode == 1
-    assert "gh could not report the result" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import github_api
 import pytest
 from changelog import sections
-from github_api import Refused, Repository
+from github_api import GitHubError, Repository
 from release_ready import wrong_in_the_files, wrong_in_the_repository
 from ruamel.yaml import YAML
+from source_date import source_date
 from tag_release import tag
+from werkzeug.wrappers import Response
 
 from support.checkout import digests, names_of_files
 from support.environment import without_a_job
@@ -173,6 +180,10 @@ def _a_tag_of_that_name(github: GitHub) -> None:
     github.environments["release"]["branch_policies"].append({"name": "main", "type": "tag"})
 
 
+def _nothing_said_of_administrators(github: GitHub) -> None:
+    del github.environments["pypi"]["can_admins_bypass"]
+
+
 def _no_environment(github: GitHub) -> None:
     del github.environments["release"]
 
@@ -201,6 +212,7 @@ def _main_has_moved(github: GitHub) -> None:
         (_nobody_among_the_reviewers, "The environment pypi has no required reviewers."),
         (_self_review, "The environment pypi lets people approve what they started"),
         (_administrators_bypass_it, "The environment pypi lets administrators bypass"),
+        (_nothing_said_of_administrators, "The environment pypi lets administrators bypass"),
         (_protected_branches_only, "The environment pypi is for protected branches: select main"),
         (_no_branch, "The environment pypi is not open to main."),
         (_any_branch, "Any branch may use the environment release: allow main only."),
@@ -269,9 +281,132 @@ def test_a_token_that_github_refuses_is_no_traceback(
             check=False,
         )
         assert done.returncode == 1
-        assert "401" in done.stderr
+        said = "GitHub refused GET .* with status 401: Bad credentials.\n"
+        assert re.search(said, done.stderr)
         assert "Traceback" not in done.stderr
         assert "of-somebody" not in done.stderr
+
+
+LIMITED = "Its rate limit is used up: start the job again"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "body", "says"),
+    [
+        (
+            (403, {}),
+            '{"message": "Resource not accessible by integration", "status": "403"}',
+            "Resource not accessible by integration.",
+        ),
+        ((403, {"X-RateLimit-Remaining": "3"}), '{"message": null}', "FORBIDDEN."),
+        (
+            (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1900000000"}),
+            '{"message": "API rate limit exceeded."}',
+            f"API rate limit exceeded. {LIMITED} after 2030-03-17 17:46 UTC.",
+        ),
+        ((429, {"Retry-After": "60"}), "{}", f"TOO MANY REQUESTS. {LIMITED} in 60 seconds."),
+        ((429, {"Retry-After": "soon"}), "[]", f"TOO MANY REQUESTS. {LIMITED} later."),
+        (
+            (422, {}),
+            '{"message": "Validation Failed", "errors": [{"code": "missing"}, "No tree.", {}]}',
+            "Validation Failed: missing: No tree.",
+        ),
+        ((502, {}), f"<html>{'x' * 100_000}", "BAD GATEWAY. Start the job again."),
+        (
+            (404, {}),
+            json.dumps({"message": "No\n::error::such\u001b[31m thing" + "g" * 1000}),
+            f"No ::error::such?[31m thing{'g' * 273}….",
+        ),
+    ],
+)
+def test_what_github_refuses_is_one_short_line(
+    github: GitHub,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: tuple[int, dict[str, str]],
+    body: str,
+    says: str,
+) -> None:
+    status, headers = refusal
+    with serving(Response(body, status, headers)) as server:
+        monkeypatch.setenv("GITHUB_API_URL", server.url.rstrip("/"))
+        with pytest.raises(GitHubError) as refused:
+            Repository().get("x")
+    assert str(refused.value) == f"GitHub refused GET x with status {status}: {says}"
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [("<html>", "is not JSON. Start the job again."), ("[]", "is not a JSON object.")],
+)
+def test_an_answer_that_is_not_from_github_is_one_short_line(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch, body: str, says: str
+) -> None:
+    with serving(Response(body)) as server:
+        monkeypatch.setenv("GITHUB_API_URL", server.url.rstrip("/"))
+        with pytest.raises(GitHubError) as wrong:
+            Repository().get("x")
+    assert str(wrong.value) == f"GitHub's answer to GET x {says}"
+
+
+def test_the_token_does_not_follow_a_redirect(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def elsewhere(environ: Any, start_response: Any) -> Any:
+        asked.append(environ["HTTP_AUTHORIZATION"])
+        return Response("{}")(environ, start_response)
+
+    with (
+        serving(elsewhere) as other,
+        serving(Response('{"message": "Moved"}', 301, {"Location": other.url})) as server,
+    ):
+        monkeypatch.setenv("GITHUB_API_URL", server.url.rstrip("/"))
+        with pytest.raises(GitHubError, match=r"refused GET x with status 301: Moved\."):
+            Repository().get("x")
+    assert asked == []
+
+
+def test_no_answer_of_github_is_one_short_line(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {
+        b"": "did not answer GET x: Remote end closed connection without response",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{": "'s answer to GET x is not JSON",
+        b"nonsense\r\n\r\n": "did not answer GET x: nonsense",
+    }
+    for answer, says in answers.items():
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            host, port = listening.getsockname()
+            monkeypatch.setenv("GITHUB_API_URL", f"http://{host}:{port}")
+            thread = threading.Thread(target=_answer_once, args=(listening, answer))
+            thread.start()
+            with pytest.raises(GitHubError, match=re.escape(says)) as unanswered:
+                Repository().get("x")
+            thread.join()
+        assert str(unanswered.value).endswith(" Start the job again.")
+    # Nobody listens there any more.
+    with pytest.raises(GitHubError, match=r"did not answer GET x: .*refused"):
+        Repository().get("x")
+    monkeypatch.setattr(github_api, "_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        monkeypatch.setenv("GITHUB_API_URL", f"http://{host}:{port}")
+        with pytest.raises(GitHubError, match=r"did not answer GET x: timed out\. Start"):
+            Repository().get("x")
+
+
+def _answer_once(listening: socket.socket, answer: bytes) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(10_000)
+        connection.sendall(answer)
+
+
+@pytest.mark.parametrize("version", ["1 2", "1/../../x", "1?x=1#y"])
+def test_what_is_no_version_is_no_path_either(github: GitHub, version: str) -> None:
+    assert list(wrong_in_the_repository(version, Repository())) == []
 
 
 IMAGES = {
@@ -314,6 +449,27 @@ def test_a_tag_never_moves(
     assert github.git("rev-parse", "v1.2.3") == commit
 
 
+@pytest.mark.parametrize("somebody", ["unsigned", "other message", "annotated"])
+def test_a_tag_that_somebody_has_made_is_not_taken_for_the_release(
+    github: GitHub, somebody: str
+) -> None:
+    made = tag("1.2.3", IMAGES, Repository())
+    parent, message = f"{made}^", "Release 1.2.3"
+    # It would be the same commit if made within the same second.
+    github.signed.clear()
+    if somebody == "annotated":
+        github.git("tag", "--force", "--annotate", "--message=Mine", "v1.2.3", made)
+    else:
+        if somebody == "other message":
+            message = "Mine"
+        theirs = github.git("commit-tree", f"{made}^{{tree}}", "-p", parent, "-m", message)
+        github.git("tag", "--force", "v1.2.3", theirs)
+        if somebody == "other message":
+            github.signed.add(theirs)
+    with pytest.raises(ValueError, match=r"v1\.2\.3 is another commit .* A tag never moves"):
+        tag("1.2.3", IMAGES, Repository())
+
+
 def test_a_commit_that_github_does_not_sign_is_not_tagged(github: GitHub) -> None:
     github.signs = False
     with pytest.raises(ValueError, match="did not sign the commit: unsigned"):
@@ -326,14 +482,139 @@ def test_only_a_missing_thing_counts_as_missing(
 ) -> None:
     assert Repository().find("git/ref/tags/v9") is None
     monkeypatch.setenv("GH_TOKEN", "")
-    with pytest.raises(Refused):
+    with pytest.raises(GitHubError):
         Repository().find("git/ref/tags/v9")
 
 
 JOBS = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "release.yml")["jobs"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="bash may be that of another system there")
+needs_bash = pytest.mark.skipif(
+    sys.platform == "win32", reason="bash may be that of another system there"
+)
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the job runs on Linux")
+
+
+def script(job: str, step: str) -> str:
+    """The commands of a step."""
+    (found,) = (each["run"] for each in JOBS[job]["steps"] if each.get("name") == step)
+    return found
+
+
+def bash(commands: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the commands of a step as GitHub's runner does."""
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", commands],
+        cwd=folder,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@needs_bash
+@pytest.mark.parametrize("is_wrong", [False, True])
+def test_the_name_of_the_image_is_read_once_and_passed_on_if_all_is_well(
+    tmp_path: Path, *, is_wrong: bool
+) -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    assert len(re.findall(r"\bvars\b", text.partition("\njobs:\n")[2])) == 1
+    for name, job in JOBS.items():
+        if "needs.ready." in str(job):
+            assert "ready" in job["needs"], name
+        if any("$IMAGE" in step.get("run", "") for step in job["steps"]) and name != "ready":
+            assert job["env"] == {"IMAGE": "${{ needs.ready.outputs.image }}"}, name
+    assert JOBS["ready"]["outputs"] == {"image": "${{ steps.ready.outputs.image }}"}
+    (step,) = (each for each in JOBS["ready"]["steps"] if each.get("id") == "ready")
+    assert step["env"]["IMAGE"] == "${{ vars.IMAGE }}"
+    (tmp_path / "tools").mkdir()
+    checks = f"import sys\nassert sys.argv[1:] == ['1.2.3']\nsys.exit({int(is_wrong)})\n"
+    (tmp_path / "tools" / "release_ready.py").write_text(checks)
+    output = tmp_path / "output"
+    image = "registry.example.com/us/image"
+    done = bash(step["run"], tmp_path, VERSION="1.2.3", IMAGE=image, GITHUB_OUTPUT=str(output))
+    assert done.returncode == is_wrong, done.stderr
+    assert (output.read_text() if output.exists() else "") == (
+        "" if is_wrong else f"image={image}\n"
+    )
+
+
+FILES = [
+    *("attested-publish.cdx.json", "attested-publish.txt", "notes.md"),
+    *("attested_publish-1.2.3-py3-none-any.whl", "attested_publish-1.2.3.tar.gz"),
+    *("program-amd64.cdx.json", "program-arm64.cdx.json"),
+    *("shell-amd64.cdx.json", "shell-arm64.cdx.json"),
+]
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("", ""),
+        *((f"rm {name}", f"< {name}\n") for name in FILES),
+        ("touch image.txt", "> image.txt\n"),
+        ("touch .hidden", "> .hidden\n"),
+        ("mkdir dist", "> dist\n"),
+    ],
+)
+def test_a_release_has_all_its_files_and_no_others(tmp_path: Path, change: str, says: str) -> None:
+    folder = tmp_path / "release"
+    folder.mkdir()
+    for name in FILES:
+        (folder / name).touch()
+    bash(change, folder)
+    step = script("files", "Check that no file is missing, and none is there besides")
+    done = bash(step, folder, VERSION="1.2.3")
+    assert done.returncode == bool(says)
+    assert done.stdout.partition("\n")[2] == says
+
+
+RELEASED = {"release/image.txt": "image", "provenance/provenance.sigstore.json": "{}"}
+
+
+def released(
+    folder: Path, *, version: str = "1.2.3", immutable: str = "true", there: dict[str, str] | None
+) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """Run the last step; return how it ended, and what it has asked GitHub's program to do.
+
+    `there` are the files of a release that exists before.
+    """
+    assets = folder / "assets"
+    created = "\n".join(
+        f"sha256:{hashlib.sha256(text.encode()).hexdigest()} {Path(name).name}"
+        for name, text in (RELEASED if there is None else there).items()
+    )
+    (folder / "created").write_text(created + "\n")
+    if there is not None:
+        shutil.copy(folder / "created", assets)
+    # It may do whatever it is asked to: this writes down what that is, and answers.
+    gh = folder / "gh"
+    gh.write_text(
+        '#!/bin/sh\necho "$@" >> "$ASKED"\ncase "$*" in\n'
+        f'*" --silent") test -e {assets} ;;\n*" --jq .immutable") echo {immutable} ;;\n'
+        f'*" --jq .assets"*) tac {assets} ;;\n*) cp {folder}/created {assets} ;;\nesac\n'
+    )
+    gh.chmod(0o755)
+    for name, text in RELEASED.items():
+        (folder / name).parent.mkdir()
+        (folder / name).write_text(text)
+    step = "Make the release, and check that it has these files and cannot be changed"
+    done = bash(
+        script("release", step),
+        folder,
+        PATH=f"{folder}:{os.environ['PATH']}",
+        ASKED=str(folder / "asked"),
+        VERSION=version,
+        GITHUB_REPOSITORY=REPOSITORY,
+    )
+    return done, (folder / "asked").read_text().splitlines()
+
+
+@on_linux
 @pytest.mark.parametrize(
     ("version", "immutable", "is_prerelease", "ends"),
     [
@@ -346,34 +627,36 @@ JOBS = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "release.yml")["jo
 def test_only_a_final_version_becomes_the_latest_release_which_cannot_be_changed(
     tmp_path: Path, version: str, immutable: str, is_prerelease: str, ends: int
 ) -> None:
-    # GitHub's own program may do whatever it is asked to: this only writes down what that is.
-    gh = tmp_path / "gh"
-    gh.write_text(f'#!/bin/sh\n[ "$1" = api ] && echo {immutable}\necho "$@" >> "$ASKED"\n')
-    gh.chmod(0o755)
-    (tmp_path / "release").mkdir()
-    (tmp_path / "release" / "image.txt").touch()
-    (step,) = (each["run"] for each in JOBS["release"]["steps"] if "run" in each)
-    done = subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step],
-        cwd=tmp_path,
-        env=os.environ
-        | {
-            "PATH": f"{tmp_path}:{os.environ['PATH']}",
-            "ASKED": str(tmp_path / "asked"),
-            "VERSION": version,
-            "GITHUB_REPOSITORY": REPOSITORY,
-        },
-        check=False,
-    )
-    assert done.returncode == ends
-    created, looked = (tmp_path / "asked").read_text().splitlines()
+    done, asked = released(tmp_path, version=version, immutable=immutable, there=None)
+    assert done.returncode == ends, done.stdout
+    looked, created, *compared = asked
+    where = f"api repos/{REPOSITORY}/releases/tags/v{version} "
     assert created.startswith(f"release create v{version} ")
     assert f" --prerelease={is_prerelease} " in created
     assert created.endswith(" release/image.txt provenance/provenance.sigstore.json")
-    assert looked.startswith(f"api repos/{REPOSITORY}/releases/tags/v{version} ")
+    assert [each.startswith(where) for each in (looked, *compared)] == [True] * 3
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="bash may be that of another system there")
+@on_linux
+@pytest.mark.parametrize(
+    ("there", "ends"),
+    [
+        (RELEASED, 0),
+        ({"image.txt": "image"}, 1),
+        (RELEASED | {"more.txt": ""}, 1),
+        (RELEASED | {"release/image.txt": "other"}, 1),
+    ],
+)
+def test_a_release_that_is_there_already_is_compared(
+    tmp_path: Path, there: dict[str, str], ends: int
+) -> None:
+    done, asked = released(tmp_path, there=there)
+    assert done.returncode == ends, done.stdout
+    assert not any(each.startswith("release create") for each in asked)
+    assert ("does not have the files of this run" in done.stdout) == bool(ends)
+
+
+@needs_bash
 def test_a_release_without_images_to_verify_stops() -> None:
     arguments = (REPOSITORY, "refs/heads/main", "0" * 40)
     done = subprocess.run(
@@ -392,33 +675,73 @@ def _uses(job: str, action: str) -> list[dict[str, Any]]:
     ]
 
 
+def test_no_job_of_a_release_cancels_another() -> None:
+    """GitHub may not count a cancelled job among the failed ones, which are started again."""
+    matrices = [job["strategy"] for job in JOBS.values() if "strategy" in job]
+    assert len(matrices) == 3
+    assert all(each["fail-fast"] is False for each in matrices)
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    assert "cancel-in-progress: false" in text
+
+
+_PASSED_ON = re.compile(r"\$\{\{ needs\.([\w-]+)\.outputs\.([\w-]+) \|\| 'missing' \}\}")
+
+
 def test_artifacts_are_passed_on_by_id() -> None:
-    """By name, a job of the run that is taken over could replace what another one has made."""
-    by_id = re.compile(r"\$\{\{ needs\.([\w-]+)\.outputs\.([\w-]+) \}\}")
-    made = {
-        (job, step["id"])
-        for job in JOBS
-        for step in _uses(job, "upload")
-        if not step["with"]["name"].startswith("sbom-")
-    }
-    taken = set()
-    for job in JOBS:
-        needs = JOBS[job].get("needs", [])
+    """By name, a job of the run that is taken over could replace what another one has made.
+
+    Without an id, the download gets all artifacts: then it is `missing`, which it refuses.
+    """
+    made, taken = set(), set()
+    for job, about in JOBS.items():
+        for step in _uses(job, "upload"):
+            name, id_ = step["with"]["name"], step["id"]
+            if job == "sbom":
+                name = "sbom-${{ matrix.target }}-${{ matrix.architecture }}"
+                made |= {
+                    (job, f"{target}-{architecture}")
+                    for target in about["strategy"]["matrix"]["target"]
+                    for architecture in about["strategy"]["matrix"]["architecture"]
+                }
+                (passed,) = (each for each in about["steps"] if each.get("id") == "passed-on")
+                assert passed["env"] == {
+                    "OUTPUT": "${{ matrix.target }}-${{ matrix.architecture }}",
+                    "ARTIFACT": f"${{{{ steps.{id_}.outputs.artifact-id }}}}",
+                }
+                id_ = "passed-on"
+            else:
+                made.add((job, id_))
+            assert step["with"] == {
+                "name": name,
+                "if-no-files-found": "error",
+                "overwrite": True,
+            } | {"path": step["with"]["path"]}
         for step in _uses(job, "download"):
             options = step["with"]
-            if "sbom-" in options.get("name", options.get("pattern", "")):
-                # One of each of four jobs of a matrix, which have no outputs of their own.
-                assert "sbom" in needs
-                continue
-            assert not {"name", "pattern"} & options.keys(), job
-            found = by_id.findall(options["artifact-ids"])
-            assert by_id.sub("", options["artifact-ids"]).strip(",") == "", job
-            for maker, name in found:
-                assert maker in needs
-                outputs = JOBS[maker]["outputs"]
-                assert outputs[name] == f"${{{{ steps.{name}.outputs.artifact-id }}}}"
-            taken |= set(found)
+            assert options.keys() <= {"artifact-ids", "path", "merge-multiple"}, job
+            ids = options["artifact-ids"]
+            found = set(_PASSED_ON.findall(ids))
+            if job == "attest":
+                assert ids == "${{ steps.chosen.outputs.sbom || 'missing' }}"
+                (chosen,) = (each for each in about["steps"] if each.get("id") == "chosen")
+                assert chosen["env"]["SBOMS"] == "${{ toJSON(needs.sbom.outputs) }}"
+                assert "sbom" in about["needs"]
+            else:
+                assert _PASSED_ON.sub("", ids).strip(", ") == "", job
+                assert found, job
+            # One artifact has its files in the folder itself; of several, each has a folder.
+            assert ("merge-multiple" in options) == (len(found) > 1), job
+            for maker, _ in found:
+                assert maker in about["needs"]
+            taken |= found
     assert taken == made
+    for maker, name in made:
+        expected = (
+            f"steps.passed-on.outputs.{name}"
+            if maker == "sbom"
+            else f"steps.{name}.outputs.artifact-id"
+        )
+        assert JOBS[maker]["outputs"][name] == f"${{{{ {expected} }}}}"
 
 
 @pytest.fixture(scope="module")
@@ -457,6 +780,23 @@ def test_building_it_again_gives_the_same_bytes(checkout: Path, tmp_path: Path) 
         assert built(checkout, tmp_path / "second", **other) == first
     finally:
         os.umask(old_mask)
+
+
+@pytest.mark.parametrize("before", [None, "7"])
+def test_the_date_of_what_is_built_is_not_left_behind(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    if before is not None:
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", before)
+
+    def broken_build() -> None:
+        with source_date(dt.date(1970, 1, 2)):
+            raise ValueError(os.environ["SOURCE_DATE_EPOCH"])
+
+    with pytest.raises(ValueError, match=r"\A86400\Z"):
+        broken_build()
+    assert os.environ.get("SOURCE_DATE_EPOCH") == before
 
 
 def test_a_clone_has_the_same_bytes_where_git_writes_other_line_ends(

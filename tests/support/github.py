@@ -64,6 +64,8 @@ class GitHub:
     """Commits of `main` for which CI has passed when they were pushed."""
     passed_for_pull_requests: set[str] = field(default_factory=set)
     signs: bool = True
+    signed: set[str] = field(default_factory=set)
+    """Commits that it has made and signed itself."""
 
     def git(self, *words: str, given: str | None = None, index: Path | None = None) -> str:
         """Run git in the repository, and return what it prints."""
@@ -135,7 +137,7 @@ class GitHub:
             sha = self.git("rev-parse", "--verify", "--quiet", f"refs/{name}")
         except subprocess.CalledProcessError:
             return 404, {"message": "Not Found"}
-        return 200, {"ref": f"refs/{name}", "object": {"type": "commit", "sha": sha}}
+        return 200, {"ref": f"refs/{name}", "object": self._object(sha)}
 
     def _new_ref(self, given: Any) -> tuple[int, dict[str, Any]]:
         try:
@@ -143,23 +145,34 @@ class GitHub:
             self.git("update-ref", given["ref"], given["sha"], "0" * 40)
         except subprocess.CalledProcessError:
             return 422, {"message": "Reference already exists"}
-        return 201, {"ref": given["ref"], "object": {"type": "commit", "sha": given["sha"]}}
+        return 201, {"ref": given["ref"], "object": self._object(given["sha"])}
+
+    def _object(self, sha: str) -> dict[str, str]:
+        return {"type": self.git("cat-file", "-t", sha), "sha": sha}
 
     def _commit(self, given: Any, sha: str) -> tuple[int, dict[str, Any]]:
+        if self.git("cat-file", "-t", sha) != "commit":
+            return 404, {"message": "Not Found"}
         tree, *parents = self.git("log", "-1", "--format=%T %P", sha).split()
+        is_signed = sha in self.signed
         return 200, {
             "sha": sha,
+            "message": self.git("log", "-1", "--format=%B", sha),
             "tree": {"sha": tree},
+            "verification": {
+                "verified": is_signed,
+                "reason": "valid" if is_signed else "unsigned",
+            },
             "parents": [{"sha": parent} for parent in parents],
         }
 
     def _new_commit(self, given: Any) -> tuple[int, dict[str, Any]]:
         parents = [word for parent in given["parents"] for word in ("-p", parent)]
         sha = self.git("commit-tree", given["tree"], *parents, "-m", given["message"])
-        signed = self.signs and not {"author", "committer"} & set(given)
-        verification = {"verified": signed, "reason": "valid" if signed else "unsigned"}
+        if self.signs and not {"author", "committer"} & set(given):
+            self.signed.add(sha)
         _, commit = self._commit(None, sha)
-        return 201, {**commit, "verification": verification}
+        return 201, commit
 
     def _new_tree(self, given: Any) -> tuple[int, dict[str, Any]]:
         index = self.folder / ".git" / "index-of-the-tree"

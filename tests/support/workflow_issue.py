@@ -1,4 +1,4 @@
-"""The canary's issue, with a stand-in for the command `gh` that writes down what it is asked."""
+"""The issue about a workflow, with a stand-in for `gh` that writes down what it is asked."""
 
 from __future__ import annotations
 
@@ -17,9 +17,17 @@ from support.paths import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FOLDER = ROOT / ".github" / "actions" / "canary-issue"
+_FOLDER = ROOT / ".github" / "actions" / "workflow-issue"
 ISSUE_ACTION = YAML(typ="safe").load(_FOLDER / "action.yml")
+_CANARY = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "canary.yml")
+_GIVEN = _CANARY["jobs"]["issue"]["steps"][0]["with"]
+TITLE = _GIVEN["title"]
+LABEL = _GIVEN["label"]
 JOB = {
+    "TITLE": TITLE,
+    "LABEL": LABEL,
+    "GUIDE": _GIVEN["guide"],
+    "GITHUB_WORKFLOW": _CANARY["name"],
     "GITHUB_SERVER_URL": "https://github.com",
     "GITHUB_REPOSITORY": "octo-org/sample-project",
     "GITHUB_RUN_ID": "42",

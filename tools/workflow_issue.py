@@ -1,9 +1,11 @@
-"""Open an issue if the canary has failed, comment while it does, and close it afterwards.
+"""Open an issue if a workflow has failed, comment while it does, and close it afterwards.
 
-    NEEDS='{"build": {"result": "success", "outputs": {}}, …}' python tools/canary_issue.py
+    TITLE=… LABEL=… GUIDE=docs/page.md#section NEEDS=… python tools/workflow_issue.py
 
-NEEDS has the results of the jobs, as GitHub's `toJSON(needs)`. Talks to GitHub with `gh` and the
-job's token. Needs nothing but Python. For .github/actions/canary-issue; docs/canary.md explains it.
+NEEDS has the results of the jobs, as GitHub's `toJSON(needs)`: `{"build": {"result": "success",
+"outputs": {}}, …}`. A job's output `failures`, such as tools/canary_verify.py writes, is quoted.
+Talks to GitHub with `gh` and the job's token. Needs nothing but Python. For
+.github/actions/workflow-issue.
 """
 
 from __future__ import annotations
@@ -15,9 +17,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
-
-TITLE: Final = "The canary on TestPyPI fails"
-LABEL: Final = "canary"
 
 _LIMIT: Final = 20_000
 """Characters of what has failed: GitHub takes 65,536 in all."""
@@ -34,38 +33,39 @@ def text_of(needs: Mapping[str, Any], environment: Mapping[str, str]) -> str:
         f"{environment['GITHUB_SERVER_URL']}/{environment['GITHUB_REPOSITORY']}/actions/runs/"
         f"{environment['GITHUB_RUN_ID']}/attempts/{environment['GITHUB_RUN_ATTEMPT']}"
     )
+    name = f"The workflow *{environment['GITHUB_WORKFLOW']}*"
     of = f"{environment['GITHUB_REF_NAME']}, commit {environment['GITHUB_SHA']}"
     if has_succeeded(needs):
-        return f"The canary has succeeded again: {run}\n\n({of})\n"
-    failed = [name for name, job in needs.items() if job["result"] not in {"success", "skipped"}]
-    which = ", ".join(f"`{name}`" for name in failed) or "a job, which was skipped"
-    jobs = "\n".join(f"| {name} | {job['result']} |" for name, job in needs.items())
+        return f"{name} has succeeded again: {run}\n\n({of})\n"
+    failed = [key for key, job in needs.items() if job["result"] not in {"success", "skipped"}]
+    which = ", ".join(f"`{key}`" for key in failed) or "a job, which was skipped"
+    jobs = "\n".join(f"| {key} | {job['result']} |" for key, job in needs.items())
     parts = [
-        f"The canary has failed in {which}: {run}",
+        f"{name} has failed in {which}: {run}",
         f"({of})",
         f"| job | result |\n|---|---|\n{jobs}",
     ]
     if told := _told(needs):
         parts.append(_fenced(told))
-    guide = f"{environment['GITHUB_REPOSITORY']}/blob/{environment['GITHUB_SHA']}/docs/canary.md"
-    parts.append(
-        f"What to do: [docs/canary.md]({environment['GITHUB_SERVER_URL']}/{guide}#when-it-fails). "
-        "The next run that succeeds closes this issue."
-    )
+    page = environment["GUIDE"].partition("#")[0]
+    source = f"{environment['GITHUB_REPOSITORY']}/blob/{environment['GITHUB_SHA']}"
+    guide = f"[{page}]({environment['GITHUB_SERVER_URL']}/{source}/{environment['GUIDE']})"
+    parts.append(f"What to do: {guide}. The next run that succeeds closes this issue.")
     return "\n\n".join(parts) + "\n"
 
 
 def _told(needs: Mapping[str, Any]) -> str:
-    """Return what the job `verify` has found; empty if it did not get that far."""
-    given = needs.get("verify", {}).get("outputs", {}).get("failures", "")
-    if not given:
-        return ""
+    """Return what the jobs have found; empty if none got that far."""
+    given = [(job.get("outputs") or {}).get("failures") for job in needs.values()]
+    return "\n".join(_readable(failures) for failures in given if failures)[:_LIMIT]
+
+
+def _readable(failures: str) -> str:
     try:
-        found = json.loads(given)
-        lines = [f"✗ {each['what']}\n{each['said']}".rstrip() for each in found]
+        lines = [f"✗ {each['what']}\n{each['said']}".rstrip() for each in json.loads(failures)]
     except (KeyError, TypeError, ValueError):
-        lines = [str(given)]
-    return "\n".join(lines)[:_LIMIT]
+        lines = [failures]
+    return "\n".join(lines)
 
 
 def _fenced(text: str) -> str:
@@ -90,11 +90,12 @@ def _gh(*arguments: str, text: str | None = None) -> str:
 def report(needs: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     """Open, comment on or close the issue. Raises `subprocess.CalledProcessError`."""
     of = ("--repo", environment["GITHUB_REPOSITORY"])
+    title, label = environment["TITLE"], environment["LABEL"]
     listed = _gh(
-        *("issue", "list", *of, "--label", LABEL, "--state", "open"),
+        *("issue", "list", *of, "--label", label, "--state", "open"),
         *("--limit", "100", "--json", "number,title"),
     )
-    numbers = [str(each["number"]) for each in json.loads(listed) if each["title"] == TITLE]
+    numbers = [str(each["number"]) for each in json.loads(listed) if each["title"] == title]
     text = text_of(needs, environment)
     print(text)
     for number in numbers[:1]:
@@ -103,28 +104,20 @@ def report(needs: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         for number in numbers:
             _gh("issue", "close", number, *of, "--reason", "completed")
     elif not numbers:
-        _make_label(*of)
+        _make_label(label, environment["GITHUB_WORKFLOW"], *of)
         _gh(
-            "issue",
-            "create",
-            *of,
-            "--title",
-            TITLE,
-            "--label",
-            LABEL,
-            "--body-file",
-            "-",
+            *("issue", "create", *of, "--title", title, "--label", label, "--body-file", "-"),
             text=text,
         )
 
 
-def _make_label(*of: str) -> None:
+def _make_label(label: str, workflow: str, *of: str) -> None:
     # Where there is one already, this fails, and leaves it as people like it.
-    about = ("--description", "The nightly release to TestPyPI", "--color", "fbca04")
+    about = ("--description", f"The workflow {workflow} fails", "--color", "fbca04")
     try:
-        _gh("label", "create", LABEL, *of, *about)
+        _gh("label", "create", label, *of, *about)
     except subprocess.CalledProcessError:
-        print(f"No new label {LABEL!r}: it exists, or the next command says what is wrong.")
+        print(f"No new label {label!r}: it exists, or the next command says what is wrong.")
 
 
 def main() -> None:
