@@ -90,7 +90,7 @@ def test_all_wrong_values_of_rehearse(tmp_path: Path) -> None:
     )
     assert len(sentences) == 8
     for words in (
-        *("confirm is", "--registry", "'repository'", "'=x'", "'jenkins'; it can be github"),
+        *("confirm is", "--registry", "'repository'", "'=x'", "'jenkins'; it must be github"),
         *("--report", "repository-url is", "PATH is empty"),
     ):
         assert len([each for each in sentences if words in each]) == 1, words

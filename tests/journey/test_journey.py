@@ -175,6 +175,7 @@ def test_several_projects_share_one_token(dist: Path) -> None:
     with staged(dist) as stage:
         report = stage.run()
         assert report.result == "done"
+        assert "These files belong to 2 projects: other, sample." in stage.printed
         assert len(stage.served("sample")) == len(stage.served("other")) == 2
         assert len(stage.world.index.issued_tokens) == 1
         assert report.projects() == [

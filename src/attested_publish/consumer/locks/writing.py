@@ -22,6 +22,7 @@ from attested_publish.consumer.locks.reading import (
 )
 from attested_publish.consumer.locks.toml import Broken
 from attested_publish.net.untrusted import shown
+from attested_publish.problems import missing_extra
 
 try:
     import tomlkit
@@ -140,7 +141,7 @@ def _kit(name: str) -> Any:  # noqa: ANN401
         raise LockError(
             name,
             "Writing needs tomlkit, which is not installed.",
-            remedy="Install it: python -m pip install 'attested-publish[lock]'",
+            remedy=missing_extra("tomlkit", "lock"),
         )
     return tomlkit
 
