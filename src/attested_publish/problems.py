@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 
 from attested_publish import DOCUMENTATION
@@ -266,7 +266,7 @@ def missing_extra(library: str, extra: str) -> str:
     )
 
 
-def alternatives(values: Sequence[str]) -> str:
+def alternatives(values: Iterable[str]) -> str:
     """Return values to choose from, as in `auto, true or false`."""
     *others, last = values
     return f"{', '.join(others)} or {last}" if others else last

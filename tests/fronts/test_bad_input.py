@@ -416,6 +416,7 @@ def test_a_file_that_is_no_distribution(names: list[str], title: str, tmp_path: 
         (["publish", "--parallel-uploads", "17"], "1 to 16"),
         (["publish", "--parallel-uploads", "many"], "1 to 16"),
         (["publish", "--unknown"], "unrecognized"),
+        (["check", "a", "--offline", "b"], "b (write all paths next to each other)"),
         (["publish", "--skip-existng"], "(did you mean --skip-existing?)"),
         (["publish", "--unknown"], "See `attested-publish publish --help`."),
         (["publish", "--attestations", "maybe"], "must be auto, true or false."),

@@ -358,8 +358,8 @@ def test_a_file_with_nothing_of_this_run_is_another_run_s(stage: Stage) -> None:
         assert file.status == "already-there"
         assert [each.predicate_type for each in file.attestations] == [SLSA]
     assert "another run uploaded it" in stage.printed
-    assert "served, digest right, without the publish attestation" in stage.printed
-    assert "provenance right" not in stage.printed
+    assert "served, with the right digest, without the publish attestation" in stage.printed
+    assert "digest and provenance" not in stage.printed
     (first, second) = (file.attestations[0].log_index for file in report.files.values())
     page = summary(report, limit=1 << 20)
     assert f"slsa {first}" in page

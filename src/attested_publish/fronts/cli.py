@@ -242,7 +242,8 @@ class _Parser(argparse.ArgumentParser):
         if unknown:
             # By the parser of the command, whose help helps.
             names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
-            self.error(f"unrecognized arguments: {' '.join(names or unknown)}{self._meant(names)}")
+            hint = self._meant(names) if names else self._scattered()
+            self.error(f"unrecognized arguments: {' '.join(names or unknown)}{hint}")
         return options, unknown
 
     def _meant(self, names: Sequence[str]) -> str:
@@ -252,6 +253,11 @@ class _Parser(argparse.ArgumentParser):
         known = list(self._option_string_actions)
         close = dict.fromkeys(each for name in names for each in get_close_matches(name, known, 1))
         return f" (did you mean {' '.join(close)}?)" if close else ""
+
+    def _scattered(self) -> str:
+        """Return what to do about paths on both sides of an option, which `argparse` refuses."""
+        takes_several = any(not each.option_strings and each.nargs == "*" for each in self._actions)
+        return " (write all paths next to each other)" if takes_several else ""
 
     def filled(self) -> None:
         """Add the options of a command, once."""

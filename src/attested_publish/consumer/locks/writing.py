@@ -18,6 +18,7 @@ from attested_publish.consumer.locks.reading import (
     bounded_content,
     is_pylock,
     parse_lock,
+    unread,
     why_unread,
 )
 from attested_publish.consumer.locks.toml import Broken
@@ -166,7 +167,7 @@ def _text_of(path: Path, name: str) -> str:
     except Broken as error:
         raise LockError(name, error.why) from error
     except (OSError, ValueError) as error:
-        raise LockError(name, f"It could not be read: {why_unread(error)}.") from error
+        raise unread(name, error) from error
 
 
 def _replace(path: Path, name: str, old: str, new: str, expected: Mapping[str, Any]) -> bool:
