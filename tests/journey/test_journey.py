@@ -214,7 +214,7 @@ def test_consumers_are_told_whom_to_pin_and_what_lacks_an_attestation(stage: Sta
     (told,) = [
         each for each in stage.run().story.improvements if each.startswith("Without an attestation")
     ]
-    assert "sample-1.0-cp312-cp312-win_amd64.whl. None can" in told
+    assert "sample-1.0-cp312-cp312-win_amd64.whl. An attestation cannot" in told
 
 
 def test_without_attestations_when_asked(stage: Stage) -> None:

@@ -190,7 +190,7 @@ def _print_link(publisher: Publisher, printer: Printer) -> None:
     """Print where a publisher is registered, and whether the link fills in all of the form."""
     # Which publishers a project has is not public.
     register = (
-        "Register it at" if publisher.pending else "Unless it is registered already, do so at"
+        "Register it at" if publisher.pending else "If it is not registered yet, register it at"
     )
     if publisher.is_complete and publisher.url:
         printer.notice(f"{register} {publisher.url}")
