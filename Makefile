@@ -154,8 +154,9 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "attested-publish needs Python 3.11 to 3.14, but found none on PATH." >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); echo "Python's venv module did not work: on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
 
-$(VENV)/runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
-	$(PIP) install $(LOCKED) -r requirements/runtime.txt
+# With the extras, so that every command works in a checkout.
+$(VENV)/runtime: requirements/runtime.txt requirements/lock.txt requirements/setup.txt pyproject.toml | $(BIN)/python
+	$(PIP) install $(LOCKED) -r requirements/runtime.txt -r requirements/lock.txt -r requirements/setup.txt
 	$(BIN)/python -m pip check
 	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
 	@touch $@

@@ -34,7 +34,7 @@ prepare() {
         prepare_python || fail "There is nothing to run in: $no_docker, and $why_not."
       fi
       ;;
-    *) fail "runtime is '$runtime'; it can be auto, docker, python." ;;
+    *) fail "runtime is '$runtime'; it must be auto, docker or python." ;;
   esac
 }
 

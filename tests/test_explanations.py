@@ -544,8 +544,8 @@ def test_row_33_released_without_attestations(stage: Stage) -> None:
         assert "cannot be added after the upload" in told
     again = act(stage)
     assert again.status == 0
-    assert f"{WHEEL} and 1 more. None can be added" in again.log
-    assert "only a new version will have them" in again.summary
+    assert f"{WHEEL} and 1 more. An attestation cannot be added" in again.log
+    assert "only a new version can have one" in again.summary
 
 
 if sys.platform == "win32":  # pragma: no cover - names that Windows cannot have

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from enum import StrEnum
 
 from attested_publish import DOCUMENTATION
@@ -254,3 +256,17 @@ def counted(number: int, noun: str) -> str:
     """Return a number with its noun, as in `1 file`, `2 files` and `2 hashes`."""
     ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
     return f"{number} {noun}{ending}"
+
+
+def missing_extra(library: str, extra: str) -> str:
+    """Return how to install a library that only an extra of the package has."""
+    return (
+        f"Install the command with its extra `{extra}`, see {DOCUMENTATION}docs/installing.md; or "
+        f"add {library} to the environment that it runs in, {sys.prefix}."
+    )
+
+
+def alternatives(values: Iterable[str]) -> str:
+    """Return values to choose from, as in `auto, true or false`."""
+    *others, last = values
+    return f"{', '.join(others)} or {last}" if others else last

@@ -14,6 +14,7 @@ from attested_publish.net.secrecy import without_credentials
 from attested_publish.net.untrusted import shown
 from attested_publish.net.upload_addresses import for_upload, well_known
 from attested_publish.net.upload_credentials import faults_of
+from attested_publish.problems import alternatives
 
 
 class WrongUsage(Exception):
@@ -106,7 +107,7 @@ def tag_pattern(text: str) -> TagPattern:
     is_plain = not any(form or conversion for _, _, form, conversion in pieces)
     if not is_plain or sorted(fields) not in (["version"], ["project", "version"]):
         raise WrongUsage(
-            f"version-tag is {shown(text, 80)!r}; it can be {', '.join(VersionTag)}, or a pattern "
+            f"version-tag is {shown(text, 80)!r}; it must be {', '.join(VersionTag)}, or a pattern "
             "with {version} once, {project} at most once, and no other braces."
         )
     literals = [""]
@@ -353,8 +354,8 @@ def _text_of(setting: Setting, values: Mapping[str, str], faults: list[str]) -> 
     if not setting.choices:
         return text
     if text.lower() not in setting.choices:
-        allowed = ", ".join(setting.choices)
-        faults.append(f"{setting.name} is {shown(text.lower(), 80)!r}; it can be {allowed}.")
+        allowed = alternatives(setting.choices)
+        faults.append(f"{setting.name} is {shown(text.lower(), 80)!r}; it must be {allowed}.")
     return text.lower()
 
 
@@ -423,7 +424,7 @@ def _number(name: str, text: str, most: int, faults: list[str]) -> int | None:
     is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
     if is_number and 1 <= int(text) <= most:
         return int(text)
-    faults.append(f"{name} is {shown(text, 80)!r}; it can be auto, or 1 to {most}.")
+    faults.append(f"{name} is {shown(text, 80)!r}; it must be auto, or 1 to {most}.")
     return None
 
 

@@ -82,7 +82,7 @@ def test_what_holds_goes_up_as_it_is(stage: Stage, wheel: Path, sdist: Path) -> 
         assert report.files[name].attestations
         assert report.files[name].attestations[0].predicate_type == PUBLISH
         assert f"{name}.publish.attestation" in stage.printed
-    assert "digest and provenance right" in stage.printed
+    assert "right digest and provenance" in stage.printed
 
 
 def test_only_what_has_none_is_signed(stage: Stage, wheel: Path) -> None:

@@ -237,7 +237,7 @@ def test_what_is_said_of_what_is_served(dist: Path, tmp_path: Path) -> None:
         assert stage.run().result == "done", stage.printed
         printed = said(verified(stage, "sample==1.0")[1])
         assert "sample 1.0: full provenance" in printed
-        assert "there is no release before it" in printed
+        assert "there is no earlier release" in printed
 
         add(stage, make_wheel(tmp_path, version="1.1"))
         add(stage, make_wheel(tmp_path, version="1.1", tag="py3-none-win32"), attested=False)
@@ -282,7 +282,7 @@ def test_a_provenance_that_cannot_be_read_proves_no_state(dist: Path) -> None:
         assert stage.run().result == "done", stage.printed
         stage.fault("integrity=garbage")
         printed = said(verified(stage, "sample==1.0")[1])
-        assert "not everything is known (sample-1.0" in printed
+        assert "its provenance is not known (sample-1.0" in printed
         assert "full provenance" not in printed
 
 

@@ -376,7 +376,7 @@ def test_a_release_by_another_publisher_than_before_is_told(dist: Path, tmp_path
     with staged(dist) as stage:
         stage.run()
         _, printed = told(stage, "sample==1.0")
-        assert "there is no release before it to compare with" in printed
+        assert "there is no earlier release to compare with" in printed
         publish_by(stage, make_wheel(tmp_path, version="1.1"), "release.yml")
         publish_by(stage, make_wheel(tmp_path, version="2.0rc1"), "release.yml")
         publish_by(stage, make_wheel(tmp_path, version="2.0"), "other.yml")

@@ -133,4 +133,4 @@ def test_a_rehearsal_without_network_and_with_nothing_to_write_to_but_tmp(machin
         *("run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp:size=300m"),
         *("--user", "12345:12345", "--cap-drop", "ALL", images[target], "rehearse"),
     )
-    assert said.count("served, digest and provenance right") == 2
+    assert said.count("served, with the right digest and provenance") == 2

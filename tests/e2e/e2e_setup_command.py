@@ -100,6 +100,25 @@ def test_nothing_publishes(tmp_path):
     assert "--write" in said
 
 
+def test_a_folder_without_a_project(tmp_path):
+    _, said = reported(tmp_path, tmp_path, "--offline")
+    assert "no pyproject.toml, setup.cfg or setup.py was found. Run `setup` in a repository" in said
+    _, said = reported(tmp_path, tmp_path, "--offline", "--write", status=1)
+    assert "no pyproject.toml, setup.cfg or setup.py was found." in said
+    assert "--write" not in said, "it would not help"
+
+
+def test_rehearsals_of_one_job_in_several_environments_are_told_apart(tmp_path):
+    text = WORKFLOW.replace(
+        "environment: pypi",
+        "strategy: {matrix: {to: [stable, preview]}}\n    environment: ${{ matrix.to }}",
+    )
+    root = repository(tmp_path / "repository", {".github/workflows/release.yml": text})
+    _, said = reported(tmp_path, root, "--offline")
+    for name in ("stable", "preview"):
+        assert f"release.yml (environment {name}), and its attestations" in " ".join(said.split())
+
+
 def test_several_new_projects_come_after_those_that_exist():
     def publisher(name, *, pending):
         return Publisher("pypi", name, pending, "github", "o", "r", "w.yml", None)
@@ -126,6 +145,7 @@ def test_without_the_library_one_sentence_says_how_to_install_it(tmp_path):
     (site / "ruamel" / "__init__.py").touch()
     done = command("setup", root, "--offline", PYTHONPATH=str(site))
     assert done.returncode == 1, done.stdout
-    assert "attested-publish[setup]" in done.stdout
+    assert "with its extra `setup`" in done.stdout
+    assert "add ruamel.yaml to the environment" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert sys.modules is not None

@@ -434,7 +434,7 @@ def test_what_may_publish_is_printed_and_in_the_summary(tmp_path):
     summary = tmp_path / "summary.md"
     done = command("setup", root, "--offline", **in_a_job(summary))
     for said in (done.stdout, summary.read_text()):
-        assert "not looked into" in said
+        assert "cannot look into it" in said
         assert "Nothing here publishes" not in said
     done = command("setup", root, "--offline", "--write")
     assert done.returncode == 1

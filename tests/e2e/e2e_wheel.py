@@ -169,7 +169,7 @@ def test_pypi_would_take_what_is_built(
     assert done.returncode == 0, done.stdout
     done = run(program, "rehearse", "--provenance", "--", wheel, sdist, folder=tmp_path)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("provenance right") == 2
+    assert done.stdout.count("digest and provenance") == 2
 
 
 def written_lock(wheel: Path) -> str:

@@ -159,7 +159,7 @@ def test_verbose_is_a_switch_where_it_is_the_only_setting(command: str, tmp_path
         assert parsed(command, *words).verbose is value, words
     done = run(command, "--verbose", "perhaps")
     assert done.returncode == 2
-    assert "'perhaps'; it can be true, false" in done.stderr
+    assert "'perhaps'; it must be true or false" in done.stderr
 
 
 def test_a_wrong_value_is_reported_and_not_taken_for_a_folder() -> None:

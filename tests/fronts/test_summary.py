@@ -344,7 +344,7 @@ def test_what_was_not_published_has_no_page(stage: Stage) -> None:
     stage.fault("upload=403*9")
     outcome = act(stage)
     assert outcome.status == 1
-    assert "says of the provenance" not in outcome.summary
+    assert "says about the provenance" not in outcome.summary
 
 
 def test_the_stage_in_which_a_run_was_stopped_has_its_time(stage: Stage) -> None:

@@ -108,3 +108,13 @@ def test_what_is_printed(filled: Filled, tmp_path: Path, capsys: pytest.CaptureF
     assert "1 by GitHub octo-org/alpha release.yml, environment pypi" in printed
     # Counted, not scolded.
     assert "unattested" not in printed
+
+
+def test_of_a_lock_that_is_not_there_nothing_is_counted(
+    filled: Filled, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    status, report = filled.verify(tmp_path, "--lock", tmp_path / "none.txt")
+    assert (status, report["result"]) == (1, "failed")
+    printed = capsys.readouterr().out
+    assert "There is no such file." in printed
+    assert "have valid attestations" not in printed

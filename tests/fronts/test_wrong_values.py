@@ -38,7 +38,7 @@ def told(*arguments: str | Path, **environment: str) -> list[str]:
         ("__token__", "Bearer pypi-AgEI-geheim", ["before the token"]),
         ("__token__", "PASSWORD=pypi-AgEI-geheim", ["before the token"]),
         ("__token__", "password: pypi-AgEI-geheim", ["before the token"]),
-        ("__token__", "${{ secrets.geheim }}", ["nothing has replaced"]),
+        ("__token__", "${{ secrets.geheim }}", ["has not been evaluated"]),
         ("__token__", "geheim-geheim", ["does not begin with pypi-"]),
         ("__token__", " \n", ["consists of blanks"]),
         ("pypi-AgEI-geheim", "", ["user is an API token"]),
@@ -90,7 +90,7 @@ def test_all_wrong_values_of_rehearse(tmp_path: Path) -> None:
     )
     assert len(sentences) == 8
     for words in (
-        *("confirm is", "--registry", "'repository'", "'=x'", "'jenkins'; it can be github"),
+        *("confirm is", "--registry", "'repository'", "'=x'", "'jenkins'; it must be github"),
         *("--report", "repository-url is", "PATH is empty"),
     ):
         assert len([each for each in sentences if words in each]) == 1, words

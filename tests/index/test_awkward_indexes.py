@@ -86,7 +86,7 @@ def test_a_name_that_is_spelled_in_another_way_is_found_by_its_bytes(dist: Path)
     index = PlainIndex(other_spelling)
     report, printed = published(index, dist)
     assert report.result == "done", printed
-    assert "served, digest right" in printed
+    assert "served, with the right digest" in printed
     assert "not confirmed" not in printed
     again, printed = published(index, dist)
     assert again.result == "done", printed
@@ -107,7 +107,7 @@ def test_nothing_is_claimed_of_bytes_that_the_page_does_not_give(dist: Path, fra
     report, printed = published(index, dist)
     assert report.result == "done", printed
     assert "served, without a digest" in printed
-    assert "digest right" not in printed
+    assert "right digest" not in printed
     report, printed = published(index, dist)
     assert report.result == "refused"
     assert "already exists" in printed

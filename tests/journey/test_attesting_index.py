@@ -84,7 +84,7 @@ def published(
 def test_attestations_are_confirmed_where_the_page_says(stage: Stage) -> None:
     report, printed, index = published(stage)
     assert report.result == "done", printed
-    assert "served, digest and provenance right" in printed
+    assert "served, with the right digest and provenance" in printed
     assert report.files[NEW].attestations
     assert any(path.startswith("/provenance-of/") for path in index.asked)
     assert not any(path.startswith("/integrity/") for path in index.asked)

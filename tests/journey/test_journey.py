@@ -175,6 +175,7 @@ def test_several_projects_share_one_token(dist: Path) -> None:
     with staged(dist) as stage:
         report = stage.run()
         assert report.result == "done"
+        assert "These files belong to 2 projects: other, sample." in stage.printed
         assert len(stage.served("sample")) == len(stage.served("other")) == 2
         assert len(stage.world.index.issued_tokens) == 1
         assert report.projects() == [
@@ -213,7 +214,7 @@ def test_consumers_are_told_whom_to_pin_and_what_lacks_an_attestation(stage: Sta
     (told,) = [
         each for each in stage.run().story.improvements if each.startswith("Without an attestation")
     ]
-    assert "sample-1.0-cp312-cp312-win_amd64.whl. None can" in told
+    assert "sample-1.0-cp312-cp312-win_amd64.whl. An attestation cannot" in told
 
 
 def test_without_attestations_when_asked(stage: Stage) -> None:

@@ -29,7 +29,7 @@ def test_the_first_file_is_looked_at_before_the_second_has_arrived(slow: Stage) 
     assert report.result == "done", problem(report)
     # The 404 was answered to the look during the upload: the confirmation has nothing to wait for.
     confirmation = slow.printed.partition("\nconfirmation")[2]
-    assert "served, digest and provenance right" in confirmation
+    assert "served, with the right digest and provenance" in confirmation
     assert "not served yet" not in confirmation, slow.printed
 
 

@@ -77,7 +77,7 @@ def test_both_are_signed_uploaded_served_and_reported(stage: Stage) -> None:
     for file in report.files.values():
         publish_entry, slsa_entry = (each.log_index for each in file.attestations)
         assert f"publish {publish_entry}, slsa {slsa_entry}" in shown
-    assert "4 attestations in order" in stage.printed
+    assert "4 attestations verified" in stage.printed
 
 
 def test_one_certificate_signs_both(stage: Stage) -> None:
@@ -331,7 +331,7 @@ def test_the_second_index_gets_what_was_signed_for_the_first(dist: Path) -> None
         for part in report.indexes:
             for file in part.files.values():
                 assert [each.predicate_type for each in file.attestations] == [PUBLISH, SLSA]
-        assert "4 attestations in order" in printed
+        assert "4 attestations verified" in printed
 
 
 def test_a_log_that_fails_in_between_signs_each_once(stage: Stage) -> None:
@@ -358,8 +358,8 @@ def test_a_file_with_nothing_of_this_run_is_another_run_s(stage: Stage) -> None:
         assert file.status == "already-there"
         assert [each.predicate_type for each in file.attestations] == [SLSA]
     assert "another run uploaded it" in stage.printed
-    assert "served, digest right, without the publish attestation" in stage.printed
-    assert "provenance right" not in stage.printed
+    assert "served, with the right digest, without the publish attestation" in stage.printed
+    assert "digest and provenance" not in stage.printed
     (first, second) = (file.attestations[0].log_index for file in report.files.values())
     page = summary(report, limit=1 << 20)
     assert f"slsa {first}" in page

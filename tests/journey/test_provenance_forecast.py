@@ -114,7 +114,7 @@ def test_a_first_release_has_nothing_to_be_compared_with(stage: Stage) -> None:
     assert forecast.states == ("full",)
     assert forecast.compared_with is None
     assert names(forecast.after) == [OURS]
-    sentence = f"full provenance, from {OURS}; there is no release before it to compare with"
+    sentence = f"full provenance, from {OURS}; there is no earlier release to compare with"
     assert f"✓ sample 1.0: {sentence}" in stage.printed
     assert sentence in summary(report, 1 << 20)
 
@@ -358,7 +358,7 @@ def test_check_without_an_identity_says_what_it_can(stage: Stage) -> None:
     assert forecast.states == ("unknown",)
     assert (names(forecast.before), forecast.after) == ([OURS], ())
     assert f"1.0 is from {OURS}" in stage.printed
-    assert "depends on the job" in stage.printed
+    assert "its provenance is not known (it depends on the job" in stage.printed
     assert only(stage.run(publish.check, attestations="false")).states == ("no", "lost")
 
 

@@ -151,6 +151,6 @@ def test_a_log_that_cannot_be_written_is_wrong_usage(tmp_path, capsys):
         cli.main(["services", f"--log={tmp_path / 'missing' / 'log'}", "--port=x"])
     assert ended.value.code == 2
     assert capsys.readouterr().err.splitlines() == [
-        "attested-publish: --port is 'x'; it can be 0 to 65535.",
+        "attested-publish: --port is 'x'; it must be 0 to 65535.",
         "attested-publish: --log cannot be written: No such file or directory.",
     ]

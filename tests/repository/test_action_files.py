@@ -133,7 +133,7 @@ def test_launch_knows_the_default_folder():
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ({"INPUT_RUNTIME": "podman"}, "runtime is 'podman'; it can be auto, docker, python."),
+        ({"INPUT_RUNTIME": "podman"}, "runtime is 'podman'; it must be auto, docker or python."),
         ({"INPUT_RUNTIME": " Docker "}, "runtime is docker, but there is no docker command"),
         ({"INPUT_RUNTIME": "python"}, "runtime is python, but no Python 3.11 or newer"),
         ({"INPUT_RUNTIME": ""}, "There is nothing to run in: "),

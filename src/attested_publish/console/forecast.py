@@ -24,7 +24,7 @@ def in_words(forecast: Forecast) -> str:
         f"{shown(forecast.project)} {shown(forecast.version)}: {_own(forecast)}",
         _compared(forecast),
     ]
-    if forecast.why_unknown:
+    if forecast.why_unknown and _covered(forecast):
         said.append(f"not everything is known ({forecast.why_unknown})")
     return "; ".join(filter(None, said))
 
@@ -42,10 +42,17 @@ def _publisher(publisher: Mapping[str, str | None]) -> str:
     return f"{named}, {shown(workflow, 200)}" if workflow else named
 
 
+def _covered(forecast: Forecast) -> str | None:
+    """Return how much of the release has provenance; `None` if that is not known."""
+    return next((words for state, words in _COVERAGE.items() if state in forecast.states), None)
+
+
 def _own(forecast: Forecast) -> str:
     """Return what is said of the release alone."""
-    covered = [words for state, words in _COVERAGE.items() if state in forecast.states]
-    said = covered[0] if covered else "how much of it has provenance is not known"
+    said = _covered(forecast)
+    if said is None:
+        why = f" ({forecast.why_unknown})" if forecast.why_unknown else ""
+        said = f"its provenance is not known{why}"
     if forecast.after:
         said += f", from {publishers_in_words(forecast.after)}"
     if "inconsistent" in forecast.states:
@@ -56,7 +63,7 @@ def _own(forecast: Forecast) -> str:
 def _compared(forecast: Forecast) -> str:
     """Return how the release compares with the one before it."""
     if forecast.compared_with is None:
-        return "there is no release before it to compare with"
+        return "there is no earlier release to compare with"
     version = shown(forecast.compared_with)
     before = publishers_in_words(forecast.before)
     if "lost" in forecast.states:

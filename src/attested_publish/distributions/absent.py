@@ -63,7 +63,7 @@ def nothing_matches(pattern: str) -> NothingThere:
 
 def _contents_of(folder: Path) -> str:
     """Return what is in a folder as a clause, or why that cannot be said."""
-    name = shown(folder)
+    name = "the working directory" if folder == Path() else shown(folder)
     if not folder.is_dir():
         return f"{name} does not exist"
     there = _names_in(folder)
@@ -120,8 +120,7 @@ def _no_distributions(files: Sequence[Path]) -> FilesProblem:
         if len(files) == 1
         else f"None of {len(files)} files is a wheel or an sdist",
         topic=Topic.NOTHING_TO_PUBLISH,
-        detail=f"An index accepts only wheels (.whl) and sdists (.tar.gz), by their names: {names}"
-        f"{more}.",
+        detail=f"An index accepts only wheels (.whl) and sdists (.tar.gz), not {names}{more}.",
         remedy="Name the distributions, or the folder they are in.",
     )
 
@@ -131,8 +130,12 @@ def _names_in(folder: Path) -> str | None:
     try:
         entries = list(itertools.islice(folder.iterdir(), _MOST_LISTED + 1))
         names = sorted(
-            shown(entry.name, 80) + ("/" if entry.is_dir() else "")
-            for entry in entries[:_MOST_LISTED]
+            (
+                shown(entry.name, 80) + ("/" if entry.is_dir() else "")
+                for entry in entries[:_MOST_LISTED]
+            ),
+            # Hidden ones are seldom what was meant.
+            key=lambda name: (name.startswith("."), name),
         )
     except OSError:
         return None

@@ -196,15 +196,15 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 class _Misused(Exception):
-    """The command line is invalid: the usage, and what is wrong."""
+    """The command line is invalid: what is wrong, and the parser that found it."""
 
-    def __init__(self, usage: str, message: str) -> None:
-        super().__init__(message)
-        self.usage = usage
+    def __init__(self, parser: str, message: str) -> None:
+        super().__init__(f"{parser}: error: {message}")
+        self.parser = parser
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports wrong usage in one line, without what may be a secret on a command line.
+    """Reports wrong usage in a line or two, without what may be a secret on a command line.
 
     A command's options are added with `fill` when that command is parsed: nobody else waits for
     what they are made from.
@@ -240,10 +240,24 @@ class _Parser(argparse.ArgumentParser):
             args = with_values(args, self._option_string_actions)
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            # By the parser of the command, whose usage helps.
+            # By the parser of the command, whose help helps.
             names = [name.partition("=")[0] for name in unknown if name.startswith("-")]
-            self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
+            hint = self._meant(names) if names else self._scattered()
+            self.error(f"unrecognized arguments: {' '.join(names or unknown)}{hint}")
         return options, unknown
+
+    def _meant(self, names: Sequence[str]) -> str:
+        """Return the options that are closest to unknown ones, as a question."""
+        from difflib import get_close_matches
+
+        known = list(self._option_string_actions)
+        close = dict.fromkeys(each for name in names for each in get_close_matches(name, known, 1))
+        return f" (did you mean {' '.join(close)}?)" if close else ""
+
+    def _scattered(self) -> str:
+        """Return what to do about paths on both sides of an option, which `argparse` refuses."""
+        takes_several = any(not each.option_strings and each.nargs == "*" for each in self._actions)
+        return " (write all paths next to each other)" if takes_several else ""
 
     def filled(self) -> None:
         """Add the options of a command, once."""
@@ -258,11 +272,11 @@ class _Parser(argparse.ArgumentParser):
         secrecy.keep(secrecy.secrets_in(os.environ))
         _keep_credentials(args)
         _summarize_wrong_usage([shown(error)])
-        self.exit(2, f"{error.usage}{harmless(shown(error))}\n")
+        self.exit(2, f"{harmless(shown(error))}\nSee `{error.parser} --help`.\n")
 
     def error(self, message: str) -> NoReturn:
         """Let `parse_args` report it, which has the whole command line."""
-        raise _Misused(self.format_usage(), f"{self.prog}: error: {message}")
+        raise _Misused(self.prog, message)
 
 
 def _summarize_wrong_usage(sentences: Sequence[str]) -> None:

@@ -91,7 +91,7 @@ def sections_of(guide: str) -> list[Section]:
         if heading[1] == "##":
             group = title
     # Those without a group stand at the end of the guide.
-    return [replace(each, group="Besides") if each.group == each.title else each for each in found]
+    return [replace(each, group="Other") if each.group == each.title else each for each in found]
 
 
 def _listed(sections: Sequence[Section]) -> Iterator[str]:

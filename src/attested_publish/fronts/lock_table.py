@@ -109,6 +109,8 @@ def _print_changes(report: LockReport, printer: Printer) -> None:
 
 def _print_publishers(report: LockReport, printer: Printer) -> None:
     verdicts = report.verdicts
+    if not verdicts:
+        return
     attested = [each for each in verdicts if each.identities]
     files = sum(len(each.package.files) for each in verdicts)
     printer.notice(

@@ -146,7 +146,7 @@ def _history(path: Path | None) -> History:
 def _port(text: str) -> int:
     is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
     if not is_number or int(text) > _LARGEST_PORT:
-        raise WrongUsage(f"--port is {shown(text, 80)!r}; it can be 0 to {_LARGEST_PORT}.")
+        raise WrongUsage(f"--port is {shown(text, 80)!r}; it must be 0 to {_LARGEST_PORT}.")
     return int(text)
 
 

@@ -124,9 +124,9 @@ def _work(options: argparse.Namespace, path: Path, run: Run, outcome: SetUp) -> 
         publishers = list(_asked(publishers, run.recorder))
     publishers = in_order(publishers)
     outcome.publishers, outcome.findings = publishers, found.findings
-    outcome.nothing = _why_nothing(found)
+    outcome.nothing = "" if outcome.refused and not found.may_publish else _why_nothing(found)
     _print_publishers(publishers, found, run.recorder)
-    if not publishers:
+    if not publishers and outcome.nothing:
         run.printer.notice(outcome.nothing)
     _print_hidden(publishers, run)
     _print_findings(found, run.printer)
@@ -154,7 +154,9 @@ def _why_nothing(found: Survey) -> str:
         return "No job here publishes to PyPI or TestPyPI."
     if found.may_publish:
         listed = first_few([f"{each.file}:{each.line}" for each in found.may_publish])
-        return shown(f"What may publish, but was not looked into: {listed}")
+        return shown(f"Something here may publish, but `setup` cannot look into it: {listed}")
+    if not found.projects.found:
+        return f"{shown(found.projects.why_none)} Run `setup` in a repository, or name its folder."
     return "Nothing here publishes yet. `attested-publish setup --write` writes a workflow."
 
 
@@ -164,7 +166,11 @@ def _print_publishers(publishers: Sequence[Publisher], found: Survey, recorder: 
     printer = recorder.printer
     names = {"pypi": "PyPI", "testpypi": "TestPyPI", None: "an index that only a run will know"}
     for each in publishers:
-        state = {True: "a pending publisher: it does not exist yet", False: "it exists", None: ""}
+        state = {
+            True: "The project does not exist yet, so this is a pending publisher.",
+            False: "The project exists.",
+            None: "",
+        }
         printer.heading(
             f"{shown(each.project or 'a project of unknown name')} on {names[each.index]}"
         )
@@ -182,15 +188,19 @@ def _print_publishers(publishers: Sequence[Publisher], found: Survey, recorder: 
 
 def _print_link(publisher: Publisher, printer: Printer) -> None:
     """Print where a publisher is registered, and whether the link fills in all of the form."""
+    # Which publishers a project has is not public.
+    register = (
+        "Register it at" if publisher.pending else "If it is not registered yet, register it at"
+    )
     if publisher.is_complete and publisher.url:
-        printer.notice(f"Register it at {publisher.url}")
+        printer.notice(f"{register} {publisher.url}")
         if other := publisher.url_if_new():
-            printer.notice(f"Or, if it does not exist yet, at {other}")
+            printer.notice(f"Or, if the project does not exist yet, at {other}")
     elif publisher.url:
-        printer.notice(f"Register it at {publisher.url} and enter what is not known here.")
+        printer.notice(f"{register} {publisher.url} and fill in what is not known here.")
     elif page := publisher.page():
         printer.notice(
-            f"Register it at {page} for the environment of the run: as that is not known here, "
+            f"{register} {page} for the environment of the run: as that is not known here, "
             "there is no link that fills in the form."
         )
 
@@ -250,6 +260,7 @@ def _rehearse(found: Survey, publishers: Sequence[Publisher], run: Run) -> None:
     _reject_locked_out(found.jobs)
     jobs = _jobs_by_workflow(found.jobs)
     done: set[tuple[str | None, ...]] = set()
+    are_several = len({each.identity for each in publishers}) > 1
     for each in publishers:
         job = jobs.get((each.provider, each.workflow, each.environment))
         if not each.is_complete or job is None or each.identity in done:
@@ -272,12 +283,16 @@ def _rehearse(found: Survey, publishers: Sequence[Publisher], run: Run) -> None:
             run.result = rehearsed.result
             run.recorder.problems += rehearsed.recorder.problems
             return
+        where = (
+            f" (environment {shown(job.environment)})" if are_several and job.environment else ""
+        )
         passed = (
             f"Rehearsed: an embedded PyPI with these fields accepts the job {shown(job.name)} of "
-            f"{shown(job.file)}, and its attestations."
+            f"{shown(job.file)}{where}, "
+        ) + (
+            "and its attestations."
             if job.file == job.started
-            else f"Rehearsed: an embedded PyPI with these fields accepts the job {shown(job.name)} "
-            f"of {shown(job.file)}, without attestations, as it is a reusable workflow."
+            else "without attestations, as it is in a reusable workflow."
         )
         run.printer.item(passed)
         run.recorder.remarks.append(passed)

@@ -28,7 +28,8 @@ def forecast_section(
     if not report.forecast:
         return "", (), ""
     says = "says" if report.result is Result.DONE else "would say"
-    head = f"### What the page on {literal(report.story.index_name)} {says} of the provenance\n\n"
+    name = literal(report.story.index_name)
+    head = f"### What the page on {name} {says} about the provenance\n\n"
     return head, [line for each in report.forecast for line in _lines(each, literal)], "\n"
 
 

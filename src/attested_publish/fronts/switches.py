@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from attested_publish.problems import alternatives
+
 TRUE_FALSE = ("true", "false")
 
 
@@ -105,5 +107,5 @@ def _exists(path: str) -> bool:
 def _true_or_false(text: str) -> bool:
     word = text.strip().lower() or "false"
     if word not in TRUE_FALSE:
-        raise argparse.ArgumentTypeError(f"it is {text!r}; it can be {', '.join(TRUE_FALSE)}")
+        raise argparse.ArgumentTypeError(f"it is {text!r}; it must be {alternatives(TRUE_FALSE)}")
     return word == "true"

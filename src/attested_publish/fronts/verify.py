@@ -255,7 +255,7 @@ def read_repository(text: str | None) -> tuple[str | None, str | None]:
             "--repository-url (its upload address)."
         )
     raise WrongUsage(
-        f"--repository is {quoted}; it can be OWNER/NAME, or the address of a repository, such as "
+        f"--repository is {quoted}; it must be OWNER/NAME, or the address of a repository, such as "
         "https://github.com/OWNER/NAME or https://gitlab.com/GROUP/NAME."
     )
 
@@ -264,8 +264,8 @@ def _commit(text: str | None) -> str | None:
     """Return a commit to expect; raises `WrongUsage` for what can be none."""
     if text and not _COMMIT.fullmatch(text):
         raise WrongUsage(
-            f"--commit is {shown(text, 100)!r}; it can be a commit's SHA, or its first 7 digits or "
-            "more."
+            f"--commit is {shown(text, 100)!r}; it must be a commit's SHA, or at least its first 7 "
+            "digits."
         )
     return text
 

@@ -244,8 +244,8 @@ def _note_unattested(run: Run, there: Sequence[Distribution]) -> None:
     without = [name for name, file in served.items() if not (file and file.provenance_url)]
     if without and index.takes_attestations:
         run.recorder.improvement(
-            f"Without an attestation on {index.name}: {first_shown(without)}. None "
-            "can be added after the upload, so that only a new version will have them."
+            f"Without an attestation on {index.name}: {first_shown(without)}. An attestation "
+            "cannot be added after the upload: only a new version can have one."
         )
 
 
@@ -256,10 +256,10 @@ def _new_project(run: Run, project: str) -> str:
         return f"{absent}."
     if run.settings.password:
         return (
-            f"{absent}: the first upload creates it, if the API token is valid for all projects "
-            "of its user."
+            f"{absent}: the first upload creates it, if the API token is valid for all of its "
+            "user's projects."
         )
     return (
-        f"{absent}: a pending trusted publisher creates it as soon as the API token is minted "
+        f"{absent}: the first release creates it, and needs a pending trusted publisher "
         f"({pending_publishers_url(index)})."
     )

@@ -141,7 +141,7 @@ def reuse(
             ready.usable.setdefault(each.filename, []).append(made)
             note_attestation(run, each, attestation)
             valid += 1
-        run.printer.item(f"{counted(valid, 'attestation')} in order", "not signed again")
+        run.printer.item(f"{counted(valid, 'attestation')} verified", "not signed again")
     note_publisher(run, publisher_of(identity.publisher))
 
 
@@ -190,7 +190,7 @@ def sign(
     note_publisher(run, publisher_of(identity.publisher))
     with run.recorder.stage(Stage.VERIFICATION, "each attestation, as the index will verify it"):
         verify(distributions, made, policy_for(identity.publisher), signing.trust)
-        run.printer.item(f"{counted(len(statements), 'attestation')} in order")
+        run.printer.item(f"{counted(len(statements), 'attestation')} verified")
     return made
 
 

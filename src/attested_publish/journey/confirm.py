@@ -54,7 +54,9 @@ def confirm(run: Run, sent: Sequence[Distribution], provenances: Provenances | N
         lacks = frozenset() if provenance is None else provenance.lacks
         is_whole = provenance is not None and not lacks
         right = ["digest"] * (served.sha256 is not None) + ["provenance"] * is_whole
-        note = f"served, {' and '.join(right)} right" if right else "served, without a digest"
+        note = (
+            f"served, with the right {' and '.join(right)}" if right else "served, without a digest"
+        )
         if lacks:
             note += f", without the {_kinds(lacks)}"
             incomplete.setdefault(lacks, []).append(distribution.filename)

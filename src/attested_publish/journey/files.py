@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from attested_publish.journey.run import Run
 
 _SHOWN_ASIDE = 20
+_SHOWN_PROJECTS = 10
 _FEW_PLACES = 3
 
 
@@ -55,6 +56,7 @@ def private_copies(
             )
             run.add_files(copies.distributions)
             _print_files(run, copies.distributions)
+            _print_projects(run, copies.distributions)
             _print_ignored(run, copies.ignored, copies.distributions)
         yield copies.distributions
 
@@ -82,6 +84,17 @@ def _print_files(run: Run, distributions: Sequence[Distribution]) -> None:
         else:
             # In the form of sha256sum: one line a file.
             printer.detail(f"{each.sha256}  {shown(each.filename)}")
+
+
+def _print_projects(run: Run, distributions: Sequence[Distribution]) -> None:
+    """Print whose files these are, where one may have come into the folder by mistake."""
+    projects = sorted({each.project for each in distributions if each.project})
+    if len(projects) > 1:
+        more = len(projects) - len(projects[:_SHOWN_PROJECTS])
+        named = ", ".join(map(shown, projects[:_SHOWN_PROJECTS])) + (
+            f" and {more} more" if more else ""
+        )
+        run.printer.notice(f"These files belong to {len(projects)} projects: {named}.")
 
 
 def _print_ignored(

@@ -52,7 +52,7 @@ def _judge_files(
     # What is still to be read of the files takes little time, and the memory is needed.
     run.sandbox.keep_one()
     if not run.found(*Severity):
-        run.printer.item(f"{counted(len(distributions), 'file')} in order")
+        run.printer.item(f"{counted(len(distributions), 'file')} passed")
 
 
 def _of(of_tag: Mapping[str, Finding], distribution: Distribution) -> list[Finding]:
@@ -82,7 +82,7 @@ def stop_if_refused(run: Run) -> None:
     remedy = (
         found[0][1].remedy
         if len(rules) == 1
-        else "Change what is named, build again, and run again."
+        else "Correct each of these, build again, and run again."
     )
     if _may_take_more(run, rules):
         remedy += (

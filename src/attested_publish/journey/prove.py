@@ -39,7 +39,8 @@ def prove_publisher(
     except NoIdentity as problem:
         own = planned(distributions, every=may_attest(run))
         forecast(run, served, contents, own)
-        run.recorder.remark(f"The trusted publisher was not checked: {problem.title}.")
+        why = f"{problem.title[0].lower()}{problem.title[1:]}"
+        run.recorder.remark(f"The trusted publisher was not checked: {why}.")
         return
     usable: Mapping[str, Sequence[object]] = {}
     if beside(run, distributions):

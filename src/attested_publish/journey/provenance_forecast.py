@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PROVENANCE_CHANGED = "provenance-changed"
 PROVENANCE_LOST = "provenance-lost"
 
-_NO_NAME = "whom the attestations will name depends on the job that makes them"
+_NO_NAME = "it depends on the job that signs the files"
 _INTRUSION = "An intrusion looks like that, and so does a moved repository."
 
 
@@ -79,7 +79,7 @@ def forecast(
     if not own or contents.unreadable or not run.targets.index.takes_attestations:
         return
     warned = []
-    with run.recorder.stage(Stage.INDEX, "what its page will say of the provenance"):
+    with run.recorder.stage(Stage.INDEX, "what its page will say about the provenance"):
         releases = [
             (release, mine, [own[each.filename] for each in mine] + served.files(release, contents))
             for release in served.releases()

@@ -114,8 +114,8 @@ def _mistake_in(text: str) -> str | None:
         return "it begins like an item of a list; write the address alone, one on each line"
     if "${" in text or text.startswith(("$", "%")):
         return (
-            "it contains an expression or variable that nothing has replaced; in a workflow, write "
-            "${{ vars.NAME }}, and check the name"
+            "it contains an expression or variable that has not been evaluated; in a workflow, "
+            "write ${{ vars.NAME }}, and check the name"
         )
     pieces = [piece for piece in _SEPARATORS.split(text) if piece]
     if len(pieces) > 1 and all(map(_may_be_an_address, pieces)):

@@ -50,8 +50,8 @@ def _fault_of_token(password: str, index: str) -> str | None:
     """Return what is wrong with what should be an API token of PyPI or TestPyPI."""
     if password.startswith("$"):
         return (
-            "password is an expression or variable that nothing has replaced: on GitHub, only what "
-            "is in a workflow file is, and not in a script or another file."
+            "password is an expression or variable that has not been evaluated: GitHub evaluates "
+            "expressions in workflow files only, not in scripts or other files."
         )
     if password[0] in _QUOTES or password[-1] in _QUOTES:
         return "password is in quotes: give the token without them."

@@ -26,7 +26,7 @@ from attested_publish.journey.publish import publish
 from attested_publish.journey.targets import Targets
 from attested_publish.net.stopping import ended_when_stopped
 from attested_publish.net.untrusted import harmless, shown
-from attested_publish.problems import ConfirmationProblem, Topic
+from attested_publish.problems import ConfirmationProblem, Topic, alternatives
 from attested_publish.rehearsal.jobs.pretended import JOBS, given_ref, job_here
 from attested_publish.rehearsal.json_file import JsonFileError
 from attested_publish.rehearsal.pypi.registry import Registry
@@ -145,7 +145,7 @@ def read_world(
     with gathering(faults):
         overrides = read_claims(claims)
     if job is not None and job not in JOBS:
-        faults.append(f"--job is {shown(job, 80)!r}; it can be {', '.join(JOBS)}.")
+        faults.append(f"--job is {shown(job, 80)!r}; it must be {alternatives(JOBS)}.")
     if faults:
         raise WrongUsage(*faults)
     return registry, overrides, kind if job is None else JOBS[job]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from attested_publish.problems import Problem, Stage
+from attested_publish.problems import Problem, Stage, missing_extra
 from attested_publish.sandbox.pool import BeyondBounds, Unreadable, shared_sandbox
 from attested_publish.setup.reading import NotRead, is_utf8
 
@@ -155,8 +155,8 @@ def require_yaml() -> None:
     if not is_there:
         raise SetupProblem(
             "`attested-publish setup` reads YAML with ruamel.yaml, which is not installed",
-            detail="It is an extra of the package, because nothing that publishes needs it.",
-            remedy="Install it with: pip install 'attested-publish[setup]'",
+            detail="Publishing does not need it, so it is an extra of the package.",
+            remedy=missing_extra("ruamel.yaml", "setup"),
         )
 
 

@@ -177,7 +177,7 @@ def _why_none(tree: Tree, left_out: list[str]) -> str:
     for name in ("pyproject.toml", "setup.cfg"):
         if tree.has(name):
             return f"There is no project to publish: {name} has no project's name."
-    return "There is no project to publish: neither pyproject.toml nor setup.cfg or setup.py."
+    return "There is no project to publish: no pyproject.toml, setup.cfg or setup.py was found."
 
 
 def _folders(tree: Tree, not_read: list[tuple[str, str]]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from attested_publish import DOCUMENTATION
 from attested_publish.findings import Severity
 from attested_publish.setup.jobs import Job, Kind, Provider, Spot
 
@@ -56,8 +57,8 @@ def _builds_with_identity(job: Job) -> Iterator[Finding]:
         yield _finding(
             "builds-with-identity",
             spot,
-            f"The job {job.name} builds, and may ask for an identity token: whatever a build runs "
-            "could publish.",
+            f"The job {job.name} builds, and may request an identity token: any code that runs "
+            "during the build could publish.",
             "Build in a job without that permission, and pass the files on as an artifact.",
         )
 
@@ -67,8 +68,8 @@ def _cache_with_identity(job: Job) -> Iterator[Finding]:
         yield _finding(
             "cache-with-identity",
             spot,
-            f"The job {job.name} restores a cache, and may ask for an identity token: another "
-            "workflow could have put something into that cache.",
+            f"The job {job.name} restores a cache, and may request an identity token: another "
+            "workflow could have poisoned that cache.",
             "Use no cache in the job that publishes (setup-uv has one unless it is given "
             "`enable-cache: false`).",
         )
@@ -106,10 +107,10 @@ def _no_environment(job: Job) -> Iterator[Finding]:
         yield _finding(
             "no-environment",
             job.spot,
-            f"The job {job.name} has no environment, so nobody can be asked before it publishes, "
-            "and every job of its file is the same publisher.",
-            "Give it one, such as `environment: pypi`, name it on PyPI, too, and protect it in the "
-            "repository's settings.",
+            f"The job {job.name} has no environment, so it publishes without anyone's "
+            "approval, and any other job in the same file could publish, too.",
+            "Give it one, such as `environment: pypi`, enter its name on PyPI, and protect it in "
+            "the repository's settings.",
         )
 
 
@@ -129,8 +130,7 @@ def _unpinned_action(job: Job) -> Iterator[Finding]:
         yield _finding(
             "unpinned-action",
             spot,
-            f"{uses} can become something else at any time, with all that the publishing job may "
-            "do.",
+            f"{uses} is not pinned by a commit: whoever changes what it refers to can publish.",
             "Pin it by its full commit, with the version in a comment.",
         )
 
@@ -144,7 +144,7 @@ def _reusable_workflow(job: Job) -> Iterator[Finding]:
             "at the file that defines the job, and its check of attestations at the file that was "
             "started. No publisher matches both.",
             "Let the reusable workflow build, and publish in a job of the workflow that is "
-            "started: docs/reusable-workflows.md.",
+            f"started: {DOCUMENTATION}docs/reusable-workflows.md.",
         )
 
 
@@ -152,9 +152,9 @@ def _reusable_elsewhere(call: Elsewhere) -> Finding:
     return _finding(
         "reusable-workflow",
         call.spot,
-        f"The workflow {call.uses} is of another repository, and may ask for an identity token: "
+        f"The workflow {call.uses} is in another repository, and may request an identity token: "
         "PyPI accepts no releases from there.",
-        "Publish in a job of your own workflow: docs/reusable-workflows.md.",
+        f"Publish in a job of your own workflow: {DOCUMENTATION}docs/reusable-workflows.md.",
         Severity.ERROR,
     )
 

@@ -79,8 +79,8 @@ def survey(root: Path, tree: Tree | None = None, deadline: Deadline | None = Non
     _read_gitlab(found, deadline)
     if remote is None and found.jobs:
         found.notices.append(
-            "git knows no remote on github.com or gitlab.com, so the owner and the "
-            "name of the repository are not known."
+            "No git remote is on github.com or gitlab.com, so the owner and the name of the "
+            "repository are not known."
         )
     return found
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from attested_publish import __version__
+from attested_publish import DOCUMENTATION, __version__
 from attested_publish.net import secrecy
 from attested_publish.setup import pins
 from attested_publish.setup.changing import change_upload, drop_variables, is_to_change, permit
@@ -89,7 +89,7 @@ def write(found: Survey, *, offline: bool) -> Outcome:
     left = {job.file for job in found.jobs if job.provider is Provider.GITLAB}
     if not jobs:
         what = (
-            f"{', '.join(sorted(left))} is not changed: see docs/gitlab.md."
+            f"{', '.join(sorted(left))} is not changed: see {DOCUMENTATION}docs/gitlab.md."
             if left
             else (
                 "There is nothing to change: what publishes here uses this action already, or a "
@@ -135,7 +135,7 @@ def _credentials(value: Value) -> Iterator[str]:
 def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
     if found.remote and found.remote.host != GITHUB:
         outcome.refused.append(
-            f"No pipeline is written for {found.remote.host}: see docs/gitlab.md."
+            f"No pipeline is written for {found.remote.host}: see {DOCUMENTATION}docs/gitlab.md."
         )
         return
     if not found.projects.found:

@@ -285,7 +285,7 @@ def test_files_that_are_none(tmp_path: Path):
             read_lock(path)
         return caught.value.detail
 
-    assert why(tmp_path / "uv.lock") == "It could not be read: No such file or directory."
+    assert why(tmp_path / "uv.lock") == "There is no such file."
     assert why(tmp_path) == "It could not be read: Is a directory."
     os.mkfifo(tmp_path / "poetry.lock")
     assert why(tmp_path / "poetry.lock") == "It is not a regular file."

@@ -122,4 +122,4 @@ def test_a_broken_policy(text: str, says: str, line: int | None):
 def test_a_policy_that_is_not_there(tmp_path):
     with pytest.raises(LockError) as caught:
         read_policy(tmp_path / "publishers.toml")
-    assert caught.value.detail == "It could not be read: No such file or directory."
+    assert caught.value.detail == "There is no such file."

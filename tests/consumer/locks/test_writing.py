@@ -170,7 +170,7 @@ def test_what_cannot_be_written(laid: Path, tmp_path: Path):
         return caught.value.detail
 
     assert why(laid / "made/uv/uv.lock") == "Only pylock.toml has a place for identities."
-    assert "No such file" in why(tmp_path / "pylock.toml")
+    assert "no such file" in why(tmp_path / "pylock.toml")
     (tmp_path / "pylock.toml").write_text("[")
     assert "not valid TOML" in why(tmp_path / "pylock.toml")
     (tmp_path / "pylock.b.toml").write_bytes(b"# \xe4\n")
@@ -178,7 +178,7 @@ def test_what_cannot_be_written(laid: Path, tmp_path: Path):
     (tmp_path / "publishers.toml").write_text("[project.a]\nx = 1\n")
     assert "project.a.x is not known" in why(tmp_path / "publishers.toml")
     (tmp_path / "lost.toml").symlink_to("nowhere/p.toml")
-    assert "No such file" in why(tmp_path / "lost.toml")
+    assert "no such file" in why(tmp_path / "lost.toml")
 
 
 def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path):
@@ -197,8 +197,8 @@ def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path):
         capture_output=True,
         text=True,
     )
-    assert done.stdout.strip() == (
-        "Writing needs tomlkit, which is not installed. "
-        "Install it: python -m pip install 'attested-publish[lock]'"
+    assert done.stdout.startswith(
+        "Writing needs tomlkit, which is not installed. Install the command with its extra `lock`,"
     )
+    assert f"add tomlkit to the environment that it runs in, {sys.prefix}." in done.stdout
     assert not done.stderr

@@ -13,7 +13,7 @@ from attested_publish.consumer.locks.model import LockError
 from attested_publish.consumer.locks.reading import (
     bounded_content,
     decoded_utf8,
-    why_unread,
+    unread,
     within_bounds,
 )
 from attested_publish.consumer.locks.toml import Broken, Table, headers, parsed
@@ -109,7 +109,7 @@ def read_policy(path: Path) -> Policy:
     except Broken as error:
         raise LockError(name, error.why) from error
     except (OSError, ValueError) as error:
-        raise LockError(name, f"It could not be read: {why_unread(error)}.") from error
+        raise unread(name, error) from error
     return parse_policy(content, str(path))
 
 

@@ -51,7 +51,7 @@ def read_lock(path: Path) -> Lock:
     except Broken as error:
         raise LockError(name, error.why) from error
     except (OSError, ValueError, RuntimeError) as error:
-        raise LockError(name, f"It could not be read: {why_unread(error)}.") from error
+        raise unread(name, error) from error
 
     def beside(relative: str) -> bytes | None:
         try:
@@ -167,7 +167,18 @@ def _recognized(text: str) -> tuple[Format, dict[str, Any]]:
             raise Broken("It is none of the formats that can be read: " + ", ".join(Format) + ".")
 
 
+def unread(name: str, error: Exception) -> LockError:
+    """Return the problem that a file could not be opened or read."""
+    if isinstance(error, FileNotFoundError):
+        return LockError(
+            name,
+            "There is no such file.",
+            remedy="Check its path, which is relative to the working directory.",
+        )
+    return LockError(name, f"It could not be read: {why_unread(error)}.")
+
+
 def why_unread(error: Exception) -> str:
-    """Return why a file could not be opened or read, without a full stop."""
+    """Return why a file could not be opened, read or written, without a full stop."""
     text = error.strerror if isinstance(error, OSError) else str(error)
     return shown(text or type(error).__name__, 100)

@@ -18,10 +18,12 @@ from attested_publish.consumer.locks.reading import (
     bounded_content,
     is_pylock,
     parse_lock,
+    unread,
     why_unread,
 )
 from attested_publish.consumer.locks.toml import Broken
 from attested_publish.net.untrusted import shown
+from attested_publish.problems import missing_extra
 
 try:
     import tomlkit
@@ -140,7 +142,7 @@ def _kit(name: str) -> Any:  # noqa: ANN401
         raise LockError(
             name,
             "Writing needs tomlkit, which is not installed.",
-            remedy="Install it: python -m pip install 'attested-publish[lock]'",
+            remedy=missing_extra("tomlkit", "lock"),
         )
     return tomlkit
 
@@ -165,7 +167,7 @@ def _text_of(path: Path, name: str) -> str:
     except Broken as error:
         raise LockError(name, error.why) from error
     except (OSError, ValueError) as error:
-        raise LockError(name, f"It could not be read: {why_unread(error)}.") from error
+        raise unread(name, error) from error
 
 
 def _replace(path: Path, name: str, old: str, new: str, expected: Mapping[str, Any]) -> bool:
