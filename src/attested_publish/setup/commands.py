@@ -42,7 +42,7 @@ _RUNNERS = {
 _TASK_RUNNERS = frozenset(
     ["make", "gmake", "tox", "nox", "just", "task", "invoke", "inv", "doit", "poe", "mage", "bazel"]
 )
-_TOP = frozenset({"GITHUB_WORKSPACE", "CI_PROJECT_DIR", "HOME", "PWD", "OLDPWD", "RUNNER_TEMP"})
+_TOP = re.compile(r"(?:GITHUB_WORKSPACE|CI_PROJECT_DIR|HOME|PWD|OLDPWD|RUNNER_TEMP)")
 """Variables whose value is not that of one of several projects' folders."""
 
 _PUBLISHING = re.compile(r"publish|release|upload|pypi|twine", re.IGNORECASE)
@@ -374,7 +374,7 @@ def _is_run(words: Sequence[str]) -> bool:
 
 def _is_unknown_folder(word: Word, text: str) -> bool:
     """Whether nothing is known of a folder: it may be any project's."""
-    is_top = any(part.variable in _TOP for part in word)
+    is_top = any(_TOP.fullmatch(part.variable or "") for part in word)
     return not is_top and not text.replace(UNKNOWN_TEXT, "").strip("./") and UNKNOWN_TEXT in text
 
 
