@@ -2,7 +2,10 @@
 
 import sys
 
-from attested_publish.fronts.entry import main
-from attested_publish.net.stopping import leave
+from attested_publish.net.stopping import leave, let_interrupts_end
+
+let_interrupts_end()
+
+from attested_publish.fronts.entry import main  # noqa: E402 - loading it takes a moment
 
 leave(main(sys.argv[1:]))

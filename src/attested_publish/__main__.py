@@ -5,8 +5,10 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command and exit with its status."""
+    from attested_publish.net.stopping import leave, let_interrupts_end
+
+    let_interrupts_end()
     from attested_publish.fronts.guard import guarded
-    from attested_publish.net.stopping import leave
 
     leave(guarded(_run))
 

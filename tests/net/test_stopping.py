@@ -54,6 +54,33 @@ def test_a_signal_that_was_ignored_stays_ignored(name: str) -> None:
     assert process.communicate(timeout=20)[0] == "None\n"
 
 
+@pytest.mark.parametrize("start", [["-m", "attested_publish"], [str(ROOT / "entrypoint.py")]])
+def test_a_command_that_is_still_loading_ends_without_a_traceback(
+    tmp_path: Path, start: list[str]
+) -> None:
+    # These tests may themselves run where SIGINT is ignored.
+    heard = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    # Loading the command takes as long as it takes to press Ctrl-C.
+    (tmp_path / "argparse.py").write_text(
+        "print('loading', flush=True)\nimport time\ntime.sleep(30)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", heard, sys.executable, *start, "check", "--offline", "dist"],
+        env={**without_a_job(), "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout.readline() == "loading\n"
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=20)
+    assert printed == ""
+    assert process.returncode == -signal.SIGINT
+
+
 def test_nohup_outlives_its_terminal(dist: Path) -> None:
     with staged(dist, latency={"log": 1.5}) as stage:
         environment = job(stage.world, dist)

@@ -475,6 +475,72 @@ CASES = {
         + PYPA
         + "\n"
     ),
+    "an action of its own that only sets up": Case(
+        workflow(job("uses: ./.github/actions/setup", f"uses: {PYPA}")),
+        rules={"cache-with-identity", "unpinned-action"},
+        files={
+            ".github/actions/setup/action.yml": "runs:\n  using: composite\n  steps:\n  - uses: astral-sh/setup-uv@v7\n"
+        },
+    ),
+    "a folder that only a run knows": Case(
+        workflow(
+            job(
+                block(
+                    "for file in $(git diff --name-only); do",
+                    "  cd `dirname $file`",
+                    "  uv publish",
+                ),
+            )
+        ),
+        [
+            ("pypi", "sample", "release.yml", "pypi"),
+            ("pypi", "sample-one", "release.yml", "pypi"),
+            ("pypi", "sample-two", "release.yml", "pypi"),
+        ],
+        files={
+            "one/pyproject.toml": NAMED.format("sample-one"),
+            "more/two/pyproject.toml": NAMED.format("sample-two"),
+        },
+    ),
+    "a working directory that only a run knows": Case(
+        workflow(
+            job(run("uv publish", **{"working-directory": "${{ inputs.folder }}"})),
+            on="on: {workflow_dispatch: {inputs: {folder: {type: string}}}}\n",
+        ),
+        [
+            ("pypi", "sample", "release.yml", "pypi"),
+            ("pypi", "sample-one", "release.yml", "pypi"),
+        ],
+        files={"one/pyproject.toml": NAMED.format("sample-one")},
+    ),
+    "the repository's own folder": Case(
+        workflow(job(block("cd $GITHUB_WORKSPACE", "uv publish"))),
+        files={"one/pyproject.toml": NAMED.format("sample-one")},
+    ),
+    "an artifact whose name only a run knows": Case(
+        workflow(
+            job(
+                f"uses: actions/download-artifact@{COMMIT}\nwith: {{name: '${{{{ needs.build.outputs.name }}}}'}}",
+                f"uses: {PYPA}",
+            )
+        ),
+        files={"one/pyproject.toml": NAMED.format("sample-one")},
+    ),
+    "a task that builds": Case(
+        workflow(job(run("make package"), f"uses: {PYPA}")), rules={"builds-with-identity"}
+    ),
+    "a script that builds": Case(
+        workflow(job(run("./scripts/build.sh"), f"uses: {PYPA}")), rules={"builds-with-identity"}
+    ),
+    "a task that builds no distribution": Case(
+        workflow(job(run("make build-docs"), f"uses: {PYPA}"))
+    ),
+    "caches of other tools": Case(
+        workflow(
+            job(f"uses: eifinger/setup-rye@{COMMIT}\nwith: {{enable-cache: true}}", f"uses: {PYPA}")
+        ),
+        rules={"cache-with-identity"},
+    ),
     "a job that never runs": Case(workflow(job(f"uses: {PYPA}", head="if: false")), []),
 }
 
@@ -495,6 +561,39 @@ def test_publishers_and_findings(case, tmp_path):
     lines = (root / ".github/workflows/release.yml").read_text().splitlines()
     assert all(each.line <= len(lines) or each.file != case.name for each in found.findings)
     assert not (root / "ran").exists()
+
+
+MAY_PUBLISH = {
+    "a script that is given a secret for PyPI": job(
+        run("scripts/publish", env=f"{{TWINE_PASSWORD: '{TOKEN}'}}"), env="", permissions=""
+    ),
+    "a task that is given a secret that is named for PyPI": job(
+        run("make release", env="{PASSWORD: '${{ secrets.PYPI }}'}"), env="", permissions=""
+    ),
+    "a script with an environment for deployments": job(
+        run("scripts/publish"), env="environment: deploy", permissions=""
+    ),
+    "an action that is given a secret for PyPI": job(
+        f"uses: example/release@{COMMIT}\nwith: {{pypi_token: '{TOKEN}'}}", env="", permissions=""
+    ),
+    "an action that finishes a release of Jupyter's": job(
+        f"uses: jupyter-server/jupyter_releaser/.github/actions/finalize-release@{COMMIT}"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", MAY_PUBLISH.values(), ids=MAY_PUBLISH.keys())
+def test_what_may_publish_is_named(text, tmp_path):
+    files = {".github/workflows/release.yml": workflow(text)}
+    found = survey(repository(tmp_path / "repository", files))
+    assert found.jobs == []
+    assert [each.file for each in found.may_publish] == [*files]
+
+
+def test_a_secret_for_something_else_is_no_sign_of_publishing(tmp_path):
+    text = job(run("make release", env=f"{{GH_TOKEN: '{TOKEN}'}}"), env="", permissions="")
+    files = {".github/workflows/release.yml": workflow(text)}
+    assert not survey(repository(tmp_path / "repository", files)).may_publish
 
 
 def test_this_repository_has_the_publisher_that_its_release_needs():

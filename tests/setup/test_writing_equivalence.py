@@ -58,6 +58,35 @@ LONGER = "make -C native\ntwine upload dist/*"
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        f"-u __token__ -p {SECRET}",
+        f'--username=__token__ --password="{SECRET}"',
+        f"--username ${{{{ secrets.USER }}}} --password '{SECRET}'",
+    ],
+)
+def test_a_secret_that_is_written_into_the_command_goes_with_it(tmp_path, options):
+    script = f"pip install twine\ntwine upload {options} dist/*"
+    after, outcome = written(tmp_path, workflow(step(script, env="")))
+    assert not outcome.refused
+    assert "secrets." not in after
+    assert "twine" not in after
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"twine upload -p {SECRET} ${{{{ inputs.files }}}}",
+        f"twine upload -p {SECRET} {SECRET}/*",
+        f"twine upload -p {SECRET}x dist/*",
+        f"echo {SECRET}\ntwine upload -p {SECRET} dist/*",
+    ],
+)
+def test_another_expression_in_the_script_stays(tmp_path, script):
+    stays(tmp_path, workflow(step(script, env="")), "expression is in the script, on line 1")
+
+
+@pytest.mark.parametrize(
     "condition",
     ["always()", "'!cancelled()'", "failure() || success()", "hashFiles('dist/*') != ''"],
 )

@@ -38,6 +38,15 @@ class Stopped(Exception):
     """Something was not started, because the run was told to stop or has failed elsewhere."""
 
 
+def let_interrupts_end() -> None:
+    """Let Ctrl-C end this process without a traceback, while nothing listens for it.
+
+    A program takes a moment to load, and Python would raise `KeyboardInterrupt` wherever it is.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
     """Catch the signals that ask the run to stop, until it has written its results.

@@ -13,7 +13,13 @@ from attested_publish.setup.edits import Editor, NotChangeable, last
 from attested_publish.setup.github_steps import OURS
 from attested_publish.setup.jobs import Job, Kind, Uploading
 from attested_publish.setup.permissions import Permissions
-from attested_publish.setup.scripts import before_upload, command_in, is_harmless, without_uploads
+from attested_publish.setup.scripts import (
+    before_upload,
+    command_in,
+    is_harmless,
+    without_secrets,
+    without_uploads,
+)
 
 _OLD_NAMES = {
     name.replace("-", "_"): name
@@ -206,13 +212,18 @@ def _replace_command(editor: Editor, steps: List, step: Table, upload: Uploading
     if run is None or steps.is_flow or upload.rows is None:
         raise NotChangeable("the command is not in a script of its own")
     source = editor.document.source
-    if "${{" in run.text or _ASKED_FOR.search(source):
-        raise NotChangeable("an expression asks for what would be removed, or is in the script")
+    if asked := _ASKED_FOR.search(source):
+        line = source.count("\n", 0, asked.start()) + 1
+        raise NotChangeable(f"the expression on line {line} asks for what would be removed")
     is_block = run.style == "|"
     if not is_block and "\n" in run.text.strip():
         raise NotChangeable("the command is part of a longer one")
     first, end = (row - run.first_line for row in upload.rows) if is_block else (0, 0)
     lines = run.text.split("\n") if is_block else [run.text]
+    lines[first : end + 1] = map(without_secrets, lines[first : end + 1])
+    row = next((row for row, line in enumerate(lines) if "${{" in line), None)
+    if row is not None:
+        raise NotChangeable(f"an expression is in the script, on line {run.first_line + row}")
     others = source[: step.start] + source[step.end :]
     rest = before_upload(
         lines, first, end, run.first_line, keeps_tools=_TWINE.search(others) is not None

@@ -42,8 +42,17 @@ _RUNNERS = {
 _TASK_RUNNERS = frozenset(
     ["make", "gmake", "tox", "nox", "just", "task", "invoke", "inv", "doit", "poe", "mage", "bazel"]
 )
+_TOP = re.compile(r"(?:GITHUB_WORKSPACE|CI_PROJECT_DIR|HOME|PWD|OLDPWD|RUNNER_TEMP)")
+"""Variables whose value is not that of one of several projects' folders."""
+
 _PUBLISHING = re.compile(r"publish|release|upload|pypi|twine", re.IGNORECASE)
 """What is in the name of a task or script that may publish."""
+
+_BUILDING = re.compile(
+    r"(?:^|[^a-z])(?:build|sdist|wheels?|package)(?:[^a-z]|$)(?!.*(?:doc|test|check|lint))",
+    re.IGNORECASE,
+)
+"""What is in the name of a task or script that builds distributions."""
 
 _BEFORE = frozenset(
     {"sudo", "env", "nohup", "exec", "command", "time", "timeout", "retry", "xargs"}
@@ -325,12 +334,14 @@ def read(script: str, shell: Shell, depth: int = 0) -> Found:
                 hints += upload.paths
         elif may_publish(words, start):
             delegated.append(command.line)
-        if _is_build(program, rest) and (program != "build" or start):
+        is_build = _is_build(program, rest) and (program != "build" or start)
+        if is_build or any(map(_BUILDING.search, _delegates(words, start))):
             builds.append(command.line)
             hints += _built(rest)
             builds_all = builds_all or bool({"--all-packages", "--all"} & set(rest))
         if program in {"cd", "pushd"} and rest:
             hints.append(rest[0])
+            builds_all = builds_all or _is_unknown_folder(command.words[start + 1], rest[0])
     return Found(tuple(uploads), tuple(builds), tuple(hints), builds_all, tuple(delegated))
 
 
@@ -339,22 +350,32 @@ def may_publish(words: Sequence[str], start: int) -> bool:
 
     `start` is where the program is among the words, behind what only starts it.
     """
+    return any(map(_PUBLISHING.search, _delegates(words, start)))
+
+
+def _delegates(words: Sequence[str], start: int) -> Sequence[str]:
+    """Return the names of what a command runs that is the repository's: tasks, or a script."""
     if start >= len(words):
-        return False
+        return ()
     program, rest = _name(words[start]), words[start + 1 :]
     if program in _TASK_RUNNERS:
-        return any(_PUBLISHING.search(word) for word in rest)
+        return rest
     if program in _SHELLS | {"source", "."} or _PYTHON.fullmatch(program):
-        script = next((word for word in rest if not word.startswith("-")), "")
-        return bool(_PUBLISHING.search(script))
+        return [word for word in rest if not word.startswith("-")][:1]
     is_script = "/" in words[start] or program.endswith((".sh", ".py"))
     is_task = is_script or words[start - 1 : start] == ["-m"] or _is_run(words[:start])
-    return is_task and bool(_PUBLISHING.search(words[start]))
+    return [words[start]] if is_task else ()
 
 
 def _is_run(words: Sequence[str]) -> bool:
     """Whether the words before a program end in a runner's: then it may be a task's name."""
     return any(name in _RUNNERS and _RUNNERS[name] for name in map(_name, words))
+
+
+def _is_unknown_folder(word: Word, text: str) -> bool:
+    """Whether nothing is known of a folder: it may be any project's."""
+    is_top = any(_TOP.fullmatch(part.variable or "") for part in word)
+    return not is_top and not text.replace(UNKNOWN_TEXT, "").strip("./") and UNKNOWN_TEXT in text
 
 
 def _inner_script(command: Command, words: Sequence[str]) -> str | None:

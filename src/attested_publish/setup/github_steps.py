@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attested_publish.setup.addresses import SECRET_TEXT, UNKNOWN_TEXT, Place, place_of
 from attested_publish.setup.commands import Found, Shell, Texts, read
+from attested_publish.setup.documents import Text
 from attested_publish.setup.expressions import Unknown, pieces
 from attested_publish.setup.jobs import Kind, Spot, Uploading
 
 if TYPE_CHECKING:
-    from attested_publish.setup.documents import Text
     from attested_publish.setup.projects import Projects
     from attested_publish.setup.scopes import Scope
     from attested_publish.setup.steps import Step
@@ -28,8 +28,15 @@ _BUILDING = (
     "ralfg/python-wheels-manylinux-build",
 )
 _MOST_SCRIPTS = 8
-_PUBLISHING = re.compile(r"pypi|twine|poetry.*publish|python.*publish", re.IGNORECASE)
+_PUBLISHING = re.compile(
+    r"pypi|twine|poetry.*publish|python.*publish|jupyter_releaser/.*finalize", re.IGNORECASE
+)
 """What is in the name of an action that may publish to PyPI."""
+
+_FOR_UPLOADS = re.compile(
+    r"pypi|twine|uv_publish|flit_password|hatch_index|pdm_publish|maturin_password", re.IGNORECASE
+)
+"""What is in the name of a variable, an input or a secret with which an upload signs in."""
 
 _OTHER_SHELLS = re.compile(r"(?:python|perl|ruby|node|Rscript|julia)\b")
 _NO = frozenset({"false", "no", "0", "off", ""})
@@ -108,6 +115,22 @@ def may_publish(step: Step, scripts: Sequence[Script]) -> Iterator[Spot]:
         yield from (Spot(step.file, first + line) for line in found.delegated)
 
 
+def may_sign_in(step: Step) -> bool:
+    """Whether a step is given a secret that, by its name or by that of what has it, is for PyPI."""
+    given = {
+        **step.scope.env,
+        **{
+            name: (value.text, step.scope)
+            for name, value in step.table.table("with").items()
+            if isinstance(value, Text)
+        },
+    }
+    return any(
+        _FOR_UPLOADS.search(f"{name} {text}") and scope.is_secret(text)
+        for name, (text, scope) in given.items()
+    )
+
+
 def builds(step: Step, scripts: Sequence[Script]) -> Iterator[Spot]:
     """Yield where a step builds distributions."""
     name = step.uses.lower()
@@ -129,9 +152,17 @@ def restores_cache(step: Step) -> bool:
             return not rest.startswith("cache/save")
         case "actions/setup-python" | "actions/setup-node" | "actions/setup-java":
             return _is_on(step, "cache")
-        case "pdm-project/setup-pdm":
+        case "pdm-project/setup-pdm" | "oven-sh/setup-bun" | "pnpm/action-setup":
             return _is_on(step, "cache")
-        case "actions/setup-go":
+        case "eifinger/setup-rye" | "yezz123/setup-uv":
+            return _is_on(step, "enable-cache") or _is_on(step, "uv-cache")
+        case (
+            "actions/setup-go"
+            | "prefix-dev/setup-pixi"
+            | "jdx/mise-action"
+            | "actions-rust-lang/setup-rust-toolchain"
+            | "moonrepo/setup-rust"
+        ):
             return _is_on(step, "cache", default=True)
         case "astral-sh/setup-uv":
             major = re.match(r"v?([0-9]+)", step.version)

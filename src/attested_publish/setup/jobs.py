@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from attested_publish.setup.addresses import Place
 
 
-_FOR_PUBLISHING = re.compile(r"pypi|release|publish", re.IGNORECASE)
+_FOR_PUBLISHING = re.compile(r"pypi|release|publish|deploy", re.IGNORECASE)
 
 
 class Provider(StrEnum):

@@ -119,7 +119,7 @@ class Projects:
 def _is_about(hint: str, project: Project) -> bool:
     """Whether a path or a name is of a project."""
     path = hint.strip().removeprefix("./").strip("/")
-    if not path or len(path) > _LONGEST_LINE:
+    if not path.replace(UNKNOWN_TEXT, "") or len(path) > _LONGEST_LINE:
         return False
     parts = path.split("/")
     folder = project.folder.split("/")

@@ -34,6 +34,12 @@ _PLAIN = re.compile(rf"(?:{_COMMANDS}|make){_WORDS}")
 """Commands that neither decide whether those after them run, nor change anything for these."""
 
 _SET = re.compile(r"set\s+-[eux]+(?:o\s+pipefail)?")
+_SECRET = re.compile(
+    r"(?P<option>\s(?:-u|--username|-p|--password|--token|-t)[ =]\s*)(?P<quote>['\"]?)"
+    r"\$\{\{\s*(?:secrets|vars)\.\w+\s*\}\}(?P=quote)(?=\s|$)"
+)
+"""An option that signs in, with what GitHub puts there: it goes with the upload."""
+
 _FLAGS = {"--skip-existing", "--non-interactive", "--verbose", "--disable-progress-bar"}
 _WITH_VALUE = {
     *("-r", "--repository", "--repository-url", "-u", "--username", "-p", "--password"),
@@ -74,6 +80,11 @@ def before_upload(
 def command_in(lines: Sequence[str]) -> str:
     """Return the command that is written in some lines."""
     return " ".join(each.strip().removesuffix("\\").strip() for each in lines).strip()
+
+
+def without_secrets(line: str) -> str:
+    """Return a line of an upload with a placeholder for each user and password from a secret."""
+    return _SECRET.sub(r"\g<option>SECRET", line)
 
 
 def is_harmless(script: str) -> bool:

@@ -66,16 +66,20 @@ class Sources:
             if document is not None:
                 yield document
 
-    def document(self, name: str) -> Document | None:
-        """Return a file that may matter; `None` if there is none, or it cannot be read."""
+    def document(self, name: str, *, reads_all: bool = False) -> Document | None:
+        """Return a file that may matter; `None` if there is none, or it cannot be read.
+
+        With `reads_all`, any file that is there may matter.
+        """
         if name not in self._documents:
-            self._documents[name] = self._read(name)
+            self._documents[name] = self._read(name, reads_all=reads_all or self._reads_all)
         return self._documents[name]
 
     def action(self, uses: str) -> tuple[str, Table] | None:
         """Return the repository's own action that a step uses: its file, and what is in it."""
         for name in _action_files(uses, self.repository):
-            document = self.document(name)
+            # What only sets up Python, in a job that publishes, may restore a cache.
+            document = self.document(name, reads_all=True)
             if document is not None:
                 return name, document.root
         return None
@@ -86,21 +90,26 @@ class Sources:
         if is_likely:
             self.likely.append(name)
 
-    def is_late(self, name: str) -> bool:
+    def is_late(self, name: str, *, is_likely: bool = True) -> bool:
         """Whether the time is up; if so, note that a file was not looked at as a whole."""
         if self.deadline.is_over and name not in self.problems:
             part = "not all of its jobs were looked at, " if name in self._documents else ""
             seconds = f"{self.deadline.seconds:.0f} seconds"
-            self.skip(name, f"{part}the time was up, which is {seconds} for all files")
+            self.skip(
+                name,
+                f"{part}the time was up, which is {seconds} for all files",
+                is_likely=is_likely,
+            )
         return self.deadline.is_over
 
-    def _read(self, name: str) -> Document | None:
+    def _read(self, name: str, *, reads_all: bool) -> Document | None:
         text = None
         try:
             text = self.tree.text(name)
-            if text is None or not (self._reads_all or _RELEVANT.search(text)):
+            is_relevant = text is not None and bool(_RELEVANT.search(text))
+            if text is None or not (reads_all or is_relevant):
                 return None
-            if self.is_late(name):
+            if self.is_late(name, is_likely=is_relevant or self._reads_all):
                 return None
             document = read(name, text)
         except NotRead as why:

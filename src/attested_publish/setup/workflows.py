@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from attested_publish.setup import github_steps
+from attested_publish.setup.addresses import UNKNOWN_TEXT
 from attested_publish.setup.documents import Document, Table, Text
 from attested_publish.setup.jobs import Job, Provider, Spot, Trigger
 from attested_publish.setup.permissions import Permissions
@@ -215,6 +216,7 @@ class Workflows:
         job.wide += [*self._wide_workflow(document), *call.wide]
         mentions: list[str] = []
         may_publish: list[Spot] = []
+        signed_in: list[Spot] = []
         for step in Steps(self._sources).of_job(
             document.name, table, scope, document.root.table("defaults")
         ):
@@ -222,9 +224,13 @@ class Workflows:
                 break
             scripts = self._scripts.of(step)
             mentions += self._note_step(job, step, scripts)
-            may_publish += github_steps.may_publish(step, scripts)
-        if not job.uploads and job.may_be_for_publishing:
-            self.may_publish |= dict.fromkeys(may_publish)
+            likely = list(github_steps.may_publish(step, scripts))
+            may_publish += likely
+            if github_steps.may_sign_in(step):
+                signed_in += likely or ([step.spot("uses")] if step.uses else [])
+        if not job.uploads:
+            likely = may_publish if job.may_be_for_publishing else []
+            self.may_publish |= dict.fromkeys([*likely, *signed_in])
         if job.uploads and job.lacks_identity:
             self._note_credentials(job)
         return job, (*defined.conditions, *dict.fromkeys(mentions))
@@ -248,6 +254,8 @@ class Workflows:
         job.builds += github_steps.builds(step, scripts)
         job.hints += github_steps.hints(step, scripts)
         job.builds_all = job.builds_all or any(found.builds_all for found, _ in scripts)
+        if step.folder == UNKNOWN_TEXT and (uploads or any(found.builds for found, _ in scripts)):
+            job.builds_all = True
         job.checks_out = job.checks_out or step.uses.lower() == "actions/checkout"
         if github_steps.restores_cache(step):
             job.caches.append(step.spot("uses"))
