@@ -8,6 +8,10 @@ import pytest
 # Before any of it is imported: so that its asserts say what they compared, too.
 pytest.register_assert_rewrite("support")
 
+from support.environment import forget_settings_of_git  # noqa: E402
+
+forget_settings_of_git()
+
 pytest_plugins = ["support.fixtures"]
 
 

@@ -180,7 +180,8 @@ def test_children_end_with_whoever_started_them(tmp_path: Path) -> None:
     assert children
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not any(map(_is_there, children)), seconds=15)
+    # Its 5 seconds of processor time take up to 22 where others use the processor, too.
+    wait_for(lambda: not any(map(_is_there, children)), seconds=60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
