@@ -195,7 +195,8 @@ def test_a_stop_while_a_file_is_judged_ends_the_run(number: int, tmp_path: Path)
     started = time.monotonic()
     process.send_signal(number)
     output, _ = process.communicate(timeout=10)
-    assert time.monotonic() - started < 2
+    # The file alone would take 5 seconds of processor time.
+    assert time.monotonic() - started < 4
     assert process.returncode == 1
     assert "stopped" in output
     assert not any(map(_is_there, children))
