@@ -30,12 +30,14 @@ def empty(tmp_path: Path) -> Path:
 def run_make(folder: Path, rule: str, variables: dict[str, str]) -> str:
     """Run a rule of our Makefile's variables; return what it prints."""
     rules = folder / "rules.mk"
+    # `make PYTHON=… test` passes that on.
+    passed_on = {"PYTHON", "MAKEFLAGS", "MFLAGS"}
+    environment = {k: v for k, v in without_a_job().items() if k not in passed_on}
     rules.write_text(f"include {ROOT}/Makefile\nasked:\n\t@{rule}\n", encoding="utf-8")
     done = subprocess.run(
         ["make", "--no-print-directory", "-f", rules, "asked"],
         cwd=folder,
-        # `make PYTHON=… test` passes that on in MAKEFLAGS.
-        env=without_a_job() | variables | {"MAKEFLAGS": "", "MFLAGS": ""},
+        env=environment | variables,
         capture_output=True,
         text=True,
         check=True,
