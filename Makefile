@@ -4,13 +4,18 @@
 # The first of these that is really a Python from 3.11 to 3.14 (a name on PATH may be
 # a shim that does not work; for newer versions there are no wheels yet). `make PYTHON=/path/to/python …` overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+	$$p -I -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -I tools/locked_pip.py
 # Each lock is complete, so nothing is resolved: pip up to 23.2.1 would resolve an extra such as
 # `pydantic[email]` to the newest release, for which there is no hash.
 LOCKED := --no-deps --require-hashes --only-binary :all:
+
+# Meant for other Pythons: with a PYTHONPATH, pip finds packages that are not locked and pytest loads
+# their plugins; PYTHONHOME and PYTHONWARNINGS break more. And without PYTHONDONTWRITEBYTECODE, every
+# worker need not compile every test again.
+unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 
 .PHONY: rehearse test test-pythons test-clocks slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-slow \
 	e2e-arm64 e2e-alpine wheels audit fuzz carried dist sbom pin house lint format lock clean
@@ -18,9 +23,6 @@ LOCKED := --no-deps --require-hashes --only-binary :all:
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
 	$(BIN)/attested-publish rehearse $(DIST)
-
-# Hundreds of programs are started, and every worker compiles every test: once is enough.
-test slow e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-slow e2e-arm64 e2e-alpine: export PYTHONDONTWRITEBYTECODE :=
 
 ## test: the whole test suite
 test: $(VENV)/dev
@@ -152,23 +154,23 @@ clean:
 # trusting half of one.
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "attested-publish needs Python 3.11 to 3.14, but found none on PATH." >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); echo "Python's venv module did not work: on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
+	$(PYTHON) -I -m venv --clear $(VENV) || { rm -rf $(VENV); echo "Python's venv module did not work: on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
 
 # With the extras, so that every command works in a checkout.
 $(VENV)/runtime: requirements/runtime.txt requirements/lock.txt requirements/setup.txt pyproject.toml | $(BIN)/python
-	$(PIP) install $(LOCKED) -r requirements/runtime.txt -r requirements/lock.txt -r requirements/setup.txt
-	$(BIN)/python -m pip check
-	$(PIP) install --no-deps --no-index --no-build-isolation --editable .
+	$(PIP) install --quiet $(LOCKED) -r requirements/runtime.txt -r requirements/lock.txt -r requirements/setup.txt
+	$(PIP) check
+	$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
 # What only some targets need, each in an environment of its own.
 $(VENV)/%/ready: requirements/%.txt | $(BIN)/python
-	$(BIN)/python -m venv --clear $(VENV)/$*
-	$(VENV)/$*/bin/python -m pip --disable-pip-version-check --quiet install $(LOCKED) -r requirements/$*.txt
-	$(VENV)/$*/bin/python -m pip check
+	$(BIN)/python -I -m venv --clear $(VENV)/$*
+	$(VENV)/$*/bin/python -I tools/locked_pip.py install --quiet $(LOCKED) -r requirements/$*.txt
+	$(VENV)/$*/bin/python -I tools/locked_pip.py check
 	@touch $@
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/runtime
-	$(PIP) install $(LOCKED) -r requirements/dev.txt
-	$(BIN)/python -m pip check
+	$(PIP) install --quiet $(LOCKED) -r requirements/dev.txt
+	$(PIP) check
 	@touch $@

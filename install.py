@@ -120,18 +120,18 @@ def main(venv: Path, why_not: Path) -> int:
     into_venv: _Command = (*pip, "--python", venv)
     if not _make(venv, options, environment):
         return 1
-    settings, _ = _settings_of_pip(into_venv, environment)
+    settings, _ = settings_of_pip(into_venv, environment)
     if settings is None:
         # An older one, or none: Python has one for new environments, which takes seconds.
         options = []
         pip = into_venv = (inner, "-I", "-m", "pip", *PIP_OPTIONS)
         if not _make(venv, options, environment):
             return 1
-        settings, said = _settings_of_pip(pip, environment)
+        settings, said = settings_of_pip(pip, environment)
         if settings is None:
             print(said, end="", flush=True)
             return 1
-    for_pip = environment | _variables_of_pip(settings)
+    for_pip = environment | variables_of_pip(settings)
     # Beside the new environment, so that uv need not copy what it unpacks.
     with tempfile.TemporaryDirectory(
         prefix=f"{venv.name}-work-", dir=venv.parent, ignore_cleanup_errors=True
@@ -180,7 +180,7 @@ def _run(*command: str | Path, env: _Variables) -> int:
     return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, check=False).returncode
 
 
-def _settings_of_pip(pip: _Command, environment: _Variables) -> tuple[dict[str, str] | None, str]:
+def settings_of_pip(pip: _Command, environment: _Variables) -> tuple[dict[str, str] | None, str]:
     """Return pip's settings by name, `None` if pip fails; and what it printed."""
     file = os.environ.get("PIP_CONFIG_FILE")
     done = subprocess.run(
@@ -205,7 +205,7 @@ def _settings_of_pip(pip: _Command, environment: _Variables) -> tuple[dict[str, 
     return found | {name: value for name, value in variables.items() if value is not None}, ""
 
 
-def _variables_of_pip(settings: _Variables) -> dict[str, str]:
+def variables_of_pip(settings: _Variables) -> dict[str, str]:
     """Return the settings as variables, without pip's files."""
     variables = {_variable(name): value for name, value in settings.items()}
     return {**variables, "PIP_CONFIG_FILE": os.devnull}

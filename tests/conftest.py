@@ -8,6 +8,13 @@ import pytest
 # Before any of it is imported: so that its asserts say what they compared, too.
 pytest.register_assert_rewrite("support")
 
+from support.environment import forget_settings_of_git  # noqa: E402
+
+forget_settings_of_git()
+# Whoever wants colors in their own terminal or job: the tests expect plain text.
+for _name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(_name, None)
+
 pytest_plugins = ["support.fixtures"]
 
 

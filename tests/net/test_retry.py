@@ -105,7 +105,7 @@ def test_what_the_other_side_asks_for_beyond_the_end_is_given_up_at_once() -> No
     with pytest.raises(UploadProblem):
         persistently(work, SOON, lambda _: None)
     assert len(tries) == 1
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
 
 
 def test_whoever_waits_is_let_go_when_another_gives_up() -> None:

@@ -87,7 +87,8 @@ def test_a_lock_is_installed_as_it_is(options):
 @pytest.mark.parametrize("file", sorted({file for file, _ in COMMANDS}))
 def test_what_is_installed_gets_checked(file):
     text = (ROOT / file).read_text(encoding="utf-8")
-    checks = len(re.findall(r"(?:\bpip|/python) (?:\S*python )?(?:-m pip )?check\b", text))
+    pip = r"(?:\bpip|/python|\$\(PIP\)|/locked_pip\.py) (?:\S*python )?(?:-m pip )?"
+    checks = len(re.findall(rf"{pip}check\b", text))
     assert checks >= [each for each, _ in COMMANDS].count(file)
 
 

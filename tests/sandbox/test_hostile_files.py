@@ -180,7 +180,8 @@ def test_children_end_with_whoever_started_them(tmp_path: Path) -> None:
     assert children
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not any(map(_is_there, children)), seconds=15)
+    # Its 5 seconds of processor time take up to 22 where others use the processor, too.
+    wait_for(lambda: not any(map(_is_there, children)), seconds=60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -194,7 +195,8 @@ def test_a_stop_while_a_file_is_judged_ends_the_run(number: int, tmp_path: Path)
     started = time.monotonic()
     process.send_signal(number)
     output, _ = process.communicate(timeout=10)
-    assert time.monotonic() - started < 2
+    # The file alone would take 5 seconds of processor time.
+    assert time.monotonic() - started < 4
     assert process.returncode == 1
     assert "stopped" in output
     assert not any(map(_is_there, children))

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 def names_of_files() -> list[str]:
     """Return the paths in this repository that git has, or would add, and that are there."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        # Also where somebody else owns it, as in a container.
+        [
+            "git",
+            "-c",
+            f"safe.directory={ROOT}",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

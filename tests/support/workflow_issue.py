@@ -7,15 +7,13 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from support.environment import without_a_job
 from support.paths import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _FOLDER = ROOT / ".github" / "actions" / "workflow-issue"
 ISSUE_ACTION = YAML(typ="safe").load(_FOLDER / "action.yml")
@@ -93,7 +91,8 @@ def reported(github: GitHubCommand, needs: dict[str, Any]) -> subprocess.Complet
         env=without_a_job()
         | JOB
         | {
-            "PATH": f"{github.path}:{os.environ['PATH']}",
+            # Where the machine has no `python3`, it is this one.
+            "PATH": f"{github.path}:{os.environ['PATH']}:{Path(sys.executable).parent}",
             "GITHUB_ACTION_PATH": str(_FOLDER),
             "NEEDS": json.dumps(needs),
             "GH_TOKEN": "the-token",
