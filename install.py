@@ -3,8 +3,8 @@
     install.py VENV WHY_NOT
 
 Exit status 0: it is ready. 3: a package has no wheel for this Python; the file WHY_NOT says so
-in a part of a sentence, and another Python may work. 1: it failed; the file WHY_NOT says why, unless
-pip has printed that.
+in a part of a sentence, and another Python may work. 1: it failed; the file WHY_NOT says why,
+unless pip has printed that.
 
 uv installs, because it takes a tenth of pip's time: the one on PATH, or the locked one, which pip
 fetches. Where uv cannot do what pip is set up for, or fails for whatever reason, pip installs, and
@@ -192,9 +192,7 @@ def _add_our_own(inner: Path, environment: _Variables) -> int:
 
 def _run(*command: str | Path, env: _Variables, what: str, seconds: float) -> int:
     """Return the exit status of a command, whose output is shown."""
-    process = subprocess.Popen(
-        command, env=env, stdin=subprocess.DEVNULL, start_new_session=True
-    )
+    process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, start_new_session=True)
     status = _status(process, seconds)
     if status is None:
         raise _too_late(what, seconds)
