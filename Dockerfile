@@ -23,10 +23,11 @@ COPY tools/assemble_image.py /build/tools/
 RUN ["python", "-I", "/build/tools/assemble_image.py", "/opt/attested-publish", "/image", "/image-shell"]
 COPY pyproject.toml README.md LICENSE entrypoint.py /build/
 COPY src /build/src
-# The package itself is built by flit_core, which is among the locked wheels.
+# The package itself is built by flit_core, which is among the locked wheels. Nothing keeps the
+# permissions of the checkout, which depend on its umask.
 RUN python -m pip --python /opt/attested-publish/bin/python install --quiet \
         --no-index --no-deps --no-build-isolation --no-compile /build \
-    && mv /build/entrypoint.py /opt/attested-publish/ \
+    && install --mode 644 /build/entrypoint.py /opt/attested-publish/ \
     && python -m compileall -q -j 1 --invalidation-mode unchecked-hash \
         /opt/attested-publish/lib/python3*/site-packages/attested_publish
 # The same time for every file: then the same source makes the same layers, whenever it is built.

@@ -3,7 +3,8 @@
     install.py VENV WHY_NOT
 
 Exit status 0: it is ready. 3: a package has no wheel for this Python; the file WHY_NOT says so
-in a part of a sentence, and another Python may work. 1: pip has printed why it failed.
+in a part of a sentence, and another Python may work. 1: it failed; the file WHY_NOT says why,
+unless pip has printed that.
 
 uv installs, because it takes a tenth of pip's time: the one on PATH, or the locked one, which pip
 fetches. Where uv cannot do what pip is set up for, or fails for whatever reason, pip installs, and
@@ -33,7 +34,7 @@ import threading
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -89,8 +90,13 @@ _VERSION_SECONDS: Final = 10
 _VERSION_BYTES: Final = 100
 # 18 MB; where that takes longer, pip with its smaller files is as fast.
 _FETCH_SECONDS: Final = 30
-# Usually one; then pip has its turn, which waits as long as it is set up to.
+# Usually one; then pip has its turn.
 _UV_SECONDS: Final = 60
+# What follows takes seconds, and a slow machine or network some minutes. What takes longer hangs:
+# pip gives up on a server that is silent, but not on one that sends a byte now and then.
+_VENV_SECONDS: Final = 300
+_PIP_SECONDS: Final = 900
+_QUESTION_SECONDS: Final = 120
 
 _SETTING: Final = re.compile(r"(global|install)\.([a-z-]+)=('.*'|\".*\")")
 _NOT_FOUND: Final = re.compile(r"No matching distribution found for ([\w.-]+)==([^\s;]+)")
@@ -110,23 +116,33 @@ _Command = tuple[str | Path, ...]
 _Variables = Mapping[str, str]
 
 
+class Failed(Exception):
+    """The text says why, in a part of a sentence."""
+
+
 def main(venv: Path, why_not: Path) -> int:
     """Create the environment `venv`; return the exit status."""
+    try:
+        return _prepare(venv, why_not)
+    except Failed as failed:
+        _write_down(str(failed), why_not)
+        return 1
+
+
+def _prepare(venv: Path, why_not: Path) -> int:
     environment = {name: value for name, value in os.environ.items() if name.upper() in VARIABLES}
     inner = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     # The runner's pip installs into an environment without one, from 22.3 on.
     options = ["--without-pip"]
     pip: _Command = (sys.executable, "-I", "-m", "pip", *PIP_OPTIONS)
     into_venv: _Command = (*pip, "--python", venv)
-    if not _make(venv, options, environment):
-        return 1
+    _make(venv, options, environment)
     settings, _ = settings_of_pip(into_venv, environment)
     if settings is None:
         # An older one, or none: Python has one for new environments, which takes seconds.
         options = []
         pip = into_venv = (inner, "-I", "-m", "pip", *PIP_OPTIONS)
-        if not _make(venv, options, environment):
-            return 1
+        _make(venv, options, environment)
         settings, said = settings_of_pip(pip, environment)
         if settings is None:
             print(said, end="", flush=True)
@@ -146,63 +162,89 @@ def main(venv: Path, why_not: Path) -> int:
         if not is_done:
             # Nothing that uv may have left behind is kept.
             shutil.rmtree(Path(work, "cache"), ignore_errors=True)
-            if for_uv and not _make(venv, options, environment):
-                return 1
+            if for_uv:
+                _make(venv, options, environment)
             status = _install_with_pip(into_venv, Path(work), for_pip, why_not)
             if status != 0:
                 return status
     return _add_our_own(inner, environment)
 
 
-def _make(venv: Path, options: Sequence[str], environment: _Variables) -> bool:
+def _make(venv: Path, options: Sequence[str], environment: _Variables) -> None:
     command: _Command = (sys.executable, "-I", "-m", "venv", "--clear", *options, venv)
-    return _run(*command, env=environment) == 0
+    if _run(*command, env=environment, what="python -m venv", seconds=_VENV_SECONDS) != 0:
+        raise Failed("python -m venv failed (the log says why)")
 
 
 def _add_our_own(inner: Path, environment: _Variables) -> int:
     # The package itself is used from its own folder.
-    purelib = subprocess.run(
-        [inner, "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    ask: _Command = (inner, "-I", "-c", where)
+    _, said = _answer(*ask, env=environment, what="the new Python", errors=None)
+    purelib = said.strip()
     if not purelib:
-        return 1
+        raise Failed("the new Python did not start (the log says why)")
     # Up to 3.12, Python reads such a file in the locale's encoding.
     encoding = "utf-8" if sys.version_info >= (3, 13) else "locale"
     Path(purelib, "attested_publish.pth").write_text(f"{HERE / 'src'}\n", encoding=encoding)
     return 0
 
 
-def _run(*command: str | Path, env: _Variables) -> int:
-    return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, check=False).returncode
+def _run(*command: str | Path, env: _Variables, what: str, seconds: float) -> int:
+    """Return the exit status of a command, whose output is shown."""
+    process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, start_new_session=True)
+    status = _status(process, seconds)
+    if status is None:
+        raise _too_late(what, seconds)
+    return status
+
+
+def _answer(
+    *command: str | Path, env: _Variables, what: str, errors: int | None = subprocess.STDOUT
+) -> tuple[int, str]:
+    """Return the exit status of a command, and what it prints."""
+    process = subprocess.Popen(
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    try:
+        said, _ = process.communicate(timeout=_QUESTION_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise _too_late(what, _QUESTION_SECONDS) from None
+    finally:
+        _end(process)
+    return process.returncode, said
+
+
+def _too_late(what: str, seconds: float) -> Failed:
+    return Failed(f"{what} did not finish within {seconds} seconds")
+
+
+def _write_down(reason: str, why_not: Path) -> None:
+    why_not.write_text(reason, encoding="utf-8", newline="")
 
 
 def settings_of_pip(pip: _Command, environment: _Variables) -> tuple[dict[str, str] | None, str]:
     """Return pip's settings by name, `None` if pip fails; and what it printed."""
     file = os.environ.get("PIP_CONFIG_FILE")
-    done = subprocess.run(
-        # Verbose, because a configuration file may make it quiet.
-        [*pip, "-vvv", "config", "list"],
-        env={**environment, **({} if file is None else {"PIP_CONFIG_FILE": file})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if done.returncode != 0:
-        return None, done.stdout
+    variables = {**environment, **({} if file is None else {"PIP_CONFIG_FILE": file})}
+    # Verbose, because a configuration file may make it quiet.
+    status, said = _answer(*pip, "-vvv", "config", "list", env=variables, what="pip config list")
+    if status != 0:
+        return None, said
     found: dict[str, str] = {}
     # `global` first: settings for `install` override it, and variables override both.
-    for _section, name, value in sorted(_SETTING.findall(done.stdout)):
+    for _section, name, value in sorted(_SETTING.findall(said)):
         if name in SETTINGS:
             found[name] = str(ast.literal_eval(value))
-    variables = {name: os.environ.get(_variable(name)) for name in SETTINGS}
-    return found | {name: value for name, value in variables.items() if value is not None}, ""
+    own = {name: os.environ.get(_variable(name)) for name in SETTINGS}
+    return found | {name: value for name, value in own.items() if value is not None}, ""
 
 
 def variables_of_pip(settings: _Variables) -> dict[str, str]:
@@ -218,20 +260,19 @@ def _variable(name: str) -> str:
 def _install_with_pip(pip: _Command, work: Path, environment: _Variables, why_not: Path) -> int:
     log = work / "pip.log"
     install = (*pip, "--log", log, "install", "--quiet", "--progress-bar", "off", *OPTIONS)
-    if _run(*install, "-r", LOCK, env=environment) != 0:
+    command = (*install, "-r", LOCK)
+    if _run(*command, env=environment, what="pip install", seconds=_PIP_SECONDS) != 0:
         # Without a log, pip did not begin.
         said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
         misfit = _misfit(said)
         if misfit is None:
             return 1
         python = f"{platform.python_implementation()} {platform.python_version()}"
-        why_not.write_text(
-            f"{misfit} has no wheel for {python} on {sysconfig.get_platform()}",
-            encoding="utf-8",
-            newline="",
-        )
+        _write_down(f"{misfit} has no wheel for {python} on {sysconfig.get_platform()}", why_not)
         return NO_WHEEL
-    return 1 if _run(*pip, "check", env=environment) != 0 else 0
+    check = (*pip, "check")
+    failed = _run(*check, env=environment, what="pip check", seconds=_QUESTION_SECONDS) != 0
+    return 1 if failed else 0
 
 
 def _misfit(log: str) -> str | None:
@@ -325,16 +366,17 @@ def _succeeds(
 ) -> bool:
     """Run a command in a folder; nothing is left of it after `seconds`."""
     process = _started(command, environment, folder, subprocess.DEVNULL)
-    if process is None:
-        return False
+    return process is not None and _status(process, seconds) == 0
+
+
+def _status(process: subprocess.Popen[Any], seconds: float) -> int | None:
+    """Return the exit status, `None` if it takes longer; nothing is left of the process then."""
     try:
-        return process.wait(seconds) == 0
+        return process.wait(seconds)
     except subprocess.TimeoutExpired:
+        return None
+    finally:
         _end(process)
-        return False
-    except BaseException:
-        _end(process)
-        raise
 
 
 def _started(
@@ -354,7 +396,7 @@ def _started(
         return None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[Any]) -> None:
     if process.returncode is not None:
         return
     # What is on PATH may be a script that has started the program.

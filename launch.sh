@@ -104,8 +104,7 @@ built_image() {
     image=$(<"$record")
     ! docker_soon image inspect "$image" >/dev/null 2>&1 || return 0
   fi
-  in_group "Build $name" build "$name" && image=$(docker_soon image inspect --format '{{.Id}}' "$name") || return
-  printf '%s' "$image" >"$record"
+  in_group "Build $name" build "$name" "$record" && image=$(<"$record")
 }
 
 pull() {
@@ -115,10 +114,14 @@ pull() {
   }
 }
 
+# build NAME FILE: write the id of what was built into a file. By the name, another job on the same
+# engine might already mean another image.
 build() {
   local extra
   split extra "${ATTESTED_PUBLISH_DOCKER_BUILD_ARGS-}"
-  timeout -k 5 900 docker build ${extra[@]+"${extra[@]}"} --tag "$1" "$here"
+  rm -rf "$2" &&
+    timeout -k 5 900 docker build ${extra[@]+"${extra[@]}"} --tag "$1" --iidfile "$2" "$here" &&
+    docker_soon image inspect "$(<"$2")" >/dev/null
 }
 
 # Name the job. The runner empties its temporary folder between jobs, but only of what it is able to
@@ -210,6 +213,8 @@ sys.stdout.write(hashlib.sha256(b"\0".join(parts)).hexdigest()[:16])' "$here" "$
       return 1
     elif ((status != 0)); then
       why_not="the locked packages could not be installed (pip names above the host it could not reach, or the file that did not match)"
+      [[ ! -s $venv-why-not ]] || why_not=$(<"$venv-why-not")
+      rm -rf "$venv-why-not"
       return 1
     fi
     : >"$venv/complete"
@@ -241,7 +246,7 @@ read_base() {
     printf '::warning title=attested-publish::%s\n' "The locks of the base branch are not in this checkout, so nothing is compared with them: set fetch-depth: 2 for actions/checkout, or 0 if it checks out anything but the pull request's merge commit."
     return 0
   fi
-  folder=$(mktemp -d "$RUNNER_TEMP/attested-publish-base-XXXXXXXX")
+  folder=$(mktemp -d "$RUNNER_TEMP/attested-publish-base-XXXXXXXX") || fail "RUNNER_TEMP cannot be written to."
   while read -r line; do
     line=$(trimmed "$line")
     line=${line#"$PWD/"}
@@ -314,8 +319,7 @@ publish_in_docker() {
   local arguments name work extra engine
   # Private copies, Sigstore's cached trust root and the report; not in memory, where there is no
   # room for a large release. The runner empties its temporary folder after the job.
-  work=$(mktemp -d "$RUNNER_TEMP/attested-publish-XXXXXXXX")
-  mkdir "$work/home" "$work/tmp"
+  { work=$(mktemp -d "$RUNNER_TEMP/attested-publish-XXXXXXXX") && mkdir "$work/home" "$work/tmp"; } || fail "RUNNER_TEMP cannot be written to."
   arguments=(
     run --rm --pull never --read-only --cap-drop ALL --security-opt no-new-privileges
     --workdir "$PWD"
@@ -342,7 +346,10 @@ publish_in_docker() {
 
   share "$work"
   for name in GITHUB_OUTPUT GITHUB_STEP_SUMMARY; do
-    [[ -z ${!name-} ]] || share "${!name}"
+    # What is missing cannot be mounted; the program says what it could not write.
+    if [[ -n ${!name-} ]] && { [[ -e ${!name} ]] || : >>"${!name}"; }; then
+      share "${!name}"
+    fi
   done
   for name in GITHUB_EVENT_PATH CURL_CA_BUNDLE REQUESTS_CA_BUNDLE SSL_CERT_FILE; do
     [[ ! -f ${!name-} ]] || share "${!name}" readonly
@@ -410,7 +417,8 @@ mount_files() {
     if of_the_system "$line"; then
       not_shown "$line"
     else
-      mkdir -p -- "$line"
+      # The program says it, if it is a file.
+      [[ -e $line ]] || mkdir -p -- "$line" || fail "attestations-dir is $line, which could not be created; the log says why."
       share "$line"
     fi
   fi
@@ -431,8 +439,14 @@ mount_files() {
 }
 
 mount_packages() {
-  local path
-  path=$(realpath -sm -- "$1")
+  local path=$1
+  # A pattern, unless something has this very name: the folder that it starts in.
+  if [[ $path == *[*?[]* && ! -e $path && ! -L $path ]]; then
+    path=./${path%%[*?[]*}
+    [[ $1 != /* ]] || path=${path#./}
+    path=${path%/*}/
+  fi
+  path=$(realpath -sm -- "$path")
   # If something is missing in the job's own folders, the message lists what is there instead.
   if [[ ! -e $path ]]; then
     path=$(dirname "$path")
@@ -520,7 +534,7 @@ bind_mount() {
 # Pass NAME VALUE pairs to the next step.
 hand_over() {
   while (($# > 1)); do
-    printf '%s=%s\n' "$1" "$2" >>"${GITHUB_OUTPUT:?}" || fail "The step's outputs could not be written."
+    printf '%s=%s\n' "$1" "$2" >>"${GITHUB_OUTPUT-}" || fail "The step's outputs could not be written to the file that GITHUB_OUTPUT names."
     shift 2
   done
 }

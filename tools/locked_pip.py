@@ -29,7 +29,11 @@ def main(arguments: list[str]) -> int:
     environment = {
         name: value for name, value in os.environ.items() if name.upper() in install.VARIABLES
     }
-    settings, said = install.settings_of_pip(pip, environment)
+    try:
+        settings, said = install.settings_of_pip(pip, environment)
+    except install.Failed as failed:
+        print(f"Could not install: {failed}.", file=sys.stderr)
+        return 1
     if settings is None:
         print(said, end="", file=sys.stderr)
         return 1

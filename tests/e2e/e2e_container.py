@@ -126,6 +126,32 @@ def test_an_image_that_another_job_left_is_not_used(machine, launch, images, tmp
         machine.docker("tag", images["program"], name)
 
 
+# Another job gives the name to its own image as soon as ours is built.
+_RENAMED = """\
+#!/bin/sh
+{docker} "$@" || exit
+[ "$1" != build ] || {docker} tag {other} {name}
+"""
+
+
+def test_an_image_that_another_job_builds_at_the_same_time_is_not_used(machine, launch, images):
+    (name,) = json.loads(
+        machine.docker("image", "inspect", "--format", "{{json .RepoTags}}", images["program"])
+    )
+    tools = launch.temp / "bin"
+    tools.mkdir()
+    command = _RENAMED.format(docker=shutil.which("docker"), other=images["shell"], name=name)
+    (tools / "docker").write_text(command)
+    (tools / "docker").chmod(0o755)
+    launch.environment["PATH"] = f"{tools}:{os.environ['PATH']}"
+    try:
+        assert launch.prepare("docker")["image"] == images["program"]
+        other = machine.docker("image", "inspect", "--format", "{{.Id}}", images["shell"])
+        assert machine.docker("image", "inspect", "--format", "{{.Id}}", name) == other
+    finally:
+        machine.docker("tag", images["program"], name)
+
+
 def test_several_indexes_in_one_step(launch, prepared, dist, tmp_path):
     claims = job_claims({}, CLAIMS)
     indexes = {"registry": Registry.open(), "further": [Registry.open()]}
@@ -290,6 +316,48 @@ def test_signing_only_writes_where_it_is_asked_to(launch, prepared, world, dist,
     assert made == {f"{name}.publish.attestation" for name in before}
     assert {path.name for path in dist.iterdir()} - before == (made if folder else set())
     assert world.served("sample") == []
+
+
+def test_patterns_begin_anywhere(launch, images, world, tmp_path):
+    prepared = {"runtime": "docker", "image": images["program"]}
+    for folder in (launch.workspace / "built" / "one", tmp_path / "else where" / "two"):
+        folder.mkdir(parents=True)
+        make_wheel(folder, folder.name)
+    patterns = f"*/one/*.whl\n{tmp_path}/else where/*/"
+    done = launch.publish(prepared, world, INPUT_PACKAGES_DIR=patterns)
+    assert done.returncode == 0, done.stdout
+    assert {each["project"] for each in json.loads(launch.outputs()["files"])} == {"one", "two"}
+
+
+@pytest.mark.usefixtures("dist")
+@pytest.mark.parametrize("summary", ["gone", "nowhere/gone"])
+def test_a_summary_that_is_missing_does_not_stop_the_release(
+    launch, images, world, tmp_path, summary
+):
+    prepared = {"runtime": "docker", "image": images["program"]}
+    page = tmp_path / summary
+    done = launch.publish(prepared, world, GITHUB_STEP_SUMMARY=str(page))
+    assert done.returncode == 0, done.stdout
+    assert launch.outputs()["result"] == "done"
+    if summary == "gone":
+        assert "sample" in page.read_text()
+    else:
+        assert "could not be written" in done.stdout
+
+
+@pytest.mark.usefixtures("dist")
+def test_an_attestations_dir_that_cannot_be_made_is_named(launch, images, world):
+    prepared = {"runtime": "docker", "image": images["program"]}
+    (launch.workspace / "file").touch()
+    for folder, says in {
+        "file/inside": "attestations-dir is file/inside, which could not be created",
+        "file": "The attestation files could not be written",
+    }.items():
+        done = launch.publish(prepared, world, INPUT_ATTESTATIONS_DIR=folder)
+        assert done.returncode == 1
+        assert "::error title=" in done.stdout
+        assert says in done.stdout
+        assert world.served("sample") == []
 
 
 @pytest.mark.usefixtures("dist")

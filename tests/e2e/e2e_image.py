@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -40,11 +41,22 @@ def test_the_layers_are_small(known):
     assert known["shell"].layers[: len(known["program"].layers)] == known["program"].layers
 
 
-def test_the_same_source_makes_the_same_layers(machine, action, images):
-    """From nothing, later: what differs is the time of the build, in the image's configuration."""
+def test_the_same_source_makes_the_same_layers(machine, action, images, tmp_path):
+    """From nothing, later, and from a checkout of somebody who keeps files private, and edits some.
+
+    What differs is the time of the build, in the image's configuration.
+    """
+    checkout = tmp_path / "checkout"
+    shutil.copytree(action, checkout, copy_function=shutil.copyfile)
+    for path in checkout.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    package = checkout / "src" / "attested_publish"
+    (package / "__pycache__").mkdir()
+    for name in ("__pycache__/cli.pyc", ".cli.py.swp", "cli.py~", "../../notes.txt"):
+        (package / name).touch()
     again = f"{images['shell']}-again"
     options = ("--no-cache", *machine.build_arguments.split())
-    machine.docker("build", *options, "--target", "shell", "--tag", again, str(action))
+    machine.docker("build", *options, "--target", "shell", "--tag", again, str(checkout))
     first, second = (
         json.loads(
             machine.docker("image", "inspect", "--format", "{{ json .RootFS.Layers }}", name)

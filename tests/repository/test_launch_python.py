@@ -17,6 +17,7 @@ import pytest
 
 from support.locks import write_wheel
 from support.plain_python import prepared_job
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="bash may be that of another system there"
@@ -223,6 +224,65 @@ def test_an_index_that_cannot_be_reached_is_not_taken_for_a_python_that_does_not
     assert done.returncode == 1
     assert "the locked packages could not be installed (pip names above" in done.stdout
     assert "has no wheel" not in done.stdout
+
+
+# Runs as a Python starts.
+_HANGS = """
+import os, sys, time
+if {word!r} in sys.orig_argv:
+    with open({file!r}, "w") as file:
+        file.write(str(os.getpid()))
+    time.sleep(100)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("word", "bound", "what"),
+    [
+        ("venv", "VENV", "python -m venv"),
+        ("config", "QUESTION", "pip config list"),
+        ("install", "PIP", "pip install"),
+        ("check", "QUESTION", "pip check"),
+    ],
+)
+def test_what_hangs_is_ended_and_named(job, word, bound, what):
+    bare = job.folder / "bare"
+    subprocess.run([sys.executable, "-m", "venv", bare], check=True)
+    job.use_python(bare / "bin" / "python3")
+    (site,) = bare.glob("lib/python3*/site-packages")
+    hanging = job.folder / "hanging"
+    (site / "sitecustomize.py").write_text(_HANGS.format(word=word, file=str(hanging)))
+    script = job.folder / "action" / "install.py"
+    text, found = re.subn(
+        rf"^(_{bound}_SECONDS: Final =) \d+$", r"\1 8", script.read_text(), flags=re.MULTILINE
+    )
+    assert found == 1
+    script.write_text(text)
+    done = job.prepare()
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == (
+        "::error title=attested-publish cannot run here::runtime is python, but "
+        f"{what} did not finish within 8 seconds."
+    )
+    assert "Traceback" not in done.stdout
+    process = Path("/proc", hanging.read_text())
+    wait_for(lambda: not process.exists())
+    assert list((job.folder / "temp").glob("*/complete")) == []
+
+
+@pytest.mark.slow
+def test_an_environment_that_cannot_be_made_is_not_blamed_on_the_index(job):
+    bare = job.folder / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
+    job.use_python(bare / "bin" / "python3")
+    (site,) = bare.glob("lib/python3*/site-packages")
+    fails = "import sys\nif 'venv' in sys.orig_argv: sys.exit('no room')\n"
+    (site / "sitecustomize.py").write_text(fails)
+    done = job.prepare()
+    assert done.returncode == 1
+    assert "no room" in done.stdout
+    assert done.stdout.endswith("but python -m venv failed (the log says why).\n")
 
 
 @pytest.mark.slow

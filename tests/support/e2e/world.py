@@ -122,7 +122,7 @@ def running_world(export: Path, *options: str, **claims: str) -> Iterator[World]
     """Run the embedded services in a process of their own, for the job that `claims` make."""
     job = CLAIMS | claims
     pretended = [f"--claim={name}={value}" for name, value in job.items()]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [
             *(sys.executable, "-m", "attested_publish", "services", "--export", export),
             *(*pretended, *options),
@@ -130,18 +130,18 @@ def running_world(export: Path, *options: str, **claims: str) -> Iterator[World]
         env=without_a_job(),
         stdout=subprocess.PIPE,
         text=True,
-    )
-    try:
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            assert selector.select(_START_SECONDS), "The embedded services do not start."
-        told = json.loads(process.stdout.readline())
-        yield World(
-            told["index_url"], told["upload_url"], told["env"], told["claims"], Path(export)
-        )
-    finally:
-        process.terminate()
-        process.wait(20)
+    ) as process:
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(process.stdout, selectors.EVENT_READ)
+                assert selector.select(_START_SECONDS), "The embedded services do not start."
+            told = json.loads(process.stdout.readline())
+            yield World(
+                told["index_url"], told["upload_url"], told["env"], told["claims"], Path(export)
+            )
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 def secrets_in(log: str, *known: str) -> list[str]:
