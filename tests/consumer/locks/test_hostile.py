@@ -181,7 +181,7 @@ PYLOCKED = HEADS["pylock.toml"] + '[[packages]]\nname="a"\n'
         ("requirements.txt", "a==1\n" * NESTED),
         ("requirements.txt", "--pre\n" * NESTED),
         ("requirements.txt", "\n" * 3_000_000 + "a==1"),
-        ("pylock.toml", "\n".join(f"b{each}{'.b' * 30}=1" for each in range(20_000))),
+        ("pylock.toml", "\n".join(f"b{each}{'.b' * 30}=1" for each in range(40_000)) + "\n[c]"),
         ("pylock.toml", "\n" * 3_000_000 + PYLOCKED),
         ("pylock.toml", PYLOCKED + 'marker="' + "(" * NESTED + '"'),
         ("pylock.toml", PYLOCKED + 'version="' + "1." * NESTED + '"'),

@@ -127,6 +127,12 @@ class _Reading:
     entries: int = 0
     size: int = 0
 
+    def count_entry(self) -> None:
+        """Count a requirement or a line of options. Raises `Broken` if it is one too many."""
+        self.entries += 1
+        if self.entries > MOST_ENTRIES:
+            raise Broken(f"it is beyond the {MOST_ENTRIES:,} lines that are read.")
+
 
 def read_requirements(text: str, path: str, beside: Beside) -> list[LockedPackage]:
     """Return the requirements of a file and of those that it includes. Raises `Broken`.
@@ -186,10 +192,8 @@ def _read_file(
 ) -> None:
     """Read one file; `folder` is its own, relative to the lock's, `trail` the files so far."""
     for line in _logical_lines(text):
-        reading.entries += 1
         try:
-            if reading.entries > MOST_ENTRIES:
-                raise Broken(f"it is beyond the {MOST_ENTRIES:,} lines that are read.")
+            reading.count_entry()
             requirement, options = _split(line.text)
             if requirement or options.editable:
                 _refuse_options(options)
