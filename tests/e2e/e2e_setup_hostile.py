@@ -212,3 +212,11 @@ def test_expressions_without_an_end_take_time_in_proportion(text, tmp_path):
         repository(tmp_path, {NAME: GOOD.replace("environment: pypi", f"environment: '{text}'")})
     )
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("word", ["poetry", "python"])
+def test_a_long_name_of_an_action_takes_time_in_proportion(word, tmp_path):
+    text = GOOD.replace("- uses: pypa", f"- uses: {word * 60_000}\n    - uses: pypa")
+    begun = time.monotonic()
+    survey(repository(tmp_path, {NAME: text}))
+    assert time.monotonic() - begun < 20

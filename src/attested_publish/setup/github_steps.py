@@ -28,7 +28,10 @@ _BUILDING = (
     "ralfg/python-wheels-manylinux-build",
 )
 _MOST_SCRIPTS = 8
-_PUBLISHING = re.compile(r"pypi|twine|poetry.*publish|python.*publish", re.IGNORECASE)
+# From the last of the first words only, or a long name would take quadratic time.
+_PUBLISHING = re.compile(
+    r"pypi|twine|poetry(?:(?!poetry).)*publish|python(?:(?!python).)*publish", re.IGNORECASE
+)
 """What is in the name of an action that may publish to PyPI."""
 
 _OTHER_SHELLS = re.compile(r"(?:python|perl|ruby|node|Rscript|julia)\b")
