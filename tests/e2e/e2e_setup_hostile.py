@@ -203,3 +203,20 @@ def test_scripts_take_time_in_proportion(script, tmp_path):
     begun = time.monotonic()
     survey(repository(tmp_path, {NAME: text}))
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("text", ["${{" * 130_000, "${{ a " * 60_000, "}}" + "${{" * 130_000])
+def test_expressions_without_an_end_take_time_in_proportion(text, tmp_path):
+    begun = time.monotonic()
+    survey(
+        repository(tmp_path, {NAME: GOOD.replace("environment: pypi", f"environment: '{text}'")})
+    )
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("word", ["poetry", "python"])
+def test_a_long_name_of_an_action_takes_time_in_proportion(word, tmp_path):
+    text = GOOD.replace("- uses: pypa", f"- uses: {word * 60_000}\n    - uses: pypa")
+    begun = time.monotonic()
+    survey(repository(tmp_path, {NAME: text}))
+    assert time.monotonic() - begun < 20

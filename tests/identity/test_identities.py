@@ -107,3 +107,11 @@ def test_what_an_unknown_job_would_sign_is_not_signed(dist: Path) -> None:
         told = problem(stage.run(publish.attest))
         assert "certificates for this identity" in told
         assert not list(dist.glob("*.attestation"))
+
+
+@pytest.mark.parametrize(
+    "token", ["\ud800.\ud800.x", "e30.\udfff.x", "é.é.é", f"e30.{'W1tb' * 8_000}.x", "..", "x"]
+)
+def test_what_is_no_token_is_a_problem(token: str) -> None:
+    with pytest.raises(IdentityProblem, match="cannot be read"):
+        understand(token)

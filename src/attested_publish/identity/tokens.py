@@ -222,7 +222,8 @@ def _claims(token: str) -> Mapping[str, Any]:
 
     try:
         claims: Mapping[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    except jwt.PyJWTError as error:
+    # JSON may contain half a character, which cannot be encoded.
+    except (jwt.PyJWTError, UnicodeEncodeError, RecursionError) as error:
         # The text of the error could quote the token.
         raise IdentityProblem(
             "The job's identity token cannot be read",

@@ -72,7 +72,8 @@ def possible(text: str, lookup: Lookup) -> Possible:
 def pieces(text: str) -> Iterator[tuple[bool, str]]:
     """Yield the parts of a text in order, and whether each is an expression."""
     end = 0
-    for match in _EXPRESSION.finditer(text):
+    # Only where each beginning has an end: looking for one in vain would take quadratic time.
+    for match in _EXPRESSION.finditer(text, 0, text.rfind("}}") + 2):
         if match.start() > end:
             yield False, text[end : match.start()]
         yield True, match[1]
@@ -85,7 +86,7 @@ def truth(condition: str, lookup: Lookup) -> frozenset[bool]:
     """Return whether an `if:` may be true, and whether it may be false."""
     text = condition.strip()
     whole = _EXPRESSION.fullmatch(text)
-    if whole is None and _EXPRESSION.search(text):
+    if whole is None and any(is_expression for is_expression, _ in pieces(text)):
         # A text around an expression is a text that is not empty.
         values = possible(text, lookup)
     else:

@@ -28,8 +28,11 @@ _BUILDING = (
     "ralfg/python-wheels-manylinux-build",
 )
 _MOST_SCRIPTS = 8
+# From the last of the first words only, or a long name would take quadratic time.
 _PUBLISHING = re.compile(
-    r"pypi|twine|poetry.*publish|python.*publish|jupyter_releaser/.*finalize", re.IGNORECASE
+    r"pypi|twine|poetry(?:(?!poetry).)*publish|python(?:(?!python).)*publish"
+    r"|jupyter_releaser/(?:(?!jupyter_releaser/).)*finalize",
+    re.IGNORECASE,
 )
 """What is in the name of an action that may publish to PyPI."""
 

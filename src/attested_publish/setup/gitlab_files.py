@@ -219,7 +219,9 @@ def _interpolated(value: Value, inputs: Mapping[str, str]) -> Value:
 
     match value:
         case Text(text=text):
-            return replace(value, text=_INPUT.sub(replaced, text)) if "$[[" in text else value
+            # Only where each beginning has an end: the pattern takes quadratic time for others.
+            text, end, rest = text.rpartition("]]")
+            return replace(value, text=_INPUT.sub(replaced, text + end) + rest)
         case List():
             return replace(
                 value, values=tuple(_interpolated(each, inputs) for each in value.values)

@@ -176,6 +176,13 @@ PYLOCKED = HEADS["pylock.toml"] + '[[packages]]\nname="a"\n'
         ("requirements.txt", "a" + " " * 1_000_000 + "b"),
         ("requirements.txt", "a==" + "1." * NESTED + "x!"),
         ("requirements.txt", "-" + "r" * NESTED),
+        ("requirements.txt", "a" + " " * NESTED + "x#"),
+        ("requirements.txt", "a" + ">1," * NESTED),
+        ("requirements.txt", "a==1\n" * NESTED),
+        ("requirements.txt", "--pre\n" * NESTED),
+        ("requirements.txt", "\n" * 3_000_000 + "a==1"),
+        ("pylock.toml", "\n".join(f"b{each}{'.b' * 30}=1" for each in range(40_000)) + "\n[c]"),
+        ("pylock.toml", "\n" * 3_000_000 + PYLOCKED),
         ("pylock.toml", PYLOCKED + 'marker="' + "(" * NESTED + '"'),
         ("pylock.toml", PYLOCKED + 'version="' + "1." * NESTED + '"'),
     ],
@@ -277,6 +284,33 @@ def test_doubled_includes_are_read_once():
     lock = parse_lock(b"-r a0.txt\n-r a0.txt\n", "requirements.txt", beside=beside)
     assert [each.name for each in lock.packages] == ["x"]
     assert len(read) == 8
+
+
+def test_included_files_are_bounded_together():
+    others = {f"a{each}.txt": b"#" * (20 << 20) for each in range(2)}
+    error = refused(b"-r a0.txt\n-r a1.txt", "requirements.txt", beside=others.get)
+    assert error.detail == "Line 2: It includes files of more than 32 MiB."
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("a==1 # b", "1"),
+        ("a==1 \t# b # c", "1"),
+        ("# a==2\na==1", "1"),
+        ("a==1 \\\n # b", "1"),
+        ("a==1;python_version>'3'#x", None),
+        ("a @ https://example.org/a-1.zip#sha256=0", None),
+    ],
+)
+def test_where_a_comment_starts(text: str, version: str | None):
+    """As in pip: at the start of a line, or after white space."""
+    try:
+        (package,) = parse_lock(text.encode(), "requirements.txt").packages
+    except LockError:
+        assert version is None
+    else:
+        assert package.version == version
 
 
 def test_files_that_are_none(tmp_path: Path):

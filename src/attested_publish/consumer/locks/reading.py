@@ -20,6 +20,8 @@ from attested_publish.consumer.locks.uv_lock import read_uv
 from attested_publish.net.untrusted import shown
 
 MOST_BYTES: Final = 32 << 20
+MOST_LINES: Final = 2_000_000
+"""Each hash may be a table of its own, with a line for each value."""
 MOST_PACKAGES: Final = 10_000
 MOST_HASHES: Final = 200_000
 
@@ -99,6 +101,8 @@ def within_bounds(content: bytes, most: int = MOST_BYTES) -> None:
     """Raise `Broken` if a file is too large to be read."""
     if len(content) > most:
         raise Broken(f"It is larger than {most >> 20} MiB.")
+    if content.count(b"\n") > MOST_LINES:
+        raise Broken(f"It has more than {MOST_LINES:,} lines.")
 
 
 def decoded_utf8(content: bytes) -> str:

@@ -33,8 +33,14 @@ DEEPEST: Final = 8
 MOST_FILES: Final = 100
 MOST_WORDS: Final = 10_000
 """In one requirement with its hashes."""
+MOST_ENTRIES: Final = 20_000
+"""Requirements and lines of options, in all files together: each takes half a millisecond."""
+LONGEST: Final = 16 << 10
+"""Characters of one requirement without its hashes: packaging takes quadratic time for versions."""
+LARGEST: Final = 32 << 20
+"""Bytes of all included files together."""
 
-_COMMENT = re.compile(r"(?:^|\s+)#.*$")
+_COMMENT = re.compile(r"(?<!\S)#")
 _COMMENT_LINE = re.compile(r"\s*#")
 _ENCODING = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _HARMLESS_ENCODINGS = {"ascii", "us-ascii", "utf-8", "utf8"}
@@ -118,6 +124,14 @@ class _Reading:
     extra: list[str] = field(default_factory=list)
     no_index: bool = False
     read: set[tuple[str, bool]] = field(default_factory=set)
+    entries: int = 0
+    size: int = 0
+
+    def count_entry(self) -> None:
+        """Count a requirement or a line of options. Raises `Broken` if it is one too many."""
+        self.entries += 1
+        if self.entries > MOST_ENTRIES:
+            raise Broken(f"it is beyond the {MOST_ENTRIES:,} lines that are read.")
 
 
 def read_requirements(text: str, path: str, beside: Beside) -> list[LockedPackage]:
@@ -179,6 +193,7 @@ def _read_file(
     """Read one file; `folder` is its own, relative to the lock's, `trail` the files so far."""
     for line in _logical_lines(text):
         try:
+            reading.count_entry()
             requirement, options = _split(line.text)
             if requirement or options.editable:
                 _refuse_options(options)
@@ -243,6 +258,10 @@ def _include(
     if content is None:
         missing = Broken(f"It includes {shown(name, 200)}, which could not be read.")
         raise _in_file(missing, path, trail, line.number)
+    reading.size += len(content)
+    if reading.size > LARGEST:
+        large = Broken(f"It includes files of more than {LARGEST >> 20} MiB.")
+        raise _in_file(large, path, trail, line.number)
     own = posixpath.join(posixpath.dirname(path), posixpath.relpath(target, folder or "."))
     own = posixpath.normpath(own)
     try:
@@ -281,7 +300,8 @@ def _logical_lines(text: str) -> Iterator[_Line]:
 
 def _without_comment(pieces: list[str], start: int, digests: dict[str, int]) -> Iterator[_Line]:
     joined = "".join(pieces)
-    text = _COMMENT.sub("", joined).strip() if "#" in joined else joined.strip()
+    comment = _COMMENT.search(joined)
+    text = joined[: comment.start() if comment else None].strip()
     if text:
         yield _Line(text, start, digests)
 
@@ -354,6 +374,8 @@ def _entry(text: str, options: Values, line: _Line, path: str) -> LockedPackage 
     bare = text.partition(";")[0].strip()
     if _ARCHIVE.fullmatch(bare):  # "foo-1.0.zip" would be the name of a project, too
         return _direct(bare, line, path)
+    if len(text) > LONGEST:
+        raise Broken(f"its requirement has more than {LONGEST:,} characters.")
     try:
         requirement = Requirement(text)
     except (InvalidRequirement, RecursionError) as error:

@@ -15,6 +15,9 @@ from attested_publish.net.untrusted import shown
 
 MOST_PARTS: Final = 32
 """Of a dotted key: tomllib takes quadratic time for a key of many parts."""
+_FEW_PARTS: Final = 8
+_MOST_STEPS: Final = 1_000_000
+"""Of all keys of more than a few parts: the squares of their numbers of parts, added up."""
 
 _SHA256 = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{64}(?![0-9A-Za-z])")
 _TOKEN = re.compile(r'"""|\'\'\'|"[^"\\]*(?:\\.[^"\\]*)*"|\'[^\']*\'|#.*')
@@ -112,9 +115,16 @@ class Table:
 
 def parsed(text: str) -> dict[str, Any]:
     """Parse TOML. Raises `Broken`, with the line, for what is none."""
+    steps = 0
     for number, line in _outside_strings(text):
-        if line.count(".") >= MOST_PARTS and _parts(line) > MOST_PARTS:
+        if line.count(".") < _FEW_PARTS:
+            continue
+        parts = _parts(line)
+        if max(parts, default=0) > MOST_PARTS:
             raise Broken(f"Line {number} has a key of more than {MOST_PARTS} parts.", number)
+        steps += sum(each * each for each in parts)
+        if steps > _MOST_STEPS:
+            raise Broken("It has too many keys of many parts.", number)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -128,9 +138,10 @@ def parsed(text: str) -> dict[str, Any]:
         raise Broken(f"It has a value that cannot be read: {shown(error, 200)}.") from error
 
 
-def _parts(line: str) -> int:
-    """Return the parts of the longest dotted key in a line, or more."""
-    return max(piece.count(".") + 1 for piece in _BETWEEN_KEYS.split(_TOKEN.sub("s", line)))
+def _parts(line: str) -> list[int]:
+    """Return how many parts the dotted keys in a line have that have more than a few, or more."""
+    pieces = _BETWEEN_KEYS.split(_TOKEN.sub("s", line))
+    return [dots + 1 for piece in pieces if (dots := piece.count(".")) >= _FEW_PARTS]
 
 
 class Lines:
