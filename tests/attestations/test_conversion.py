@@ -257,6 +257,18 @@ def test_an_output_that_cannot_be_written_says_so(
     assert "could not be written" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit of POSIX")
+def test_half_an_output_is_not_left(world: World, wheel: Path, tmp_path: Path) -> None:
+    """As on a full disk; with a limit on files, the rest fails in the same way."""
+    limited = ["sh", "-c", 'trap "" XFSZ; ulimit -f 1; exec "$@"', "sh", sys.executable]
+    made = tmp_path / "made.json"
+    options = ["-m", "attested_publish", "convert", put(world, wheel), "--output", made]
+    done = subprocess.run([*limited, *options], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert b"could not be written" in done.stderr
+    assert not made.exists()
+
+
 def test_the_command_explains_itself() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "attested_publish", "convert", "--help"],

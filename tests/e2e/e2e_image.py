@@ -51,7 +51,7 @@ def test_the_same_source_makes_the_same_layers(machine, action, images, tmp_path
     for path in checkout.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
     package = checkout / "src" / "attested_publish"
-    (package / "__pycache__").mkdir()
+    (package / "__pycache__").mkdir(exist_ok=True)
     for name in ("__pycache__/cli.pyc", ".cli.py.swp", "cli.py~", "../../notes.txt"):
         (package / name).touch()
     again = f"{images['shell']}-again"

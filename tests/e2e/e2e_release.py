@@ -295,7 +295,8 @@ def _user(folder: Path, world: World, work: Path) -> dict[str, str]:
     shutil.copy(world.export / "trusted_root.json", cache)
     (folder / "home").mkdir()
     upstream = folder / "upstream"
-    (folder / "home" / ".gitconfig").write_text(
+    gitconfig = folder / "home" / ".gitconfig"
+    gitconfig.write_text(
         f'[url "file://{upstream}"]\n\tinsteadOf = https://github.com/{REPOSITORY}\n'
         f"[safe]\n\tdirectory = *\n[advice]\n\tdetachedHead = false\n"
     )
@@ -303,6 +304,7 @@ def _user(folder: Path, world: World, work: Path) -> dict[str, str]:
     return without_a_job() | {
         "PATH": f"{programs}:{venv}:{os.environ['PATH']}",
         "HOME": str(folder / "home"),
+        "GIT_CONFIG_GLOBAL": str(gitconfig),
         "XDG_CACHE_HOME": str(folder / "cache"),
         "XDG_DATA_HOME": str(folder / "data"),
         "PIP_INDEX_URL": world.index_url,

@@ -477,6 +477,21 @@ def test_a_run_does_not_depend_on_its_output(tmp_path: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit of POSIX")
+def test_half_a_report_is_not_left(tmp_path: Path) -> None:
+    """As on a full disk; with a limit on files, the rest fails in the same way."""
+    make_release(tmp_path / "dist")
+    report = tmp_path / "report.json"
+    report.write_text("of an earlier run")
+    limited = ["sh", "-c", 'trap "" XFSZ; ulimit -f 1; exec "$@"', "sh", sys.executable]
+    options = ["-m", "attested_publish", "check", "dist", "--offline", "--report", report]
+    done = subprocess.run(
+        [*limited, *options], cwd=tmp_path, capture_output=True, check=False, timeout=60
+    )
+    assert b"The report could not be written to" in done.stdout + done.stderr
+    assert not report.exists()
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes")
 def test_a_report_may_go_into_a_pipe(tmp_path: Path) -> None:
     (tmp_path / "dist").mkdir()

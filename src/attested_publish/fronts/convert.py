@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attested_publish.attestations.sidecars import KINDS
+from attested_publish.fronts.running import write_whole
 from attested_publish.fronts.standard_output import CLOSED, hand_out
 from attested_publish.net.parallel import meanwhile
 from attested_publish.net.untrusted import harmless, shown
@@ -108,7 +109,7 @@ def _written(text: str, path: Path | None) -> str:
             return "It is closed."
     else:
         try:
-            path.write_text(text, encoding="utf-8", newline="\n")
+            write_whole(text, path)
         except OSError as error:
             why = str(error.strerror)
         else:

@@ -120,18 +120,31 @@ def hand_over_report(record: Mapping[str, object], path: Path, printer: Printer)
 
 
 def write_json(record: Mapping[str, object], path: Path) -> None:
-    """Write a record as JSON. Raises `OSError`."""
-    text = json.dumps(record, indent=2, ensure_ascii=False)
+    """Write a record as JSON, or leave no file there. Raises `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # What of a file name is not UTF-8 is escaped as JSON has it.
-    with opened_for_writing(path) as file:
-        file.write(text + "\n")
+    write_whole(json.dumps(record, indent=2, ensure_ascii=False) + "\n", path)
+
+
+def write_whole(text: str, path: Path) -> None:
+    """Write a text, or leave no file there: half of one is worse than none. Raises `OSError`."""
+    file = opened_for_writing(path)
+    try:
+        with file:
+            file.write(text)
+    except OSError:
+        # Of a link, what it leads to; never a pipe or device.
+        real = path.resolve()
+        if real.is_file():
+            with contextlib.suppress(OSError):
+                real.unlink()
+        raise
 
 
 def opened_for_writing(path: Path) -> TextIO:
     """Open a file that is made or replaced, or a pipe or device, for text. Raises `OSError`.
 
-    A named pipe waits for somebody who reads it, but not for long.
+    A named pipe waits for somebody who reads it, but not for long. What of a file name is not UTF-8
+    is escaped as JSON has it.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NONBLOCK", 0)
     until = time.monotonic() + _READER_SECONDS
@@ -145,7 +158,9 @@ def opened_for_writing(path: Path) -> TextIO:
         time.sleep(0.05)
     if hasattr(os, "O_NONBLOCK"):
         os.set_blocking(descriptor, True)
-    return open(descriptor, "w", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123
+    return open(  # noqa: PTH123 - of a descriptor
+        descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+    )
 
 
 def require_writable(report: Path | None) -> None:
