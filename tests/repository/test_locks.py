@@ -95,7 +95,8 @@ def test_what_is_installed_gets_checked(file):
 def imported_in(folders):
     """The distributions whose modules the Python files in `folders` import, each with a file."""
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    ours = {name for path in files for name in (path.stem, path.parent.name)}
+    scripts = {path.stem for path in ROOT.glob("*.py")}
+    ours = scripts | {name for path in files for name in (path.stem, path.parent.name)}
     provided = importlib.metadata.packages_distributions()
     found = {}
     for path in files:
