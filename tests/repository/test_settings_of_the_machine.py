@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pip
 import pytest
 
 from support.environment import without_a_job
@@ -23,7 +23,7 @@ def empty(tmp_path: Path) -> Path:
     folder = tmp_path / "venv"
     subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", folder], check=True)
     purelib = next(folder.glob("lib/*/site-packages"), folder / "Lib" / "site-packages")
-    shutil.copytree(Path(pip.__file__).parent, purelib / "pip")
+    shutil.copytree(Path(importlib.util.find_spec("pip").origin).parent, purelib / "pip")
     return folder
 
 
