@@ -267,21 +267,21 @@ class Recorder:
     url: str = ""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        request = Request(environ)
-        self.requests.append(
-            {
-                "path": request.path,
-                "headers": {
-                    name: request.headers.get(name)
-                    for name in ("Authorization", "User-Agent", "Accept")
-                },
-                "fields": sorted(request.form.items(multi=True)),
-                "files": {
-                    name: (file.filename, file.mimetype, file.read())
-                    for name, file in request.files.items(multi=True)
-                },
-            }
-        )
+        with Request(environ) as request:
+            self.requests.append(
+                {
+                    "path": request.path,
+                    "headers": {
+                        name: request.headers.get(name)
+                        for name in ("Authorization", "User-Agent", "Accept")
+                    },
+                    "fields": sorted(request.form.items(multi=True)),
+                    "files": {
+                        name: (file.filename, file.mimetype, file.read())
+                        for name, file in request.files.items(multi=True)
+                    },
+                }
+            )
         answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
         return answer(environ, start_response)
 

@@ -47,8 +47,9 @@ class Recorder(BaseAdapter):
     def send(self, request: PreparedRequest, *_: object, **__: object) -> Response:
         body = io.BytesIO(request.body.read())
         content_type = request.headers["Content-Type"]
-        received = Request.from_values(method="POST", input_stream=body, content_type=content_type)
-        self.form = received.form.to_dict(flat=False)
+        options = {"method": "POST", "input_stream": body, "content_type": content_type}
+        with Request.from_values(**options) as received:
+            self.form = received.form.to_dict(flat=False)
         answer = Response()
         answer.status_code = 200
         return answer
