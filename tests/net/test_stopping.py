@@ -28,10 +28,14 @@ from support.waiting import wait_for
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
 
 
+HEARD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""These tests may themselves run where SIGINT is ignored, as in the background of a script."""
+
+
 def run(script: str) -> subprocess.Popen[str]:
     """Start a program of a few lines, whose first line of output says that it is under way."""
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HEARD + textwrap.dedent(script)], stdout=subprocess.PIPE, text=True
     )
 
 
@@ -124,6 +128,31 @@ def test_further_signals_do_not_stop_the_ending() -> None:
         time.sleep(0.1)
     assert process.communicate(timeout=20)[0] == "ended\nSIGINT\n"
     assert process.returncode == 0
+
+
+def test_an_ending_that_has_begun_by_itself_is_waited_for() -> None:
+    """As a token that is being revoked, at the end of a release or of a failed one."""
+    process = run(
+        """
+        import os, time
+        from attested_publish.net.stopping import done_or_stopped, ended_when_stopped
+        def end():
+            print("ending", flush=True)
+            time.sleep(0.7)
+            print("ended", flush=True)
+        def work():
+            with ended_when_stopped() as first, ended_when_stopped() as stack:
+                first.callback(print, "last", flush=True)
+                stack.callback(print, "next", flush=True)
+                stack.callback(end)
+            time.sleep(30)
+        print(done_or_stopped(work), flush=True)
+        os._exit(0)
+        """
+    )
+    assert process.stdout.readline() == "ending\n"
+    process.terminate()
+    assert process.communicate(timeout=20)[0] == "ended\nnext\nlast\nSIGTERM\n"
 
 
 def test_an_ending_that_does_not_end_is_left() -> None:
