@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 
 import pytest
@@ -16,6 +17,18 @@ for _name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "TTY_COMPATIBLE", "TTY_INTER
     os.environ.pop(_name, None)
 
 pytest_plugins = ["support.fixtures"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_reach_what_is_started() -> None:
+    """Where these tests run with `nohup` or in the background of a script, signals are ignored.
+
+    What is started inherits that, but not a handler.
+    """
+    for name in ("SIGHUP", "SIGINT", "SIGTERM"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_xdist_auto_num_workers() -> int:

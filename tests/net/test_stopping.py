@@ -28,14 +28,10 @@ from support.waiting import wait_for
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
 
 
-HEARD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-"""These tests may themselves run where SIGINT is ignored, as in the background of a script."""
-
-
 def run(script: str) -> subprocess.Popen[str]:
     """Start a program of a few lines, whose first line of output says that it is under way."""
     return subprocess.Popen(
-        [sys.executable, "-c", HEARD + textwrap.dedent(script)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True
     )
 
 
@@ -62,17 +58,12 @@ def test_a_signal_that_was_ignored_stays_ignored(name: str) -> None:
 def test_a_command_that_is_still_loading_ends_without_a_traceback(
     tmp_path: Path, start: list[str]
 ) -> None:
-    # These tests may themselves run where SIGINT is ignored.
-    heard = (
-        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
-        "os.execv(sys.argv[1], sys.argv[1:])"
-    )
     # Loading the command takes as long as it takes to press Ctrl-C.
     (tmp_path / "argparse.py").write_text(
         "print('loading', flush=True)\nimport time\ntime.sleep(30)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", heard, sys.executable, *start, "check", "--offline", "dist"],
+        [sys.executable, *start, "check", "--offline", "dist"],
         env={**without_a_job(), "PYTHONPATH": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

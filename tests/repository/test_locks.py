@@ -96,6 +96,8 @@ def imported_in(folders):
     """The distributions whose modules the Python files in `folders` import, each with a file."""
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     ours = {name for path in files for name in (path.stem, path.parent.name)}
+    # A tool imports install.py.
+    ours |= {path.stem for path in ROOT.glob("*.py")}
     provided = importlib.metadata.packages_distributions()
     found = {}
     for path in files:
@@ -128,6 +130,8 @@ def test_tools_and_tests_import_what_is_declared():
         for name in ("runtime", "setup", "dev")
         for each in read_requirements(name)
     }
+    # Python's venv module brings pip.
+    declared |= {"pip"}
     imported = imported_in(["tools", "tests", "benchmarks"])
     assert {name: str(path) for name, path in imported.items() if name not in declared} == {}
 
