@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,30 @@ forget_settings_of_git()
 # Whoever wants colors in their own terminal or job: the tests expect plain text.
 for _name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
     os.environ.pop(_name, None)
+
+
+def _can_run_programs(folder: str) -> bool:
+    """Whether it is there, can be written to, and is not mounted `noexec`."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            Path(file.name).chmod(0o700)
+            return os.access(file.name, os.X_OK)
+    except OSError:
+        return False
+
+
+def _use_a_temporary_folder_that_can_run_programs() -> None:
+    """Tests put programs such as `gh` in temporary folders, which some machines mount `noexec`."""
+    own = tempfile.gettempdir()
+    others = ("/var/tmp", "/dev/shm", os.path.expanduser("~/.cache"))  # noqa: S108
+    for folder in (own, *others):
+        if _can_run_programs(folder):
+            if folder != own:
+                os.environ["TMPDIR"] = tempfile.tempdir = folder
+            return
+
+
+_use_a_temporary_folder_that_can_run_programs()
 
 pytest_plugins = ["support.fixtures"]
 

@@ -537,7 +537,10 @@ def test_the_name_of_the_image_is_read_once_and_passed_on_if_all_is_well(
     image = "registry.example.com/us/image"
     # Every runner has a `python3`; a machine with one of several Pythons need not.
     (tmp_path / "python3").symlink_to(sys.executable)
-    variables = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "GITHUB_OUTPUT": str(output)}
+    variables = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "GITHUB_OUTPUT": str(output),
+    }
     done = bash(step["run"], tmp_path, VERSION="1.2.3", IMAGE=image, **variables)
     assert done.returncode == is_wrong, done.stderr
     assert (output.read_text() if output.exists() else "") == (
