@@ -39,7 +39,7 @@ def build(folder: Path) -> tuple[Path, Path]:
                 # Python has filters from 3.11.4 on; Debian 12 has 3.11.2.
                 if hasattr(tarfile, "data_filter"):
                     archive.extraction_filter = tarfile.data_filter
-                archive.extractall(unpacked)  # noqa: S202 - the sdist just built
+                archive.extractall(unpacked)
             with contextlib.chdir(Path(unpacked, sdist.name.removesuffix(".tar.gz"))):
                 wheel = folder / buildapi.build_wheel(str(folder))
     return sdist, wheel
