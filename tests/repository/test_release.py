@@ -671,7 +671,9 @@ def test_a_release_without_images_to_verify_stops() -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (2, "No image to verify.\n")
+    assert done.returncode == 2
+    # Where a language is set that is not installed, bash says that first.
+    assert done.stderr.endswith("No image to verify.\n")
 
 
 def _uses(job: str, action: str) -> list[dict[str, Any]]:
