@@ -17,12 +17,16 @@ LOCKED := --no-deps --require-hashes --only-binary :all:
 # worker need not compile every test again.
 unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 
+# Names as common as these mean something else where they come from the environment.
+$(foreach name,DIST TESTS VERSION RUNS FILES PARTS WRITE TARGET CASE SEED SBOM UPGRADE,\
+	$(if $(filter environment,$(origin $(name))),$(eval undefine $(name))))
+
 .PHONY: rehearse test test-pythons test-clocks slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-slow \
 	e2e-arm64 e2e-alpine wheels audit fuzz carried dist sbom pin house lint format lock clean
 
 ## rehearse: publish a sample release to the embedded PyPI and Sigstore (DIST=folder for your own)
 rehearse: $(VENV)/runtime
-	$(BIN)/attested-publish rehearse $(DIST)
+	$(BIN)/python -m attested_publish rehearse $(DIST)
 
 ## test: the whole test suite
 test: $(VENV)/dev
@@ -161,6 +165,8 @@ $(VENV)/runtime: requirements/runtime.txt requirements/lock.txt requirements/set
 	$(PIP) install --quiet $(LOCKED) -r requirements/runtime.txt -r requirements/lock.txt -r requirements/setup.txt
 	$(PIP) check
 	$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
+	@# With LC_ALL=C, Python does not start if there is a path that is not ASCII in here.
+	@printf '../../../../src\n' >"$$(echo $(VENV)/lib/python*/site-packages/attested_publish.pth)"
 	@touch $@
 
 # What only some targets need, each in an environment of its own.

@@ -36,7 +36,10 @@ def build(folder: Path) -> tuple[Path, Path]:
             sdist = folder / buildapi.build_sdist(str(folder))
         with tempfile.TemporaryDirectory() as unpacked:
             with tarfile.open(sdist) as archive:
-                archive.extractall(unpacked, filter="data")
+                # Python has filters from 3.11.4 on; Debian 12 has 3.11.2.
+                if hasattr(tarfile, "data_filter"):
+                    archive.extraction_filter = tarfile.data_filter
+                archive.extractall(unpacked)
             with contextlib.chdir(Path(unpacked, sdist.name.removesuffix(".tar.gz"))):
                 wheel = folder / buildapi.build_wheel(str(folder))
     return sdist, wheel

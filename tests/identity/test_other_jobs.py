@@ -36,6 +36,7 @@ from attested_publish.rehearsal.json_file import JsonFileError
 from attested_publish.rehearsal.pypi.registry import Registry
 from attested_publish.rehearsal.world import World
 from attested_publish.settings import Attestations
+from support.command import command_line
 from support.environment import in_job, without_a_job
 from support.keys import issuer_key
 from support.paths import ROOT
@@ -451,3 +452,25 @@ def test_a_pretended_job_is_not_the_one_around_it(
     ) as world:
         assert understand(world.ambient("pypi")).issuer == job.issuer
     assert dict(os.environ) == before
+
+
+@needs_a_shell
+def test_a_temporary_folder_that_can_run_no_program_is_named(tmp_path: Path) -> None:
+    mounted = ["unshare", "--map-root-user", "--mount", "sh", "-ec"]
+    mount = 'mount -t tmpfs -o noexec tmpfs "$TMPDIR"'
+    environment = without_a_job() | {"TMPDIR": str(tmp_path), "CIRCLECI": "true"}
+    try:
+        subprocess.run([*mounted, mount], env=environment, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("nothing can be mounted here")
+    done = subprocess.run(
+        [*mounted, f'{mount}; exec "$@"', "sh", *command_line("rehearse")],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"{tmp_path}: no program can be run from it" in done.stdout
+    assert "TMPDIR" in done.stdout

@@ -58,17 +58,12 @@ def test_a_signal_that_was_ignored_stays_ignored(name: str) -> None:
 def test_a_command_that_is_still_loading_ends_without_a_traceback(
     tmp_path: Path, start: list[str]
 ) -> None:
-    # These tests may themselves run where SIGINT is ignored.
-    heard = (
-        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
-        "os.execv(sys.argv[1], sys.argv[1:])"
-    )
     # Loading the command takes as long as it takes to press Ctrl-C.
     (tmp_path / "argparse.py").write_text(
         "print('loading', flush=True)\nimport time\ntime.sleep(30)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", heard, sys.executable, *start, "check", "--offline", "dist"],
+        [sys.executable, *start, "check", "--offline", "dist"],
         env={**without_a_job(), "PYTHONPATH": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -124,6 +119,31 @@ def test_further_signals_do_not_stop_the_ending() -> None:
         time.sleep(0.1)
     assert process.communicate(timeout=20)[0] == "ended\nSIGINT\n"
     assert process.returncode == 0
+
+
+def test_an_ending_that_has_begun_by_itself_is_waited_for() -> None:
+    """As a token that is being revoked, at the end of a release or of a failed one."""
+    process = run(
+        """
+        import os, time
+        from attested_publish.net.stopping import done_or_stopped, ended_when_stopped
+        def end():
+            print("ending", flush=True)
+            time.sleep(0.7)
+            print("ended", flush=True)
+        def work():
+            with ended_when_stopped() as first, ended_when_stopped() as stack:
+                first.callback(print, "last", flush=True)
+                stack.callback(print, "next", flush=True)
+                stack.callback(end)
+            time.sleep(30)
+        print(done_or_stopped(work), flush=True)
+        os._exit(0)
+        """
+    )
+    assert process.stdout.readline() == "ending\n"
+    process.terminate()
+    assert process.communicate(timeout=20)[0] == "ended\nnext\nlast\nSIGTERM\n"
 
 
 def test_an_ending_that_does_not_end_is_left() -> None:

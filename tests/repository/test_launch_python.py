@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -166,7 +167,7 @@ def test_of_a_configuration_file_only_the_way_to_the_packages_counts(job, sectio
 def test_where_no_wheel_fits_it_says_so_and_tries_the_next_python(job):
     job.lock(job.wheel("locked", tag="cp27-cp27m-win32"))
     other = job.folder / "bin" / "python3.13"
-    other.write_text(f'#!{shutil.which("bash")}\nexec {sys.executable} "$@"\n')
+    other.write_text(f'#!{shutil.which("bash")}\nexec {shlex.quote(sys.executable)} "$@"\n')
     other.chmod(0o755)
     # Another name for the same Python is no other Python.
     done = job.prepare()

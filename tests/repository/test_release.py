@@ -535,7 +535,13 @@ def test_the_name_of_the_image_is_read_once_and_passed_on_if_all_is_well(
     (tmp_path / "tools" / "release_ready.py").write_text(checks)
     output = tmp_path / "output"
     image = "registry.example.com/us/image"
-    done = bash(step["run"], tmp_path, VERSION="1.2.3", IMAGE=image, GITHUB_OUTPUT=str(output))
+    # Every runner has a `python3`; a machine with one of several Pythons need not.
+    (tmp_path / "python3").symlink_to(sys.executable)
+    variables = {
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "GITHUB_OUTPUT": str(output),
+    }
+    done = bash(step["run"], tmp_path, VERSION="1.2.3", IMAGE=image, **variables)
     assert done.returncode == is_wrong, done.stderr
     assert (output.read_text() if output.exists() else "") == (
         "" if is_wrong else f"image={image}\n"
@@ -665,7 +671,9 @@ def test_a_release_without_images_to_verify_stops() -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (2, "No image to verify.\n")
+    assert done.returncode == 2
+    # Where a language is set that is not installed, bash says that first.
+    assert done.stderr.endswith("No image to verify.\n")
 
 
 def _uses(job: str, action: str) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -27,15 +28,15 @@ def empty(tmp_path: Path) -> Path:
     return folder
 
 
-def run_make(folder: Path, rule: str, variables: dict[str, str]) -> str:
+def run_make(folder: Path, rule: str, variables: dict[str, str], *arguments: str) -> str:
     """Run a rule of our Makefile's variables; return what it prints."""
     rules = folder / "rules.mk"
     # `make PYTHON=… test` passes that on.
     passed_on = {"PYTHON", "MAKEFLAGS", "MFLAGS"}
     environment = {k: v for k, v in without_a_job().items() if k not in passed_on}
-    rules.write_text(f"include {ROOT}/Makefile\nasked:\n\t@{rule}\n", encoding="utf-8")
+    rules.write_text(f"asked:\n\t@{rule}\n", encoding="utf-8")
     done = subprocess.run(
-        ["make", "--no-print-directory", "-f", rules, "asked"],
+        ["make", "--no-print-directory", "-f", ROOT / "Makefile", "-f", rules, "asked", *arguments],
         cwd=folder,
         env=environment | variables,
         capture_output=True,
@@ -53,6 +54,22 @@ def test_variables_for_other_pythons_reach_no_recipe(tmp_path: Path) -> None:
     # The first Python is chosen although none would start with these.
     chosen = run_make(tmp_path, "echo $(PYTHON)", {"PYTHONHOME": "/y"})
     assert chosen.strip().startswith("python3")
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
+def test_names_that_others_use_too_are_only_taken_from_the_command_line(tmp_path: Path) -> None:
+    variables = {"DIST": "bookworm", "TESTS": "none", "VERSION": "2"}
+    rule = "echo [$(DIST)$(TESTS)$(VERSION)]"
+    assert run_make(tmp_path, rule, variables) == "[]\n"
+    # `make e2e TESTS=…` passes that on to another make.
+    rule = "$(MAKE) -s -f $(firstword $(MAKEFILE_LIST)) -f rules.mk inner\ninner:\n\t@" + rule
+    assert run_make(tmp_path, rule, variables, "DIST=asked") == "[asked]\n"
+
+
+def test_a_clone_in_a_folder_that_is_not_ascii_starts_with_any_locale() -> None:
+    """Python reads these files in the locale's encoding, and with LC_ALL=C this is ASCII."""
+    (line,) = Path(sysconfig.get_path("purelib"), "attested_publish.pth").read_text().splitlines()
+    assert line == "../../../../src"
 
 
 @pytest.mark.parametrize("is_file", [True, False])

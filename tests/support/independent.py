@@ -40,7 +40,9 @@ def installed(packages: Path = HERE) -> Path:
             shutil.copy(packages / each, made)
         environment = os.environ | {
             # npm is a script of the Node beside it.
-            "PATH": os.pathsep.join([str(Path(tool("node")).parent), os.environ["PATH"]])
+            "PATH": os.pathsep.join([str(Path(tool("node")).parent), os.environ["PATH"]]),
+            # The home folder may be read-only, or missing.
+            "npm_config_cache": str(Path(name) / "cache"),
         }
         subprocess.run(
             [tool("npm"), "ci"], cwd=made, env=environment, check=True, timeout=100, text=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -82,7 +83,7 @@ class Job:
         """Put this Python on PATH; by a script, as a link would not be part of its environment."""
         path = self.folder / "bin" / "python3"
         path.unlink()
-        path.write_text(f'#!{BASH}\nexec {program} "$@"\n')
+        path.write_text(f'#!{BASH}\nexec {shlex.quote(str(program))} "$@"\n')
         path.chmod(0o755)
 
     # uv.

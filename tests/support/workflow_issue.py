@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -34,12 +35,12 @@ JOB = {
     "GITHUB_SHA": "334bfb014abbc7a821325423d0dea6d6f06ad616",
 }
 
-_PROGRAM = """#!{python}
+_PROGRAM = """
 import json, os, sys
 from pathlib import Path
 
 folder = Path(__file__).parents[1]
-call = {{"words": sys.argv[1:], "text": sys.stdin.read(), "token": os.environ.get("GH_TOKEN")}}
+call = {"words": sys.argv[1:], "text": sys.stdin.read(), "token": os.environ.get("GH_TOKEN")}
 with (folder / "calls").open("a", encoding="utf-8") as file:
     file.write(json.dumps(call) + "\\n")
 if sys.argv[1:3] == ["issue", "list"]:
@@ -73,7 +74,11 @@ class GitHubCommand:
         (folder / "issues").write_text(json.dumps(listed))
         (folder / "failing").write_text("\n".join(failing))
         program = self.path / "gh"
-        program.write_text(_PROGRAM.format(python=sys.executable), encoding="utf-8")
+        script = self.path / "gh.py"
+        script.write_text(_PROGRAM, encoding="utf-8")
+        # A first line `#!python` can have neither spaces nor more than 127 bytes.
+        started = shlex.join([sys.executable, str(script)])
+        program.write_text(f'#!/bin/sh\nexec {started} "$@"\n', encoding="utf-8")
         program.chmod(0o755)
 
     def calls(self) -> list[Call]:

@@ -28,7 +28,8 @@ _ENDING_SECONDS = 1.5
 """How long a run continues after a signal: a cancelled job is killed soon afterwards."""
 
 _stopped = threading.Event()
-_to_be_ended: list[contextlib.ExitStack] = []
+_to_be_ended: list[tuple[contextlib.ExitStack, threading.Lock]] = []
+"""With a lock that is held while it is being closed."""
 _at_the_end: list[Callable[[], None]] = []
 _received: list[int] = []
 _is_listening = threading.Event()
@@ -92,13 +93,13 @@ def done_or_stopped(work: Callable[[], None]) -> str | None:
         if _received and (worker.ident is None or worker.is_alive()):
             _stopped.set()
             with contextlib.suppress(Stopped):
-                see_through(_end_everything)
+                see_through(lambda: _end_everything(in_turn=True))
             # The work starts nothing new, so it soon stops interfering with the final report.
             if worker.ident is not None:
                 worker.join(_SLICE)
-            # What it was just about to enter.
+            # What it was just about to enter, and what waited for an ending that does not end.
             with contextlib.suppress(Stopped):
-                see_through(_end_everything)
+                see_through(lambda: _end_everything(in_turn=False))
             return signal.Signals(_received[0]).name
     if errors:
         raise errors[0]
@@ -129,10 +130,10 @@ def see_through(work: Callable[[], None]) -> None:
         raise errors[0]
 
 
-def _end_everything() -> None:
-    for stack in reversed(_to_be_ended.copy()):
+def _end_everything(*, in_turn: bool) -> None:
+    for stack, closing in reversed(_to_be_ended.copy()):
         # A failure must not prevent the others from being closed.
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), closing if in_turn else contextlib.nullcontext():
             stack.close()
 
 
@@ -140,17 +141,25 @@ def _end_everything() -> None:
 def ended_when_stopped() -> Iterator[contextlib.ExitStack]:
     """Provide a stack that is closed once: on exit, or when the run is told to stop.
 
-    Raises `Stopped` if it has been.
+    A stop waits for what is being closed on exit. Raises `Stopped` if the run has been told.
     """
-    with contextlib.ExitStack() as stack:
-        _to_be_ended.append(stack)
-        try:
-            if _stopped.is_set():
-                raise Stopped("the run was told to stop")
-            yield stack
-        finally:
-            if stack in _to_be_ended:
-                _to_be_ended.remove(stack)
+    stack = contextlib.ExitStack()
+    closing = threading.Lock()
+    entry = stack, closing
+    is_ours = False
+    _to_be_ended.append(entry)
+    try:
+        with stack:
+            try:
+                if _stopped.is_set():
+                    raise Stopped("the run was told to stop")
+                yield stack
+            finally:
+                is_ours = closing.acquire(blocking=False)
+    finally:
+        if is_ours:
+            closing.release()
+        _to_be_ended.remove(entry)
 
 
 def is_stopped() -> bool:

@@ -119,7 +119,10 @@ def alpine_root(folder: Path, architecture: str) -> Root:
             run("debugfs", "-R", f"rdump / {folder}", str(parts / "disk"))
         (python,) = parts.glob(_PYTHON_OF_ALPINE)
         with tarfile.open(python) as archive:
-            archive.extractall(folder / "opt/python", filter="tar")
+            # Python has filters from 3.11.4 on; Debian 12 has 3.11.2.
+            if hasattr(tarfile, "tar_filter"):
+                archive.extraction_filter = tarfile.tar_filter
+            archive.extractall(folder / "opt/python")
         static = unpacked(
             "bash-static", "trixie", parts / "bash", f"--architectures={architecture}"
         )

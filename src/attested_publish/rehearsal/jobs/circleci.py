@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -67,14 +68,23 @@ def job_environment(claims: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_program(folder: Path, request_url: str, request_token: str) -> dict[str, str]:
-    """Write the program that issues a job's tokens to `folder`; return the `PATH` with it."""
+    """Write the program that issues a job's tokens to `folder`; return the `PATH` with it.
+
+    Raises `OSError` if programs cannot be run from there.
+    """
     where = folder / "issuer.json"
     asked = json.dumps({"url": request_url, "token": request_token})
     write_private(where, asked.encode())
     module = "attested_publish.rehearsal.jobs.circleci_program"
     start = shlex.join([sys.executable, "-P", "-m", module, str(where)])
     script = f'#!/bin/sh\nexec {start} "$@"\n'
-    write_private(folder / "circleci", script.encode(), mode=0o700)
+    program = folder / "circleci"
+    write_private(program, script.encode(), mode=0o700)
+    if not os.access(program, os.X_OK):
+        why = (
+            "no program can be run from it, as the simulated job does; set TMPDIR to another folder"
+        )
+        raise OSError(errno.EACCES, why, str(folder.parent))
     return {"PATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PATH"))))}
 
 
