@@ -1,6 +1,6 @@
 """What may publish already is named, and no second workflow is written beside it."""
 
-# ruff: noqa: E501 - a file in a line is easier to compare with others
+# ruff: noqa: E501, ISC004 - a file in a line is easier to compare with others
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ SERVICES = {
         4,
     ),
     "Jenkins, several lines": ("Jenkinsfile", "sh '''\n  pdm publish\n'''\n", 2),
+    "Jenkins, an option": ("Jenkinsfile", "sh(script: 'make dist', returnStdout: true)\n", 1),
+    "Craft": (".craft.yml", "targets:\n  - name: pypi\n  - name: github\n", 2),
     "Buildkite": (".buildkite/pipeline.yml", 'steps:\n  - command: "maturin upload dist/*"\n', 2),
     "Buildkite, a script": (".buildkite/release.sh", "#!/bin/sh\ntwine upload dist/*\n", 2),
     "Bitbucket Pipelines": (
@@ -100,6 +102,12 @@ SILENT = {
     "a task that builds": (".travis.yml", "script: make build\n"),
     "a task that only notes it": (".travis.yml", "script: make notes\n"),
     "npm's own": (".travis.yml", "script: npm publish\n"),
+    "an orb": (
+        ".circleci/config.yml",
+        "    jobs:\n      - docker/publish\n      - docker/publish:\n",
+    ),
+    "a target of Craft's that is another": (".craft.yml", "targets:\n  - name: github\n"),
+    "a name that is no target of Craft's": (".travis.yml", "- name: pypi\n"),
     "another kind of file": (".circleci/README.md", "twine upload dist/*\n"),
 }
 
@@ -149,6 +157,7 @@ def test_no_workflow_is_promised_where_none_would_be_written(remote, tmp_path):
 
 # Tasks that GitHub's jobs run.
 
+TAGS = "on: {push: {tags: ['v*']}}\n"
 PYPI_TOKEN = "        env: {PYPI_TOKEN: '${{ secrets.PYPI_TOKEN }}'}\n"
 TASKS = {
     "make": (run("make all"), {"Makefile": MAKEFILE}),
@@ -189,6 +198,16 @@ TASKS = {
         run("semantic-release publish", "        env: {REPOSITORY_PASSWORD: '${{ secrets.X }}'}\n"),
         {},
     ),
+    "a program that is given a token": (run("autopub deploy", PYPI_TOKEN), {}),
+    "a command that is an input": (
+        workflow("      - uses: changesets/action@v1\n        with: {publish: npm run ship}\n"),
+        {"package.json": '{"scripts": {"ship": "npm run py", "py": "twine upload dist/*"}}'},
+    ),
+    "a workflow of others that is given a token": (
+        f"name: R\n{TAGS}jobs:\n  go:\n    uses: o/r/.github/workflows/tox.yml@v1\n"
+        "    secrets: {token: '${{ secrets.pypi_token }}'}\n",
+        {},
+    ),
     "the action of python-semantic-release with a token": (
         workflow(
             "      - uses: python-semantic-release/python-semantic-release@v7\n"
@@ -222,6 +241,23 @@ HARMLESS = {
         workflow(
             "      - uses: example/helm@v1\n        with: {repository_password: '${{ secrets.X }}'}\n"
         ),
+        {},
+    ),
+    "an action beside a token for all steps": (
+        workflow("      - uses: actions/checkout@v6\n", head=PYPI_TOKEN[4:]),
+        {},
+    ),
+    "a token for an index that is only read": (
+        run("pip install x", "        env: {PIP_INDEX_URL: '${{ secrets.PYPI_TOKEN_URL }}'}\n"),
+        {},
+    ),
+    "a workflow that attests": (
+        f"name: R\n{TAGS}jobs:\n  go:\n    permissions: {{id-token: write}}\n"
+        "    uses: slsa-framework/slsa-github-generator/.github/workflows/g.yml@v2\n",
+        {},
+    ),
+    "an action that publishes on GitHub": (
+        workflow("      - uses: python-semantic-release/publish-action@v10\n", head=IDENTITY),
         {},
     ),
     "a task that runs itself": (
@@ -297,6 +333,11 @@ def test_what_may_publish_on_gitlab_is_named(case, tmp_path):
     text, line = case
     root = repository(tmp_path / "repository", {".gitlab-ci.yml": text}, GITLAB)
     assert named(root) == [(".gitlab-ci.yml", line)]
+
+
+def test_a_job_that_deploys_beside_one_that_publishes_is_not_named(tmp_path):
+    text = "pypi:\n  stage: deploy\n  script: [uv publish]\ndocker:\n  stage: deploy\n  script: [make image]\n"
+    assert named(repository(tmp_path / "repository", {".gitlab-ci.yml": text}, GITLAB)) == []
 
 
 @pytest.mark.parametrize(

@@ -61,11 +61,11 @@ _TOP = re.compile(r"(?:GITHUB_WORKSPACE|CI_PROJECT_DIR|HOME|PWD|OLDPWD|RUNNER_TE
 _PUBLISHING = re.compile(r"publish|release|upload|pypi|twine", re.IGNORECASE)
 """What is in the name of a task or script that may publish."""
 
-_BUILDING = re.compile(
-    r"(?:^|[^a-z])(?:build|sdist|wheels?|package)(?:[^a-z]|$)(?!.*(?:doc|test|check|lint))",
-    re.IGNORECASE,
-)
+_BUILDING = re.compile(r"(?:^|[^a-z])(?:build|sdist|wheels?|package)(?:[^a-z]|$)", re.IGNORECASE)
 """What is in the name of a task or script that builds distributions."""
+
+_NO_BUILDING = re.compile(r"doc|test|check|lint", re.IGNORECASE)
+"""What is in the name of one that does something else with them."""
 
 _BEFORE = frozenset(
     {"sudo", "env", "nohup", "exec", "command", "time", "timeout", "retry", "xargs"}
@@ -267,6 +267,12 @@ class Delegated:
         named = (self.program, *self.names) if self.program == "semantic-release" else self.names
         return any(map(_PUBLISHING.search, named))
 
+    @property
+    def may_build(self) -> bool:
+        """Whether, by its name, it builds distributions."""
+        last = [PurePosixPath(name).name for name in self.names]
+        return any(_BUILDING.search(name) and not _NO_BUILDING.search(name) for name in last)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -386,7 +392,7 @@ def read(script: str, shell: Shell, depth: int = 0) -> Found:
         elif run is not None:
             delegates.append((command.line, run))
         is_build = _is_build(program, rest) and (program != "build" or start)
-        if is_build or (run and any(map(_BUILDING.search, run.names))):
+        if is_build or (run and run.may_build):
             builds.append(command.line)
             hints += _built(rest)
             builds_all = builds_all or bool({"--all-packages", "--all"} & set(rest))

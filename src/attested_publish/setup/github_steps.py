@@ -52,6 +52,14 @@ _NO_PUBLISHING = re.compile(
 )
 """Actions that publish only to GitHub's releases."""
 
+_SCRIPT_INPUTS = ("run", "script", "command", "publish")
+"""The inputs with which an action is given a script to run."""
+
+_OF_OTHER_LANGUAGES = frozenset({"actions/github-script"})
+_PASSWORDS = re.compile(r"token|pass|secret|key|auth", re.IGNORECASE)
+_FOR_DOWNLOADS = re.compile(r"(?:PIP|UV_(?:EXTRA_|DEFAULT_)?INDEX|POETRY_HTTP)_", re.IGNORECASE)
+"""Variables with a secret for an index that is only read."""
+
 _OTHER_SHELLS = re.compile(r"(?:python|perl|ruby|node|Rscript|julia)\b")
 _NO = frozenset({"false", "no", "0", "off", ""})
 _SETUP_UV_CACHES_SINCE = 5
@@ -168,6 +176,27 @@ def may_sign_in(step: Step, scripts: Sequence[Script]) -> bool:
     )
 
 
+def signing_in(step: Step, likely: Sequence[Spot]) -> Sequence[Spot]:
+    """Return where a step that may sign in uploads: where it runs what may, else the step itself.
+
+    The step itself only if it is the one that is given the secret.
+    """
+    own = {
+        name: value.text
+        for table in (step.table.table("env"), step.table.table("with"))
+        for name, value in table.items()
+        if isinstance(value, Text)
+    }
+    is_given = any(
+        _FOR_UPLOADS.search(f"{name} {text}") or _FOR_RELEASES.fullmatch(name)
+        for name, text in own.items()
+        if _PASSWORDS.search(f"{name} {text}") and not _FOR_DOWNLOADS.match(name)
+        if step.scope.is_secret(text)
+    )
+    itself = [step.spot("uses" if step.uses else "run")] if is_given else []
+    return likely or itself
+
+
 def builds(step: Step, scripts: Sequence[Script]) -> Iterator[Spot]:
     """Yield where a step builds distributions."""
     name = step.uses.lower()
@@ -277,6 +306,10 @@ def _scripts(step: Step) -> tuple[Texts, int]:
         arguments = _value(step, "args") or ""
         if run is None and command in {"upload", "publish"}:
             return (f"maturin {command} {arguments}",), step.spot("uses").line
+        return (), 0
+    given = step.given(*_SCRIPT_INPUTS)
+    if run is None and given is not None and step.uses.lower() not in _OF_OTHER_LANGUAGES:
+        return _marked(given.text, step.scope, _MOST_SCRIPTS), given.first_line
     return (), 0
 
 

@@ -57,6 +57,7 @@ class Pipeline:
         self._outside: dict[str, Spot] = {}
         self._tasks = Tasks(sources.tree, projects)
         self._of_job: dict[Spot, str] = {}
+        self._suspected: dict[Spot, str] = {}
         self.may_publish: dict[Spot, str] = {}
 
     @property
@@ -93,6 +94,9 @@ class Pipeline:
                 job = self._job(name, table, row, is_whole=is_whole)
                 if job.uploads:
                     found.append(job)
+        if not any(job.is_public for job in found):
+            # A job that only by its name deploys something may well deploy something else.
+            self.may_publish |= self._suspected
         return found
 
     def _of_child(self, table: Table, trigger: Value, file: str) -> list[Job]:
@@ -136,7 +140,7 @@ class Pipeline:
             self._note_script(job, file, texts, shell, is_for_uploads)
             is_hidden = section == "script" and not texts and not table.get("trigger")
             if is_hidden and is_for_uploads and not is_whole:
-                self._of_job[spot] = "what it extends cannot be read here"
+                self._suspected[spot] = "what it extends cannot be read here"
         if not job.uploads:
             self.may_publish |= self._of_job
         cache = table.get("cache") or defaults.get("cache") or self._merged.shared.get("cache")
@@ -183,8 +187,10 @@ class Pipeline:
         match self._tasks.answer(run):
             case Answer.YES:
                 self._of_job[spot] = ""
-            case Answer.UNKNOWN if run.may_publish or is_for_uploads or job.may_be_for_publishing:
+            case Answer.UNKNOWN if run.may_publish or job.may_be_for_publishing:
                 self._of_job[spot] = ""
+            case Answer.UNKNOWN if is_for_uploads:
+                self._suspected[spot] = ""
             case _:
                 pass
 

@@ -46,7 +46,10 @@ _SERVICES = (
     _Service(
         "Azure Pipelines",
         r"\.?azure-pipelines?[\w.-]*\.ya?ml",
-        (".azure-pipelines", ".azure-pipelines/templates", "azure-pipelines", ".azuredevops"),
+        (
+            *(".azure-pipelines", ".azure-pipelines/templates", ".azuredevops"),
+            *("azure-pipelines", "azure-pipelines/templates"),
+        ),
     ),
     _Service("Travis CI", r"\.travis\.ya?ml"),
     _Service("AppVeyor", r"\.?appveyor[\w.-]*\.ya?ml", (".appveyor",)),
@@ -59,6 +62,7 @@ _SERVICES = (
     _Service("Semaphore", "", (".semaphore",)),
     _Service("Forgejo Actions", "", (".forgejo/workflows", ".gitea/workflows")),
     _Service("builds.sr.ht", r"\.build\.ya?ml", (".builds",)),
+    _Service("Craft", r"\.craft\.ya?ml"),
     _Service("AWS CodeBuild", r"buildspec[\w.-]*\.ya?ml"),
     _Service("Google Cloud Build", r"cloudbuild[\w.-]*\.(?:ya?ml|json)"),
 )
@@ -69,13 +73,15 @@ _READ = re.compile(
 _PROVIDER = re.compile(r"-?\s*(?:provider|deploy)\s*:\s*['\"]?pypi\b", re.IGNORECASE)
 """Travis CI's own way to upload."""
 
+_TARGET = re.compile(r"-?\s*name\s*:\s*['\"]?pypi\b")
+"""A target of Craft's, which another repository publishes to."""
+
 _LEADING = re.compile(
-    r"(?:-\s+|&[\w-]+\s+|['\"]?[\w.-]+['\"]?\s*:\s+|[|>][+-]?\s+|[\[{]\s*)*"
-    r"(?:(?:sh|bat)\b\s*\(?\s*)?"
+    r"(?:-\s+|&[\w-]+\s+|['\"]?[\w.-]+['\"]?\s*:\s+|[|>][+-]?\s+|[\[{]\s*|(?:sh|bat)\b\s*\(?\s*)*"
 )
 """What is before a command in a line of YAML, or of a Jenkinsfile."""
 
-_IN_QUOTES = re.compile(r"(['\"]{1,3})(.*?)\1\)?")
+_IN_QUOTES = re.compile(r"(['\"]{1,3})(.*?)\1(?:\)|,.*)?")
 _NO_COMMANDS = re.compile(r"(?:echo|printf|name|description|displayName)\b", re.IGNORECASE)
 _FOR_PACKAGES = re.compile(r"publish|release|pypi|twine", re.IGNORECASE)
 """What is in the name of a task that may publish, where any job may have a secret."""
@@ -130,7 +136,7 @@ class OtherServices:
                 return
             if not short or short.startswith(service.comment):
                 continue
-            if _PROVIDER.match(short):
+            if _PROVIDER.match(short) or (service.name == "Craft" and _TARGET.match(short)):
                 yield number
                 continue
             if any(self._does(each, number in uploading) for each in _commands(short)):
@@ -145,6 +151,11 @@ class OtherServices:
             return any(place is not Place.OTHER for each in found.uploads for place in each.places)
         return is_uploading or self._runs_one(found)
 
+    def _is_script(self, name: str) -> bool:
+        """Whether a name is a script's: an orb or a step of the service has a slash, too."""
+        path = name.removeprefix("./")
+        return name.endswith((".sh", ".py")) or path != name or self._tree.has(path)
+
     def _runs_one(self, found: Found) -> bool:
         """Whether a task or script that is run uploads, or may by its name."""
         for _, each in found.delegates:
@@ -153,7 +164,8 @@ class OtherServices:
                     return True
                 case Answer.UNKNOWN:
                     named = (each.program, *each.names)
-                    if any(map(_FOR_PACKAGES.search, named)):
+                    is_task = bool(each.program) or any(map(self._is_script, each.names))
+                    if is_task and any(map(_FOR_PACKAGES.search, named)):
                         return True
                 case Answer.NO:
                     pass

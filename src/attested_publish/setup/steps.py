@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.setup.addresses import UNKNOWN_TEXT
 from attested_publish.setup.documents import List, Table, Text
-from attested_publish.setup.expressions import UNKNOWN, Possible
+from attested_publish.setup.expressions import UNKNOWN, Possible, pieces
 from attested_publish.setup.jobs import Spot
 from attested_publish.setup.scopes import Scope, any_of
 
@@ -148,7 +148,7 @@ class Steps:
                 own = (*conditions, (text.text, inner))
                 never = never or around.truth(text.text) == {False}
             given = table.text("working-directory")
-            place = folder if given is None else scope.value(given.text) or UNKNOWN_TEXT
+            place = folder if given is None else _folder(given.text, around)
             shell_of_it = table.text("shell")
             named_shell = shell_of_it.text if shell_of_it else shell
             step = Step(file, table, inner, own, place, named_shell, is_dead=never)
@@ -186,6 +186,15 @@ class Steps:
             depth=depth + 1,
             is_dead=step.is_dead,
         )
+
+
+def _folder(text: str, scope: Scope) -> str:
+    """Return a working directory; what only a run will know of it is marked."""
+    parts = (
+        scope.value(f"${{{{{part}}}}}") if is_expression else part
+        for is_expression, part in pieces(text)
+    )
+    return "".join(UNKNOWN_TEXT if part is None else part for part in parts) or UNKNOWN_TEXT
 
 
 def _is_ours(action: Table) -> bool:

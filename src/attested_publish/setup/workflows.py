@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from attested_publish.setup import github_steps
 from attested_publish.setup.addresses import UNKNOWN_TEXT
-from attested_publish.setup.documents import Document, Table, Text
+from attested_publish.setup.documents import Document, Table, Text, texts_in
 from attested_publish.setup.jobs import Job, Provider, Spot, Trigger
 from attested_publish.setup.permissions import Permissions
 from attested_publish.setup.projects import MOST_HINTS
@@ -47,6 +47,9 @@ _CREDENTIALS = re.compile(
 
 _STATUS = re.compile(r"\b(?:always|failure|cancelled)\s*\(")
 _PUBLISHING = re.compile(r"publish|pypi|release|deploy|upload", re.IGNORECASE)
+_ATTESTING = re.compile(r"slsa-framework/slsa-github-generator/", re.IGNORECASE)
+"""Reusable workflows that need an identity token, and publish nothing."""
+
 _TO_PYPI = re.compile(r"publish|pypi", re.IGNORECASE)
 
 
@@ -263,7 +266,7 @@ class Workflows:
             may_publish += likely
             signed_in += certain
             if github_steps.may_sign_in(step, scripts):
-                signed_in += likely or ([step.spot("uses")] if step.uses else [])
+                signed_in += github_steps.signing_in(step, likely)
         if not job.uploads:
             likely = may_publish if job.may_be_for_publishing else []
             self._may_publish |= dict.fromkeys([*likely, *signed_in], "")
@@ -314,7 +317,12 @@ class Workflows:
             if permissions and permissions.has_identity and _PUBLISHING.search(uses.text):
                 spot = Spot(document.name, uses.line)
                 self.elsewhere[spot] = Elsewhere(uses.text, spot)
-            if (permissions and permissions.has_identity) or _TO_PYPI.search(uses.text):
+            secrets = [
+                text.text for _, each in table.table("secrets").items() for text in texts_in(each)
+            ]
+            is_for_pypi = any(map(_TO_PYPI.search, [uses.text, *secrets]))
+            may_anyway = permissions is not None and permissions.has_identity
+            if is_for_pypi or (may_anyway and not _ATTESTING.match(uses.text)):
                 self._may_publish[Spot(document.name, uses.line)] = ""
             return
         called = self._sources.document(path)

@@ -147,7 +147,11 @@ def why_no_new(found: Survey) -> str:
 
 
 def _to_change(found: Survey) -> list[Job]:
-    return [job for job in found.jobs if job.is_public and any(map(is_to_change, job.uploads))]
+    return [
+        job
+        for job in found.jobs
+        if job.provider is Provider.GITHUB and job.is_public and any(map(is_to_change, job.uploads))
+    ]
 
 
 def _note_pin(pin: pins.Pin, outcome: Outcome) -> None:
