@@ -101,13 +101,12 @@ def _work(options: argparse.Namespace, path: Path, run: Run, outcome: SetUp) -> 
     from attested_publish.report import Result
     from attested_publish.setup.publishers import in_order
     from attested_publish.setup.survey import survey, top_of
+    from attested_publish.setup.writing import with_remedies, write
 
     root = top_of(path)
     found = survey(root)
     is_done = True
     if options.write:
-        from attested_publish.setup.writing import write
-
         change = write(found, offline=options.offline)
         outcome.written = change.written
         _print_changes(change.written, run.printer)
@@ -123,11 +122,14 @@ def _work(options: argparse.Namespace, path: Path, run: Run, outcome: SetUp) -> 
     if not options.offline:
         publishers = list(_asked(publishers, run.recorder))
     publishers = in_order(publishers)
+    found.findings = with_remedies(found)
     outcome.publishers, outcome.findings = publishers, found.findings
     outcome.nothing = "" if outcome.refused and not found.may_publish else _why_nothing(found)
     _print_publishers(publishers, found, run.recorder)
     if not publishers and outcome.nothing:
         run.printer.notice(outcome.nothing)
+    elif found.may_publish:
+        run.recorder.remark(_may_publish(found, "Something else here may publish, too"))
     _print_hidden(publishers, run)
     _print_findings(found, run.printer)
     _rehearse(found, publishers, run)
@@ -148,16 +150,28 @@ def _asked(publishers: Sequence[Publisher], recorder: Recorder) -> Iterator[Publ
 
 def _why_nothing(found: Survey) -> str:
     """Return a sentence that says why there are no publishers, where there are none."""
-    from attested_publish.setup.survey import first_few
+    from attested_publish.setup.writing import why_no_new
 
-    if found.jobs:
-        return "No job here publishes to PyPI or TestPyPI."
+    none = ["No job here publishes to PyPI or TestPyPI."] if found.jobs else []
     if found.may_publish:
-        listed = first_few([f"{each.file}:{each.line}" for each in found.may_publish])
-        return shown(f"Something here may publish, but `setup` cannot look into it: {listed}")
+        return " ".join([*none, _may_publish(found, "Something here may publish")])
+    if none:
+        return none[0]
     if not found.projects.found:
         return f"{shown(found.projects.why_none)} Run `setup` in a repository, or name its folder."
-    return "Nothing here publishes yet. `attested-publish setup --write` writes a workflow."
+    why_not = why_no_new(found) or "`attested-publish setup --write` writes a workflow."
+    return f"Nothing here publishes yet. {shown(why_not)}"
+
+
+def _may_publish(found: Survey, what: str) -> str:
+    """Return a sentence on where something may publish that was not looked into."""
+    from attested_publish.setup.survey import first_few
+
+    listed = [
+        f"{spot.file}:{spot.line}" + (f" ({why})" if why else "")
+        for spot, why in found.may_publish.items()
+    ]
+    return shown(f"{what}, but `setup` cannot look into it: {first_few(listed)}")
 
 
 def _print_publishers(publishers: Sequence[Publisher], found: Survey, recorder: Recorder) -> None:
@@ -290,9 +304,11 @@ def _rehearse(found: Survey, publishers: Sequence[Publisher], run: Run) -> None:
             f"Rehearsed: an embedded PyPI with these fields accepts the job {shown(job.name)} of "
             f"{shown(job.file)}{where}, "
         ) + (
-            "and its attestations."
-            if job.file == job.started
-            else "without attestations, as it is in a reusable workflow."
+            "without attestations, as it is in a reusable workflow."
+            if job.file != job.started
+            else "and its attestations."
+            if job.attests
+            else "without attestations, as its upload has none."
         )
         run.printer.item(passed)
         run.recorder.remarks.append(passed)

@@ -51,8 +51,8 @@ def is_to_change(upload: Uploading) -> bool:
         return False
     if upload.kind is Kind.PYPA:
         return True
-    is_known = upload.kind is Kind.OURS or upload.tool in {"twine", "uv"}
-    return upload.has_secret and is_known
+    is_command = upload.kind is Kind.COMMAND and upload.tool in {"twine", "uv"}
+    return upload.has_secret and (upload.kind is Kind.OURS or is_command)
 
 
 def change_upload(editor: Editor, job: Job, upload: Uploading, own: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from attested_publish.setup.addresses import (
     place_of,
     pypirc,
 )
-from attested_publish.setup.shell import Command, Part, Word, commands
+from attested_publish.setup.shell import Command, Part, Word, assignment, commands
 
 if TYPE_CHECKING:
     from attested_publish.setup.projects import Projects
@@ -31,6 +31,8 @@ _SHELLS = frozenset({"bash", "sh", "zsh", "dash"})
 _RUNNERS = {
     "uv": ("run",),
     "uvx": (),
+    "npx": (),
+    "bunx": (),
     "pipx": ("run",),
     "poetry": ("run",),
     "pdm": ("run",),
@@ -40,19 +42,30 @@ _RUNNERS = {
     "pipenv": ("run",),
 }
 _TASK_RUNNERS = frozenset(
-    ["make", "gmake", "tox", "nox", "just", "task", "invoke", "inv", "doit", "poe", "mage", "bazel"]
+    [
+        *("make", "gmake", "tox", "nox", "just", "task", "invoke", "inv", "doit", "poe", "mage"),
+        *("bazel", "nx", "semantic-release", "release-it"),
+    ]
 )
+_OF_NODE = frozenset({"npm", "pnpm", "yarn", "bun"})
+"""Programs that run the scripts in a package.json."""
+
+_OF_NODE_ITSELF = frozenset(
+    ["publish", "install", "ci", "add", "exec", "dlx", "version", "config", "pack", "login"]
+)
+_FOLDER_OPTIONS = frozenset({"-C", "--directory", "--prefix"})
+_OTHER_OPTIONS = frozenset({"-f", "--file", "-j", "-r", "-c", "--workspace"})
 _TOP = re.compile(r"(?:GITHUB_WORKSPACE|CI_PROJECT_DIR|HOME|PWD|OLDPWD|RUNNER_TEMP)")
 """Variables whose value is not that of one of several projects' folders."""
 
 _PUBLISHING = re.compile(r"publish|release|upload|pypi|twine", re.IGNORECASE)
 """What is in the name of a task or script that may publish."""
 
-_BUILDING = re.compile(
-    r"(?:^|[^a-z])(?:build|sdist|wheels?|package)(?:[^a-z]|$)(?!.*(?:doc|test|check|lint))",
-    re.IGNORECASE,
-)
+_BUILDING = re.compile(r"(?:^|[^a-z])(?:build|sdist|wheels?|package)(?:[^a-z]|$)", re.IGNORECASE)
 """What is in the name of a task or script that builds distributions."""
+
+_NO_BUILDING = re.compile(r"doc|test|check|lint", re.IGNORECASE)
+"""What is in the name of one that does something else with them."""
 
 _BEFORE = frozenset(
     {"sudo", "env", "nohup", "exec", "command", "time", "timeout", "retry", "xargs"}
@@ -233,6 +246,32 @@ class Upload:
     places: tuple[Place, ...]
     has_secret: bool = False
     paths: tuple[str, ...] = ()
+    attests: bool = False
+    """Whether it uploads the attestations that are beside the files."""
+
+
+@dataclass(frozen=True)
+class Delegated:
+    """What a command runs that is the repository's: tasks of a runner, or (no program) a script.
+
+    `folder` is where the runner looks for its file.
+    """
+
+    program: str
+    names: tuple[str, ...]
+    folder: str = ""
+
+    @property
+    def may_publish(self) -> bool:
+        """Whether, by its name, it may publish."""
+        named = (self.program, *self.names) if self.program == "semantic-release" else self.names
+        return any(map(_PUBLISHING.search, named))
+
+    @property
+    def may_build(self) -> bool:
+        """Whether, by its name, it builds distributions."""
+        last = [PurePosixPath(name).name for name in self.names]
+        return any(_BUILDING.search(name) and not _NO_BUILDING.search(name) for name in last)
 
 
 @dataclass(frozen=True)
@@ -246,8 +285,19 @@ class Found:
     builds: tuple[int, ...] = ()
     hints: tuple[str, ...] = ()
     builds_all: bool = False
-    delegated: tuple[int, ...] = ()
-    """The lines that run what may publish: a task, or a script of the repository."""
+    delegates: tuple[tuple[int, Delegated], ...] = ()
+    """The tasks and scripts of the repository that it runs, with the lines that do."""
+
+    by_setup_py: tuple[int, ...] = ()
+    """The lines with an upload by setup.py, which no index accepts a token from today."""
+
+    exported: tuple[tuple[str, Texts], ...] = ()
+    """The variables that later steps of the job have, by GitHub's `GITHUB_ENV`."""
+
+    @property
+    def delegated(self) -> tuple[int, ...]:
+        """The lines that run what, by its name, may publish."""
+        return tuple(line for line, each in self.delegates if each.may_publish)
 
 
 @dataclass
@@ -265,6 +315,12 @@ class Shell:
 
     has_stored: bool = False
     """Whether the script stores a secret in a tool's configuration."""
+
+    exported: list[tuple[str, Texts]] = field(default_factory=list)
+    """What the script writes to GitHub's file of variables."""
+
+    printed: list[tuple[str, Texts]] = field(default_factory=list)
+    """What it printed so far that would be a variable there."""
 
     def texts(self, word: Word) -> Texts:
         """Return every text that a word may stand for."""
@@ -301,8 +357,10 @@ def read(script: str, shell: Shell, depth: int = 0) -> Found:
     builds: list[int] = []
     hints: list[str] = []
     builds_all = False
-    delegated: list[int] = []
+    delegates: list[tuple[int, Delegated]] = []
+    by_setup_py: list[int] = []
     for command in commands(script):
+        _note_exported(command, shell)
         if not command.words:
             shell.assign(command.assignments)
             continue
@@ -311,19 +369,16 @@ def read(script: str, shell: Shell, depth: int = 0) -> Found:
         inner = _inner_script(command, words)
         if inner is not None and depth < _DEEPEST:
             found = read(inner, shell, depth + 1)
-            uploads += [
-                Upload(
-                    each.tool, command.line, command.end, each.places, each.has_secret, each.paths
-                )
-                for each in found.uploads
-            ]
+            uploads += [replace(each, line=command.line, end=command.end) for each in found.uploads]
             builds += [command.line] * bool(found.builds)
             hints += found.hints
-            delegated += [command.line] * bool(found.delegated)
+            delegates += ((command.line, each) for _, each in found.delegates)
+            by_setup_py += [command.line] * bool(found.by_setup_py)
             continue
         start = _program(words)
         program, rest = _name(words[start]) if start < len(words) else "", words[start + 1 :]
         _note_settings(program, rest, command, shell)
+        run = _delegated(words, start)
         if program in TOOLS:
             own = Shell(shell.projects, {**shell.variables}, shell.undefined, shell.urls)
             own.has_stored = shell.has_stored
@@ -332,39 +387,61 @@ def read(script: str, shell: Shell, depth: int = 0) -> Found:
             if upload is not None:
                 uploads.append(upload)
                 hints += upload.paths
-        elif may_publish(words, start):
-            delegated.append(command.line)
+        elif run is not None and "setup.py" in map(_name, run.names[:1]):
+            by_setup_py += [command.line] * ("upload" in rest)
+        elif run is not None:
+            delegates.append((command.line, run))
         is_build = _is_build(program, rest) and (program != "build" or start)
-        if is_build or any(map(_BUILDING.search, _delegates(words, start))):
+        if is_build or (run and run.may_build):
             builds.append(command.line)
             hints += _built(rest)
             builds_all = builds_all or bool({"--all-packages", "--all"} & set(rest))
         if program in {"cd", "pushd"} and rest:
             hints.append(rest[0])
             builds_all = builds_all or _is_unknown_folder(command.words[start + 1], rest[0])
-    return Found(tuple(uploads), tuple(builds), tuple(hints), builds_all, tuple(delegated))
+    return Found(
+        tuple(uploads),
+        tuple(builds),
+        tuple(hints),
+        builds_all,
+        tuple(delegates),
+        tuple(by_setup_py),
+        () if depth else tuple(shell.exported),
+    )
 
 
-def may_publish(words: Sequence[str], start: int) -> bool:
-    """Whether a command runs something of the repository that, by its name, may publish.
-
-    `start` is where the program is among the words, behind what only starts it.
-    """
-    return any(map(_PUBLISHING.search, _delegates(words, start)))
-
-
-def _delegates(words: Sequence[str], start: int) -> Sequence[str]:
-    """Return the names of what a command runs that is the repository's: tasks, or a script."""
+def _delegated(words: Sequence[str], start: int) -> Delegated | None:
+    """Return what a command runs that is the repository's: tasks, or a script."""
     if start >= len(words):
-        return ()
+        return None
     program, rest = _name(words[start]), words[start + 1 :]
+    if program in _OF_NODE:
+        names = [word for word in rest if not word.startswith("-")]
+        names = names[1:] if names[:1] == ["run"] else names
+        is_own = names and names[0] not in _OF_NODE_ITSELF
+        return Delegated("npm", tuple(names[:1])) if is_own else None
     if program in _TASK_RUNNERS:
-        return rest
+        tasks, folder = _tasks(rest)
+        return Delegated(program, tasks, folder)
     if program in _SHELLS | {"source", "."} or _PYTHON.fullmatch(program):
-        return [word for word in rest if not word.startswith("-")][:1]
+        return Delegated("", tuple([word for word in rest if not word.startswith("-")][:1]))
     is_script = "/" in words[start] or program.endswith((".sh", ".py"))
     is_task = is_script or words[start - 1 : start] == ["-m"] or _is_run(words[:start])
-    return [words[start]] if is_task else ()
+    return Delegated("", (words[start],)) if is_task else None
+
+
+def _tasks(words: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Return the tasks that a runner is given, and the folder where it is to look for them."""
+    names: list[str] = []
+    folder = ""
+    previous = ""
+    for word in words:
+        if previous in _FOLDER_OPTIONS:
+            folder = word
+        elif not word.startswith("-") and previous not in _OTHER_OPTIONS and "=" not in word:
+            names += filter(None, word.split(","))
+        previous = word
+    return tuple(names), folder
 
 
 def _is_run(words: Sequence[str]) -> bool:
@@ -387,6 +464,33 @@ def _inner_script(command: Command, words: Sequence[str]) -> str | None:
         if re.fullmatch(r"-[a-z]*c", option):
             return value
     return "\n".join(command.documents) if command.documents else None
+
+
+def _note_exported(command: Command, shell: Shell) -> None:
+    """Note what a command writes to GitHub's file of variables, by itself or for its group."""
+    words = [shell.text(word) for word in command.words[:1]]
+    printed = list(command.assignments)
+    if words and words[0] in {"echo", "printf", "Write-Output"}:
+        pairs = [pair for word in command.words[1:] if (pair := assignment(word)) is not None]
+        printed += pairs[:1]
+    for document in command.documents:
+        for line in document.splitlines():
+            name, equals, value = line.partition("=")
+            if equals and name.isidentifier():
+                printed.append((name, (Part(value) if "$" not in value else Part(),)))
+    found = [
+        (name, tuple(each.removesuffix("\\n") for each in shell.texts(word)))
+        for name, word in printed
+    ]
+    is_file = "GITHUB_ENV" in command.target
+    is_tee = bool(words) and words[0] in {"tee", "Out-File", "Add-Content"}
+    if is_tee:
+        is_file = any("GITHUB_ENV" in (part.variable or "") for w in command.words for part in w)
+    if is_file:
+        # A group's output goes there as a whole: what was printed in it is not told apart.
+        shell.exported += found or shell.printed
+    elif not command.target:
+        shell.printed += found if command.words else []
 
 
 def _note_files(command: Command, shell: Shell) -> None:
@@ -505,6 +609,7 @@ def _upload(
         places=places,
         has_secret=is_stored or any(_is_secret(value) for value in given),
         paths=tuple(positional[1:]),
+        attests=program == "uv" or (program == "twine" and "--attestations" in words),
     )
 
 

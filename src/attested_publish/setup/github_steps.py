@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from attested_publish.setup.addresses import SECRET_TEXT, UNKNOWN_TEXT, Place, place_of
-from attested_publish.setup.commands import Found, Shell, Texts, read
+from attested_publish.setup.commands import Delegated, Found, Shell, Texts, read
 from attested_publish.setup.documents import Text
 from attested_publish.setup.expressions import Unknown, pieces
 from attested_publish.setup.jobs import Kind, Spot, Uploading
+from attested_publish.setup.tasks import Answer
 
 if TYPE_CHECKING:
     from attested_publish.setup.projects import Projects
     from attested_publish.setup.scopes import Scope
     from attested_publish.setup.steps import Step
+    from attested_publish.setup.tasks import Tasks
 
 OURS = "attested-publish/attested-publish"
 PYPA = "pypa/gh-action-pypi-publish"
@@ -40,6 +42,23 @@ _FOR_UPLOADS = re.compile(
     r"pypi|twine|uv_publish|flit_password|hatch_index|pdm_publish|maturin_password", re.IGNORECASE
 )
 """What is in the name of a variable, an input or a secret with which an upload signs in."""
+
+_FOR_RELEASES = re.compile(r"repository_(?:password|token)", re.IGNORECASE)
+"""The variables and inputs with which python-semantic-release uploads, up to its version 7."""
+
+_SEMANTIC_RELEASE = re.compile(r"[\w.-]+/semantic-release-action\b", re.IGNORECASE)
+_NO_PUBLISHING = re.compile(
+    r"python-semantic-release/(?:publish-action|upload-to-gh-release)\b", re.IGNORECASE
+)
+"""Actions that publish only to GitHub's releases."""
+
+_SCRIPT_INPUTS = ("run", "script", "command", "publish")
+"""The inputs with which an action is given a script to run."""
+
+_OF_OTHER_LANGUAGES = frozenset({"actions/github-script"})
+_PASSWORDS = re.compile(r"token|pass|secret|key|auth", re.IGNORECASE)
+_FOR_DOWNLOADS = re.compile(r"(?:PIP|UV_(?:EXTRA_|DEFAULT_)?INDEX|POETRY_HTTP)_", re.IGNORECASE)
+"""Variables with a secret for an index that is only read."""
 
 _OTHER_SHELLS = re.compile(r"(?:python|perl|ruby|node|Rscript|julia)\b")
 _NO = frozenset({"false", "no", "0", "off", ""})
@@ -104,22 +123,44 @@ def uploads(step: Step, scripts: Sequence[Script]) -> Iterator[Uploading]:
                     has_secret=each.has_secret,
                     key=(step.file, step.table.start),
                     paths=each.paths,
+                    attests=each.attests,
                     rows=(first + each.line, first + each.end),
                     folder=step.folder,
                     interpreter=step.shell,
                 )
 
 
-def may_publish(step: Step, scripts: Sequence[Script]) -> Iterator[Spot]:
-    """Yield where a step runs what may publish: a task or script, or an action of others."""
-    if _PUBLISHING.search(step.uses):
-        yield step.spot("uses")
+def may_publish(
+    step: Step, scripts: Sequence[Script], tasks: Tasks
+) -> tuple[list[Spot], list[Spot]]:
+    """Return where a step runs what uploads, and where it runs what may: tasks, scripts, actions.
+
+    The first are those whose text says so, whatever the job is allowed.
+    """
+    certain: list[Spot] = []
+    likely: list[Spot] = []
+    if _PUBLISHING.search(step.uses) and not _NO_PUBLISHING.match(step.uses):
+        likely.append(step.spot("uses"))
+    if _SEMANTIC_RELEASE.match(step.uses):
+        answer = tasks.answer(Delegated("semantic-release", ()))
+        (certain if answer is Answer.YES else likely).append(step.spot("uses"))
     for found, first in scripts:
-        yield from (Spot(step.file, first + line) for line in found.delegated)
+        certain += (Spot(step.file, first + line) for line in found.by_setup_py)
+        for line, each in found.delegates:
+            match tasks.answer(each, step.folder):
+                case Answer.YES:
+                    certain.append(Spot(step.file, first + line))
+                case Answer.UNKNOWN if each.may_publish:
+                    likely.append(Spot(step.file, first + line))
+                case _:
+                    pass
+    return certain, likely
 
 
-def may_sign_in(step: Step) -> bool:
+def may_sign_in(step: Step, scripts: Sequence[Script]) -> bool:
     """Whether a step is given a secret that, by its name or by that of what has it, is for PyPI."""
+    programs = [each.program for found, _ in scripts for _, each in found.delegates]
+    is_release = "semantic-release" in " ".join([step.uses.lower(), *programs])
     given = {
         **step.scope.env,
         **{
@@ -129,9 +170,31 @@ def may_sign_in(step: Step) -> bool:
         },
     }
     return any(
-        _FOR_UPLOADS.search(f"{name} {text}") and scope.is_secret(text)
+        (_FOR_UPLOADS.search(f"{name} {text}") or (is_release and _FOR_RELEASES.fullmatch(name)))
+        and scope.is_secret(text)
         for name, (text, scope) in given.items()
     )
+
+
+def signing_in(step: Step, likely: Sequence[Spot]) -> Sequence[Spot]:
+    """Return where a step that may sign in uploads: where it runs what may, else the step itself.
+
+    The step itself only if it is the one that is given the secret.
+    """
+    own = {
+        name: value.text
+        for table in (step.table.table("env"), step.table.table("with"))
+        for name, value in table.items()
+        if isinstance(value, Text)
+    }
+    is_given = any(
+        _FOR_UPLOADS.search(f"{name} {text}") or _FOR_RELEASES.fullmatch(name)
+        for name, text in own.items()
+        if _PASSWORDS.search(f"{name} {text}") and not _FOR_DOWNLOADS.match(name)
+        if step.scope.is_secret(text)
+    )
+    itself = [step.spot("uses" if step.uses else "run")] if is_given else []
+    return likely or itself
 
 
 def builds(step: Step, scripts: Sequence[Script]) -> Iterator[Spot]:
@@ -204,6 +267,7 @@ def _of_action(step: Step, name: str) -> Iterator[Uploading]:
             return
     urls = step.given("repository-url", "repository_url")
     password = step.given("password")
+    attestations = _value(step, "attestations")
     yield Uploading(
         spot=step.spot("uses"),
         kind=Kind.OURS if name == OURS else Kind.PYPA,
@@ -212,6 +276,7 @@ def _of_action(step: Step, name: str) -> Iterator[Uploading]:
         has_secret=password is not None and _is_stored(password, step.scope),
         key=(step.file, step.table.start),
         needs_identity=password is None or step.scope.value(password.text) == "",
+        attests=attestations is None or attestations.strip().lower() not in _NO - {""},
     )
 
 
@@ -241,6 +306,10 @@ def _scripts(step: Step) -> tuple[Texts, int]:
         arguments = _value(step, "args") or ""
         if run is None and command in {"upload", "publish"}:
             return (f"maturin {command} {arguments}",), step.spot("uses").line
+        return (), 0
+    given = step.given(*_SCRIPT_INPUTS)
+    if run is None and given is not None and step.uses.lower() not in _OF_OTHER_LANGUAGES:
+        return _marked(given.text, step.scope, _MOST_SCRIPTS), given.first_line
     return (), 0
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from attested_publish.setup.addresses import SECRET_TEXT, UNKNOWN_TEXT
-from attested_publish.setup.commands import Shell, Texts, read
+from attested_publish.setup.commands import Delegated, Shell, Texts, read
 from attested_publish.setup.documents import List, Table, Text, Value, texts_in
 from attested_publish.setup.gitlab_files import REFERENCE, Files, Merged
 from attested_publish.setup.jobs import Job, Kind, Provider, Spot, Uploading
+from attested_publish.setup.tasks import Answer, Tasks
 
 if TYPE_CHECKING:
     from attested_publish.setup.projects import Projects
@@ -34,6 +35,7 @@ _WHICH = re.compile(
     r"CI_COMMIT_(?:TAG|BRANCH|REF)|CI_PIPELINE_SOURCE|CI_DEFAULT_BRANCH|CI_MERGE_REQUEST"
 )
 _ANY_REFS = frozenset({"branches", "pushes"})
+_DEPLOYING = re.compile(r"publish|release|deploy|pypi|upload", re.IGNORECASE)
 _TO_PYPI = re.compile(r"publish|pypi", re.IGNORECASE)
 
 
@@ -53,7 +55,10 @@ class Pipeline:
         self._is_asked = False
         self._generation = 0
         self._outside: dict[str, Spot] = {}
-        self.may_publish: dict[Spot, None] = {}
+        self._tasks = Tasks(sources.tree, projects)
+        self._of_job: dict[Spot, str] = {}
+        self._suspected: dict[Spot, str] = {}
+        self.may_publish: dict[Spot, str] = {}
 
     @property
     def notices(self) -> list[str]:
@@ -75,7 +80,7 @@ class Pipeline:
         self._outside |= merged.outside
         for what, spot in merged.outside.items():
             if _TO_PYPI.search(what):
-                self.may_publish[spot] = None
+                self.may_publish[spot] = ""
         found: list[Job] = []
         for name in list(merged.jobs)[:_MOST_JOBS]:
             if name.startswith("."):
@@ -89,6 +94,9 @@ class Pipeline:
                 job = self._job(name, table, row, is_whole=is_whole)
                 if job.uploads:
                     found.append(job)
+        if not any(job.is_public for job in found):
+            # A job that only by its name deploys something may well deploy something else.
+            self.may_publish |= self._suspected
         return found
 
     def _of_child(self, table: Table, trigger: Value, file: str) -> list[Job]:
@@ -123,9 +131,18 @@ class Pipeline:
             has_identity=bool(table.table("id_tokens").pairs or defaults.table("id_tokens").pairs),
         )
         shell = Shell(self._projects, variables.all(), _undefined)
+        stage = table.text("stage")
+        is_for_uploads = bool(_DEPLOYING.search(f"{name} {stage.text if stage else ''}"))
+        self._of_job = {}
         for section in ("before_script", "script", "after_script"):
             value = table.get(section) or defaults.get(section) or self._merged.shared.get(section)
-            self._note_script(job, file, texts_in(_without_references(value)), shell)
+            texts = texts_in(_without_references(value))
+            self._note_script(job, file, texts, shell, is_for_uploads)
+            is_hidden = section == "script" and not texts and not table.get("trigger")
+            if is_hidden and is_for_uploads and not is_whole:
+                self._suspected[spot] = "what it extends cannot be read here"
+        if not job.uploads:
+            self.may_publish |= self._of_job
         cache = table.get("cache") or defaults.get("cache") or self._merged.shared.get("cache")
         if cache is not None and _restores(cache):
             key = table.key("cache")
@@ -134,15 +151,19 @@ class Pipeline:
             job.any_branch = spot
         return job
 
-    def _note_script(self, job: Job, file: str, texts: list[Text], shell: Shell) -> None:
+    def _note_script(
+        self, job: Job, file: str, texts: list[Text], shell: Shell, is_for_uploads: bool
+    ) -> None:
         """Add to a job what its script does. Each line sees the variables of those before it."""
-        may_publish: list[Spot] = []
         for text in texts:
             found = read(text.text, shell)
             job.builds += (Spot(file, text.first_line + line) for line in found.builds)
             job.hints += found.hints
             job.builds_all = job.builds_all or found.builds_all
-            may_publish += (Spot(file, text.first_line + line) for line in found.delegated)
+            for line, each in found.delegates:
+                self._note_delegate(job, each, Spot(file, text.first_line + line), is_for_uploads)
+            for line in found.by_setup_py:
+                self._of_job[Spot(file, text.first_line + line)] = ""
             job.uploads += (
                 Uploading(
                     Spot(file, text.first_line + each.line),
@@ -152,11 +173,26 @@ class Pipeline:
                     each.has_secret,
                     (file, text.start),
                     each.paths,
+                    attests=each.attests,
                 )
                 for each in found.uploads
             )
-        if job.may_be_for_publishing and not job.uploads:
-            self.may_publish |= dict.fromkeys(may_publish)
+
+    def _note_delegate(self, job: Job, run: Delegated, spot: Spot, is_for_uploads: bool) -> None:
+        """Note what runs a task or script, where that uploads, or may.
+
+        Any job may have the secrets of the project, which are not in the file. So a name that says
+        so is enough: the script's, the job's or its stage's.
+        """
+        match self._tasks.answer(run):
+            case Answer.YES:
+                self._of_job[spot] = ""
+            case Answer.UNKNOWN if run.may_publish or job.may_be_for_publishing:
+                self._of_job[spot] = ""
+            case Answer.UNKNOWN if is_for_uploads:
+                self._suspected[spot] = ""
+            case _:
+                pass
 
     def _values(self, table: Table, row: Mapping[str, str]) -> dict[str, str]:
         """Return a job's variables, with those of the pipeline, as they are written."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from attested_publish.setup.addresses import Place
-
+from attested_publish.setup.addresses import Place
 
 _FOR_PUBLISHING = re.compile(r"pypi|release|publish|deploy", re.IGNORECASE)
 
@@ -54,6 +51,9 @@ class Uploading:
     needs_identity: bool = False
     """Whether nothing but an identity token can give it access: no password is given to it."""
 
+    attests: bool = True
+    """Whether it may upload attestations, too."""
+
     rows: tuple[int, int] | None = None
     """The first and the last line of a command in its file."""
 
@@ -62,6 +62,11 @@ class Uploading:
 
     interpreter: str = ""
     """The shell of a command; empty where the runner decides."""
+
+    @property
+    def may_be_public(self) -> bool:
+        """Whether it may upload to PyPI or TestPyPI."""
+        return any(place is not Place.OTHER for place in self.places)
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,11 @@ class Job:
         """Whether what it is allowed, or its environment, is meant for publishing."""
         is_named = self.environment is not None and _FOR_PUBLISHING.search(self.environment)
         return self.has_identity or bool(is_named)
+
+    @property
+    def attests(self) -> bool:
+        """Whether it may upload attestations to PyPI or TestPyPI."""
+        return any(each.attests for each in self.uploads if each.may_be_public)
 
     @property
     def is_public(self) -> bool:

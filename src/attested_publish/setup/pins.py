@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -22,12 +24,21 @@ _SECONDS = 15.0
 _LARGEST = 1 << 20
 
 
+UNRELEASED = "unreleased"
+"""What a comment says of a commit that is not known to be that of a release."""
+
+
 class Pin(NamedTuple):
     """An action at a commit, and the version that a comment names."""
 
     action: str
     commit: str
     version: str
+
+    @property
+    def is_release(self) -> bool:
+        """Whether it is known to be the commit of a release."""
+        return self.version != UNRELEASED
 
     def __str__(self) -> str:
         return f"{self.action}@{self.commit} # {self.version}"
@@ -48,25 +59,32 @@ def own_pin(*, offline: bool) -> Pin | None:
     It is the commit that the program was installed from, or that its checkout is at; for a
     released version, GitHub is asked for the commit of its tag.
     """
-    if commit := _installed_from() or _checked_out():
-        return Pin(OURS, commit, "as installed")
+    tag = f"v{__version__}"
+    if installed := _installed_from():
+        own, revision = installed
+        return Pin(OURS, own, tag if revision in {tag, f"refs/tags/{tag}"} else UNRELEASED)
+    root = Path(__file__).parents[3]
+    if commit := _checked_out(root):
+        return Pin(OURS, commit, tag if _is_tagged(root, tag, commit) else UNRELEASED)
     commit = None if offline else _released()
-    return Pin(OURS, commit, f"v{__version__}") if commit else None
+    return Pin(OURS, commit, tag) if commit else None
 
 
-def _installed_from() -> str | None:
-    """Return the commit in the record of the installation (PEP 610)."""
+def _installed_from() -> tuple[str, str] | None:
+    """Return the commit in the record of the installation (PEP 610), and what was asked for."""
     try:
         text = metadata.distribution("attested-publish").read_text("direct_url.json")
-        commit = json.loads(text or "{}").get("vcs_info", {}).get("commit_id", "")
+        record = json.loads(text or "{}").get("vcs_info", {})
+        commit, revision = record.get("commit_id", ""), record.get("requested_revision", "")
     except (metadata.PackageNotFoundError, OSError, ValueError, AttributeError):
         return None
-    return commit if isinstance(commit, str) and _COMMIT.fullmatch(commit) else None
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+        return None
+    return commit, str(revision)
 
 
-def _checked_out() -> str | None:
+def _checked_out(root: Path) -> str | None:
     """Return the commit of the checkout that this program runs from, if it is one."""
-    root = Path(__file__).parents[3]
     try:
         if not (root / "action.yml").is_file():
             return None
@@ -88,6 +106,24 @@ def _checked_out() -> str | None:
         return None
     match = re.search(rf"^([0-9a-f]{{40}}) {re.escape(name)}$", packed, re.MULTILINE)
     return match[1] if match else None
+
+
+def _is_tagged(root: Path, tag: str, commit: str) -> bool:
+    """Whether a checkout has a tag for its commit; one that cannot be read does not count."""
+    program = shutil.which("git")
+    command = [program or "git", "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}"]
+    try:
+        done = subprocess.run(  # noqa: S603 - git itself, no shell
+            command,
+            cwd=root,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.stdout.decode(errors="replace").strip() == commit
 
 
 def _released() -> str | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from attested_publish.setup.workflows import Elsewhere
 
 _MOST = 500
+STORED_TOKEN = "stored-token"  # noqa: S105 - a rule
 
 
 @dataclass(frozen=True)
@@ -163,12 +164,11 @@ def _stored_token(job: Job) -> Iterator[Finding]:
     for upload in job.uploads:
         if upload.has_secret and any(place.is_public for place in upload.places):
             yield _finding(
-                "stored-token",
+                STORED_TOKEN,
                 upload.spot,
                 f"The job {job.name} uploads with a stored secret, which works for whoever gets "
                 "hold of it, for as long as it is valid.",
-                "Register the publisher on PyPI, leave the secret out (`setup --write` does "
-                "that), and delete the token."
+                "Register the publisher on PyPI, leave the secret out, and delete the token."
                 if upload.kind in {Kind.PYPA, Kind.OURS} or upload.tool in {"twine", "uv"}
                 else "Use trusted publishing: register the publisher on PyPI, and delete the "
                 "token.",

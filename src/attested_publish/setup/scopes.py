@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from attested_publish.setup.addresses import UNKNOWN_TEXT
 from attested_publish.setup.documents import List, Table, Text, Value
 from attested_publish.setup.expressions import (
     UNKNOWN,
@@ -22,6 +23,12 @@ from attested_publish.setup.expressions import (
     truth,
 )
 
+OTHER = "\ue012"
+"""A value that a condition does not name."""
+
+ANY_TAG = "refs/tags/\ue011"
+"""A ref for "a tag of any name"."""
+
 ANY_BRANCH = "refs/heads/\ue010"
 """A ref for "a branch of any name": it equals no other."""
 
@@ -31,6 +38,11 @@ _MOST_COMBINATIONS = 256
 _MOST_ROWS = 2000
 _MOST_COMPARISONS = 200_000
 _LONGEST = 100_000
+_MOST_CASES = 16
+_LONGEST_CONDITION = 4000
+_DECIDES = re.compile(r"&&|\|\||[!=]=")
+_QUOTED = re.compile(r"'[^']*'")
+_PATH = re.compile(r"\b(?:github|inputs|needs|vars|env|steps)(?:\.[A-Za-z_][\w-]*)+")
 _MENTION = re.compile(r"\b(inputs|env)\s*\.\s*([A-Za-z_][\w-]*)")
 _SECRET = re.compile(r"\bsecrets\b")
 _IN_MATRIX = re.compile(r"\bmatrix\b(?:\s*\.\s*([A-Za-z_][\w-]*))?", re.IGNORECASE)
@@ -50,6 +62,12 @@ class Scope:
     matrix: Mapping[str, Any] | None = field(default_factory=dict)
     inputs: Mapping[str, tuple[str, Scope]] = field(default_factory=dict)
     env: Mapping[str, tuple[str, Scope]] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The values that an input may have, where it has several that are known."""
+
+    assumed: Mapping[str, Any] = field(default_factory=dict)
+    """What else is supposed to have which value: by its path, in lower case."""
+
     _known: dict[tuple[str, str], Possible] = field(default_factory=dict, compare=False, repr=False)
 
     def values(self, text: str) -> Possible:
@@ -78,7 +96,11 @@ class Scope:
     def lookup(self, path: Sequence[str]) -> Possible:
         """See `expressions.Lookup`."""
         context, *rest = (name.lower() for name in path)
+        if (whole := ".".join((context, *rest))) in self.assumed:
+            return (self.assumed[whole],)
         match context, rest:
+            case "github", ["event", "inputs", name]:
+                return self._given("inputs", name, path[3])
             case (("inputs" | "env"), [name]):
                 return self._given(context, name, path[1])
             case "matrix", [_, *_]:
@@ -129,7 +151,14 @@ class Scope:
     def _given(self, context: str, name: str, spelled: str) -> Possible:
         if (context, name) not in self._known:
             text = self._text_of(context, spelled)
-            self._known[context, name] = (UNKNOWN,) if text is None else text[1].values(text[0])
+            found: Possible = (UNKNOWN,)
+            if text is not None:
+                found = text[1].values(text[0])
+            elif context == "inputs" and name in self.choices:
+                found = tuple(
+                    UNKNOWN if each == UNKNOWN_TEXT else each for each in self.choices[name]
+                )
+            self._known[context, name] = found
         return self._known[context, name]
 
     def _text_of(self, context: str, name: str) -> tuple[str, Scope] | None:
@@ -155,6 +184,73 @@ def _part_of_ref(ref: object, part: str) -> Any:  # noqa: ANN401 - or unknown
     if part == "ref_type":
         return "tag" if is_tag else "branch"
     return ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
+
+
+def any_of(values: Sequence[str]) -> tuple[str, Scope]:
+    """Return a text and its scope that may have any of several values."""
+    return "${{ inputs.any }}", Scope(choices={"any": tuple(values)})
+
+
+def cases(text: str, scope: Scope) -> Iterator[Scope]:
+    """Yield a scope for each case that the expressions in a text distinguish.
+
+    `${{ github.ref == 'refs/heads/main' && 'pypi' || 'testpypi' }}` has one for that branch, and
+    one for any other ref. Without such a condition, or with too many: the scope itself.
+    """
+    expressions = [part for is_expression, part in pieces(text) if is_expression]
+    if scope.value(text) is not None or not any(map(_DECIDES.search, expressions)):
+        yield scope
+        return
+    joined = " ".join(expressions)[:_LONGEST_CONDITION]
+    axes: dict[str, list[Any]] = {}
+    for path in dict.fromkeys(match[0] for match in _PATH.finditer(_QUOTED.sub("''", joined))):
+        known = scope.lookup(path.split("."))
+        if len(known) > 1 and UNKNOWN not in known:
+            axes[path.lower()] = list(known)
+        elif UNKNOWN in known:
+            axes[path.lower()] = _distinguished(path, joined)
+    if {"github.ref", "github.ref_name", "github.ref_type"} & axes.keys():
+        named = [*axes.pop("github.ref", []), *axes.pop("github.ref_name", [])]
+        axes.pop("github.ref_type", None)
+        axes["github.ref"] = [*dict.fromkeys((*named, ANY_TAG, ANY_BRANCH))]
+    if math.prod(map(len, axes.values())) > _MOST_CASES:
+        yield scope
+        return
+    for row in itertools.product(*axes.values()):
+        assumed = dict(zip(axes, row, strict=True))
+        refs: Possible = scope.refs
+        events: Possible = scope.events
+        if "github.ref" in assumed:
+            refs = (assumed.pop("github.ref"),)
+        if "github.event_name" in assumed:
+            events = (assumed.pop("github.event_name"),)
+        yield replace(
+            scope, refs=refs, events=events, assumed={**scope.assumed, **assumed}, _known={}
+        )
+
+
+def _distinguished(path: str, text: str) -> list[Any]:
+    """Return the values that conditions compare a path with, and one that equals none of them."""
+    name = re.escape(path)
+    literal = r"'(?P<text>[^']*)'|(?P<bool>true|false)\b"
+    found: list[Any] = []
+    for pattern in (
+        rf"{name}\s*[!=]=\s*(?:{literal})",
+        rf"(?:{literal})\s*[!=]=\s*{name}\b",
+        rf"(?:startsWith|contains)\(\s*{name}\s*,\s*(?:{literal})",
+    ):
+        found += (
+            match["bool"] == "true" if match["text"] is None else match["text"]
+            for match in re.finditer(pattern, text, re.IGNORECASE)
+        )
+    if path.lower() == "github.ref_name":
+        return [f"refs/heads/{each}" for each in found]
+    if path.lower() == "github.ref":
+        return found
+    if any(isinstance(each, bool) for each in found):
+        return [True, False]
+    # A value that nothing says counts as true; without a comparison that is what matters.
+    return [*dict.fromkeys(found), OTHER] if found else [OTHER, ""]
 
 
 def combinations(job: Table, scope: Scope) -> Iterator[Scope]:

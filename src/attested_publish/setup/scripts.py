@@ -36,9 +36,9 @@ _PLAIN = re.compile(rf"(?:{_COMMANDS}|make){_WORDS}")
 _SET = re.compile(r"set\s+-[eux]+(?:o\s+pipefail)?")
 _SECRET = re.compile(
     r"(?P<option>\s(?:-u|--username|-p|--password|--token|-t)[ =]\s*)(?P<quote>['\"]?)"
-    r"\$\{\{\s*(?:secrets|vars)\.\w+\s*\}\}(?P=quote)(?=\s|$)"
+    r"(?:\$\{\{\s*(?:secrets|vars)\.\w+\s*\}\}|\$\{\w+\})(?P=quote)(?=\s|$)"
 )
-"""An option that signs in, with what GitHub puts there: it goes with the upload."""
+"""An option that signs in, with what GitHub puts there, or a variable: it goes with the upload."""
 
 _FLAGS = {"--skip-existing", "--non-interactive", "--verbose", "--disable-progress-bar"}
 _WITH_VALUE = {

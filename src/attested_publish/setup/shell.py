@@ -117,12 +117,12 @@ class _Lexer:
         while command.words and literal(command.words[0]) in _KEYWORDS:
             command.words.pop(0)
             self._take_assignments(command)
-        if command.words or command.assignments:
+        if command.words or command.assignments or command.target:
             yield command
 
     @staticmethod
     def _take_assignments(command: Command) -> None:
-        while command.words and (assigned := _assignment(command.words[0])):
+        while command.words and (assigned := assignment(command.words[0])):
             command.assignments.append(assigned)
             command.words.pop(0)
 
@@ -131,7 +131,7 @@ class _Lexer:
         word = self._word()
         if not command.words:
             command.line = command.line if command.assignments else start
-            if assigned := _assignment(word):
+            if assigned := assignment(word):
                 command.assignments.append(assigned)
                 return
         command.words.append(word)
@@ -156,7 +156,9 @@ class _Lexer:
         if self._at < len(self._script) and self._script[self._at] not in _SEPARATORS:
             word = self._word()
             if is_output and not command.target:
-                command.target = "".join(part.text or f"${part.variable}" for part in word)
+                command.target = "".join(
+                    f"${part.variable}" if part.text is None else part.text for part in word
+                )
 
     def _read_documents(self) -> None:
         """Read the here-documents that the line before announced."""
@@ -306,7 +308,7 @@ def _closing(text: str, start: int, marks: str) -> int:
     return len(text)
 
 
-def _assignment(word: Word) -> tuple[str, Word] | None:
+def assignment(word: Word) -> tuple[str, Word] | None:
     """Return the name and the value, if a word is an assignment."""
     first = word[0].text
     match = _ASSIGNMENT.match(first) if first else None

@@ -19,7 +19,9 @@ from attested_publish.setup.reading import (
 WORKFLOWS = ".github/workflows"
 
 _RELEVANT = re.compile(
-    r"publish|upload|twine|pypi|[.$]/|uses:.*\.github/|id-token|environment|\\[xuU]", re.IGNORECASE
+    r"publish|upload|twine|pypi|release|[.$]/|uses:.*\.github/|id-token|environment|\\[xuU]"
+    r"|\b(?:make|just|tox|nox|npm|pnpm|yarn)\b|\.sh\b",
+    re.IGNORECASE,
 )
 """What a workflow of GitHub's contains that uploads, or leads to what does."""
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from attested_publish.setup.addresses import UNKNOWN_TEXT
 from attested_publish.setup.documents import List, Table, Text
+from attested_publish.setup.expressions import UNKNOWN, Possible, pieces
 from attested_publish.setup.jobs import Spot
-from attested_publish.setup.scopes import Scope
+from attested_publish.setup.scopes import Scope, any_of
 
 if TYPE_CHECKING:
+    from attested_publish.setup.commands import Texts
     from attested_publish.setup.sources import Sources
 
 _MOST_STEPS = 1000
 _DEEPEST = 8
 _OUR_NAME = "attested-publish"
+_BRANCHES = re.compile(r"\b(?:if|case|while|for)\b|&&|\|\|")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -36,6 +39,8 @@ class Step:
     folder: str = ""
     shell: str = ""
     is_ours: bool = False
+    is_dead: bool = False
+    """Whether its condition, or that of an action around it, is never true."""
 
     @property
     def uses(self) -> str:
@@ -78,6 +83,24 @@ class Steps:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._left = _MOST_STEPS
+        self._exported: dict[str, tuple[str, Scope]] = {}
+
+    def export(self, step: Step, variables: Iterable[tuple[str, Texts]]) -> None:
+        """Note the variables that a step sets for those after it, or may set."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, values in variables:
+            found[name] = tuple(dict.fromkeys((*found.get(name, ()), *values)))
+        is_certain = all(scope.truth(text) == {True} for text, scope in step.conditions)
+        script = step.table.text("run")
+        has_branches = script is not None and _BRANCHES.search(script.text) is not None
+        for name, values in found.items():
+            # Two values in a script with branches are taken to be one for each.
+            earlier: Possible = ()
+            if not is_certain or (has_branches and len(values) == 1):
+                text, scope = self._exported.get(name) or step.scope.env.get(name, ("", Scope()))
+                earlier = scope.values(text)
+            known = (UNKNOWN_TEXT if each is UNKNOWN else str(each) for each in earlier)
+            self._exported[name] = any_of(tuple(dict.fromkeys((*values, *known))))
 
     def of_job(self, file: str, job: Table, scope: Scope, defaults: Table) -> Iterator[Step]:
         """Yield the steps of a job, in order."""
@@ -107,6 +130,7 @@ class Steps:
         folder: str,
         shell: str,
         depth: int,
+        is_dead: bool = False,
     ) -> Iterator[Step]:
         for table in steps.values if isinstance(steps, List) else ():
             if not isinstance(table, Table):
@@ -114,16 +138,20 @@ class Steps:
             self._left -= 1
             if self._left < 0:
                 return
-            inner = scope.within(env=table.table("env"))
+            around = scope
+            if self._exported:
+                around = replace(scope, env={**scope.env, **self._exported}, _known={})
+            inner = around.within(env=table.table("env"))
             own = conditions
+            never = is_dead
             if text := table.text("if"):
                 own = (*conditions, (text.text, inner))
-                if scope.truth(text.text) == {False}:
-                    continue
+                never = never or around.truth(text.text) == {False}
             given = table.text("working-directory")
-            place = folder if given is None else scope.value(given.text) or UNKNOWN_TEXT
+            place = folder if given is None else _folder(given.text, around)
             shell_of_it = table.text("shell")
-            step = Step(file, table, inner, own, place, shell_of_it.text if shell_of_it else shell)
+            named_shell = shell_of_it.text if shell_of_it else shell
+            step = Step(file, table, inner, own, place, named_shell, is_dead=never)
             action = self._sources.action(step.uses) if depth < _DEEPEST else None
             if action is None:
                 yield step
@@ -156,7 +184,17 @@ class Steps:
             folder="",
             shell="",
             depth=depth + 1,
+            is_dead=step.is_dead,
         )
+
+
+def _folder(text: str, scope: Scope) -> str:
+    """Return a working directory; what only a run will know of it is marked."""
+    parts = (
+        scope.value(f"${{{{{part}}}}}") if is_expression else part
+        for is_expression, part in pieces(text)
+    )
+    return "".join(UNKNOWN_TEXT if part is None else part for part in parts) or UNKNOWN_TEXT
 
 
 def _is_ours(action: Table) -> bool:

@@ -10,6 +10,7 @@ from attested_publish.setup import projects as projects_of
 from attested_publish.setup.documents import require_yaml
 from attested_publish.setup.gitlab import CONFIGURATION, Pipeline
 from attested_publish.setup.jobs import Spot
+from attested_publish.setup.other_services import OtherServices
 from attested_publish.setup.publishers import Publisher, wanted
 from attested_publish.setup.reading import Deadline, Tree
 from attested_publish.setup.remote import GITHUB, GITLAB, Remote, remote_of
@@ -31,11 +32,7 @@ _MOST_NAMED = 5
 
 @dataclass
 class Survey:
-    """What was found. `notices` are sentences about what was left out, or could not be read.
-
-    `may_publish` is where something may publish that was not looked into: a file that could not be
-    read, a workflow of others, a script.
-    """
+    """What was found. `notices` are sentences about what was left out, or could not be read."""
 
     tree: Tree
     remote: Remote | None
@@ -45,7 +42,8 @@ class Survey:
     findings: list[Finding] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     sources: Sources | None = None
-    may_publish: list[Spot] = field(default_factory=list)
+    may_publish: dict[Spot, str] = field(default_factory=dict)
+    """Where something may publish that was not looked into, and what else there is to say of it."""
 
 
 def top_of(path: Path) -> Path:
@@ -77,6 +75,7 @@ def survey(root: Path, tree: Tree | None = None, deadline: Deadline | None = Non
     found.notices += _not_read(dict(projects.not_read))
     _read_github(found, deadline)
     _read_gitlab(found, deadline)
+    _read_others(found, deadline)
     if remote is None and found.jobs:
         found.notices.append(
             "No git remote is on github.com or gitlab.com, so the owner and the name of the "
@@ -103,7 +102,7 @@ def _read_github(found: Survey, deadline: Deadline) -> None:
     found.jobs += jobs
     found.publishers += wanted(jobs, found.projects, own)
     found.findings += findings(jobs, workflows.elsewhere.values())
-    _note(found, sources, [*workflows.may_publish])
+    _note(found, sources, workflows.may_publish)
 
 
 def _read_gitlab(found: Survey, deadline: Deadline) -> None:
@@ -124,11 +123,18 @@ def _read_gitlab(found: Survey, deadline: Deadline) -> None:
     found.publishers += wanted(jobs, found.projects, own)
     found.findings += findings(jobs, ())
     found.notices += pipeline.notices
-    _note(found, sources, [*pipeline.may_publish])
+    _note(found, sources, pipeline.may_publish)
 
 
-def _note(found: Survey, sources: Sources, may_publish: list[Spot]) -> None:
-    found.may_publish += sorted({*may_publish, *(Spot(name, 1) for name in sources.likely)})
+def _read_others(found: Survey, deadline: Deadline) -> None:
+    services = OtherServices(found.tree, found.projects, deadline)
+    found.may_publish |= dict(sorted(services.may_publish()))
+    found.notices += _not_read(services.problems)
+
+
+def _note(found: Survey, sources: Sources, may_publish: Mapping[Spot, str]) -> None:
+    unread = {Spot(name, 1): "" for name in sources.likely}
+    found.may_publish |= dict(sorted({**unread, **may_publish}.items()))
     found.notices += _not_read(sources.problems)
     found.notices += (
         f"{name}: {what}{'; GitHub refuses such a file' if name.startswith(WORKFLOWS) else ''}."

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from attested_publish.setup.documents import EMPTY, Document, List, Table, Text, texts_in
 from attested_publish.setup.expressions import UNKNOWN, Possible
 from attested_publish.setup.jobs import Spot
-from attested_publish.setup.scopes import ANY_BRANCH
-
-ANY_TAG = "refs/tags/\ue011"
-"""A ref for "a tag of any name"."""
+from attested_publish.setup.scopes import ANY_BRANCH, ANY_TAG
 
 CALL = "workflow_call"
 UNTRUSTED = ("pull_request_target", "workflow_run", "issue_comment")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,16 +12,18 @@ from typing import TYPE_CHECKING
 
 from attested_publish.setup import github_steps
 from attested_publish.setup.addresses import UNKNOWN_TEXT
-from attested_publish.setup.documents import Document, Table, Text
+from attested_publish.setup.documents import Document, Table, Text, texts_in
 from attested_publish.setup.jobs import Job, Provider, Spot, Trigger
 from attested_publish.setup.permissions import Permissions
 from attested_publish.setup.projects import MOST_HINTS
-from attested_publish.setup.scopes import Scope, combinations
+from attested_publish.setup.scopes import OTHER, Scope, cases, combinations
 from attested_publish.setup.sources import WORKFLOWS, Sources, own_path
 from attested_publish.setup.steps import Step, Steps
+from attested_publish.setup.tasks import Tasks
 from attested_publish.setup.triggers import (
     CALL,
     UNTRUSTED,
+    Event,
     When,
     asks_which,
     asks_whose,
@@ -31,6 +35,10 @@ if TYPE_CHECKING:
     from attested_publish.setup.reading import Deadline
 
 _DEEPEST = 5
+_MOST_CHOICES = 64
+_BY_HAND = "workflow_dispatch"
+_INPUT = re.compile(r"\binputs\.([A-Za-z_][\w-]*)")
+_NEVER = "its condition is never true"
 _MOST_JOBS = 2000
 _CREDENTIALS = re.compile(
     r"secrets|password|(?<!id-)token|keyring|vault|pypirc|self-hosted", re.IGNORECASE
@@ -39,6 +47,9 @@ _CREDENTIALS = re.compile(
 
 _STATUS = re.compile(r"\b(?:always|failure|cancelled)\s*\(")
 _PUBLISHING = re.compile(r"publish|pypi|release|deploy|upload", re.IGNORECASE)
+_ATTESTING = re.compile(r"slsa-framework/slsa-github-generator/", re.IGNORECASE)
+"""Reusable workflows that need an identity token, and publish nothing."""
+
 _TO_PYPI = re.compile(r"publish|pypi", re.IGNORECASE)
 
 
@@ -67,6 +78,9 @@ class _Call:
     inherits: bool = False
     """Whether what it may do depends on callers that are not in this repository."""
 
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The options of inputs that are chosen from a list, where they are not gone through."""
+
     @property
     def is_called(self) -> bool:
         """Whether it is a reusable workflow that another one calls."""
@@ -82,6 +96,8 @@ class _Defined:
     table: Table
     scope: Scope
     conditions: tuple[str, ...]
+    is_dead: bool = False
+    """Whether what it has to meet is never true."""
 
 
 class Workflows:
@@ -96,8 +112,16 @@ class Workflows:
         self._needs: dict[str, dict[str, tuple[str, ...]]] = {}
         self._signing_in: dict[str, bool] = {}
         self.elsewhere: dict[Spot, Elsewhere] = {}
-        self.may_publish: dict[Spot, None] = {}
-        """Where jobs that upload nothing themselves run what may."""
+        self._tasks = Tasks(sources.tree, projects)
+        self._may_publish: dict[Spot, str] = {}
+        self._dead: dict[Spot, None] = {}
+        self._live: set[Spot] = set()
+
+    @property
+    def may_publish(self) -> dict[Spot, str]:
+        """Where jobs that upload nothing themselves run what may, and what else there is to say."""
+        dead = dict.fromkeys((each for each in self._dead if each not in self._live), _NEVER)
+        return self._may_publish | dead
 
     def uploading(self) -> list[Job]:
         """Return the jobs that upload, each combination of a matrix on its own.
@@ -120,7 +144,8 @@ class Workflows:
     def _started(self, document: Document) -> list[Job]:
         """Read a workflow as it is started, and ask what else could start what uploads."""
         events = [event for event in events_of(document) if event.name != CALL]
-        jobs = self._jobs(document, _Call(document.name, When.of(events)))
+        jobs = [each for call in _calls(document, events) for each in self._jobs(document, call)]
+        jobs = list({repr(each): each for each in jobs}.values())
         uploading = [(job, texts) for job, texts in jobs if job.uploads]
         if not any(job.is_public for job, _ in uploading):
             return [job for job, _ in uploading]
@@ -149,7 +174,11 @@ class Workflows:
             if isinstance(value, Table)
         }
         scope = Scope(
-            facts=self._facts, events=call.when.events, refs=call.when.refs, inputs=call.inputs
+            facts=self._facts,
+            events=call.when.events,
+            refs=call.when.refs,
+            inputs=call.inputs,
+            choices=call.choices,
         ).within(env=document.root.table("env"))
         # In another repository a condition may ask for this one's name.
         asked = replace(scope, facts={}, _known={})
@@ -158,17 +187,20 @@ class Workflows:
         found: list[tuple[Job, tuple[str, ...]]] = []
         for name, table in tables.items():
             conditions = _conditions(name, needs[name], ifs)
-            if any(asked.truth(each) == {False} for each in conditions):
-                continue
+            is_dead = any(asked.truth(each) == {False} for each in conditions)
             texts = tuple(dict.fromkeys((*call.conditions, *conditions)))
-            for inner in combinations(table, scope):
+            for inner in _scopes(table, scope):
                 if self._is_enough(document):
                     break
-                defined = _Defined(document, name, table, inner, texts)
+                # Which case it is may decide about the conditions, too.
+                case = replace(inner, facts={}, _known={})
+                is_never = is_dead or any(case.truth(each) == {False} for each in conditions)
+                defined = _Defined(document, name, table, inner, texts, is_never)
                 if table.text("uses"):
-                    found += self._called_jobs(defined, call)
+                    found += [] if is_never else self._called_jobs(defined, call)
                 else:
-                    found.append(self._job(defined, call))
+                    job = self._job(defined, call)
+                    found += [] if is_never else [job]
         _pass_on_hints(found)
         return found
 
@@ -217,20 +249,27 @@ class Workflows:
         mentions: list[str] = []
         may_publish: list[Spot] = []
         signed_in: list[Spot] = []
-        for step in Steps(self._sources).of_job(
-            document.name, table, scope, document.root.table("defaults")
-        ):
+        steps = Steps(self._sources)
+        for step in steps.of_job(document.name, table, scope, document.root.table("defaults")):
             if self._sources.is_late(document.name):
                 break
             scripts = self._scripts.of(step)
+            uploads = github_steps.uploads(step, scripts)
+            public = [each.spot for each in uploads if each.may_be_public]
+            if defined.is_dead or step.is_dead:
+                self._dead |= dict.fromkeys(public)
+                continue
+            self._live |= {*public}
+            steps.export(step, (each for found, _ in scripts for each in found.exported))
             mentions += self._note_step(job, step, scripts)
-            likely = list(github_steps.may_publish(step, scripts))
+            certain, likely = github_steps.may_publish(step, scripts, self._tasks)
             may_publish += likely
-            if github_steps.may_sign_in(step):
-                signed_in += likely or ([step.spot("uses")] if step.uses else [])
+            signed_in += certain
+            if github_steps.may_sign_in(step, scripts):
+                signed_in += github_steps.signing_in(step, likely)
         if not job.uploads:
             likely = may_publish if job.may_be_for_publishing else []
-            self.may_publish |= dict.fromkeys([*likely, *signed_in])
+            self._may_publish |= dict.fromkeys([*likely, *signed_in], "")
         if job.uploads and job.lacks_identity:
             self._note_credentials(job)
         return job, (*defined.conditions, *dict.fromkeys(mentions))
@@ -278,8 +317,13 @@ class Workflows:
             if permissions and permissions.has_identity and _PUBLISHING.search(uses.text):
                 spot = Spot(document.name, uses.line)
                 self.elsewhere[spot] = Elsewhere(uses.text, spot)
-            if (permissions and permissions.has_identity) or _TO_PYPI.search(uses.text):
-                self.may_publish[Spot(document.name, uses.line)] = None
+            secrets = [
+                text.text for _, each in table.table("secrets").items() for text in texts_in(each)
+            ]
+            is_for_pypi = any(map(_TO_PYPI.search, [uses.text, *secrets]))
+            may_anyway = permissions is not None and permissions.has_identity
+            if is_for_pypi or (may_anyway and not _ATTESTING.match(uses.text)):
+                self._may_publish[Spot(document.name, uses.line)] = ""
             return
         called = self._sources.document(path)
         if called is None or call.depth >= _DEEPEST:
@@ -336,6 +380,42 @@ class Workflows:
         return [("id-token: write for every job of the workflow", whole.identity_spot())]
 
 
+def _calls(document: Document, events: list[Event]) -> Iterator[_Call]:
+    """Yield how a workflow may be started: by hand with each of its choices, or by other events."""
+    whole = _Call(document.name, When.of(events))
+    by_hand = next((event for event in events if event.name == _BY_HAND), None)
+    mentioned = {name.lower() for name in _INPUT.findall(document.source)}
+    declared = by_hand.filters.table("inputs").items() if by_hand else ()
+    choices = {
+        name.lower(): tuple(text.text for text in each.texts("options"))
+        for name, each in declared
+        if isinstance(each, Table) and name.lower() in mentioned
+    }
+    choices = {name: options for name, options in choices.items() if options}
+    if by_hand is None or not choices:
+        yield whole
+        return
+    if math.prod(map(len, choices.values())) > _MOST_CHOICES:
+        yield replace(whole, choices=choices, seen=set())
+        return
+    for row in itertools.product(*choices.values()):
+        inputs = {name: (value, Scope()) for name, value in zip(choices, row, strict=True)}
+        yield _Call(document.name, When.of([by_hand]), inputs)
+    others = [event for event in events if event is not by_hand]
+    if others:
+        yield _Call(document.name, When.of(others), {name: ("", Scope()) for name in choices})
+
+
+def _scopes(table: Table, scope: Scope) -> Iterator[Scope]:
+    """Yield the scopes of a job: of each combination of its matrix, in each case.
+
+    The cases are those that its environment depends on.
+    """
+    text = _environment_text(table)
+    for inner in combinations(table, scope):
+        yield from [inner] if text is None else cases(text.text, inner)
+
+
 def _is_only_called(document: Document) -> bool:
     return [event.name for event in events_of(document)] == [CALL]
 
@@ -378,12 +458,18 @@ def _conditions(name: str, needed: Sequence[str], conditions: Mapping[str, str])
 
 def _environment(table: Table, scope: Scope) -> str | None:
     """Return a job's environment; empty for none, `None` if it is not known."""
+    text = _environment_text(table)
+    if text is None:
+        return ""
+    value = scope.value(text.text)
+    return None if value is None or OTHER in value else value
+
+
+def _environment_text(table: Table) -> Text | None:
     value = table.get("environment")
     if isinstance(value, Table):
         value = value.get("name")
-    if not isinstance(value, Text) or value.is_null:
-        return ""
-    return scope.value(value.text)
+    return None if not isinstance(value, Text) or value.is_null else value
 
 
 def _pass_on_hints(found: list[tuple[Job, tuple[str, ...]]]) -> None:

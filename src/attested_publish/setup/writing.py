@@ -9,7 +9,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from attested_publish import DOCUMENTATION, __version__
@@ -19,9 +19,11 @@ from attested_publish.setup.changing import change_upload, drop_variables, is_to
 from attested_publish.setup.documents import List, SetupProblem, Table, Text, Value
 from attested_publish.setup.edits import Editor, NotChangeable
 from attested_publish.setup.git import why_not_to_change
+from attested_publish.setup.github_steps import OURS
 from attested_publish.setup.jobs import Job, Kind, Provider, Uploading
 from attested_publish.setup.reading import Tree, is_linked
-from attested_publish.setup.remote import GITHUB
+from attested_publish.setup.remote import GITHUB, GITLAB
+from attested_publish.setup.rules import STORED_TOKEN, Finding
 from attested_publish.setup.sources import WORKFLOWS
 from attested_publish.setup.survey import Survey, survey
 from attested_publish.setup.templates import new_workflow, why_not_to_build
@@ -84,8 +86,9 @@ def write(found: Survey, *, offline: bool) -> Outcome:
     own = str(pin)
     if not found.jobs:
         _write_new(found, own, outcome)
+        _note_pin(pin, outcome)
         return outcome
-    jobs = [job for job in found.jobs if job.is_public and any(map(is_to_change, job.uploads))]
+    jobs = _to_change(found)
     left = {job.file for job in found.jobs if job.provider is Provider.GITLAB}
     if not jobs:
         what = (
@@ -98,12 +101,67 @@ def write(found: Survey, *, offline: bool) -> Outcome:
         )
         outcome.notices.append(what)
         return outcome
-    changes = _changes(found, jobs, own, outcome)
+    changes = _changes(found, jobs, own, outcome, checks_files=True)
     if not outcome.refused:
         for change in changes:
             _replace(found.tree, change)
             outcome.written.append(change)
+    _note_pin(pin, outcome)
     return outcome
+
+
+def with_remedies(found: Survey) -> list[Finding]:
+    """Return the findings; those of stored tokens also say whether `setup --write` mends them."""
+    jobs = _to_change(found)
+    if not jobs or not any(each.rule == STORED_TOKEN for each in found.findings):
+        return found.findings
+    outcome = Outcome()
+    changed = {each.name for each in _changes(found, jobs, f"{OURS}@{'0' * 40}", outcome)}
+    why_not = outcome.refused[0].replace(" was not changed: ", ": ", 1) if outcome.refused else ""
+    added = (
+        f"`setup --write` would change nothing: {why_not}"
+        if why_not
+        else "`setup --write` changes the workflow."
+    )
+    files = {job.file for job in jobs}
+    return [
+        replace(each, remedy=f"{each.remedy} {added}")
+        if each.rule == STORED_TOKEN and each.file in (files if why_not else changed)
+        else each
+        for each in found.findings
+    ]
+
+
+def why_no_new(found: Survey) -> str:
+    """Return why no workflow would be written where nothing publishes; empty: one would be."""
+    if found.remote and found.remote.host != GITHUB:
+        where = f": see {DOCUMENTATION}docs/gitlab.md" if found.remote.host == GITLAB else ""
+        return f"No pipeline is written for {found.remote.host}{where}."
+    if not found.projects.found:
+        return found.projects.why_none
+    if found.may_publish:
+        return "No workflow is written, as something here may publish already."
+    if why_not := why_not_to_build(found.projects):
+        return f"No workflow is written: {why_not}."
+    return ""
+
+
+def _to_change(found: Survey) -> list[Job]:
+    return [
+        job
+        for job in found.jobs
+        if job.provider is Provider.GITHUB and job.is_public and any(map(is_to_change, job.uploads))
+    ]
+
+
+def _note_pin(pin: pins.Pin, outcome: Outcome) -> None:
+    """Note that what was written uses a commit that GitHub may not have."""
+    if outcome.written and not pin.is_release:
+        outcome.notices.append(
+            f"This action is pinned at the commit of this program, {pin.commit}, which is not "
+            "known to be that of a release. If it is not on GitHub, the workflow cannot start: "
+            "pin a release instead."
+        )
 
 
 def _written_down(found: Survey) -> Iterator[str]:
@@ -133,19 +191,8 @@ def _credentials(value: Value) -> Iterator[str]:
 
 
 def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
-    if found.remote and found.remote.host != GITHUB:
-        outcome.refused.append(
-            f"No pipeline is written for {found.remote.host}: see {DOCUMENTATION}docs/gitlab.md."
-        )
-        return
-    if not found.projects.found:
-        outcome.refused.append(found.projects.why_none)
-        return
-    if found.may_publish:
-        outcome.refused.append("No workflow is written, as something here may publish already.")
-        return
-    if why_not := why_not_to_build(found.projects):
-        outcome.refused.append(f"No workflow is written: {why_not}.")
+    if why_not := why_no_new(found):
+        outcome.refused.append(why_not)
         return
     tree = found.tree
     name = next(
@@ -172,8 +219,13 @@ def _write_new(found: Survey, own: str, outcome: Outcome) -> None:
     outcome.written.append(change)
 
 
-def _changes(found: Survey, jobs: list[Job], own: str, outcome: Outcome) -> list[Change]:
-    """Work out the changes of all files, and that they do what they should."""
+def _changes(
+    found: Survey, jobs: list[Job], own: str, outcome: Outcome, *, checks_files: bool = False
+) -> list[Change]:
+    """Work out the changes of all files, and that they do what they should.
+
+    With `checks_files`: also that the files are as they were committed, and may be written.
+    """
     editors = _Editors(found)
     try:
         changed = [each.key for job in jobs for each in job.uploads if is_to_change(each)]
@@ -187,7 +239,7 @@ def _changes(found: Survey, jobs: list[Job], own: str, outcome: Outcome) -> list
         outcome.refused.append(f"{editors.current} was not changed: {why}.")
         return []
     outcome.notices += dict.fromkeys(editors.notices)
-    for name in texts:
+    for name in texts if checks_files else ():
         if why_not := why_not_to_change(found.tree.root, name):
             outcome.refused.append(f"{name} was not changed: {why_not}.")
         elif not (found.tree.root / name).stat().st_mode & stat.S_IWUSR:
