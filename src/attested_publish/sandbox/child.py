@@ -119,7 +119,7 @@ def _line(answer: Mapping[str, Any]) -> bytes:
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     if len(line) > LONGEST_ANSWER:
-        return _line({"failed": f"there is more in it than {LONGEST_ANSWER >> 20} MiB can say"})
+        return _line({"failed": f"what is in it takes more than {LONGEST_ANSWER >> 20} MiB"})
     return line
 
 

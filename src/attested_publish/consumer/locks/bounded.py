@@ -38,8 +38,8 @@ MOST_HERE: Final = 256 << 10
 At worst that takes less than a second and 40 MB; a child takes a quarter of a second to start.
 """
 
-_SECONDS = 20.0
-"""Processor time for a file. An honest lock of 10 MB takes a quarter of it."""
+_SECONDS = 15.0
+"""Processor time for a file. An honest lock of 10 MB takes a third of it."""
 
 _MEMORY = 300 << 20
 """An honest lock takes ten times its size: this is for all that are read within the time."""
