@@ -18,9 +18,10 @@ from attested_publish.consumer.lock_verification import (
     LockVerification,
     Outcome,
 )
-from attested_publish.consumer.locks.expectations import Policy, read_policy
+from attested_publish.consumer.locks.bounded import lock_in, read_lock, read_policy
+from attested_publish.consumer.locks.expectations import Policy
 from attested_publish.consumer.locks.model import Format, Lock, LockError
-from attested_publish.consumer.locks.reading import is_pylock, parse_lock, read_lock
+from attested_publish.consumer.locks.reading import is_pylock
 from attested_publish.consumer.persistence import Persistence
 from attested_publish.consumer.prover import Prover
 from attested_publish.consumer.revisions import Revision
@@ -135,7 +136,7 @@ class _Reading:
             self.run.printer.notice(f"{shown(path)} is new: {shown(name, 100)} has no such file.")
             return Lock(str(path), Format.REQUIREMENTS, ())
         place = path if path.is_absolute() else f"./{path}"
-        return parse_lock(content, f"{name}:{place}", beside=revision.content)
+        return lock_in(content, f"{name}:{place}", beside=revision.content)
 
     def _in_base(self, base: Path, path: Path) -> Lock | None:
         """Return a lock of the base branch; without it, a pull request can be judged, too."""

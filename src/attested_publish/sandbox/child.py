@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from attested_publish.sandbox.questions import Answer, Question, Unreadable
+from attested_publish.sandbox.questions import LONGEST_ANSWER, Answer, Question, Unreadable
 
 if sys.platform == "win32":
     import ctypes
@@ -69,10 +69,11 @@ def main() -> None:
         # the parent may have been killed.
         _limit_processor_time(asked["seconds"])
         faulthandler.dump_traceback_later(asked["wall_seconds"] + _GRACE, exit=True, file=nothing)
-        answer = _answer(asked["function"], asked["question"])
+        answer = _line(_answer(asked["function"], asked["question"]))
         faulthandler.cancel_dump_traceback_later()
         _limit_processor_time(0)
-        _send(answers, answer)
+        answers.write(answer)
+        answers.flush()
 
 
 def load(question: Question) -> Answer:
@@ -107,8 +108,19 @@ def _function(name: str) -> Callable[[Question], Answer]:
 
 
 def _send(stream: Any, answer: Mapping[str, Any]) -> None:  # noqa: ANN401 - a binary file
-    stream.write(json.dumps(answer).encode() + b"\n")
+    stream.write(_line(answer))
     stream.flush()
+
+
+def _line(answer: Mapping[str, Any]) -> bytes:
+    """Return what the parent reads; that there is too much, if it would not read it all."""
+    try:
+        line = json.dumps(answer).encode() + b"\n"
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    if len(line) > LONGEST_ANSWER:
+        return _line({"failed": f"what is in it takes more than {LONGEST_ANSWER >> 20} MiB"})
+    return line
 
 
 def _limit_processor_time(seconds: float) -> None:

@@ -65,11 +65,13 @@ _Told = TypeVar("_Told")
 class Sandbox:
     """At most so many child processes that wait for questions; threads may share them.
 
-    Each is started when it is needed. `close` ends them all, also those that are at work.
+    Each is started when it is needed, with `memory` bytes. `close` ends them all, also those that
+    are at work.
     """
 
-    def __init__(self, children: int = CHILDREN) -> None:
+    def __init__(self, children: int = CHILDREN, memory: int = _MEMORY) -> None:
         self._children = children
+        self._memory = memory
         self._slots = threading.Semaphore(children)
         self._alone = threading.Lock()
         self._lock = threading.Condition()
@@ -81,7 +83,7 @@ class Sandbox:
         """Have one child get ready meanwhile, as questions for `module` are sure to come."""
         with self._lock:
             if not self._all:
-                self._idle.append(self._new(_MEMORY, module))
+                self._idle.append(self._new(self._memory, module))
 
     def load(self, module: str) -> None:
         """Have a child import what later questions need. Raises `BeyondBounds`, `Unreadable`."""
@@ -167,7 +169,7 @@ class Sandbox:
                 finally:
                     self._waiting -= 1
                 idle = sorted(self._idle, key=lambda each: module in each.loaded)
-                child = idle[-1] if idle else self._new(_MEMORY, module)
+                child = idle[-1] if idle else self._new(self._memory, module)
                 if idle:
                     self._idle.remove(child)
             try:

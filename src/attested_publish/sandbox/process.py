@@ -18,7 +18,7 @@ import packaging
 from attested_publish.net.untrusted import shown
 from attested_publish.problems import FilesProblem, Topic
 from attested_publish.sandbox import child
-from attested_publish.sandbox.questions import Answer, Question, Unreadable
+from attested_publish.sandbox.questions import LONGEST_ANSWER, Answer, Question, Unreadable
 
 _MIB = 1 << 20
 
@@ -28,7 +28,6 @@ _END_SECONDS = 5.0
 _START_SECONDS = 60.0
 
 _OUT_OF_TIME = {getattr(signal, name, None) for name in ("SIGPROF", "SIGXCPU")}
-_LONGEST_ANSWER = 32 * _MIB
 
 _KEPT_VARIABLES = (
     # Needed by some Pythons to find their own libraries, ...
@@ -165,7 +164,7 @@ class Child:
         timer.daemon = True
         timer.start()
         try:
-            line = self._process.stdout.readline(_LONGEST_ANSWER)
+            line = self._process.stdout.readline(LONGEST_ANSWER)
         except (OSError, ValueError):
             return None
         finally:

@@ -6,13 +6,16 @@ import base64
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 Question = Mapping[str, Any]
 """JSON that a function in the child is called with."""
 
 Answer = dict[str, Any]
 """JSON that it returns."""
+
+LONGEST_ANSWER: Final = 32 << 20
+"""Bytes of it."""
 
 
 class Unreadable(Exception):

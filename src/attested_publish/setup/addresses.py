@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 from attested_publish.net.upload_addresses import PYPI, TESTPYPI, well_known
+from attested_publish.setup.ini import parsed_ini
+from attested_publish.setup.reading import NotRead
 
 UNKNOWN_TEXT = "\ue000"
 """Stands in a text for what only a run will know."""
@@ -86,20 +87,15 @@ def named_urls(table: object, key: str = "url") -> dict[str, str]:
 
 def pypirc(text: str) -> tuple[dict[str, str], bool]:
     """Return the addresses by name in a `.pypirc`, and whether it has a secret as password."""
-    parser = configparser.RawConfigParser(strict=False)
     try:
-        parser.read_string(text[:_LARGEST_FILE])
-    except configparser.Error:
+        parser = parsed_ini(text[:_LARGEST_FILE])
+    except NotRead:
         return {}, False
     urls = {
         name: parser.get(name, "repository")
         for name in parser.sections()
         if parser.has_option(name, "repository")
     }
-    has_secret = any(
-        SECRET_TEXT in value or "$" in value
-        for name in parser.sections()
-        for option, value in parser.items(name)
-        if option == "password"
-    )
+    passwords = (parser.get(name, "password", fallback="") for name in parser.sections())
+    has_secret = any(SECRET_TEXT in value or "$" in value for value in passwords)
     return urls, has_secret

@@ -1,4 +1,4 @@
-"""Read YAML and setup.py in the sandbox's child, as plain lists with positions.
+"""Read YAML, TOML and setup.py in the sandbox's child; YAML as plain lists with positions.
 
 YAML is composed, not constructed: nothing is converted, `on` stays `on`, and every value keeps
 where it is in the text. What aliases repeat is written out, within a bound.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,6 +119,18 @@ def _written(kind: str, content: object, node: Node) -> list[Any]:
     if node.tag == "!reference":
         style = node.tag
     return [kind, content, start.line + 1, start.index, end.index, style or ""]
+
+
+def toml(question: Question) -> Answer:
+    """Parse the TOML in `question["text"]`: `{"document": …}`. Raises `Unreadable`.
+
+    tomllib takes quadratic time for a key of many parts: minutes for one of 16 KB.
+    """
+    try:
+        document = tomllib.loads(question["text"])
+        return {"document": json.loads(json.dumps(document, default=str))}
+    except ValueError as error:  # also a number or date that Python does not accept
+        raise Unreadable(str(error)) from error
 
 
 def setup_name(question: Question) -> Answer:

@@ -1,4 +1,4 @@
-"""YAML files as values that know where they are, read in the sandbox."""
+"""YAML files as values that know where they are, TOML and setup.py, read in the sandbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from attested_publish.setup.reading import NotRead, is_utf8
 
 _COMPOSE = "attested_publish.setup.composing:compose"
 _SETUP_NAME = "attested_publish.setup.composing:setup_name"
+_TOML = "attested_publish.setup.composing:toml"
 _SECONDS = 10.0
+_TOML_SECONDS = 2.0
+"""An honest file takes a tenth of it, even one of the largest size that is read."""
+
 _BLOCK = frozenset("|>")
 
 
@@ -140,6 +144,12 @@ def read(name: str, source: str) -> Document:
     )
 
 
+def read_toml(source: str) -> dict[str, Any]:
+    """Read a TOML file; dates in it are texts. Raises `NotRead`."""
+    document: dict[str, Any] = _asked(_TOML, source, _TOML_SECONDS)["document"]
+    return document
+
+
 def name_in_setup(source: str) -> str | None:
     """Return the name in a setup.py, which is not run, if it is a literal. Raises `NotRead`."""
     name = _asked(_SETUP_NAME, source)["name"]
@@ -160,9 +170,9 @@ def require_yaml() -> None:
         )
 
 
-def _asked(function: str, source: str) -> dict[str, Any]:
+def _asked(function: str, source: str, seconds: float = _SECONDS) -> dict[str, Any]:
     try:
-        return shared_sandbox().ask(function, {"text": source}, _SECONDS)
+        return shared_sandbox().ask(function, {"text": source}, seconds)
     except BeyondBounds as error:
         raise NotRead(f"it could not be read: {error}") from error
     except Unreadable as error:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import configparser
 import fnmatch
 import itertools
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +12,8 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from attested_publish.setup.addresses import UNKNOWN_TEXT, named_urls, uv_indexes
-from attested_publish.setup.documents import name_in_setup
+from attested_publish.setup.documents import name_in_setup, read_toml
+from attested_publish.setup.ini import parsed_ini
 from attested_publish.setup.reading import Deadline, NotRead, Tree, is_utf8, legible
 
 _MOST_PROJECTS = 100
@@ -296,14 +295,9 @@ def _toml(tree: Tree, name: str, not_read: list[tuple[str, str]]) -> dict[str, A
         text = tree.text(name)
         if text is None:
             return {}
-        # tomllib takes quadratic time for some long lines.
-        if all(len(line) <= _LONGEST_LINE * 4 for line in text.splitlines()):
-            return tomllib.loads(text)
-        not_read.append((name, "it has a line that is too long"))
+        return read_toml(text)
     except NotRead as why:
         not_read.append((name, str(why)))
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        not_read.append((name, f"it is not TOML: {error}"))
     return {}
 
 
@@ -312,13 +306,9 @@ def _name_in_setup_cfg(tree: Tree, name: str, not_read: list[tuple[str, str]]) -
         text = tree.text(name)
         if text is None:
             return None
-        parser = configparser.RawConfigParser(strict=False)
-        parser.read_string(text)
-        return parser.get("metadata", "name", fallback=None)
+        return parsed_ini(text).get("metadata", "name", fallback=None)
     except NotRead as why:
         not_read.append((name, str(why)))
-    except configparser.Error as error:
-        not_read.append((name, f"it is not valid: {error}"))
     return None
 
 

@@ -15,7 +15,8 @@ from packaging.version import Version
 from attested_publish.consumer.earlier_entries import EarlierEntries
 from attested_publish.consumer.lock_judgement import version_of
 from attested_publish.consumer.locks import LockError, parse_lock
-from attested_publish.consumer.locks.expectations import parse_policy, read_policy
+from attested_publish.consumer.locks.bounded import read_policy
+from attested_publish.consumer.locks.expectations import parse_policy
 from attested_publish.consumer.locks.pylock import MOST_IDENTITIES
 from attested_publish.consumer.locks.writing import write_identities
 from attested_publish.consumer.served_releases import releases_on

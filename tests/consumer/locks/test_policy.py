@@ -7,7 +7,8 @@ from datetime import date
 import pytest
 from packaging.version import Version
 
-from attested_publish.consumer.locks.expectations import parse_policy, read_policy
+from attested_publish.consumer.locks.bounded import read_policy
+from attested_publish.consumer.locks.expectations import parse_policy
 from attested_publish.consumer.locks.model import LockError
 
 WHOLE = """\

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from attested_publish.consumer.locks import LockError, read_lock
-from attested_publish.consumer.locks.expectations import read_policy
+from attested_publish.consumer.locks.bounded import read_policy
 from attested_publish.consumer.locks.writing import write_identities
 from support.lock_files import lay_out
 

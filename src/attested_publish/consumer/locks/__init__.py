@@ -1,5 +1,6 @@
 """Reading the locks of six tools, and what is expected of the publishers of their packages."""
 
+from attested_publish.consumer.locks.bounded import read_lock
 from attested_publish.consumer.locks.model import (
     Format,
     Lock,
@@ -9,7 +10,7 @@ from attested_publish.consumer.locks.model import (
     Remark,
     Source,
 )
-from attested_publish.consumer.locks.reading import parse_lock, read_lock
+from attested_publish.consumer.locks.reading import parse_lock
 
 __all__ = [
     "Format",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from packaging.utils import InvalidName, canonicalize_name
@@ -14,6 +15,7 @@ from attested_publish.net.untrusted import shown
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _LONGEST_NAME = 200
+MOST_INDEXES: Final = 100
 _VCS = ("git", "hg", "svn", "bzr")
 
 
@@ -47,6 +49,17 @@ def plain(url: str, *, with_query: bool = False) -> str:
 def index_address(url: str) -> str:
     """Return the address of an index as entries have it: without credentials or final slash."""
     return plain(url, with_query=True).rstrip("/")
+
+
+def bounded_indexes(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Return the indexes that all packages may come from, each once. Raises `Broken`.
+
+    Each package is compared with all of them.
+    """
+    indexes = tuple(dict.fromkeys(addresses))
+    if len(indexes) > MOST_INDEXES:
+        raise Broken(f"It has {len(indexes):,} indexes; at most {MOST_INDEXES} are read.")
+    return indexes
 
 
 def last_segment(address: str) -> str | None:

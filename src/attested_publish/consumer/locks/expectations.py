@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from attested_publish.consumer.locks.entries import normalized
 from attested_publish.consumer.locks.model import LockError
-from attested_publish.consumer.locks.reading import (
-    bounded_content,
-    decoded_utf8,
-    unread,
-    within_bounds,
-)
+from attested_publish.consumer.locks.reading import decoded_utf8, within_bounds
 from attested_publish.consumer.locks.toml import Broken, Table, headers, parsed
 from attested_publish.net.untrusted import shown
 from attested_publish.rules.versions import parsed_version
@@ -25,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 4 << 20
 """Of a policy, which is enough for 10,000 projects."""
+
+_LONGEST_VERSION = 1000
 
 KINDS: Final = {"GitHub", "GitLab", "Google", "CircleCI"}
 """The providers of publishers, as provenance names them."""
@@ -101,20 +97,8 @@ class Policy:
     projects: Mapping[str, Expectation] = field(default_factory=dict)
 
 
-def read_policy(path: Path) -> Policy:
-    """Read `publishers.toml`. Raises `LockError`."""
-    name = shown(path, 200)
-    try:
-        content = bounded_content(path, MOST_BYTES)
-    except Broken as error:
-        raise LockError(name, error.why) from error
-    except (OSError, ValueError) as error:
-        raise unread(name, error) from error
-    return parse_policy(content, str(path))
-
-
 def parse_policy(content: bytes, name: str) -> Policy:
-    """Read a policy from its bytes; `name` is its path, for messages. Raises `LockError`."""
+    """Read a policy from its bytes, in this process; `name` is its path. Raises `LockError`."""
     path = shown(name, 200)
     try:
         within_bounds(content, MOST_BYTES)
@@ -163,7 +147,7 @@ def _version(table: Table) -> Version | None:
     since = table.text("since")
     if since is None:
         return None
-    version = parsed_version(since)
+    version = parsed_version(since) if len(since) <= _LONGEST_VERSION else None
     if version is None:
         raise table.wrong("since", "is not a version")
     return version

@@ -10,6 +10,7 @@ from typing import Any
 
 from attested_publish.consumer.locks.entries import (
     Hashes,
+    bounded_indexes,
     compatible,
     direct_source,
     index_address,
@@ -56,18 +57,25 @@ def read_pipfile(values: Mapping[str, Any], text: str, path: str) -> list[Locked
         each.text("name") or str(number): index_address(each.required_text("url"))
         for number, each in enumerate(meta.tables("sources"))
     }
+    indexes: dict[str | None, tuple[str, ...]] = {key: (url,) for key, url in sources.items()}
+    # Those of a package that names none, which share one tuple.
+    indexes[None] = bounded_indexes(sources.values())
     lines = _Lines(text)
     return [
         package
         for category in values
         if category != "_meta"
         for name in table.table(category).values
-        if (package := _package(table.table(category), name, sources, lines, path)) is not None
+        if (package := _package(table.table(category), name, indexes, lines, path)) is not None
     ]
 
 
 def _package(
-    category: Table, name: str, sources: Mapping[str, str], lines: _Lines, path: str
+    category: Table,
+    name: str,
+    indexes: Mapping[str | None, tuple[str, ...]],
+    lines: _Lines,
+    path: str,
 ) -> LockedPackage | None:
     package = category.table(name)
     source, origin = direct_source(package, address="file")
@@ -80,9 +88,8 @@ def _package(
         hashes.add(each)
     files, remarks = hashes.finish()
     chosen = package.text("index")
-    if chosen is not None and chosen not in sources:
+    if chosen not in indexes:
         raise package.wrong("index", "is not the name of one of the sources")
-    index_urls = tuple(sources.values()) if chosen is None else (sources[chosen],)
     is_index = source is Source.INDEX
     return LockedPackage(
         name=normalized(name),
@@ -91,7 +98,7 @@ def _package(
         source=source,
         line=line,
         path=path,
-        index_urls=index_urls if is_index else (),
+        index_urls=indexes[chosen] if is_index else (),
         origin=plain(origin) if origin else None,
         remarks=remarks if is_index else (),
     )

@@ -1,4 +1,4 @@
-"""Read a lock: recognize its format, and leave the rest to that format's reader."""
+"""Parse a lock: recognize its format, and leave the rest to that format's reader."""
 
 from __future__ import annotations
 
@@ -41,32 +41,8 @@ _READERS: Final[Mapping[Format, Callable[[Mapping[str, Any], str, str], list[Loc
 }
 
 
-def read_lock(path: Path) -> Lock:
-    """Read a lock from a file, and the files of requirements that it includes.
-
-    These have to lie below its folder, also after symbolic links are followed. Raises `LockError`.
-    """
-    name = shown(path, 200)
-    try:
-        folder = path.resolve().parent
-        content = bounded_content(path)
-    except Broken as error:
-        raise LockError(name, error.why) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise unread(name, error) from error
-
-    def beside(relative: str) -> bytes | None:
-        try:
-            target = (path.parent / relative).resolve()
-            return bounded_content(target) if target.is_relative_to(folder) else None
-        except (OSError, ValueError, RuntimeError):
-            return None
-
-    return parse_lock(content, str(path), beside=beside)
-
-
 def parse_lock(content: bytes, name: str, *, beside: Beside = lambda _: None) -> Lock:
-    """Read a lock from its bytes, such as those in another revision; `name` is its path.
+    """Read a lock from its bytes, in this process; `name` is its path.
 
     `beside` returns the content of a file whose path is relative to the lock's folder, or `None`
     if there is none: files of requirements may include others. Raises `LockError`.
@@ -120,7 +96,8 @@ def decoded_utf8(content: bytes) -> str:
 def _count(packages: Sequence[LockedPackage]) -> None:
     if len(packages) > MOST_PACKAGES:
         raise Broken(f"It has {len(packages):,} packages; at most {MOST_PACKAGES:,} are read.")
-    hashes = sum(len(package.files) for package in packages)
+    # A hash that is not compared leaves a remark.
+    hashes = sum(len(package.files) + len(package.remarks) for package in packages)
     if hashes > MOST_HASHES:
         raise Broken(f"It has {hashes:,} hashes; at most {MOST_HASHES:,} are read.")
 

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from attested_publish.consumer.locks.entries import (
     Hashes,
+    bounded_indexes,
     index_address,
     is_own,
     last_segment,
@@ -178,7 +179,7 @@ def decoded(content: bytes) -> str:
 
 def _index_urls(reading: _Reading) -> tuple[str, ...]:
     named = [*([reading.index_url] if reading.index_url else []), *reading.extra]
-    return tuple(dict.fromkeys(map(index_address, named)))
+    return bounded_indexes(map(index_address, named))
 
 
 def _read_file(
