@@ -19,7 +19,7 @@ unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 
 # Names as common as these mean something else where they come from the environment.
 $(foreach name,DIST TESTS VERSION RUNS FILES PARTS WRITE TARGET CASE SEED SBOM UPGRADE,\
-	$(if $(filter environment,$(origin $(name))),$(eval undefine $(name))))
+	$(if $(filter environment,$(origin $(name))),$(eval $(name) :=)))
 
 .PHONY: rehearse test test-pythons test-clocks slow bench e2e e2e-with-engine e2e-without-engine e2e-of-commands e2e-slow \
 	e2e-arm64 e2e-alpine wheels audit fuzz carried dist sbom pin house lint format lock clean
@@ -161,7 +161,7 @@ $(BIN)/python:
 	$(PYTHON) -I -m venv --clear $(VENV) || { rm -rf $(VENV); echo "Python's venv module did not work: on Debian and Ubuntu, install python3-venv." >&2; exit 1; }
 
 # With the extras, so that every command works in a checkout.
-$(VENV)/runtime: requirements/runtime.txt requirements/lock.txt requirements/setup.txt pyproject.toml | $(BIN)/python
+$(VENV)/runtime: requirements/runtime.txt requirements/lock.txt requirements/setup.txt pyproject.toml Makefile | $(BIN)/python
 	$(PIP) install --quiet $(LOCKED) -r requirements/runtime.txt -r requirements/lock.txt -r requirements/setup.txt
 	$(PIP) check
 	$(PIP) install --quiet --no-deps --no-index --no-build-isolation --editable .
