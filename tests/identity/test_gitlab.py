@@ -373,10 +373,10 @@ def test_an_api_token_that_cannot_be_renewed_is_used_to_its_end(stage: Stage) ->
         credentials = TrustedCredentials(exchange, "pypi")
         first = credentials.password
         (token,) = credentials._tokens
-        token.minted, token.expires = time.time() - 800, time.time() + 60
-        assert not token.is_good_for_now(time.time())
+        token.minted, token.expires = time.monotonic() - 800, time.monotonic() + 60
+        assert not token.is_good_for_now(time.monotonic())
         assert credentials.password == first
-        token.expires = time.time() - 1
+        token.expires = time.monotonic() - 1
         with pytest.raises(NoSecondToken):
             _ = credentials.password
 

@@ -18,6 +18,7 @@ from sigstore.sign import ExpiredCertificate  # type: ignore[attr-defined] # not
 
 from attested_publish.attestations.verify import certificate_of
 from attested_publish.identity.audiences import SIGSTORE_AUDIENCE
+from attested_publish.identity.tokens import why_not_valid_now
 from attested_publish.net.connections import within
 from attested_publish.net.http import Bounds, answer_of, bound
 from attested_publish.net.parallel import Pace, in_parallel, meanwhile
@@ -48,6 +49,7 @@ _LOG_ENTRIES_PER_MINUTE = 450
 """Rekor's public instance accepts about 500 requests a minute."""
 
 _SAFE_AGAIN = "A re-run is safe."
+_RUN_AGAIN = f"Run again: the job gets a new identity token. {_SAFE_AGAIN}"
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,13 @@ class Signing:
                 return signer
         except Exception as error:
             # sigstore lets any exception of its libraries escape: see `_why_not_signed`.
-            raise _not_signed(error, "No signing certificate could be obtained") from error
+            problem = _not_signed(error, "No signing certificate could be obtained")
+            why = why_not_valid_now(token) if _is_about_identity(_chain(error)) else ""
+            if why:
+                # sigstore only says that it is malformed.
+                problem.detail = f"{why}."
+                problem.remedy = f"If this clock is wrong, set it. {_RUN_AGAIN}"
+            raise problem from error
 
     def _note_dates(self, signer: Signer, certificate: x509.Certificate) -> None:
         with self._lock:
@@ -295,6 +303,8 @@ def _why_not_signed(links: Sequence[BaseException]) -> str:
             return f"No answer from {_service(url)}: {why_unreachable(link)}"
         if isinstance(link, ExpiredIdentity):
             return "The job's identity token expired before the signature was made"
+        if isinstance(link, ExpiredCertificate):
+            return "The signing certificate expired before the signature was made"
     texts = [shown(link) for link in links if str(link)]
     return texts[0].rstrip(".") if texts else type(links[0]).__name__
 
@@ -323,9 +333,13 @@ def _service(url: str | None) -> str:
     return shown(url, 200)
 
 
+def _is_about_identity(links: Sequence[BaseException]) -> bool:
+    return any(isinstance(link, IdentityError | ExpiredIdentity) for link in links)
+
+
 def _remedy(links: Sequence[BaseException]) -> str:
-    if any(isinstance(link, IdentityError | ExpiredIdentity) for link in links):
-        return f"Run again: the job gets a new identity token. {_SAFE_AGAIN}"
+    if _is_about_identity(links):
+        return _RUN_AGAIN
     if any(isinstance(link, requests.RequestException) for link in links):
         return (
             "If this is an outage, it is Sigstore's, not the index's: see its status page and "

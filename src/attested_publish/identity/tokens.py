@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +32,7 @@ from attested_publish.net.parallel import meanwhile
 from attested_publish.net.retry import Tell, persistently
 from attested_publish.net.unreachable import why_unreachable
 from attested_publish.net.untrusted import shown
-from attested_publish.problems import IdentityProblem, NoIdentity, Topic
+from attested_publish.problems import IdentityProblem, NoIdentity, Topic, counted
 
 if TYPE_CHECKING:
     from attested_publish.identity.publishers import Identity
@@ -54,6 +56,9 @@ _IDENTITY_TOKEN_LIMIT = 32 << 10
 """Characters; GitHub's have about 2,000. Masking a token takes a kilobyte for each of them."""
 
 _FRESH_SECONDS = 60.0
+_LEEWAY_SECONDS = 5.0
+"""By which sigstore lets clocks differ, too."""
+
 _PROVIDER_SECONDS = 30.0
 _LOOKUP_SECONDS = 2.0
 _PROGRAM_SECONDS = 30.0
@@ -240,6 +245,24 @@ def expires_at(token: str) -> float:
     Raises `IdentityProblem` if it is not a token.
     """
     return seconds(_claims(token).get("exp")) or 0.0
+
+
+def why_not_valid_now(token: str) -> str:
+    """Return why a token is not valid by this machine's clock, as a sentence; nothing if it is.
+
+    Raises `IdentityProblem` if it is not a token.
+    """
+    claims, now = _claims(token), time.time()
+    begins = max(seconds(claims.get(each)) or 0.0 for each in ("iat", "nbf"))
+    ends = seconds(claims.get("exp"))
+    if begins > now + _LEEWAY_SECONDS:
+        distance = f"only begins in {counted(math.ceil((begins - now) / 60), 'minute')}"
+    elif ends is not None and ends <= now:
+        distance = f"ended {counted(math.ceil((now - ends) / 60), 'minute')} ago"
+    else:
+        return ""
+    clock = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"The job's identity token {distance}, by this machine's clock ({clock})"
 
 
 def is_taken_once(token: str) -> bool:

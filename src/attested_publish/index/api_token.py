@@ -59,7 +59,10 @@ class Revocation(StrEnum):
 
 @dataclass
 class ApiToken:
-    """A token for uploads; `minted` and `expires` are epoch seconds, the latter if it is known."""
+    """A token for uploads; `minted` and `expires`, if it is known, are by `time.monotonic`.
+
+    So a clock that is set meanwhile makes it neither older nor younger.
+    """
 
     value: str = field(repr=False)
     minted: float
@@ -187,7 +190,7 @@ class TrustedCredentials:
         with self._lock:
             if not self._tokens:
                 self._mint()
-            elif not self._tokens[-1].is_good_for_now(time.time()):
+            elif not self._tokens[-1].is_good_for_now(time.monotonic()):
                 self._renew_early()
             return self._tokens[-1].value
 
@@ -227,7 +230,7 @@ class TrustedCredentials:
             self._mint()
         except NoSecondToken:
             # Then it is used until it expires.
-            if not self._tokens[-1].is_alive(time.time()):
+            if not self._tokens[-1].is_alive(time.monotonic()):
                 raise
 
     def _mint(self) -> None:
@@ -347,11 +350,12 @@ def _granted(
     value = granted.get("token")
     if isinstance(value, str) and value.isprintable() and 0 < len(value) <= _API_TOKEN_LIMIT:
         mask(value)
-        now = time.time()
+        minted = time.monotonic()
         expires = seconds(granted.get("expires"))
+        lifetime = 0.0 if expires is None else expires - time.time()
         # A token that has already expired would be renewed at every use: one of the clocks is
         # wrong, and the index will report when the token expires.
-        return ApiToken(value, now, expires if expires is not None and expires > now else None)
+        return ApiToken(value, minted, minted + lifetime if lifetime > 0 else None)
     title = f"{index.name} accepted the identity but issued no API token"
     if isinstance(value, str) and len(value) > _API_TOKEN_LIMIT:
         raise AnswerLost(

@@ -67,7 +67,8 @@ def persistently(
     the first attempt.
     """
     others = GaveUp() if given_up is None else given_up
-    started = time.time()
+    # The time of day may be set meanwhile.
+    started = time.monotonic()
     tries = 0
     failure: Problem | None = None
 
@@ -90,7 +91,8 @@ def persistently(
 
     def about_to_wait(state: RetryCallState) -> None:
         cause = failure.cause if failure is not None else "No answer"
-        end = time.strftime("%H:%M:%S", time.localtime(started + patience.seconds))
+        left = patience.seconds - (time.monotonic() - started)
+        end = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
         tell(f"{cause}; next try in {state.upcoming_sleep:.0f} s, giving up at {end}.")
 
     jitter = jittered(
@@ -107,7 +109,7 @@ def persistently(
     try:
         return retrying(attempt)
     except Problem as problem:
-        spent = time.time() - started
+        spent = time.monotonic() - started
         if tries > 1:
             problem.detail = f"{problem.detail}\nTried {tries} times in {spent:.0f} s."
         if problem.may_pass and not others:
