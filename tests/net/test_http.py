@@ -16,6 +16,7 @@ from attested_publish.net.connections import TooSlow
 from attested_publish.net.http import Answer, LedAstray, TooLarge, ask, new_session
 from attested_publish.net.unreachable import why_unreachable
 from attested_publish.rehearsal.serving import Server
+from support.hostile_peers import Answering, response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +122,15 @@ def test_a_redirect_is_followed_from_a_get_only_and_not_read() -> None:
                 ask(session, "GET", f"{server.url}/nowhere", headers={})
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("interim", ["100 Continue", "102 Processing", "103 Early Hints"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_interim_answer_is_not_the_answer(method: str, interim: str) -> None:
+    final = response(b"{}", status="201 Created")
+    answer = f"HTTP/1.1 {interim}\r\nLink: </a>\r\n\r\n".encode() + final
+    with Answering({"/": answer}) as peer, new_session(read=5.0) as session:
+        assert ask(session, method, f"{peer.url}/", headers={}).status == 201
 
 
 def test_what_is_encrypted_stays_so(encrypted: tuple[str, str], trickle: str) -> None:

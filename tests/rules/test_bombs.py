@@ -167,6 +167,14 @@ def test_the_name_is_judged_even_where_the_content_cannot_be(tmp_path: Path) -> 
     assert {one.rule for one in found} == {"sdist-filename", "archive-not-judged"}
 
 
+@pytest.mark.parametrize("filename", ["sample-1.0-py3-none-any.whl", "sample-1.0.zip"])
+def test_an_archive_with_nothing_in_it_is_judged(filename: str, tmp_path: Path) -> None:
+    path = tmp_path / filename
+    zipfile.ZipFile(path, "w").close()
+    rules = {one.rule for one in checks.check_file(path, path.name, path.stat().st_size)}
+    assert rules & {"wheel-file-missing", "sdist-top-folder"}
+
+
 @pytest.mark.parametrize("make", [make_wheel, make_sdist], ids=["wheel", "sdist"])
 def test_damage_never_ends_in_a_traceback(make: Callable[[Path], Path], tmp_path: Path) -> None:
     path = make(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -121,6 +122,23 @@ def doubled(folder: Path) -> Path:
     files = list(wheel_files().items())
     with pytest.warns(UserWarning, match="Duplicate name"):
         return write_zip(folder / WHEEL_NAME, [*files, files[0]])
+
+
+def vast_member(folder: Path) -> Path:
+    """A wheel with a member that claims, in both places, more bytes than a file can have."""
+    member = zipfile.ZipInfo("sample/vast.bin")
+    path = folder / WHEEL_NAME
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in wheel_files().items():
+            archive.writestr(name, content)
+        with archive.open(member, "w", force_zip64=True) as file:
+            file.write(b"x")
+        member.compress_size = 1 << 63
+    data = path.read_bytes()
+    stated = struct.pack("<HHQQ", 1, 16, 1, 1)
+    assert data.count(stated) == 1
+    path.write_bytes(data.replace(stated, struct.pack("<HHQQ", 1, 16, 1, 1 << 63)))
+    return path
 
 
 def packed(filename: str) -> Maker:
@@ -493,6 +511,7 @@ CASES = [
     Case("zip-name-control-character", ERROR, holding("sample/a\tb", b"")),
     Case("zip-directory", ERROR, in_end_record(8, b"\x09\x00\x09\x00")),
     Case("zip-malformed", ERROR, in_end_record(8, b"\x09\x00")),
+    Case("zip-malformed", ERROR, vast_member),
     Case(
         "archive-ambiguous",
         ERROR,

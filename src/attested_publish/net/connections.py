@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import math
+import re
 import socket
 import threading
 import time
@@ -28,6 +29,7 @@ HEAD_LIMIT = 1 << 16
 """Bytes of everything before a body: status lines and headers, including interim answers."""
 
 _INTERIM_ANSWERS = 10
+_INTERIM = re.compile(rb"HTTP/\d\.\d 1(?!01)\d\d(?!\d)")
 _ALL_ADDRESSES = 2
 """Times the limit for one address: the limit for a host that has several."""
 
@@ -193,6 +195,9 @@ class _Head:
         self._answers += line.startswith(b"HTTP/")
         if self._left < 0 or self._answers > _INTERIM_ANSWERS:
             raise EndlessHead("the headers of the answer never end")
+        if _INTERIM.match(line):
+            # http.client skips no other one, and takes "103 Early Hints" for the answer itself.
+            return b"HTTP/1.1 100 Continue\r\n"
         return line
 
     def flush(self) -> None:

@@ -7,6 +7,7 @@ only archives in which both find the same files, without rare features. Based on
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import struct
@@ -150,7 +151,7 @@ class Members:
         self._file = file
         self._seen: set[int] = set()
         starts = sorted({entry.header_offset for entry in archive.infolist()})
-        self._ends = dict(zip(starts, [*starts[1:], archive.start_dir], strict=True))
+        self._ends = dict(itertools.pairwise([*starts, archive.start_dir]))
 
     def record(self, entry: zipfile.ZipInfo, most: int) -> bytes | None:
         """Return the record of a member, from its header to the next one's; None if it is odd.
@@ -349,7 +350,12 @@ class _Walk:
                 "zip-sizes",
                 f"The sizes of the member {_text(name)} differ from those in the zip's directory.",
             )
-        self._file.seek(packed, 1)
+        try:
+            self._file.seek(packed, 1)
+        except (OSError, ValueError, OverflowError):
+            raise _malformed(
+                f"the member {_text(name)} claims to have {packed:,} bytes, more than any file"
+            ) from None
         if name in self._local:
             raise _Odd("zip-duplicate", f"The member {_text(name)} exists twice.")
         self._local.add(name)
