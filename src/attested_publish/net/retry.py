@@ -67,7 +67,6 @@ def persistently(
     the first attempt.
     """
     others = GaveUp() if given_up is None else given_up
-    # The time of day may be set meanwhile.
     started = time.monotonic()
     tries = 0
     failure: Problem | None = None
@@ -91,7 +90,7 @@ def persistently(
 
     def about_to_wait(state: RetryCallState) -> None:
         cause = failure.cause if failure is not None else "No answer"
-        left = patience.seconds - (time.monotonic() - started)
+        left = started + patience.seconds - time.monotonic()
         end = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
         tell(f"{cause}; next try in {state.upcoming_sleep:.0f} s, giving up at {end}.")
 
