@@ -90,8 +90,7 @@ def persistently(
 
     def about_to_wait(state: RetryCallState) -> None:
         cause = failure.cause if failure is not None else "No answer"
-        left = started + patience.seconds - time.monotonic()
-        end = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
+        end = _time_of_day(started + patience.seconds)
         tell(f"{cause}; next try in {state.upcoming_sleep:.0f} s, giving up at {end}.")
 
     jitter = jittered(
@@ -114,6 +113,11 @@ def persistently(
         if problem.may_pass and not others:
             _explain_wait(problem, patience, spent)
         raise
+
+
+def _time_of_day(moment: float) -> str:
+    """Return what the clock will show at a moment of `time.monotonic`."""
+    return time.strftime("%H:%M:%S", time.localtime(time.time() + moment - time.monotonic()))
 
 
 def _explain_wait(problem: Problem, patience: Patience, spent: float) -> None:
