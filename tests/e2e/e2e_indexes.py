@@ -5,21 +5,25 @@ tests/index/test_index_answers.py has imitations of those that cannot be run her
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import re
+import subprocess
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.command import command
+from support.command import command, command_line
 from support.e2e.real_indexes import RealIndex, running_devpi, running_pypiserver
+from support.environment import without_a_job
 from support.makers import make_release, make_wheel
 from support.other_indexes import NEXUS, OtherIndex
 from support.servers import serving
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -173,3 +177,60 @@ def test_an_address_that_takes_no_uploads_is_named(release: Release) -> None:
     assert done.returncode == 1, done.stdout
     assert re.search("40[45]", release.told)
     assert re.search("repository-url|address", release.told)
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.15, 0.4])
+def test_an_index_that_crashes_in_the_middle_of_uploads(
+    index: RealIndex, tmp_path: Path, moment: float
+) -> None:
+    """It is started again with what it had stored; the run goes on, or the next one does."""
+    project = next(PROJECTS)
+    release = Release(index, project, tmp_path / "dist", {})
+    release.folder.mkdir()
+    for number in range(6):
+        content = random.Random(number).randbytes(8_000_000)
+        make_wheel(
+            release.folder,
+            project,
+            tag=f"cp31{number}-none-any",
+            extra_files={f"{project}/data.bin": content},
+        )
+    command = command_line(
+        *("publish", release.folder, "--repository-url", index.upload_url),
+        *("--user", index.user),
+    )
+    with subprocess.Popen(
+        command,
+        env={
+            **without_a_job(),
+            "NO_PROXY": "127.0.0.1",
+            "ATTESTED_PUBLISH_PASSWORD": index.password,
+            "PYTHONUNBUFFERED": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        lines = iter(process.stdout.readline, "")
+        assert any(line.startswith("upload") for line in lines)
+        time.sleep(moment)
+        index.server.kill()
+        time.sleep(1)
+        index.server.start()
+        printed = "".join(lines)
+    assert "Traceback" not in printed
+    assert process.returncode in {0, 1}
+    again = release.publish()
+    if again.returncode and index.software == "pypiserver":
+        # It writes a file where it serves it from, so a crash leaves half of one: that is named.
+        (taken,) = [file for file in release.report["files"] if file["findings"]]
+        assert taken["findings"][0]["rule"] == "filename-taken"
+        half = index.file(project, taken["filename"])
+        assert (release.folder / taken["filename"]).read_bytes().startswith(half)
+        return
+    assert again.returncode == 0, printed + again.stdout
+    assert {file["status"] for file in release.report["files"]} <= {"uploaded", "already-there"}
+    for path in release.folder.iterdir():
+        stored = index.file(project, path.name)
+        assert hashlib.sha256(stored).digest() == hashlib.sha256(path.read_bytes()).digest()

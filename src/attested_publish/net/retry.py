@@ -67,7 +67,6 @@ def persistently(
     the first attempt.
     """
     others = GaveUp() if given_up is None else given_up
-    # The time of day may be set meanwhile.
     started = time.monotonic()
     tries = 0
     failure: Problem | None = None
@@ -91,8 +90,7 @@ def persistently(
 
     def about_to_wait(state: RetryCallState) -> None:
         cause = failure.cause if failure is not None else "No answer"
-        left = patience.seconds - (time.monotonic() - started)
-        end = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
+        end = _time_of_day(started + patience.seconds)
         tell(f"{cause}; next try in {state.upcoming_sleep:.0f} s, giving up at {end}.")
 
     jitter = jittered(
@@ -115,6 +113,11 @@ def persistently(
         if problem.may_pass and not others:
             _explain_wait(problem, patience, spent)
         raise
+
+
+def _time_of_day(moment: float) -> str:
+    """Return what the clock will show at a moment of `time.monotonic`."""
+    return time.strftime("%H:%M:%S", time.localtime(time.time() + moment - time.monotonic()))
 
 
 def _explain_wait(problem: Problem, patience: Patience, spent: float) -> None:

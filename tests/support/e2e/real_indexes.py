@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import requests
 
@@ -36,6 +38,8 @@ class RealIndex:
     """
 
     root: str
+    server: Server
+    software: str
     upload_url: str
     wrong_url: str
     simple_path: str
@@ -49,6 +53,14 @@ class RealIndex:
         address = f"{scheme}://{self.user}:{self.password}@{host}{self.simple_path}"
         self._pip("download", "--no-deps", "--only-binary", ":all:", requirement, address, folder)
         return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def file(self, project: str, filename: str) -> bytes:
+        """Return a file that the project's page links to."""
+        credentials = (self.user, self.password)
+        page = f"{self.root}{self.simple_path}{project}/"
+        answer = requests.get(page, auth=credentials, timeout=20, headers={"Accept": "text/html"})
+        (link,) = re.findall(rf'href="([^"#]*/{re.escape(filename)})[#"]', answer.text)
+        return requests.get(urljoin(page, link), auth=credentials, timeout=20).content
 
     def _pip(self, *arguments: str | Path) -> None:
         *command, address, folder = arguments
@@ -92,13 +104,15 @@ def running_devpi(folder: Path) -> Iterator[RealIndex]:
         *(_PROGRAMS / "devpi-server", "--serverdir", state, "--offline-mode"),
         *("--host", "127.0.0.1", "--port", str(port), *_CHEAP),
     ]
-    with _running(command, folder / "devpi.log", f"{root}/+api"):
+    with _running(command, folder / "devpi.log", f"{root}/+api") as server:
         for user, its_password in (("someone", password), ("stranger", of_stranger)):
             _put(f"{root}/{user}", ("root", of_root), {"password": its_password})
         settings = {"type": "stage", "bases": [], "volatile": False}
         _put(f"{root}/someone/release", ("someone", password), settings)
         yield RealIndex(
             root,
+            server,
+            "devpi-server",
             upload_url=f"{root}/someone/release/",
             wrong_url=f"{root}/",
             simple_path="/someone/release/+simple/",
@@ -138,9 +152,11 @@ def running_pypiserver(folder: Path, elsewhere: str) -> Iterator[RealIndex]:
         *("--passwords", passwords, "--authenticate", "update,list,download"),
         *("--fallback-url", elsewhere, folder / "packages"),
     ]
-    with _running(command, folder / "pypiserver.log", f"{root}/"):
+    with _running(command, folder / "pypiserver.log", f"{root}/") as server:
         yield RealIndex(
             root,
+            server,
+            "pypiserver",
             upload_url=f"{root}/",
             wrong_url=f"{root}/legacy/",
             simple_path="/simple/",
@@ -149,23 +165,50 @@ def running_pypiserver(folder: Path, elsewhere: str) -> Iterator[RealIndex]:
         )
 
 
-@contextlib.contextmanager
-def _running(command: list[str | Path], log: Path, address: str) -> Iterator[None]:
-    """Run a server until it is no longer needed; it answers at `address` once it is up."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        wait_for(lambda: _is_up(process, log, address), _START_SECONDS)
-        yield
-    finally:
-        process.terminate()
+class Server:
+    """A process that serves an index at `address`, and can be started again with its state."""
+
+    def __init__(self, command: list[str | Path], log: Path, address: str) -> None:
+        self._command = command
+        self._log = log
+        self._address = address
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self._log.open("ab") as output:
+            process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+        self._process = process
+        wait_for(lambda: _is_up(process, self._log, self._address), _START_SECONDS)
+
+    def kill(self) -> None:
+        """End it as a crash does, whatever it is doing."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def end(self) -> None:
+        """End it."""
+        if self._process is None:
+            return
+        self._process.terminate()
         try:
-            process.wait(_STOP_SECONDS)
+            self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self.kill()
+
+
+@contextlib.contextmanager
+def _running(command: list[str | Path], log: Path, address: str) -> Iterator[Server]:
+    """Run a server until it is no longer needed; it answers at `address` once it is up."""
+    server = Server(command, log, address)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.end()
 
 
 def _is_up(process: subprocess.Popen[bytes], log: Path, address: str) -> bool:
