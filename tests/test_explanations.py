@@ -349,7 +349,8 @@ def test_row_19_a_foreign_audience(stage: Stage) -> None:
 
 def test_row_21_the_log_is_out_of_order(stage: Stage) -> None:
     stage.fault("log=502")
-    outcome = act_soon(stage)
+    # Long enough for a slow machine to get as far as the log.
+    outcome = act_soon(stage, 2.0)
     (file,) = [each for each in statuses(outcome) if statuses(outcome)[each] == "failed"]
     outcome.explains(
         Topic.NOT_SIGNED,

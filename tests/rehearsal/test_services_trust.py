@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -209,9 +210,8 @@ def test_a_folder_that_is_a_link(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_the_documented_way_leaves_nothing_to_others(tmp_path: Path) -> None:
     """`umask 077` stands in the documentation: what the shell itself writes is private, too."""
-    command = (
-        f"umask 077; exec {sys.executable} -m attested_publish services --export world > world.json"
-    )
+    program = shlex.join([sys.executable, "-m", "attested_publish"])
+    command = f"umask 077; exec {program} services --export world > world.json"
     process = subprocess.Popen(["/bin/sh", "-c", command], cwd=tmp_path, env=without_a_job())
     try:
         while (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -62,7 +63,8 @@ def test_names_that_others_use_too_are_only_taken_from_the_command_line(tmp_path
     rule = "echo [$(DIST)$(TESTS)$(VERSION)]"
     assert run_make(tmp_path, rule, variables) == "[]\n"
     # `make e2e TESTS=…` passes that on to another make.
-    rule = "$(MAKE) -s -f $(firstword $(MAKEFILE_LIST)) -f rules.mk inner\ninner:\n\t@" + rule
+    makefile = shlex.quote(f"{ROOT}/Makefile").replace("$", "$$")
+    rule = f"$(MAKE) -s -f {makefile} -f rules.mk inner\ninner:\n\t@{rule}"
     assert run_make(tmp_path, rule, variables, "DIST=asked") == "[asked]\n"
 
 

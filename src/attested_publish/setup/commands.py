@@ -59,6 +59,7 @@ _TOP = re.compile(r"(?:GITHUB_WORKSPACE|CI_PROJECT_DIR|HOME|PWD|OLDPWD|RUNNER_TE
 """Variables whose value is not that of one of several projects' folders."""
 
 _PUBLISHING = re.compile(r"publish|release|upload|pypi|twine", re.IGNORECASE)
+_VARIABLES_FILE = re.compile(r"\bGITHUB_ENV\b")
 """What is in the name of a task or script that may publish."""
 
 _BUILDING = re.compile(r"(?:^|[^a-z])(?:build|sdist|wheels?|package)(?:[^a-z]|$)", re.IGNORECASE)
@@ -482,10 +483,11 @@ def _note_exported(command: Command, shell: Shell) -> None:
         (name, tuple(each.removesuffix("\\n") for each in shell.texts(word)))
         for name, word in printed
     ]
-    is_file = "GITHUB_ENV" in command.target
+    is_file = bool(_VARIABLES_FILE.search(command.target))
     is_tee = bool(words) and words[0] in {"tee", "Out-File", "Add-Content"}
     if is_tee:
-        is_file = any("GITHUB_ENV" in (part.variable or "") for w in command.words for part in w)
+        names = (part.variable or "" for word in command.words for part in word)
+        is_file = any(map(_VARIABLES_FILE.search, names))
     if is_file:
         # A group's output goes there as a whole: what was printed in it is not told apart.
         shell.exported += found or shell.printed

@@ -208,7 +208,7 @@ HOSTILE = {
         + "}}",
     ),
     "requirements": ("requirements.txt", f"a==1 --hash=sha256:{SHA256}\n" * 350_000),
-    "a policy": ("publishers.toml", "".join(f"[project.p{n}]\n" for n in range(200_000))),
+    "a policy": ("publishers.toml", "".join(f"[t{n}]\n" for n in range(400_000))),
 }
 
 
