@@ -81,7 +81,7 @@ def published(stage: Stage, clock: Clock, changes: dict[str, int]) -> Outcome:
     return outcome_of(process.wait(), "".join(printed), environment)
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -107,6 +107,7 @@ def test_a_release_that_is_signed_is_published(
         assert all(0 <= spent < 60 for spent in outcome.report["seconds"].values())
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("ahead", "says"),
     [(HOUR, r"The job's identity token ended \d+ minutes ago"), (-30, "only begins in 1 minute")],

@@ -146,6 +146,7 @@ def test_files_of_other_services_that_were_not_reached_may_publish(tmp_path):
     assert any(".travis.yml was not read" in each for each in found.notices)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("remote", [GITLAB, "https://bitbucket.org/group/sample.git"])
 def test_no_workflow_is_promised_where_none_would_be_written(remote, tmp_path):
     root = repository(tmp_path / "repository", {}, remote)
@@ -286,6 +287,7 @@ NEVER = {
 }
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("text", NEVER.values(), ids=NEVER)
 def test_an_upload_that_never_runs_is_named(text, tmp_path):
     root = repository(tmp_path / "repository", {NAME: text})

@@ -55,6 +55,7 @@ ATTESTED = {
 }
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("steps", "end"), ATTESTED.values(), ids=ATTESTED)
 def test_attestations_are_promised_only_where_there_are_any(steps, end, tmp_path):
     root = repository(tmp_path / "repository", {NAME: workflow(steps)})

@@ -213,7 +213,7 @@ HOSTILE = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not limit memory")
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_the_command_ends_with_a_sentence(tmp_path: Path, kind: str) -> None:
     name, text = HOSTILE[kind]
