@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -35,6 +35,11 @@ class Place(StrEnum):
     def is_public(self) -> bool:
         """Whether it is one of the two indexes that are set up here."""
         return self in {Place.PYPI, Place.TESTPYPI}
+
+
+def may_be_public(places: Iterable[Place]) -> bool:
+    """Whether one of several places is, or may be, PyPI or TestPyPI."""
+    return any(place is not Place.OTHER for place in places)
 
 
 def place_of(address: str) -> Place:

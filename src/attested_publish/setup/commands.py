@@ -13,6 +13,7 @@ from attested_publish.setup.addresses import (
     SECRET_TEXT,
     UNKNOWN_TEXT,
     Place,
+    may_be_public,
     place_named,
     place_of,
     pypirc,
@@ -59,8 +60,10 @@ _TOP = re.compile(r"(?:GITHUB_WORKSPACE|CI_PROJECT_DIR|HOME|PWD|OLDPWD|RUNNER_TE
 """Variables whose value is not that of one of several projects' folders."""
 
 _PUBLISHING = re.compile(r"publish|release|upload|pypi|twine", re.IGNORECASE)
-_VARIABLES_FILE = re.compile(r"\bGITHUB_ENV\b")
 """What is in the name of a task or script that may publish."""
+
+_VARIABLES_FILE = re.compile(r"\bGITHUB_ENV\b")
+"""What a command names that writes to GitHub's file of variables."""
 
 _BUILDING = re.compile(r"(?:^|[^a-z])(?:build|sdist|wheels?|package)(?:[^a-z]|$)", re.IGNORECASE)
 """What is in the name of a task or script that builds distributions."""
@@ -294,6 +297,11 @@ class Found:
 
     exported: tuple[tuple[str, Texts], ...] = ()
     """The variables that later steps of the job have, by GitHub's `GITHUB_ENV`."""
+
+    @property
+    def may_be_public(self) -> bool:
+        """Whether an upload may be to PyPI or TestPyPI."""
+        return any(may_be_public(each.places) for each in self.uploads)
 
     @property
     def delegated(self) -> tuple[int, ...]:

@@ -28,8 +28,8 @@ def why_not_to_change(root: Path, name: str) -> str | None:
         return "git is not installed, so whether it has uncommitted changes is not known"
     try:
         content = (root / name).read_bytes()
-        committed = _asked(program, root, "ls-tree", "HEAD", "--", name)
-        staged = _asked(program, root, "ls-files", "--stage", "--", name)
+        committed = answer_of_git(program, root, "ls-tree", "HEAD", "--", name)
+        staged = answer_of_git(program, root, "ls-files", "--stage", "--", name)
     except (OSError, subprocess.TimeoutExpired):
         return "git could not be asked whether it has uncommitted changes"
     if committed is None or staged is None:
@@ -41,8 +41,11 @@ def why_not_to_change(root: Path, name: str) -> str | None:
     return None
 
 
-def _asked(program: str, root: Path, *words: str) -> str | None:
-    """Return what git prints; `None` if it fails."""
+def answer_of_git(program: str, root: Path, *words: str) -> str | None:
+    """Return what git, whose path is `program`, prints about a repository; `None` if it fails.
+
+    Raises `OSError`, `subprocess.TimeoutExpired`.
+    """
     command = [
         *(program, "--no-optional-locks", "--literal-pathspecs"),
         # None of these is needed, whoever configured them; and nothing is to be fetched.

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from attested_publish.setup.addresses import Place
+from attested_publish.setup.addresses import Place, may_be_public
 
 _FOR_PUBLISHING = re.compile(r"pypi|release|publish|deploy", re.IGNORECASE)
 
@@ -66,7 +66,7 @@ class Uploading:
     @property
     def may_be_public(self) -> bool:
         """Whether it may upload to PyPI or TestPyPI."""
-        return any(place is not Place.OTHER for place in self.places)
+        return may_be_public(self.places)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attested_publish.setup.addresses import Place
 from attested_publish.setup.commands import Found, Shell, read
 from attested_publish.setup.jobs import Spot
 from attested_publish.setup.reading import NotRead, is_utf8
@@ -148,7 +147,7 @@ class OtherServices:
             return False
         found = read(command, Shell(self._projects))
         if found.uploads:
-            return any(place is not Place.OTHER for each in found.uploads for place in each.places)
+            return found.may_be_public
         return is_uploading or self._runs_one(found)
 
     def _is_script(self, name: str) -> bool:

@@ -17,6 +17,7 @@ import requests
 
 from attested_publish import __version__
 from attested_publish.net.http import ask, new_session
+from attested_publish.setup.git import answer_of_git
 from attested_publish.setup.github_steps import OURS
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -111,19 +112,14 @@ def _checked_out(root: Path) -> str | None:
 def _is_tagged(root: Path, tag: str, commit: str) -> bool:
     """Whether a checkout has a tag for its commit; one that cannot be read does not count."""
     program = shutil.which("git")
-    command = [program or "git", "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}"]
+    if program is None:
+        return False
+    words = ("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}")
     try:
-        done = subprocess.run(  # noqa: S603 - git itself, no shell
-            command,
-            cwd=root,
-            capture_output=True,
-            timeout=_SECONDS,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        found = answer_of_git(program, root, *words)
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return done.stdout.decode(errors="replace").strip() == commit
+    return found is not None and found.strip() == commit
 
 
 def _released() -> str | None:

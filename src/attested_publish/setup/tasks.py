@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from attested_publish.setup.addresses import MARKS, UNKNOWN_TEXT, Place
+from attested_publish.setup.addresses import MARKS, UNKNOWN_TEXT
 from attested_publish.setup.commands import Delegated, Shell, read
 from attested_publish.setup.reading import NotRead
 
@@ -62,6 +62,7 @@ class Tasks:
         self._tree = tree
         self._projects = projects
         self._known: dict[tuple[Delegated, str], Answer] = {}
+        self._rules: dict[tuple[Sequence[str], str], Mapping[str, tuple[str, str]] | None] = {}
 
     def answer(self, run: Delegated, folder: str = "", depth: int = 0) -> Answer:
         """Say whether what a command runs uploads; `folder` is where the command is run."""
@@ -109,9 +110,7 @@ class Tasks:
     def _of_shell(self, script: str, folder: str, depth: int) -> Answer:
         """Say whether a shell script uploads, by itself or by what it runs."""
         found = read(script[:_LONGEST_TASK], Shell(self._projects))
-        if any(place is not Place.OTHER for each in found.uploads for place in each.places):
-            return Answer.YES
-        if found.by_setup_py:
+        if found.may_be_public or found.by_setup_py:
             return Answer.YES
         answers = {self.answer(each, folder, depth + 1) for _, each in found.delegates}
         if Answer.YES in answers:
@@ -131,14 +130,12 @@ class Tasks:
         self, files: Sequence[str], names: Sequence[str], folder: str, depth: int
     ) -> Answer:
         """Say whether a rule of a Makefile or justfile uploads, or one that it needs."""
-        text = next((text for name in files if (text := self._text(folder, name))), None)
-        if text is None:
+        if (files, folder) not in self._rules:
+            text = next((text for name in files if (text := self._text(folder, name))), None)
+            self._rules[files, folder] = None if text is None else _rules_by_name(text)
+        rules = self._rules[files, folder]
+        if rules is None:
             return Answer.UNKNOWN
-        rules: dict[str, tuple[str, str]] = {}
-        for heads, needs, body in _rules(text):
-            for head in heads:
-                earlier = rules.get(head, ("", ""))
-                rules[head] = (f"{earlier[0]} {needs}", f"{earlier[1]}\n{body}")
         first = next((name for name in rules if not name.startswith(".")), "")
         wanted = [name for name in names if name in rules] or [first] * (not names)
         answers = set() if wanted else {Answer.UNKNOWN}
@@ -228,6 +225,16 @@ def _in(folder: str, run: Delegated) -> str:
 
 def _worst(answers: set[Answer]) -> Answer:
     return next((each for each in (Answer.YES, Answer.UNKNOWN) if each in answers), Answer.NO)
+
+
+def _rules_by_name(text: str) -> dict[str, tuple[str, str]]:
+    """Return what each rule of a Makefile or a justfile needs, and its lines."""
+    rules: dict[str, tuple[str, str]] = {}
+    for heads, needs, body in _rules(text):
+        for head in heads:
+            earlier = rules.get(head, ("", ""))
+            rules[head] = (f"{earlier[0]} {needs}", f"{earlier[1]}\n{body}")
+    return rules
 
 
 def _rules(text: str) -> Iterator[tuple[list[str], str, str]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from attested_publish.setup import github_steps
 from attested_publish.setup.addresses import UNKNOWN_TEXT
 from attested_publish.setup.documents import Document, Table, Text, texts_in
-from attested_publish.setup.jobs import Job, Provider, Spot, Trigger
+from attested_publish.setup.jobs import Job, Provider, Spot, Trigger, Uploading
 from attested_publish.setup.permissions import Permissions
 from attested_publish.setup.projects import MOST_HINTS
 from attested_publish.setup.scopes import OTHER, Scope, cases, combinations
@@ -254,14 +254,14 @@ class Workflows:
             if self._sources.is_late(document.name):
                 break
             scripts = self._scripts.of(step)
-            uploads = github_steps.uploads(step, scripts)
+            uploads = list(github_steps.uploads(step, scripts))
             public = [each.spot for each in uploads if each.may_be_public]
             if defined.is_dead or step.is_dead:
                 self._dead |= dict.fromkeys(public)
                 continue
             self._live |= {*public}
             steps.export(step, (each for found, _ in scripts for each in found.exported))
-            mentions += self._note_step(job, step, scripts)
+            mentions += self._note_step(job, step, scripts, uploads)
             certain, likely = github_steps.may_publish(step, scripts, self._tasks)
             may_publish += likely
             signed_in += certain
@@ -286,9 +286,13 @@ class Workflows:
             ]
 
     @staticmethod
-    def _note_step(job: Job, step: Step, scripts: Sequence[github_steps.Script]) -> list[str]:
+    def _note_step(
+        job: Job,
+        step: Step,
+        scripts: Sequence[github_steps.Script],
+        uploads: Sequence[Uploading],
+    ) -> list[str]:
         """Add to a job what one of its steps does; return the conditions of an upload."""
-        uploads = list(github_steps.uploads(step, scripts))
         job.uploads += uploads
         job.builds += github_steps.builds(step, scripts)
         job.hints += github_steps.hints(step, scripts)

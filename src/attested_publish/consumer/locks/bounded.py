@@ -21,8 +21,8 @@ from attested_publish.consumer.locks.expectations import Policy, parse_policy
 from attested_publish.consumer.locks.model import Lock, LockError
 from attested_publish.consumer.locks.reading import (
     bounded_content,
+    content_of,
     parse_lock,
-    unread,
     why_unread,
 )
 from attested_publish.consumer.locks.requirements import LARGEST, Beside
@@ -56,14 +56,8 @@ def read_lock(path: Path) -> Lock:
 
     These have to lie below its folder, also after symbolic links are followed. Raises `LockError`.
     """
-    name = shown(path, 200)
-    try:
-        folder = path.resolve().parent
-        content = bounded_content(path)
-    except Broken as error:
-        raise LockError(name, error.why) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise unread(name, error) from error
+    content = content_of(path)
+    folder = path.resolve().parent
 
     def beside(relative: str) -> bytes | None:
         try:
@@ -96,13 +90,7 @@ def lock_in(content: bytes, name: str, *, beside: Beside = lambda _: None) -> Lo
 
 def read_policy(path: Path) -> Policy:
     """Read `publishers.toml`. Raises `LockError`."""
-    name = shown(path, 200)
-    try:
-        content = bounded_content(path, MOST_OF_POLICY)
-    except Broken as error:
-        raise LockError(name, error.why) from error
-    except (OSError, ValueError) as error:
-        raise unread(name, error) from error
+    content = content_of(path, MOST_OF_POLICY)
     if len(content) <= MOST_HERE:
         return parse_policy(content, str(path))
     with asking(str(path), _SECONDS, _MEMORY) as ask:

@@ -68,6 +68,20 @@ def bounded_content(path: Path, most: int = MOST_BYTES) -> bytes:
     return content
 
 
+def content_of(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Return the bytes of a file that the user named. Raises `LockError`."""
+    name = shown(path, 200)
+    try:
+        return bounded_content(path, most)
+    except Broken as error:
+        raise LockError(name, error.why) from error
+    except FileNotFoundError as error:
+        remedy = "Check its path, which is relative to the working directory."
+        raise LockError(name, "There is no such file.", remedy=remedy) from error
+    except (OSError, ValueError) as error:
+        raise LockError(name, f"It could not be read: {why_unread(error)}.") from error
+
+
 def is_pylock(name: str) -> bool:
     """Whether PEP 751 reserves a filename for locks: `pylock.toml`, `pylock.NAME.toml`."""
     return _PYLOCK.fullmatch(name) is not None
@@ -146,17 +160,6 @@ def _recognized(text: str) -> tuple[Format, dict[str, Any]]:
             return Format.REQUIREMENTS, {}
         case _:
             raise Broken("It is none of the formats that can be read: " + ", ".join(Format) + ".")
-
-
-def unread(name: str, error: Exception) -> LockError:
-    """Return the problem that a file could not be opened or read."""
-    if isinstance(error, FileNotFoundError):
-        return LockError(
-            name,
-            "There is no such file.",
-            remedy="Check its path, which is relative to the working directory.",
-        )
-    return LockError(name, f"It could not be read: {why_unread(error)}.")
 
 
 def why_unread(error: Exception) -> str:

@@ -12,8 +12,7 @@ from typing import Final
 from attested_publish.consumer.locks.bounded import asking
 from attested_publish.consumer.locks.model import LockError
 from attested_publish.consumer.locks.pinning import Identities, pinned
-from attested_publish.consumer.locks.reading import bounded_content, is_pylock, unread, why_unread
-from attested_publish.consumer.locks.toml import Broken
+from attested_publish.consumer.locks.reading import content_of, is_pylock, why_unread
 from attested_publish.net.untrusted import shown
 
 _BOM = "\ufeff"
@@ -48,13 +47,14 @@ def write_identities(path: Path, verified: Identities) -> bool:
         )
     is_there = is_pylock(path.name) or path.exists() or path.is_symlink()
     old = _text_of(path, name) if is_there else ""
-    new = _changed(old, path, verified)
+    text = old.removeprefix(_BOM)
+    new = _changed(text, path, verified)
     if new is None:
         return False
     try:
-        start = _BOM if path.exists() and bounded_content(path).startswith(_BOM.encode()) else ""
+        start = old.removesuffix(text)
         _write(path.resolve(), (start + new).encode("utf-8"))
-    except (OSError, RuntimeError, Broken) as error:
+    except (OSError, RuntimeError) as error:
         raise LockError(name, f"It could not be written: {why_unread(error)}.") from error
     return True
 
@@ -70,13 +70,9 @@ def _changed(old: str, path: Path, verified: Identities) -> str | None:
 
 def _text_of(path: Path, name: str) -> str:
     try:
-        return bounded_content(path).decode("utf-8").removeprefix(_BOM)
+        return content_of(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise LockError(name, "It is not UTF-8.") from error
-    except Broken as error:
-        raise LockError(name, error.why) from error
-    except (OSError, ValueError) as error:
-        raise unread(name, error) from error
 
 
 def _write(target: Path, content: bytes) -> None:
