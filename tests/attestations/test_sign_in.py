@@ -71,7 +71,7 @@ def browser(folder: Path) -> str:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such terminals")
 def test_attest_with_the_browser(dist: Path) -> None:
-    # As long as Sigstore's own tokens: a job's would be fetched anew before each use.
+    # As long as Sigstore's own tokens: a job's would be fetched again before each use.
     with staged(dist, identity_lifetime=50.0) as stage:
         attest_with_the_browser(stage)
 

@@ -98,7 +98,7 @@ def _hold(name: str, seed: str, number: int, ground: Ground) -> str:
 
 
 def _forget_peak() -> float:
-    """Have Linux begin anew to note the peak of memory (proc(5), clear_refs); give the present."""
+    """Have Linux forget the peak of memory so far (proc(5), clear_refs); return the present use."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     return _megabytes("VmRSS")

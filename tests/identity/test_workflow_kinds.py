@@ -1,6 +1,6 @@
 """Where a publishing job may be defined: what is predicted is what PyPI's server then does.
 
-A table of callers, called workflows and registrations. Each row is tried by hand, without any of
+A table of callers, reusable workflows and registrations. Each row is tried by hand, without any of
 the program's decisions: a token is exchanged, and each kind of attestation is signed and uploaded.
 """
 

@@ -15,6 +15,7 @@ import pytest
 
 from support.action import ACTION, Outcome, job, outcome_of, run_action
 from support.makers import make_wheel
+from support.paths import TESTS
 from support.releases import staged
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ DAY = 90_000
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("clock") / "jump.so"
-    source = Path(__file__).parents[1] / "support" / "jump.c"
+    made = tmp_path_factory.mktemp("clock") / "clock.so"
+    source = TESTS / "support" / "clock.c"
     subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", made, source], check=True)
     return made
 

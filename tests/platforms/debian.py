@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from support.e2e import machine
 from support.e2e.commands import run
-from support.paths import ROOT
+from support.paths import ROOT, TESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ _PACKAGES = (
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _SOURCE = "attested-publish"
-_CLOCK = "/usr/local/lib/ahead.so"
+_CLOCK = "/usr/local/lib/clock.so"
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Debian:
         preload = self.root / "etc/ld.so.preload"
         preload.unlink(missing_ok=True)
         if clock.ahead:
-            shutil.copy(Path(__file__).parent / "ahead.c", self.root)
+            shutil.copy(TESTS / "support" / "clock.c", self.root)
             options = ["-O2", "-fPIC", "-shared", f"-DAHEAD={clock.ahead}", "-o", _CLOCK]
-            run("chroot", str(self.root), "gcc", *options, "/ahead.c")
+            run("chroot", str(self.root), "gcc", *options, "/clock.c")
             preload.write_text(f"{_CLOCK}\n")
 
 
