@@ -448,6 +448,20 @@ def test_a_report_that_cannot_be_written_is_found_before_anything_is_done(tmp_pa
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
+def test_links_in_a_circle_are_said_to_be_that(tmp_path: Path) -> None:
+    make_release(tmp_path)
+    circle = tmp_path / "circle.json"
+    circle.symlink_to(circle)
+    done = command("check", tmp_path, "--offline", "--report", circle)
+    assert done.returncode == 2
+    assert "--report cannot be written: Too many" in done.stderr
+    done = command("convert", circle)
+    assert done.returncode == 1
+    assert "circle.json: It cannot be read" in done.stderr
+    assert "re-run uploads" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
 def test_a_report_goes_to_where_a_link_leads(tmp_path: Path) -> None:
     (tmp_path / "dist").mkdir()
     make_release(tmp_path / "dist")

@@ -159,6 +159,7 @@ def test_no_workflow_is_promised_where_none_would_be_written(remote, tmp_path):
 # Tasks that GitHub's jobs run.
 
 TAGS = "on: {push: {tags: ['v*']}}\n"
+SCRIPTS = '[project]\nname = "sample"\nversion = "1"\n'
 PYPI_TOKEN = "        env: {PYPI_TOKEN: '${{ secrets.PYPI_TOKEN }}'}\n"
 TASKS = {
     "make": (run("make all"), {"Makefile": MAKEFILE}),
@@ -177,6 +178,62 @@ TASKS = {
         {
             "tox.ini": "[testenv:{check,ship}]\ndeps = twine\ncommands =\n    python -m twine upload {toxinidir}/dist/*\n"
         },
+    ),
+    "make, in an included file": (
+        run("make ship"),
+        {"Makefile": "include mk/*.mk\n", "mk/a.mk": "ship:\n\ttwine upload dist/*\n"},
+    ),
+    "make, in a file that an included one includes": (
+        run("make ship"),
+        {
+            "Makefile": "test:\n\tpytest\n-include a.mk\n",
+            "a.mk": "include b.mk  # more\n",
+            "b.mk": "ship:\n\ttwine upload dist/*\n",
+        },
+    ),
+    "tox, without a name": (
+        run("tox"),
+        {
+            "tox.ini": "[tox]\nenvlist =\n    py\n    ship\n[testenv:ship]\ncommands =\n  twine upload dist/*\n"
+        },
+    ),
+    "tox run": (
+        run("uvx tox run -e ship"),
+        {"setup.cfg": "[testenv:ship]\ncommands = twine upload dist/*\n"},
+    ),
+    "tox, with a factor": (
+        run("tox -e py313-ship"),
+        {"tox.ini": "[testenv]\ncommands =\n  ship: twine upload dist/*\n"},
+    ),
+    "tox in pyproject.toml": (
+        run("tox -e ship"),
+        {
+            "pyproject.toml": SCRIPTS
+            + '[tool.tox.env.ship]\ncommands = [["twine", "upload", "x"]]\n'
+        },
+    ),
+    "tox.toml, without a name": (
+        run("tox"),
+        {"tox.toml": 'env_list = ["ship"]\n[env.ship]\ncommands = [["twine", "upload", "x"]]\n'},
+    ),
+    "hatch's script": (
+        run("hatch run ship"),
+        {
+            "pyproject.toml": SCRIPTS
+            + '[tool.hatch.envs.default.scripts]\nship = [\n  "hatch build",\n  "twine upload dist/*",\n]\n'
+        },
+    ),
+    "the script of an environment of hatch's": (
+        run("hatch run rel:ship"),
+        {"hatch.toml": '[envs.rel.scripts]\nship = "twine upload dist/*"\n'},
+    ),
+    "PDM's script": (
+        run("pdm run ship"),
+        {"pyproject.toml": SCRIPTS + '[tool.pdm.scripts]\nship = {cmd = "twine upload dist/*"}\n'},
+    ),
+    "Poe's task": (
+        run("uv run poe ship"),
+        {"pyproject.toml": SCRIPTS + '[tool.poe.tasks.ship]\ncmd = "twine upload dist/*"\n'},
     ),
     "nox": (
         run("nox -s ship"),
@@ -229,6 +286,33 @@ def test_a_task_that_uploads_is_named_whatever_it_is_called(case, tmp_path):
 
 IDENTITY = "    environment: pypi\n    permissions: {id-token: write}\n"
 HARMLESS = {
+    "a script beside one that uploads": (
+        run("hatch run test"),
+        {
+            "pyproject.toml": SCRIPTS
+            + '[tool.hatch.envs.default.scripts]\ntest = "pytest"\nship = "twine upload dist/*"\n'
+        },
+    ),
+    "a task beside one that uploads": (
+        run("uv run ship"),
+        {"pyproject.toml": SCRIPTS + '[tool.poe.tasks]\nother = "twine upload x"\nship = "true"\n'},
+    ),
+    "tox beside an environment that uploads": (
+        run("tox"),
+        {
+            "tox.ini": "[tox]\nenvlist = py\n[testenv]\ncommands = pytest\n[testenv:ship]\ncommands = twine upload dist/*\n"
+        },
+    ),
+    "tox of another name": (
+        run("tox -e py313"),
+        {
+            "tox.ini": "[testenv]\ncommands = pytest\n[testenv:ship]\ncommands = twine upload dist/*\n"
+        },
+    ),
+    "an included Makefile beside": (
+        run("make test"),
+        {"Makefile": "include a.mk\ntest:\n\tpytest\n", "a.mk": "ship:\n\ttwine upload x\n"},
+    ),
     "make": (run("make notes"), {"Makefile": MAKEFILE}),
     "a release that is only GitHub's": (
         workflow("      - run: make release\n", head=IDENTITY),

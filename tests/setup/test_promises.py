@@ -63,6 +63,22 @@ def test_attestations_are_promised_only_where_there_are_any(steps, end, tmp_path
     assert f"accepts the job go of {NAME}, {end}" in said
 
 
+IDENTITY_TOKENS = {
+    "with": ("  id_tokens: {PYPI_ID_TOKEN: {aud: pypi}}\n", "and its attestations."),
+    "without": ("", "and its attestations, once it has `id_tokens`"),
+}
+
+
+@pytest.mark.parametrize(("tokens", "end"), IDENTITY_TOKENS.values(), ids=IDENTITY_TOKENS)
+def test_a_job_on_gitlab_needs_an_identity_token_for_them(tokens, end, tmp_path):
+    text = f"pub:\n{tokens}  script: [uv publish]\n"
+    root = repository(tmp_path / "repository", {".gitlab-ci.yml": text}, GITLAB)
+    said = " ".join(command("setup", root, "--offline").stdout.split())
+    assert f"accepts the job pub of .gitlab-ci.yml, {end}" in said
+    assert "any-branch" in said
+    assert "zizmor" not in said
+
+
 def remedy(root):
     (found,) = [each for each in with_remedies(survey(root)) if each.rule == "stored-token"]
     return found.remedy

@@ -106,6 +106,49 @@ def test_a_variable_that_may_be_set_has_both_values(steps, tmp_path):
     assert published(tmp_path, workflow(steps)) == BOTH
 
 
+NOT_UNDERSTOOD = {
+    "Python": sets(
+        "import os",
+        "open(os.environ['GITHUB_ENV'], 'a').write('TWINE_REPOSITORY=testpypi\\n')",
+        more="shell: python\n        ",
+    ),
+    "a pipe in PowerShell": sets(
+        '"TWINE_REPOSITORY=testpypi" | Out-File -FilePath $env:GITHUB_ENV -Append',
+        more="shell: pwsh\n        ",
+    ),
+    "a parameter in PowerShell": sets(
+        "Add-Content -Path $env:GITHUB_ENV -Value 'TWINE_REPOSITORY=testpypi'",
+        more="shell: pwsh\n        ",
+    ),
+    "several lines": sets(
+        "{", "  echo 'TWINE_REPOSITORY<<E'", "  echo testpypi", "  echo E", "} >> $GITHUB_ENV"
+    ),
+    "another program": sets('sed s/X/Y/ <<< "TWINE_REPOSITORY=testpypi" >> $GITHUB_ENV'),
+}
+
+
+@pytest.mark.parametrize("steps", NOT_UNDERSTOOD.values(), ids=NOT_UNDERSTOOD)
+def test_a_variable_that_is_set_in_another_way_is_not_known(steps, tmp_path):
+    """Or an upload to TestPyPI would be taken, and rewritten, as one to PyPI."""
+    assert published(tmp_path, workflow(steps + TWINE)) == [(None, "sample", "pypi")]
+
+
+UNDERSTOOD = {
+    "its own variable": sets("TWINE_REPOSITORY=testpypi", "echo A=b >> $GITHUB_ENV"),
+    "for one command": sets("TWINE_REPOSITORY=testpypi true", "echo A=b >> $GITHUB_ENV"),
+    "an output": sets(
+        'echo "TWINE_REPOSITORY=testpypi" >> $GITHUB_OUTPUT', "echo A=b >> $GITHUB_ENV"
+    ),
+    "an option": sets("true --TWINE_REPOSITORY=testpypi", "echo A=b >> $GITHUB_ENV"),
+    "another variable": sets('sed s/X/Y/ <<< "INDEX=testpypi" >> $GITHUB_ENV'),
+}
+
+
+@pytest.mark.parametrize("steps", UNDERSTOOD.values(), ids=UNDERSTOOD)
+def test_a_variable_that_is_not_set_for_others_does_not_count(steps, tmp_path):
+    assert published(tmp_path, workflow(steps + TWINE)) == [("pypi", "sample", "pypi")]
+
+
 def test_a_secret_that_a_step_sets_is_a_stored_token(tmp_path):
     steps = sets("echo TWINE_PASSWORD=${{ secrets.TOKEN }} >> $GITHUB_ENV") + TWINE
     found = survey(repository(tmp_path / "repository", {NAME: workflow(steps)}))

@@ -122,7 +122,7 @@ def _read(path: Path) -> list[Found]:
     from attested_publish.sandbox.pool import shared_sandbox
 
     # A link may point anywhere, because the user named it.
-    return found_in(path.resolve(), shared_sandbox())
+    return found_in(Path(os.path.realpath(path)), shared_sandbox())
 
 
 def _converted(document: Found, to: str | None, only: str | None) -> Iterator[str]:

@@ -133,7 +133,7 @@ def write_whole(text: str, path: Path) -> None:
             file.write(text)
     except OSError:
         # Of a link, what it leads to; never a pipe or device.
-        real = path.resolve()
+        real = Path(os.path.realpath(path))
         if real.is_file():
             with contextlib.suppress(OSError):
                 real.unlink()
@@ -179,7 +179,8 @@ def _prove_writable(report: Path) -> None:
         # A reader of a pipe would take this for the whole report. One without a name
         # (/dev/fd/63) cannot be resolved.
         return
-    path = report.resolve()
+    # `resolve` raises a `RuntimeError` for links in a circle; to open one is an `OSError`.
+    path = Path(os.path.realpath(report))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab"):
         pass

@@ -249,13 +249,16 @@ def _print_order(publishers: Sequence[Publisher], recorder: Recorder) -> None:
 
 
 def _print_findings(found: Survey, printer: Printer) -> None:
+    from attested_publish.setup.jobs import Provider
+
     if not found.findings:
         return
     printer.heading("What to improve in the jobs that publish")
     for each in found.findings:
         printer.warning(f"{shown(each.file)}:{each.line}: {shown(each.message)}  [{each.rule}]")
         printer.detail(f"→ {shown(each.remedy)}")
-    printer.notice("For everything else about workflows: `uvx zizmor .github/workflows`.")
+    if any(job.provider is Provider.GITHUB for job in found.jobs):
+        printer.notice("For everything else about workflows: `uvx zizmor .github/workflows`.")
 
 
 def _print_changes(written: Sequence[Any], printer: Printer) -> None:
@@ -306,12 +309,21 @@ def _rehearse(found: Survey, publishers: Sequence[Publisher], run: Run) -> None:
         ) + (
             "without attestations, as it is in a reusable workflow."
             if job.file != job.started
-            else "and its attestations."
+            else f"and its attestations{_condition(job)}."
             if job.attests
             else "without attestations, as its upload has none."
         )
         run.printer.item(passed)
         run.recorder.remarks.append(passed)
+
+
+def _condition(job: Job) -> str:
+    """Return on what it depends that a job's attestations are accepted; empty for nothing."""
+    from attested_publish.setup.jobs import Provider
+
+    # On GitLab a job may get a password that no file names, so this is no problem by itself.
+    lacks_token = job.provider is Provider.GITLAB and not job.has_identity
+    return ", once it has `id_tokens`: without, it has no identity" if lacks_token else ""
 
 
 def _reject_locked_out(jobs: Sequence[Job]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,7 +26,7 @@ from attested_publish.index.index import Dialect, Index
 from attested_publish.journey.outcome import report_of
 from attested_publish.journey.publish import publish
 from attested_publish.journey.targets import Targets
-from attested_publish.net.stopping import ended_when_stopped
+from attested_publish.net.stopping import Stopped, ended_when_stopped, is_stopped
 from attested_publish.net.untrusted import harmless, shown
 from attested_publish.problems import ConfirmationProblem, Topic, alternatives
 from attested_publish.rehearsal.jobs.pretended import JOBS, given_ref, job_here
@@ -42,11 +44,12 @@ if TYPE_CHECKING:
     from attested_publish.report import Report
 
 _INSTALL_SECONDS = 120
+_END_SECONDS = 1
 _ADDRESS_WIDTH = 26
 
 _PIP_NEEDS = frozenset(
     [
-        *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP"),
+        *("PATH", "LANG", "LC_ALL", "LC_CTYPE"),
         # Some Pythons need these to find their own library.
         *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
         *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "PROCESSOR_ARCHITECTURE"),
@@ -183,33 +186,46 @@ def install_a_wheel(distributions: Sequence[Distribution], index_url: str) -> st
         return "No wheel was published, so none was installed."
     if not _has_pip():
         return "This Python has no pip, so the installation of a wheel was not tested."
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as target:
+    with ended_when_stopped() as until_done:
+        folder = Path(
+            until_done.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        )
+        # What pip leaves behind when it is killed is removed with the folder.
+        home, temporary = folder / "home", folder / "temporary"
+        home.mkdir()
+        temporary.mkdir()
         command = [
             *(sys.executable, "-I", "-m", "pip", "--isolated", "--disable-pip-version-check"),
             *("install", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"),
             # The wheel may require another version of Python.
             "--ignore-requires-python",
-            *("--index-url", index_url, "--target", target, *_tags(wheel.filename)),
+            *("--index-url", index_url, "--target", str(home), *_tags(wheel.filename)),
             f"{wheel.project}=={wheel.version}",
         ]
+        process = subprocess.Popen(  # noqa: S603 - this interpreter, no shell
+            command,
+            env=_environment(home, temporary),
+            # The current working directory may no longer exist.
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            # So that what it starts can be ended with it.
+            start_new_session=True,
+        )
+        until_done.callback(_end, process)
         try:
-            done = subprocess.run(  # noqa: S603 - this interpreter, no shell
-                command,
-                env=_environment(Path(target)),
-                # The current working directory may no longer exist.
-                cwd=target,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_INSTALL_SECONDS,
-                check=False,
-            )
+            output, errors = process.communicate(timeout=_INSTALL_SECONDS)
         except subprocess.TimeoutExpired:
             said = f"It took more than {_INSTALL_SECONDS} s."
         else:
-            if done.returncode == 0:
+            if process.returncode == 0:
                 return f"pip installed {wheel.filename} from {index_url}"
-            said = shown(done.stderr or done.stdout)
+            said = shown(errors or output)
+        if is_stopped():
+            raise Stopped("the run was told to stop")
     raise ConfirmationProblem(
         f"pip could not install {shown(wheel.filename)} from the embedded index",
         topic=Topic.NOT_INSTALLABLE,
@@ -268,7 +284,25 @@ def _has_pip() -> bool:
     return importlib.util.find_spec("pip") is not None
 
 
-def _environment(home: Path) -> dict[str, str]:
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process that leads a session, and what it has started."""
+    if process.poll() is not None:
+        return
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_END_SECONDS)
+
+
+def _environment(home: Path, temporary: Path) -> dict[str, str]:
     """Return the variables that pip needs: no secrets, no other index, nobody's `.netrc`."""
     kept = {name: value for name, value in os.environ.items() if name.upper() in _PIP_NEEDS}
-    return {**kept, "HOME": str(home), "USERPROFILE": str(home), "PIP_CONFIG_FILE": os.devnull}
+    own = {
+        **dict.fromkeys(["HOME", "USERPROFILE"], str(home)),
+        **dict.fromkeys(["TMPDIR", "TEMP", "TMP"], str(temporary)),
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+    return kept | own

@@ -65,6 +65,9 @@ _PUBLISHING = re.compile(r"publish|release|upload|pypi|twine", re.IGNORECASE)
 _VARIABLES_FILE = re.compile(r"\bGITHUB_ENV\b")
 """What a command names that writes to GitHub's file of variables."""
 
+_VARIABLE_SET = re.compile(r"(?<![\w$-])(?P<quote>[\"'])?(?P<name>[A-Za-z_]\w*)(?:=(?!=)|<<)")
+"""What names a variable in a text for GitHub's file of variables: `NAME=value`, `NAME<<END`."""
+
 _BUILDING = re.compile(r"(?:^|[^a-z])(?:build|sdist|wheels?|package)(?:[^a-z]|$)", re.IGNORECASE)
 """What is in the name of a task or script that builds distributions."""
 
@@ -331,6 +334,12 @@ class Shell:
     printed: list[tuple[str, Texts]] = field(default_factory=list)
     """What it printed so far that would be a variable there."""
 
+    understood: set[str] = field(default_factory=set)
+    """The variables whose values it is known to print or write."""
+
+    assigned: set[str] = field(default_factory=set)
+    """The variables that it sets for itself."""
+
     def texts(self, word: Word) -> Texts:
         """Return every text that a word may stand for."""
         choices: list[Texts] = []
@@ -370,6 +379,7 @@ def read(script: str, shell: Shell, depth: int = 0) -> Found:
     by_setup_py: list[int] = []
     for command in commands(script):
         _note_exported(command, shell)
+        shell.assigned |= {name for name, _ in command.assignments}
         if not command.words:
             shell.assign(command.assignments)
             continue
@@ -415,8 +425,26 @@ def read(script: str, shell: Shell, depth: int = 0) -> Found:
         builds_all,
         tuple(delegates),
         tuple(by_setup_py),
-        () if depth else tuple(shell.exported),
+        () if depth else (*shell.exported, *may_export(script, shell)),
     )
+
+
+def may_export(script: str, shell: Shell | None = None) -> Iterator[tuple[str, Texts]]:
+    """Yield what a script may write to GitHub's file of variables in a way that is not understood.
+
+    That is each variable that a script with this file names, unless `shell` has understood where it
+    goes. The script may be in any language. What the variables are set to is not known.
+    """
+    if not _VARIABLES_FILE.search(script):
+        return
+    names: set[str] = set()
+    for match in _VARIABLE_SET.finditer(script):
+        name = match["name"]
+        # A quoted text is no assignment.
+        is_own = shell and (name in shell.assigned and not match["quote"])
+        if name not in names and not is_own and not (shell and name in shell.understood):
+            names.add(name)
+            yield name, (UNKNOWN_TEXT,)
 
 
 def _delegated(words: Sequence[str], start: int) -> Delegated | None:
@@ -491,6 +519,8 @@ def _note_exported(command: Command, shell: Shell) -> None:
         (name, tuple(each.removesuffix("\\n") for each in shell.texts(word)))
         for name, word in printed
     ]
+    if command.words or command.target:
+        shell.understood |= {name for name, _ in found}
     is_file = bool(_VARIABLES_FILE.search(command.target))
     is_tee = bool(words) and words[0] in {"tee", "Out-File", "Add-Content"}
     if is_tee:

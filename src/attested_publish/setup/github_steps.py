@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from attested_publish.setup.addresses import SECRET_TEXT, UNKNOWN_TEXT, Place, place_of
-from attested_publish.setup.commands import Delegated, Found, Shell, Texts, read
+from attested_publish.setup.commands import Delegated, Found, Shell, Texts, may_export, read
 from attested_publish.setup.documents import Text
 from attested_publish.setup.expressions import Unknown, pieces
 from attested_publish.setup.jobs import Kind, Spot, Uploading
@@ -128,6 +128,14 @@ def uploads(step: Step, scripts: Sequence[Script]) -> Iterator[Uploading]:
                     folder=step.folder,
                     interpreter=step.shell,
                 )
+
+
+def exported(step: Step, scripts: Sequence[Script]) -> Iterator[tuple[str, Texts]]:
+    """Yield the variables that a step sets for those after it, or may set."""
+    for found, _ in scripts:
+        yield from found.exported
+    if not scripts and (run := step.table.text("run")):
+        yield from may_export(run.text)
 
 
 def may_publish(

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,23 @@ _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 _JUSTFILES = ("justfile", "Justfile", ".justfile")
 _SHELL_SCRIPT = re.compile(r"#!.*\b(?:ba|z|da|k)?sh\b")
 _SET = re.compile(r"[^\s=]+\s*=")
+_INCLUDE = re.compile(r"[-s]?include\s+(?P<names>[^#]+)")
+_MOST_INCLUDED = 20
+_TOX_FILES = ("tox.ini", "setup.cfg", "pyproject.toml", "tox.toml")
+_TOX_COMMANDS = frozenset({"run", "r", "run-parallel", "p"})
+_TOX_TABLE = re.compile(r"(?:tool\.tox\.)?env\.[\"']?(?P<name>[\w.-]+?)[\"']?")
+_TOX_NAMES = {
+    **dict.fromkeys(["tool.tox.env_run_base", "env_run_base"], "testenv"),
+    **dict.fromkeys(["tool.tox", "tox:tox", ""], "tox"),
+}
+"""What sections are called in a tox.ini that are called otherwise in another file."""
+
+_TOX_LIST = re.compile(r"\s*env_?list\s*=")
+_SCRIPT_FILES = ("pyproject.toml", "hatch.toml")
+_SCRIPT_TABLE = re.compile(
+    r"\[[\w.\"'-]*(?:scripts|tasks)(?:\.[\"']?(?P<name>[\w:.-]+?)[\"']?)?\]\s*"
+)
+_SCRIPT_KEY = re.compile(r"[\"']?(?P<name>[\w:.-]+)[\"']?\s*=")
 _TOX_SECTION = re.compile(r"\[(?P<name>[^\]\n]+)\]\s*")
 _SESSION = re.compile(r"def\s+(?P<name>\w+)\s*\(")
 _SESSION_NAME = re.compile(r"name\s*=\s*['\"](?P<name>[\w.-]+)['\"]")
@@ -91,6 +109,8 @@ class Tasks:
                 return self._of_package_json(run.names, folder, depth)
             case "semantic-release":
                 return self._of_semantic_release(folder)
+            case "poe":
+                return self._of_project_scripts(run.names, folder)
             case "":
                 return self._of_script(run.names, folder, depth)
             case _:
@@ -121,7 +141,7 @@ class Tasks:
         name = names[0].removeprefix("./") if names else ""
         text = self._text(folder, name) if name and not PurePosixPath(name).is_absolute() else None
         if text is None:
-            return Answer.UNKNOWN
+            return self._of_project_scripts(names, folder)
         if name.endswith(".sh") or _SHELL_SCRIPT.match(text):
             return self._of_shell(text, folder, depth)
         return Answer.YES if uploads_somewhere(text) else Answer.UNKNOWN
@@ -132,7 +152,8 @@ class Tasks:
         """Say whether a rule of a Makefile or justfile uploads, or one that it needs."""
         if (files, folder) not in self._rules:
             text = next((text for name in files if (text := self._text(folder, name))), None)
-            self._rules[files, folder] = None if text is None else _rules_by_name(text)
+            whole = [] if text is None else [text, *self._included(text, folder)]
+            self._rules[files, folder] = _rules_by_name("\n".join(whole)) if whole else None
         rules = self._rules[files, folder]
         if rules is None:
             return Answer.UNKNOWN
@@ -154,25 +175,55 @@ class Tasks:
             answers.add(self._of_shell(script, folder, depth))
         return _worst(answers)
 
+    def _included(self, text: str, folder: str) -> Iterator[str]:
+        """Yield the texts of the files that a Makefile includes, and that these do."""
+        names = list(_included_names(text))
+        seen: set[str] = set()
+        while names and len(seen) < _MOST_INCLUDED:
+            name = names.pop(0)
+            parent, _, last = name.rpartition("/")
+            where = "/".join(part for part in (folder, parent) if part)
+            found = [name]
+            if "*" in last:
+                found = [each for each in self._tree.files(where) if fnmatchcase(each, f"*{last}")]
+            for each in found[:_MOST_INCLUDED]:
+                if each not in seen and (inner := self._text("" if "*" in last else folder, each)):
+                    seen.add(each)
+                    names += _included_names(inner)
+                    yield inner
+
     def _of_tox(self, names: Sequence[str], folder: str, depth: int) -> Answer:
-        text = self._text(folder, "tox.ini")
-        if text is None:
-            return Answer.UNKNOWN
-        sections = dict(_sections(text))
+        texts = [text for name in _TOX_FILES if (text := self._text(folder, name))]
+        sections: dict[str, str] = {}
+        for text in texts:
+            for name, body in _sections(text):
+                sections[name] = f"{sections.get(name, '')}\n{body}"
+        names = [name for name in names if name not in _TOX_COMMANDS]
+        if not names:
+            # Without a name, tox runs those of its list.
+            listed = _tox_list(sections.get("tox", ""))
+            names = [name for name in listed if f"testenv:{name}" in sections] or [""]
         answers = set()
         for name in names:
-            body = sections.get(f"testenv:{name}")
-            if body is None:
-                answers.add(Answer.UNKNOWN)
-                continue
+            is_own = f"testenv:{name}" in sections
+            body = sections.get(f"testenv:{name}" if is_own else "testenv", "")
             lines = [
                 re.sub(r"\{[^{}\n]*\}", "x", line).partition("commands =")[2] or line
                 for line in body.splitlines()
             ]
             script = "\n".join(line.strip().removeprefix("- ") for line in lines)
             found = self._of_shell(script, folder, depth)
-            answers.add(Answer.YES if uploads_somewhere(body) else found)
-        return _worst(answers or {Answer.UNKNOWN})
+            found = Answer.YES if uploads_somewhere(body) else found
+            answers.add(found if is_own or found is Answer.YES else Answer.UNKNOWN)
+        return _worst(answers)
+
+    def _of_project_scripts(self, names: Sequence[str], folder: str) -> Answer:
+        """Say whether a script in pyproject.toml uploads: of hatch, PDM, Rye, Poe or the like."""
+        wanted = {name.rpartition(":")[2] for name in names}
+        texts = [text for name in _SCRIPT_FILES if (text := self._text(folder, name))]
+        scripts = (each for text in texts for each in _project_scripts(text))
+        uploads = any(name in wanted and uploads_somewhere(body) for name, body in scripts)
+        return Answer.YES if uploads else Answer.UNKNOWN
 
     def _of_package_json(self, names: Sequence[str], folder: str, depth: int) -> Answer:
         try:
@@ -260,18 +311,54 @@ def _rules(text: str) -> Iterator[tuple[list[str], str, str]]:
         yield heads, needs, "\n".join(body)
 
 
+def _included_names(text: str) -> Iterator[str]:
+    """Yield the files that a Makefile includes: names and patterns."""
+    for line in text.splitlines()[:_MOST_LINES]:
+        if match := _INCLUDE.match(line[:_LONGEST_LINE]):
+            yield from match["names"].split()
+
+
 def _sections(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the sections of tox.ini; a name such as `testenv:{a,b}` is several."""
+    """Yield the sections of a configuration of tox; a name such as `testenv:{a,b}` is several."""
     name, body = "", list[str]()
     for line in [*text.splitlines()[:_MOST_LINES], "[]"]:
         match = _TOX_SECTION.fullmatch(line) or (line == "[]" or None)
         if match is None:
             body.append(line[:_LONGEST_LINE])
             continue
+        table = _TOX_TABLE.fullmatch(name)
+        name = f"testenv:{table['name']}" if table else _TOX_NAMES.get(name, name)
         start, brace, end = name.partition("{")
         listed = end.rpartition("}")[0].split(",") if brace else [""]
         yield from ((start + each.strip(), "\n".join(body)) for each in listed)
         name, body = (match["name"] if isinstance(match, re.Match) else ""), []
+
+
+def _tox_list(section: str) -> list[str]:
+    """Return the environments that tox runs when none is named; those with factors are left out."""
+    lines = section.splitlines()
+    start = next((at for at, line in enumerate(lines) if _TOX_LIST.match(line)), len(lines))
+    names: list[str] = []
+    for at, line in enumerate(lines[start:]):
+        if at and "=" in line:
+            break
+        names += re.findall(r"[\w.-]+", line.partition("=")[2] if not at else line)
+    return names
+
+
+def _project_scripts(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the scripts and tasks in a TOML file: the name, and the text of what it runs."""
+    table: re.Match[str] | None = None
+    name, body = "", list[str]()
+    for line in [*text.splitlines()[:_MOST_LINES], "[]"]:
+        is_table = line.startswith("[") and line.rstrip().endswith("]")
+        key = _SCRIPT_KEY.match(line) if table and not table["name"] else None
+        if is_table or key:
+            if name:
+                yield name, "\n".join(body)
+            table = _SCRIPT_TABLE.fullmatch(line) if is_table else table
+            name, body = (key["name"] if key else (table and table["name"]) or ""), []
+        body.append(line[:_LONGEST_LINE])
 
 
 def _sessions(text: str) -> Iterator[tuple[str, str]]:

@@ -260,7 +260,7 @@ class Workflows:
                 self._dead |= dict.fromkeys(public)
                 continue
             self._live |= {*public}
-            steps.export(step, (each for found, _ in scripts for each in found.exported))
+            steps.export(step, github_steps.exported(step, scripts))
             mentions += self._note_step(job, step, scripts, uploads)
             certain, likely = github_steps.may_publish(step, scripts, self._tasks)
             may_publish += likely

@@ -95,8 +95,9 @@ def write(found: Survey, *, offline: bool) -> Outcome:
             f"{', '.join(sorted(left))} is not changed: see {DOCUMENTATION}docs/gitlab.md."
             if left
             else (
-                "There is nothing to change: what publishes here uses this action already, or a "
-                "tool that cannot be replaced without changing how the project is built."
+                "There is nothing to change: what publishes here uses this action already, goes to "
+                "an index that is not known, or uses a tool that cannot be replaced without "
+                "changing how the project is built."
             )
         )
         outcome.notices.append(what)
